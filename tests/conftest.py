@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -48,6 +49,9 @@ embedded_server = pytest.StashKey[EmbeddedServer]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find out which databases to run on, before anything is collected."""
+    # How long an example takes depends on the database, so it is no sign of a fault.
+    settings.register_profile("suite", settings.default, deadline=None)
+    settings.load_profile("suite")
     try:
         config.stash[selected_databases] = select_databases()
     except UnknownDatabase as error:

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, event, func, inspect, select, text
@@ -188,4 +189,6 @@ def test_importing_the_fixtures_does_not_import_the_library():
     """The fixtures import the library only for the tests that need it."""
     code = "import sys, tests.conftest; sys.exit('sqlalchemy_versioned' in sys.modules)"
 
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    ran = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False)
+
+    assert ran.returncode == 0

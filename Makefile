@@ -42,7 +42,7 @@ layers: $(VENV)/.installed-lint
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs
-	$(BIN)/sphinx-build -q --no-color -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/sphinx-build -q --no-color -W --keep-going -t examples -b doctest docs docs/_build/doctest
 	$(BIN)/sphinx-build -q --no-color -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-benchmark

@@ -1,0 +1,171 @@
+"""The libraries compared, and the same models declared under each of them.
+
+A process declares the models once, for one library. The works know nothing but
+the resulting ``Models``; what a library is called, where it is installed and
+how it is switched on is said here only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from types import ModuleType
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, ForeignKey, String, Table, Text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    configure_mappers,
+    mapped_column,
+    relationship,
+)
+
+UNVERSIONED = "unversioned"
+OURS = "versioned"
+CONTINUUM = "continuum"
+HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A way of running the works: no library, ours or a peer."""
+
+    name: str
+    title: str
+    #: What to import; ``None`` leaves the models unversioned.
+    module: str | None = None
+    #: The name it is installed under.
+    distribution: str | None = None
+    #: The virtual environment it lives in; ``None`` is the running one.
+    environment: str | None = None
+    requirements: str | None = None
+
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is another library than ours."""
+        return self.environment is not None
+
+
+LIBRARIES = {
+    library.name: library
+    for library in (
+        Library(UNVERSIONED, "unversioned"),
+        Library(
+            OURS,
+            "sqlalchemy_versioned",
+            module="sqlalchemy_versioned",
+            distribution="sqlalchemy-versioned",
+        ),
+        Library(
+            CONTINUUM,
+            "SQLAlchemy-Continuum",
+            module="sqlalchemy_continuum",
+            distribution="sqlalchemy-continuum",
+            environment=".venv-bench-continuum",
+            requirements="requirements-continuum.txt",
+        ),
+        Library(
+            HISTORY,
+            "SQLAlchemy-History",
+            module="sqlalchemy_history",
+            distribution="sqlalchemy-history",
+            environment=".venv-bench-history",
+            requirements="requirements-history.txt",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The mapped classes of a process, and the tables its library added."""
+
+    Base: type[DeclarativeBase]
+    Article: Any
+    Tag: Any
+    #: Never versioned, under any library.
+    Note: Any
+    #: ``None`` where nothing is versioned.
+    version_table: Table | None = None
+    transaction_table: Table | None = None
+    #: Reads the newest version of an article the way the library offers it.
+    last_version: Callable[[Any], Any] | None = None
+
+
+def build_models(library: Library) -> Models:
+    """Switch *library* on and declare the models under it.
+
+    :raises ImportError: if it is not installed in this environment.
+    """
+    if library.module is None:
+        return _declare(None)
+    module = import_module(library.module)
+    module.make_versioned(user_cls=None)
+    return _declare(module)
+
+
+def _declare(module: ModuleType | None) -> Models:
+    class Base(DeclarativeBase):
+        pass
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        if module is not None:
+            __versioned__: ClassVar[dict[str, Any]] = {}
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(100))
+
+    article_tag = Table(
+        "article_tag",
+        Base.metadata,
+        Column("article_id", ForeignKey("article.id"), primary_key=True),
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    )
+
+    class Article(Base):
+        __tablename__ = "article"
+        if module is not None:
+            __versioned__: ClassVar[dict[str, Any]] = {}
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(100))
+        content: Mapped[str] = mapped_column(Text)
+        views: Mapped[int]
+        updated_at: Mapped[datetime | None]
+
+        tags: Mapped[list[Any]] = relationship(Tag, secondary=article_tag)
+
+    class Note(Base):
+        __tablename__ = "note"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str] = mapped_column(Text)
+
+    configure_mappers()
+    if module is None:
+        return Models(Base, Article, Tag, Note)
+    return Models(
+        Base,
+        Article,
+        Tag,
+        Note,
+        version_table=module.version_class(Article).__table__,
+        transaction_table=module.versioning_manager.transaction_cls.__table__,
+        last_version=last_version,
+    )
+
+
+def last_version(article: Any) -> Any:
+    """Return the newest version of *article*.
+
+    Where ``versions`` is a query of SQLAlchemy, which refuses negative
+    indexes, the list is what is left to index.
+    """
+    try:
+        return article.versions[-1]
+    except IndexError:
+        return list(article.versions)[-1]

@@ -1,0 +1,167 @@
+"""Versioning for SQLAlchemy: complete, true and fast.
+
+>>> from sqlalchemy_versioned import Versioned, make_versioned, version_class
+
+Call :func:`make_versioned` before the models are declared, let them derive from
+:class:`Versioned` (or give them ``__versioned__``), and every flush records versions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Mapper, Session
+
+from .build.transaction import TransactionBase, TransactionFactory
+from .changeset import (
+    changeset,
+    is_modified,
+    is_modified_or_deleted,
+    is_session_modified,
+    versioned_objects,
+)
+from .collection import VersionCollection, versions_of
+from .exc import (
+    CaptureError,
+    ClassNotVersioned,
+    ImproperlyConfigured,
+    IncompleteHistory,
+    NoChangesAttribute,
+    ReadOnlySnapshot,
+    ReverterException,
+    UnknownOption,
+    VersioningError,
+    VersionIsImmutable,
+    VersionIsImmutableDelete,
+    VersionIsImmutableUpdate,
+)
+from .hooks import Plugin, PluginCollection
+from .lookup import (
+    end_tx_column_name,
+    get_versioning_manager,
+    is_versioned,
+    parent_class,
+    transaction_class,
+    tx_column_name,
+    version_class,
+    version_table,
+)
+from .manager import DEFAULT_USER, VersioningManager
+from .operation import Operation
+from .options import check_option_names
+from .query.history import deleted
+from .revert import revert_plan
+from .unit_of_work import UnitOfWork
+from .version import Version, version_api
+from .versioned import Versioned, versioned
+
+__version__ = "1.0.0.dev0"
+
+#: The default manager.
+versioning_manager = VersioningManager()
+
+_UNSAID: Any = object()
+
+
+def make_versioned(
+    mapper: Any = Mapper,
+    session: Any = Session,
+    manager: VersioningManager = versioning_manager,
+    plugins: Any = None,
+    options: dict[str, Any] | None = None,
+    user_cls: Any = _UNSAID,
+    native: bool | None = None,
+    **more_options: Any,
+) -> None:
+    """Start versioning; call it before the models are declared.
+
+    Calling it again changes nothing but what is said anew.  Models that are declared already
+    are taken in as well.
+
+    :param mapper: whose classes: ``Mapper`` for all, a base class, or a registry.
+    :param session: whose sessions: ``Session`` for all, a Session class, factory or session.
+    :param manager: the manager that does it.
+    :param plugins: plugins to register.
+    :param options: options for all classes; the same can be given as keywords.
+    :param user_cls: the class that transactions link to as ``user``: a class, the name of one
+        that must exist, or ``None`` for no link.  Unless given, a class ``User`` is used if
+        there is one.
+    :param native: short for the option ``native_versioning``.
+    :raises UnknownOption: if an option does not exist; the known ones are listed.
+
+    >>> make_versioned(strategy="validity")
+    """
+    said = {**(options or {}), **more_options}
+    if native is not None:
+        said["native_versioning"] = native
+    for plugin in plugins or ():
+        if plugin not in manager.plugins.plugins:
+            manager.plugins.append(plugin)
+    check_option_names(said, owner="make_versioned()", also=manager.plugins.option_names)
+    manager.options.update(said)
+    if user_cls is not _UNSAID:
+        manager.user_cls = user_cls
+    manager.start(mapper=mapper, session=session)
+
+
+def remove_versioning(
+    mapper: Any = Mapper,
+    session: Any = Session,
+    manager: VersioningManager = versioning_manager,
+) -> None:
+    """Undo :func:`make_versioned` entirely; models and tables stay usable, and unversioned.
+
+    :param mapper: taken for compatibility; everything is undone.
+    :param session: taken for compatibility.
+    :param manager: the manager to stop.
+
+    >>> remove_versioning(manager=VersioningManager())
+    """
+    manager.reset()
+
+
+__all__ = [
+    "CaptureError",
+    "ClassNotVersioned",
+    "ImproperlyConfigured",
+    "IncompleteHistory",
+    "NoChangesAttribute",
+    "Operation",
+    "Plugin",
+    "PluginCollection",
+    "ReadOnlySnapshot",
+    "ReverterException",
+    "TransactionBase",
+    "TransactionFactory",
+    "UnitOfWork",
+    "UnknownOption",
+    "Version",
+    "VersionCollection",
+    "VersionIsImmutable",
+    "VersionIsImmutableDelete",
+    "VersionIsImmutableUpdate",
+    "Versioned",
+    "VersioningError",
+    "VersioningManager",
+    "changeset",
+    "deleted",
+    "end_tx_column_name",
+    "get_versioning_manager",
+    "is_modified",
+    "is_modified_or_deleted",
+    "is_session_modified",
+    "is_versioned",
+    "make_versioned",
+    "parent_class",
+    "remove_versioning",
+    "revert_plan",
+    "transaction_class",
+    "tx_column_name",
+    "version_api",
+    "version_class",
+    "version_table",
+    "versioned",
+    "versioned_objects",
+    "versioning_manager",
+    "versions_of",
+]

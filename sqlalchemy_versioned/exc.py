@@ -1,0 +1,77 @@
+"""Every error this library raises.
+
+All of them derive from :class:`VersioningError`.  A message says what was asked, what was
+found and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CaptureError",
+    "ClassNotVersioned",
+    "ImproperlyConfigured",
+    "IncompleteHistory",
+    "NoChangesAttribute",
+    "ReadOnlySnapshot",
+    "ReverterException",
+    "UnknownOption",
+    "VersionIsImmutable",
+    "VersionIsImmutableDelete",
+    "VersionIsImmutableUpdate",
+    "VersioningError",
+]
+
+
+class VersioningError(Exception):
+    """The root of everything this library raises.
+
+    >>> issubclass(ClassNotVersioned, VersioningError)
+    True
+    """
+
+
+class ClassNotVersioned(VersioningError):
+    """A version class, spec or manager was asked for that does not exist."""
+
+
+class ImproperlyConfigured(VersioningError):
+    """Models or options contradict each other; raised when mappers are configured."""
+
+
+class UnknownOption(ImproperlyConfigured, KeyError):
+    """An option was given that nothing reads."""
+
+    # KeyError shows the repr of its argument, which makes a sentence hard to read.
+    __str__ = Exception.__str__
+
+
+class IncompleteHistory(VersioningError):
+    """History does not reach as far as the question."""
+
+
+class ReverterException(VersioningError):
+    """A revert was asked for something that cannot be reverted."""
+
+
+class CaptureError(VersioningError):
+    """A write to a versioned table cannot be recorded, and therefore was refused."""
+
+
+class ReadOnlySnapshot(VersioningError):
+    """Something tried to write through a session that shows the past."""
+
+
+class VersionIsImmutable(VersioningError):
+    """A version object was about to be changed although versions are immutable."""
+
+
+class VersionIsImmutableUpdate(VersionIsImmutable):
+    """A version object was about to be updated."""
+
+
+class VersionIsImmutableDelete(VersionIsImmutable):
+    """A version object was about to be deleted."""
+
+
+class NoChangesAttribute(VersioningError, AttributeError):
+    """``entity_names`` was read from a transaction whose session is gone."""

@@ -1,0 +1,164 @@
+"""The contract of plugins: what they may be told, asked and allowed to change.
+
+A hook is a method of :class:`Plugin`; :data:`HOOKS` is the one list of them.  The core calls hooks
+through a :class:`PluginCollection` and never imports a plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from sqlalchemy import Column, Table
+
+from .exc import ImproperlyConfigured
+
+__all__ = ["HOOKS", "Plugin", "PluginCollection", "TableBuilder"]
+
+
+@dataclass(frozen=True, slots=True)
+class TableBuilder:
+    """What a plugin is told about a version table in the making."""
+
+    manager: Any
+    #: The class, or ``None`` for an association table.
+    model: type[Any] | None
+    parent_table: Table
+
+
+class Plugin:
+    """The base of plugins; every hook does nothing until a subclass overrides it.
+
+    A public method that is no hook must be listed in ``helpers``, so that a misspelt hook is
+    refused when the plugin is registered instead of being silently never called.
+
+    >>> class Loud(Plugin):
+    ...     def after_build_models(self, manager):
+    ...         print("built")
+    """
+
+    #: Names of further public methods that a subclass has for its own use.
+    helpers: tuple[str, ...] = ()
+    #: Option names that ``__versioned__`` and ``make_versioned()`` may carry for this plugin.
+    options: tuple[str, ...] = ()
+
+    def after_build_version_table_columns(
+        self, table_builder: TableBuilder, columns: list[Column[Any]]
+    ) -> None:
+        """Append columns to a version table, before it is made."""
+
+    def after_build_tx_class(self, manager: Any) -> None:
+        """Look at the Transaction class, once in each round of configuration."""
+
+    def after_version_class_built(self, parent_cls: type[Any], version_cls: type[Any]) -> None:
+        """Look at a version class that was just mapped."""
+
+    def after_build_models(self, manager: Any) -> None:
+        """Look at all version classes of a round of configuration."""
+
+    def is_session_modified(self, session: Any) -> bool:
+        """Say that *session* must get a transaction although nothing versioned has changed."""
+        return False
+
+    def transaction_args(self, uow: Any, session: Any) -> Mapping[str, Any]:
+        """Return attributes for a transaction that is about to be written."""
+        return {}
+
+    def before_flush(self, uow: Any, session: Any) -> None:
+        """Run in each flush that has versioned changes, once its transaction exists."""
+
+    def before_create_version_objects(self, uow: Any, session: Any) -> None:
+        """Run before the versions of a flush are written."""
+
+    def after_create_version_objects(self, uow: Any, session: Any) -> None:
+        """Run after the versions of a flush were written."""
+
+    def version_values(self, spec: Any, state: Any, operation: Any) -> Mapping[str, Any]:
+        """Return values, by column key, for columns that the plugin added to a version table.
+
+        Called once for each object of a flush; rows are written in sets all the same, grouped
+        by value.
+        """
+        return {}
+
+    def after_construct_changeset(self, version_obj: Any, changeset: dict[str, Any]) -> None:
+        """Edit a changeset that is about to be returned."""
+
+
+#: The names of all hooks.
+HOOKS = tuple(
+    name
+    for name, value in vars(Plugin).items()
+    if callable(value) and not name.startswith("_")
+)
+
+
+class PluginCollection:
+    """The plugins of a manager, in the order in which their hooks are called.
+
+    >>> len(PluginCollection([Plugin()]))
+    1
+    """
+
+    def __init__(self, plugins: Iterable[Plugin] | None = None) -> None:
+        self.plugins: list[Plugin] = []
+        for plugin in plugins or ():
+            self.append(plugin)
+
+    def append(self, plugin: Plugin) -> None:
+        """Register *plugin*.
+
+        :raises ImproperlyConfigured: if it has a public method that is no hook.
+        """
+        self.plugins.append(_checked(plugin))
+
+    def overriding(self, hook: str) -> list[Plugin]:
+        """Return the plugins that do something in *hook*."""
+        base = getattr(Plugin, hook)
+        return [p for p in self.plugins if getattr(type(p), hook, base) is not base]
+
+    def call(self, hook: str, *args: Any) -> list[Any]:
+        """Call *hook* of every plugin and return what they returned."""
+        return [getattr(plugin, hook)(*args) for plugin in self.overriding(hook)]
+
+    @property
+    def option_names(self) -> set[str]:
+        """The option names that plugins have announced."""
+        return {name for plugin in self.plugins for name in plugin.options}
+
+    def __iter__(self) -> Iterator[Plugin]:
+        return iter(self.plugins)
+
+    def __len__(self) -> int:
+        return len(self.plugins)
+
+    def __getitem__(self, index: int) -> Plugin:
+        return self.plugins[index]
+
+    def __setitem__(self, index: int, plugin: Plugin) -> None:
+        self.plugins[index] = _checked(plugin)
+
+    def __delitem__(self, index: int) -> None:
+        del self.plugins[index]
+
+    def __repr__(self) -> str:
+        return f"<PluginCollection {self.plugins!r}>"
+
+
+def _checked(plugin: Plugin) -> Plugin:
+    if not isinstance(plugin, Plugin):
+        raise ImproperlyConfigured(
+            f"{plugin!r} is no plugin; give an instance of a subclass of Plugin"
+        )
+    known = {*HOOKS, *plugin.helpers}
+    own = [cls for cls in type(plugin).__mro__ if cls not in (Plugin, object)]
+    for name, value in [item for cls in own for item in vars(cls).items()]:
+        if isinstance(value, FunctionType) and not name.startswith("_") and name not in known:
+            raise ImproperlyConfigured(
+                f"{type(plugin).__name__}.{name} is no hook; hooks are {', '.join(HOOKS)}; "
+                "name other public methods in 'helpers'"
+            )
+    return plugin
+

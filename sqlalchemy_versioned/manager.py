@@ -1,0 +1,230 @@
+"""The composition root: options in, everything else put together and taken apart again."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Mapper, Session, configure_mappers
+from sqlalchemy.orm import registry as orm_registry
+
+from . import _sqlalchemy
+from .build import pipeline
+from .build.transaction import DefaultName, TransactionFactory
+from .exc import ImproperlyConfigured
+from .hooks import Plugin, PluginCollection
+from .lookup import MANAGER, SPEC
+from .options import check_option_names
+from .spec import ClassSpec
+from .tracking import Tracker
+from .unit_of_work import Surroundings, UnitOfWork
+
+__all__ = ["VersioningManager"]
+
+#: The user class that is linked to if there is one.
+DEFAULT_USER = DefaultName("User")
+
+
+class VersioningManager:
+    """Versions the classes of one application, or of a part of it.
+
+    Several managers can live in one process.  Each has its own options, Transaction class and
+    sessions; give each its own base class as ``mapper`` to :func:`.make_versioned`.
+
+    :param transaction_cls: a :class:`.TransactionFactory`, or a mapped class to use.
+    :param user_cls: the class of users, its name, or ``None`` for none.
+    :param plugins: plugins, in the order in which their hooks are called.
+    :param options: options for all classes.
+
+    >>> VersioningManager(options={"strategy": "subquery"}).options["strategy"]
+    'subquery'
+    """
+
+    def __init__(
+        self,
+        transaction_cls: Any = None,
+        user_cls: Any = DEFAULT_USER,
+        plugins: Iterable[Plugin] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self._defaults = (transaction_cls or TransactionFactory(), user_cls)
+        self.transaction_cls: Any = self._defaults[0]
+        self.user_cls: Any = user_cls
+        self.plugins = PluginCollection(plugins)
+        self.options: dict[str, Any] = dict(options or {})
+        self._registry = pipeline.Registry()
+        self._targets: list[Any] = []
+        self._mappers: list[Any] = []
+        self._sessions: list[Any] = []
+        self._base: tuple[type[Any] | None, orm_registry] | None = None
+        self._is_building = False
+        self._surroundings = Surroundings(
+            transaction_class=lambda: self.transaction_cls,
+            plugins=lambda: self.plugins,
+            versioned=lambda: self._registry.classes,
+        )
+        self._tracker = Tracker(self._surroundings, is_on=self._is_on)
+
+    # -- what there is -----------------------------------------------------------------------
+
+    @property
+    def version_class_map(self) -> dict[type[Any], type[Any]]:
+        """Version classes by parent class."""
+        return {s.parent_class: s.version_class for s in self._exposed()}
+
+    @property
+    def parent_class_map(self) -> dict[type[Any], type[Any]]:
+        """Parent classes by version class."""
+        return {s.version_class: s.parent_class for s in self._exposed()}
+
+    @property
+    def association_tables(self) -> set[Any]:
+        """The association tables whose rows are versioned."""
+        return set(self._registry.associations)
+
+    @property
+    def association_version_tables(self) -> set[Any]:
+        """The version tables of :attr:`association_tables`."""
+        return {h.root.version_table for h in self._registry.associations.values()}
+
+    @property
+    def declarative_base(self) -> type[Any] | None:
+        """The declarative base of the first versioned class; ``None`` if it has none."""
+        return None if self._base is None else self._base[0]
+
+    @property
+    def registry(self) -> orm_registry:
+        """The registry of the first versioned class."""
+        if self._base is None:
+            raise ImproperlyConfigured(
+                "no versioned class is known yet; call configure_mappers() after declaring one"
+            )
+        return self._base[1]
+
+    def unit_of_work(self, session: Any) -> UnitOfWork:
+        """Return the unit of work of a session's current transaction.
+
+        :param session: a Session, a ``scoped_session`` or an ``AsyncSession``.
+
+        >>> versioning_manager.unit_of_work(session)
+        <UnitOfWork without a transaction>
+        """
+        return self._tracker.unit_of_work(session)
+
+    def _exposed(self) -> Iterator[ClassSpec]:
+        return (spec for spec in self._registry.classes.values() if spec.exposed)
+
+    # -- on and off --------------------------------------------------------------------------
+
+    def start(self, *, mapper: Any = Mapper, session: Any = Session) -> None:
+        """Version the classes of *mapper* in the sessions of *session*; may be called again.
+
+        :param mapper: ``Mapper`` for all classes, a base class for those derived from it, or a
+            registry for those mapped by it.
+        :param session: ``Session`` for all sessions, a Session class, factory or session.
+        """
+        if not any(known is mapper for known in self._mappers):
+            self._mappers.append(mapper)
+            if isinstance(mapper, type) and mapper is not Mapper:
+                type.__setattr__(mapper, MANAGER, self)
+        if not event.contains(Mapper, "after_configured", self._after_configured):
+            event.listen(Mapper, "after_configured", self._after_configured)
+        target = getattr(session, "sync_session_class", session)
+        if not any(known is target for known in self._sessions):
+            self._sessions.append(target)
+            self._tracker.listen_to_sessions(target)
+        if any(inspect(cls).configured for cls in self._pending()):
+            configure_mappers()
+            self._after_configured()
+
+    def reset(self) -> None:
+        """Undo everything: listeners, options, plugins, version classes and tables."""
+        if event.contains(Mapper, "after_configured", self._after_configured):
+            event.remove(Mapper, "after_configured", self._after_configured)
+        self._tracker.stop()
+        self._surroundings.forget()
+        pipeline.forget(self._registry)
+        if self._registry.is_transaction_class_ours:
+            pipeline.forget_transaction_class(self._registry)
+        for mapper in self._mappers:
+            if isinstance(mapper, type) and vars(mapper).get(MANAGER) is self:
+                type.__delattr__(mapper, MANAGER)
+        self._registry = pipeline.Registry()
+        self._mappers.clear()
+        self._sessions.clear()
+        self._base = None
+        self.transaction_cls, self.user_cls = self._defaults
+        self.plugins = PluginCollection()
+        self.options.clear()
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _after_configured(self) -> None:
+        """Build versioning for the classes that were declared since the last time."""
+        if self._is_building or not self.options.get("versioning", True):
+            return
+        pending = list(self._pending())
+        if not pending:
+            return
+        self._is_building = True
+        try:
+            check_option_names(
+                self.options, owner="make_versioned()", also=self.plugins.option_names
+            )
+            self._prepare(pending)
+            specs = self._run(pending)
+            configure_mappers()
+        finally:
+            self._is_building = False
+        for spec in specs:
+            if spec.exposed:
+                self._tracker.track_class(spec)
+        self._tracker.track_associations(self._registry.associations)
+
+    def _run(self, pending: list[type[Any]]) -> list[ClassSpec]:
+        round_ = pipeline.Round(
+            self._registry, options=self.options, plugins=self.plugins, manager=self
+        )
+        return round_.run(pending)
+
+    def _pending(self) -> Iterator[type[Any]]:
+        for mapper in _sqlalchemy.all_mappers():
+            cls = mapper.class_
+            if self._claims(mapper) and _says_versioned(cls) and SPEC not in vars(cls):
+                yield cls
+
+    def _claims(self, mapper: Mapper[Any]) -> bool:
+        owner = getattr(mapper.class_, MANAGER, self)
+        return owner is self and any(_covers(target, mapper) for target in self._mappers)
+
+    def _prepare(self, pending: list[type[Any]]) -> None:
+        if self._base is None:
+            mapper: Mapper[Any] = inspect(pending[0])
+            self._base = (pipeline.declarative_base_of(mapper), mapper.registry)
+        if self._registry.transaction_class is None:
+            if isinstance(self.transaction_cls, type):
+                self._registry.transaction_class = self.transaction_cls
+            else:
+                self._registry.transaction_class = self.transaction_cls(self)
+                self._registry.is_transaction_class_ours = True
+                self.transaction_cls = self._registry.transaction_class
+
+    def _is_on(self, spec: ClassSpec) -> bool:
+        """Tell whether recording is switched on for a class, now."""
+        said = spec.parent_class.__versioned__.get("versioning")
+        return bool(self.options.get("versioning", True) if said is None else said)
+
+
+def _says_versioned(cls: type[Any]) -> bool:
+    said = getattr(cls, "__versioned__", None)
+    return said is not None and bool(said.get("versioning", True))
+
+
+def _covers(target: Any, mapper: Mapper[Any]) -> bool:
+    if isinstance(target, orm_registry):
+        return mapper.registry is target
+    if target is Mapper:
+        return True
+    return isinstance(target, type) and issubclass(mapper.class_, target)

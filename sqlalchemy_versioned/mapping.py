@@ -1,0 +1,108 @@
+"""Read-only questions to a mapper: nothing here changes one or touches a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Column, Table
+from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
+from sqlalchemy.sql.visitors import iterate
+
+from .exc import ImproperlyConfigured
+
+__all__ = [
+    "column_properties",
+    "is_many_to_many",
+    "primary_key_attributes",
+    "superclass_mappers",
+    "table_chain",
+]
+
+
+def column_properties(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
+    """Yield the properties of *mapper* that stand for columns of its tables."""
+    for prop in mapper.column_attrs:
+        column = prop.columns[0]
+        if isinstance(column, Column) and isinstance(column.table, Table):
+            yield prop
+
+
+def primary_key_attributes(mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Return the attribute keys of the primary key, in the mapper's order."""
+    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+
+
+def superclass_mappers(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the mapper and those it shares rows with, base-most last.
+
+    A concrete mapper shares rows with none.
+    """
+    current: Mapper[Any] | None = mapper
+    while current is not None:
+        yield current
+        current = None if current.concrete else current.inherits
+
+
+def table_chain(mapper: Mapper[Any]) -> tuple[Table, ...]:
+    """Return the tables an object of *mapper* has rows in, base-most first.
+
+    :raises ImproperlyConfigured: if the class is mapped to something else than tables.
+    """
+    chain: list[Table] = []
+    for current in superclass_mappers(mapper):
+        table = current.local_table
+        if not isinstance(table, Table):
+            raise ImproperlyConfigured(
+                f"{mapper.class_.__name__} cannot be versioned: it is mapped to "
+                f"{type(table).__name__.lower()} {str(table)!r}; only classes mapped to tables can"
+            )
+        if table not in chain:
+            chain.insert(0, table)
+    return tuple(chain)
+
+
+def key_columns(mapper: Mapper[Any], table: Table) -> tuple[Column[Any], ...]:
+    """Return the columns of *table* that hold the primary key of *mapper*, in its order."""
+    columns = []
+    for primary in mapper.primary_key:
+        same = [c for c in _equivalents(mapper, primary) if c.table is table]
+        if not same:
+            raise ImproperlyConfigured(
+                f"{mapper.class_.__name__} cannot be versioned: table {table.fullname!r} has no "
+                f"column that equals {primary}"
+            )
+        columns.append(same[0])
+    return tuple(columns)
+
+
+def _equivalents(mapper: Mapper[Any], column: Column[Any]) -> list[Column[Any]]:
+    """Return the columns that joins between the mapper's tables set equal to *column*."""
+    found, queue = [column], [column]
+    pairs = [pair for m in superclass_mappers(mapper) for pair in _inherit_pairs(m)]
+    while queue:
+        current = queue.pop()
+        for left, right in pairs:
+            for one, other in ((left, right), (right, left)):
+                if one is current and other not in found:
+                    found.append(other)
+                    queue.append(other)
+    return found
+
+
+def _inherit_pairs(mapper: Mapper[Any]) -> list[tuple[Column[Any], Column[Any]]]:
+    from_join = mapper.inherit_condition
+    if from_join is None or mapper.concrete:
+        return []
+    return [
+        (binary.left, binary.right)
+        for binary in iterate(from_join)
+        if binary.__visit_name__ == "binary"
+        and isinstance(binary.left, Column)
+        and isinstance(binary.right, Column)
+    ]
+
+
+def is_many_to_many(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether *relationship* reads and writes links in an association table."""
+    return relationship.secondary is not None and not relationship.viewonly

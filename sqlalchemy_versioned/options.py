@@ -1,0 +1,172 @@
+"""Options as values: what may be said to the library, checked once, and every naming rule.
+
+:class:`Options` is made from what a manager and a class say (the nearer wins) when mappers are
+configured.  Everything later reads attributes of an :class:`Options` or of a spec; nobody asks
+for an option by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from .exc import ImproperlyConfigured, UnknownOption
+
+__all__ = ["MANAGER_ONLY", "Options", "Strategy", "build_options", "check_option_names"]
+
+
+class Strategy(str, Enum):
+    """How the rows of a version table tell when a version was current."""
+
+    #: Each row carries the transaction that ended it.
+    VALIDITY = "validity"
+    #: Rows carry their own transaction only; the end is found by a subquery.
+    SUBQUERY = "subquery"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one versioned class, or of a manager."""
+
+    #: Whether the class is versioned at all.
+    versioning: bool = True
+    #: Bases of the version class in place of the declarative base.
+    base_classes: tuple[type, ...] | None = None
+    #: Format of the version table's name.
+    table_name: str = "%s_version"
+    #: Keys of attributes that are not versioned.
+    exclude: frozenset[str] = frozenset()
+    #: Keys that are versioned although ``exclude`` names them.
+    include: frozenset[str] = frozenset()
+    #: Keys of columns that are stored, but whose change alone makes no version.
+    ignore: frozenset[str] = frozenset()
+    #: Whether PostgreSQL triggers do the recording.
+    native_versioning: bool = False
+    #: Whether version classes are built, or version tables only (manager only).
+    create_models: bool = True
+    #: Whether version tables are built.
+    create_tables: bool = True
+    #: Name of the column that holds a version's transaction.
+    transaction_column_name: str = "transaction_id"
+    #: Name of the column that holds the transaction which ended a version.
+    end_transaction_column_name: str = "end_transaction_id"
+    #: Name of the column that holds a version's operation.
+    operation_type_column_name: str = "operation_type"
+    #: How rows tell when they were current.
+    strategy: Strategy = Strategy.VALIDITY
+    #: Whether the module becomes part of a version class's name (manager only).
+    use_module_name: bool = False
+    #: Read for compatibility: the indexes that plans need are always made.
+    create_composite_index: bool = True
+    #: What to do with a write that cannot be recorded.
+    capture: str = "raise"
+    #: Schema of the version table; ``None`` is the table's own.
+    version_schema: str | None = None
+    #: Whether changing or deleting a version object raises.
+    immutable_versions: bool = False
+    #: What plugins read; keys that are not options themselves.
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bookkeeping_names(self) -> tuple[str, str, str]:
+        """Names of the columns that are ours: transaction, end of it, operation."""
+        return (
+            self.transaction_column_name,
+            self.end_transaction_column_name,
+            self.operation_type_column_name,
+        )
+
+    def is_excluded(self, key: str) -> bool:
+        """Tell whether the attribute *key* is left out of history."""
+        return key in self.exclude and key not in self.include
+
+    def version_table_name(self, table_name: str) -> str:
+        """Return the name of the version table of *table_name*."""
+        return self.table_name % table_name
+
+
+#: Options that a single class cannot have, because they shape the whole manager.
+MANAGER_ONLY = frozenset({"create_models", "use_module_name"})
+
+_KEY_LISTS = ("exclude", "include", "ignore")
+_CAPTURE = ("raise", "warn", "ignore")
+_KNOWN = tuple(f.name for f in fields(Options) if f.name != "extra")
+
+
+def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:
+    """Refuse names that are no options.
+
+    :param owner: who said it, for the message: ``"make_versioned()"``.
+    :param also: names that plugins have announced.
+    :raises UnknownOption: for the first name that nothing reads.
+    """
+    known = sorted({*_KNOWN, *also})
+    for name in given:
+        if name not in known:
+            raise UnknownOption(f"{owner} has no option {name!r}; known options: {', '.join(known)}")
+
+
+def build_options(
+    *said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
+) -> Options:
+    """Merge what was *said*, the later mapping winning, into checked :class:`Options`.
+
+    :param owner: whose options these are, for messages: ``"Article.__versioned__"``.
+    :raises UnknownOption: if a key is no option.
+    :raises ImproperlyConfigured: if a value is of the wrong kind.
+
+    >>> build_options({"strategy": "subquery"}, {"exclude": ["body"]}, owner="Article").strategy
+    <Strategy.SUBQUERY: 'subquery'>
+    """
+    merged: dict[str, Any] = {}
+    for mapping in said:
+        merged.update(mapping)
+    check_option_names(merged, owner=owner, also=also)
+    values = {key: value for key, value in merged.items() if key in _KNOWN}
+    values["extra"] = {key: value for key, value in merged.items() if key not in _KNOWN}
+    for key in _KEY_LISTS:
+        if key in values:
+            values[key] = _key_set(values[key], name=key, owner=owner)
+    if values.get("base_classes") is not None:
+        values["base_classes"] = tuple(values["base_classes"])
+    if "strategy" in values:
+        values["strategy"] = _strategy(values["strategy"], owner=owner)
+    options = Options(**values)
+    _check_names(options, owner)
+    return options
+
+
+def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ImproperlyConfigured(
+            f"{owner}: {name!r} is {value!r}; give a list of attribute keys, "
+            f"such as [{value!r}]"
+        )
+    return frozenset(str(key) for key in value)
+
+
+def _strategy(value: Any, *, owner: str) -> Strategy:
+    try:
+        return Strategy(value)
+    except ValueError as error:
+        known = ", ".join(repr(s.value) for s in Strategy)
+        raise ImproperlyConfigured(f"{owner}: strategy is {value!r}; choose one of {known}") from error
+
+
+def _check_names(options: Options, owner: str) -> None:
+    if options.capture not in _CAPTURE:
+        raise ImproperlyConfigured(
+            f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"
+        )
+    if "%s" not in options.table_name or options.table_name == "%s":
+        raise ImproperlyConfigured(
+            f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
+            "name, and something beside it, such as '%s_version'"
+        )
+    if len(set(options.bookkeeping_names)) < 3:
+        raise ImproperlyConfigured(
+            f"{owner}: transaction, end and operation columns are called "
+            f"{options.bookkeeping_names}; give three different names"
+        )

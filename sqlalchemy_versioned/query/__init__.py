@@ -1,0 +1,1 @@
+"""Statements about versions.  Nothing in this package knows a session."""

@@ -1,0 +1,111 @@
+"""What "valid at", "previous" and "next" mean: the only place where strategies differ.
+
+Every function returns a SQL expression; the *entity* it is about is a version class or an alias of
+one, or, for the functions that end in ``_rows``, a version table or an alias of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, func, inspect, or_, select
+from sqlalchemy.orm import aliased
+
+from ..operation import Operation
+from ..spec import ClassSpec, VersionSpec
+
+__all__ = [
+    "is_alive",
+    "is_latest",
+    "is_row_of",
+    "next_of",
+    "previous_of",
+    "rows_current_at",
+    "transaction_of",
+    "valid_at",
+]
+
+
+def transaction_of(spec: ClassSpec, entity: Any) -> Any:
+    """Return the attribute of *entity* that holds the transaction id."""
+    return getattr(entity, spec.transaction_key)
+
+
+def is_alive(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
+    """Match versions that are no deletions."""
+    alive: ColumnElement[bool] = getattr(entity, spec.operation_key) != Operation.DELETE
+    return alive
+
+
+def is_row_of(spec: ClassSpec, entity: Any, identity: Sequence[Any]) -> ColumnElement[bool]:
+    """Match the versions of the object with the primary key *identity*."""
+    return and_(
+        *[getattr(entity, key) == value for key, value in zip(spec.key, identity, strict=True)]
+    )
+
+
+def same_object(spec: ClassSpec, one: Any, other: Any) -> ColumnElement[bool]:
+    """Match versions of one and the same object."""
+    return and_(*[getattr(one, key) == getattr(other, key) for key in spec.key])
+
+
+def valid_at(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
+    """Match the version of each object that was the newest at transaction *at*.
+
+    That may be a deletion; see :func:`is_alive`.
+    """
+    transaction = transaction_of(spec, entity)
+    if spec.end_key is not None:
+        end = getattr(entity, spec.end_key)
+        return and_(transaction <= at, or_(end.is_(None), end > at))
+    return and_(transaction <= at, transaction == _extreme(spec, entity, func.max, until=at))
+
+
+def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
+    """Match the newest version of each object."""
+    if spec.end_key is not None:
+        latest: ColumnElement[bool] = getattr(entity, spec.end_key).is_(None)
+        return latest
+    latest = transaction_of(spec, entity) == _extreme(spec, entity, func.max)
+    return latest
+
+
+def previous_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[bool]:
+    """Match the versions of all objects that came before *transaction*."""
+    before: ColumnElement[bool] = transaction_of(spec, entity) < transaction
+    return before
+
+
+def next_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[bool]:
+    """Match the versions of all objects that came after *transaction*."""
+    after: ColumnElement[bool] = transaction_of(spec, entity) > transaction
+    return after
+
+
+def _extreme(spec: ClassSpec, entity: Any, which: Any, *, until: Any = None) -> Any:
+    """Return the scalar subquery of the last transaction of the object of *entity*."""
+    other = aliased(spec.version_class)
+    statement = select(which(transaction_of(spec, other))).where(same_object(spec, other, entity))
+    if until is not None:
+        statement = statement.where(transaction_of(spec, other) <= until)
+    return statement.correlate_except(inspect(other)).scalar_subquery()
+
+
+def rows_current_at(spec: VersionSpec, rows: FromClause, at: Any) -> ColumnElement[bool]:
+    """Match the rows of a version table that were the newest at transaction *at*.
+
+    Looks for the greatest transaction, and so is right for tables whose end column was never
+    filled, as association tables made by others are.
+    """
+    other = spec.version_table.alias()
+    greatest = (
+        select(func.max(other.c[spec.transaction_column.key]))
+        .where(
+            *[other.c[p.version.key] == rows.c[p.version.key] for p in spec.key],
+            other.c[spec.transaction_column.key] <= at,
+        )
+        .correlate_except(other)
+        .scalar_subquery()
+    )
+    return rows.c[spec.transaction_column.key] == greatest

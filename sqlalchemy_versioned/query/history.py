@@ -1,0 +1,125 @@
+"""Statements that read the versions of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from ..exc import VersioningError
+from ..lookup import spec_of
+from ..operation import Operation
+from ..spec import ClassSpec
+from .conditions import (
+    is_latest,
+    is_row_of,
+    next_of,
+    previous_of,
+    transaction_of,
+    valid_at,
+)
+
+__all__ = [
+    "count_versions_before",
+    "deleted",
+    "select_next",
+    "select_transaction_at",
+    "select_previous",
+    "select_version_at",
+    "select_versions",
+    "transaction_id_of",
+]
+
+
+def select_versions(
+    spec: ClassSpec, identity: Sequence[Any], *, newest_first: bool = False
+) -> Select[Any]:
+    """Select the versions of one object, oldest first unless told otherwise."""
+    cls = spec.version_class
+    order = transaction_of(spec, cls)
+    return (
+        select(cls)
+        .where(is_row_of(spec, cls, identity))
+        .order_by(order.desc() if newest_first else order)
+    )
+
+
+def select_version_at(spec: ClassSpec, identity: Sequence[Any], at: int) -> Select[Any]:
+    """Select the version of one object that was the newest at transaction *at*."""
+    cls = spec.version_class
+    return select(cls).where(is_row_of(spec, cls, identity), valid_at(spec, cls, at)).limit(1)
+
+
+def select_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
+    """Select the version of one object just before the one of *transaction*."""
+    cls = spec.version_class
+    before = previous_of(spec, cls, transaction)
+    return select_versions(spec, identity, newest_first=True).where(before).limit(1)
+
+
+def select_next(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
+    """Select the version of one object just after the one of *transaction*."""
+    after = next_of(spec, spec.version_class, transaction)
+    return select_versions(spec, identity).where(after).limit(1)
+
+
+def count_versions_before(
+    spec: ClassSpec, identity: Sequence[Any], transaction: int
+) -> Select[Any]:
+    """Select how many versions one object had before *transaction*."""
+    cls = spec.version_class
+    return (
+        select(func.count())
+        .select_from(cls)
+        .where(is_row_of(spec, cls, identity), previous_of(spec, cls, transaction))
+    )
+
+
+def deleted(subject: Any) -> Select[Any]:
+    """Select the last version of each deleted row of a class.
+
+    :raises ClassNotVersioned: if the class has no version class.
+
+    >>> session.scalars(deleted(Article)).all()
+    []
+    """
+    spec = spec_of(subject)
+    cls = spec.version_class
+    operation = getattr(cls, spec.operation_key)
+    return (
+        select(cls)
+        .where(operation == Operation.DELETE, is_latest(spec, cls))
+        .order_by(transaction_of(spec, cls))
+    )
+
+
+def select_transaction_at(transaction_class: type[Any], when: datetime) -> Select[Any]:
+    """Select the id of the last transaction issued not later than *when*."""
+    cls = transaction_class
+    return (
+        select(cls.id)
+        .where(cls.issued_at <= when)
+        .order_by(cls.issued_at.desc(), cls.id.desc())
+        .limit(1)
+    )
+
+
+def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> int | None:
+    """Return the transaction id that *when* means: an id, a Transaction or a moment.
+
+    :raises VersioningError: if it is none of them, or a moment without a time zone.
+    """
+    if isinstance(when, transaction_class):
+        found: int = when.id
+        return found
+    if isinstance(when, int) and not isinstance(when, bool):
+        return when
+    if isinstance(when, datetime) and when.tzinfo is not None:
+        at: int | None = session.scalar(select_transaction_at(transaction_class, when))
+        return at
+    raise VersioningError(
+        f"{when!r} is no point in history; give a Transaction, its id, or a datetime with a "
+        "time zone"
+    )

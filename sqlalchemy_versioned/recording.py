@@ -1,0 +1,261 @@
+"""The changes of one flush to the rows of one hierarchy, carried through in order.
+
+First the images of every table, while the versions before them are still open and can be compared
+with; then the closing of those versions; then the rare cases: rows that are as they were before
+the transaction, and versions of a transaction that drew a later id but wrote first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from . import _sqlalchemy
+from .operation import Operation, merge
+from .records import Records
+from .spec import Hierarchy, VersionSpec
+from .writer import Image, Key, TableWriter
+
+__all__ = ["Changes", "Recording"]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one flush did to the rows of one table, by key."""
+
+    inserted: list[Key] = field(default_factory=list)
+    updated: list[Key] = field(default_factory=list)
+    deleted: list[Key] = field(default_factory=list)
+    #: Former keys of rows whose primary key was changed.
+    departed: list[Key] = field(default_factory=list)
+    #: Values for columns that plugins have added, by key.
+    added: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    #: Deleted rows that consist of nothing but their key, and so are known without a look.
+    given: list[Key] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.inserted or self.updated or self.deleted or self.departed or self.given
+        )
+
+    def extend(self, other: Changes) -> None:
+        """Add the changes of another class of the same hierarchy."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.deleted += other.deleted
+        self.departed += other.departed
+        self.added.update(other.added)
+
+    def settle(self) -> None:
+        """Make one change of what happened to one key: a row that went and came is changed."""
+        gone = {*self.deleted, *self.departed, *self.given}
+        both = gone.intersection(self.inserted) if gone else gone
+        if both:
+            for keys in (self.inserted, self.deleted, self.departed, self.given):
+                keys[:] = [key for key in keys if key not in both]
+            self.updated.extend(both)
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The changes to one table, by what has to be done."""
+
+    image: Image = field(default_factory=Image)
+    #: Rows of which nothing is left: they came and went in this transaction.
+    vanished: list[Key] = field(default_factory=list)
+    departed: list[Key] = field(default_factory=list)
+    #: Departed rows of which this transaction has a version.
+    marked: list[Key] = field(default_factory=list)
+    #: Rows whose version before this transaction must be closed.
+    closing: list[Key] = field(default_factory=list)
+    #: Whether each of these has a version of this transaction.
+    is_complete: bool = True
+
+
+class Recording:
+    """One flush, one hierarchy, one connection.
+
+    :param note: remembers what is recorded of some rows: ``note(spec, keys, operation)``.
+    :param writers: the writer of each table.
+    :param may_be_overtaken: whether the transaction's id may be older than the locks on these
+        rows, so that another transaction may have passed it.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        connection: Connection,
+        *,
+        records: Records,
+        note: Callable[[VersionSpec, Iterable[Key], Operation | None], None],
+        writers: Mapping[VersionSpec, TableWriter],
+        may_be_overtaken: bool,
+    ) -> None:
+        self.hierarchy = hierarchy
+        self.connection = connection
+        self._records = records
+        self._note = note
+        self._writers = writers
+        self._may_be_overtaken = may_be_overtaken and _sqlalchemy.has_concurrent_writers(
+            connection.dialect
+        )
+        self._sorted: dict[VersionSpec, _Sorted] = {}
+        #: Whether something that was recorded, or might have been, is not there in the end.
+        self.came_to_nothing = False
+
+    # -- images ------------------------------------------------------------------------------
+
+    def take_images(self, spec: VersionSpec, changes: Changes, tx: int, *, locks: bool) -> None:
+        """Write the versions of one table's rows; those before them stay open for now."""
+        work = self._sorted[spec] = self._sort(spec, changes)
+        if not self._are_all_new(spec, work, tx):
+            self._write_image(spec, work, tx, locks=locks)
+        self._write_departures(spec, work, tx)
+
+    def _sort(self, spec: VersionSpec, changes: Changes) -> _Sorted:
+        """Tell rows that this transaction has recorded before from those it has not."""
+        changes.settle()
+        arrived = {
+            Operation.INSERT: changes.inserted,
+            Operation.UPDATE: changes.updated,
+            Operation.DELETE: changes.deleted,
+        }
+        work = _Sorted()
+        if self._records.knows(spec):
+            self._merge(spec, arrived, work)
+            self._merge_gone(spec, changes.departed, work, fresh=work.departed)
+            self._merge_gone(spec, changes.given, work, fresh=work.image.given)
+        else:
+            work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
+            work.departed, work.image.given = changes.departed, changes.given
+        work.image.added = _grouped(changes.added)
+        return work
+
+    def _merge(
+        self, spec: VersionSpec, arrived: Mapping[Operation, list[Key]], work: _Sorted
+    ) -> None:
+        for operation, keys in arrived.items():
+            for key in keys:
+                before = self._records.of(spec, key)
+                after = merge(before, operation)
+                if after is None:
+                    work.vanished.append(key)
+                    continue
+                part = work.image.fresh if before is None else work.image.again
+                part.setdefault(after, []).append(key)
+
+    def _merge_gone(
+        self, spec: VersionSpec, keys: list[Key], work: _Sorted, *, fresh: list[Key]
+    ) -> None:
+        for key in keys:
+            before = self._records.of(spec, key)
+            after = merge(before, Operation.DELETE)
+            if before is None:
+                fresh.append(key)
+            elif after is None:
+                work.vanished.append(key)
+            else:
+                work.marked.append(key)
+
+    def _are_all_new(self, spec: VersionSpec, work: _Sorted, tx: int) -> bool:
+        """Write inserted rows whose keys the database made, if none of them has a history."""
+        image = work.image
+        numbered = self.hierarchy.root.parent_table.autoincrement_column is not None
+        others = image.again or image.added or image.given
+        if set(image.fresh) != {Operation.INSERT} or others or not numbered:
+            return False
+        keys = image.fresh[Operation.INSERT]
+        if self._writers[spec].insert_new(self.connection, keys, tx):
+            self._note(spec, keys, Operation.INSERT)
+            return True
+        # Some have one, so none of it holds; write all of them again.
+        work.closing = list(keys)
+        image.fresh, image.again = {}, {Operation.INSERT: keys}
+        return False
+
+    def _write_image(self, spec: VersionSpec, work: _Sorted, tx: int, *, locks: bool) -> None:
+        image, writer = work.image, self._writers[spec]
+        keys = image.keys()
+        if not keys and not image.given:
+            return
+        written = writer.write(self.connection, image, tx, locks=locks)
+        work.closing += [key for part in image.fresh.values() for key in part] + image.given
+        if image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys):
+            self._drop_unchanged(spec, work, tx)
+        elif image.fresh.get(Operation.UPDATE) and image.again:
+            self._drop_unchanged(spec, work, tx)
+        self._note(spec, image.given, Operation.DELETE)
+        for part in (image.fresh, image.again):
+            for operation, some in part.items():
+                self._note(spec, some, operation)
+
+    def _drop_unchanged(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
+        """Forget rows that turned out to be as they were."""
+        fresh = work.image.fresh
+        candidates = fresh[Operation.UPDATE]
+        found = set(self._writers[spec].recorded(self.connection, candidates, tx))
+        fresh[Operation.UPDATE] = [key for key in candidates if key in found]
+        if len(fresh[Operation.UPDATE]) < len(candidates):
+            gone = set(candidates) - found
+            work.closing = [key for key in work.closing if key not in gone]
+            self.came_to_nothing = True
+
+    def _write_departures(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
+        writer, connection = self._writers[spec], self.connection
+        if work.departed:
+            writer.depart(connection, work.departed, tx)
+            work.closing += work.departed
+            work.is_complete = False
+            self._note(spec, work.departed, Operation.DELETE)
+        if work.marked:
+            writer.mark_deleted(connection, work.marked, tx)
+            self._note(spec, work.marked, Operation.DELETE)
+        if work.vanished:
+            self._remove(spec, work.vanished, tx)
+
+    def _remove(self, spec: VersionSpec, keys: list[Key], tx: int) -> None:
+        """Remove what this transaction has recorded of some rows."""
+        self._writers[spec].erase(self.connection, keys, tx)
+        self._writers[spec].reopen(self.connection, keys, tx)
+        self._note(spec, keys, None)
+        self.came_to_nothing = True
+
+    # -- afterwards --------------------------------------------------------------------------
+
+    def close(self, tx: int) -> bool:
+        """End the versions before; tell whether another transaction has overtaken this one."""
+        overtaken = False
+        for spec, work in self._sorted.items():
+            if not work.closing:
+                continue
+            writer = self._writers[spec]
+            closed = writer.close(
+                self.connection, work.closing, tx, everyone=work.is_complete
+            )
+            if self._may_be_overtaken and closed < len(work.closing):
+                overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
+        return overtaken
+
+    def drop_undone(self, tx: int) -> None:
+        """Remove versions of rows that are again as they were before the transaction."""
+        root = self.hierarchy.root
+        spec = root if root in self._sorted else next(iter(self._sorted), None)
+        if spec is None:
+            return
+        again = self._sorted[spec].image.again.get(Operation.UPDATE, [])
+        undone = self._writers[spec].undone(self.connection, again, tx) if again else []
+        if undone:
+            for each in self._sorted:
+                self._remove(each, undone, tx)
+
+
+def _grouped(added: Mapping[Key, Mapping[str, Any]]) -> dict[str, dict[Any, list[Key]]]:
+    """Group the values of added columns by column and value."""
+    groups: dict[str, dict[Any, list[Key]]] = {}
+    for key, values in added.items():
+        for name, value in values.items():
+            groups.setdefault(name, {}).setdefault(value, []).append(key)
+    return groups

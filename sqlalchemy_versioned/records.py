@@ -1,0 +1,104 @@
+"""What one transaction has recorded of which row, in layers that follow savepoints.
+
+Pure bookkeeping: no database, no session.  A layer holds what was recorded since a savepoint was
+set; rolling the savepoint back drops the layer, releasing it merges the layer into the one below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .operation import Operation
+from .spec import VersionSpec
+
+__all__ = ["Layer", "Records"]
+
+#: A row's key: the value of its one key column, or a tuple of several.
+Key = Any
+
+
+class Layer:
+    """What was recorded since *savepoint* was set; ``None`` stands for the whole transaction."""
+
+    def __init__(self, savepoint: Any) -> None:
+        self.savepoint = savepoint
+        #: For each row what is recorded of it; ``None`` where nothing is left.
+        self.rows: dict[VersionSpec, dict[Key, Operation | None]] = {}
+        #: The transaction that was begun in this layer, if any.
+        self.transaction: Any = None
+        self.is_released = False
+
+
+class Records:
+    """The layers of one transaction."""
+
+    def __init__(self) -> None:
+        self.layers = [Layer(None)]
+
+    def layer(self, savepoint: Any) -> Layer:
+        """Return the layer of the innermost *savepoint*, made if it is new."""
+        if self.layers[-1].savepoint is not savepoint:
+            self.layers.append(Layer(savepoint))
+        return self.layers[-1]
+
+    def released(self, savepoint: Any) -> None:
+        """Note that *savepoint* was released; it ends later."""
+        if self.layers[-1].savepoint is savepoint:
+            self.layers[-1].is_released = True
+
+    def ended(self, savepoint: Any, *, around: Any) -> Layer | None:
+        """End *savepoint*; return its layer if it was rolled back, and so has come to nothing.
+
+        :param around: the savepoint it was set in.
+        """
+        top = self.layers[-1]
+        if top.savepoint is not savepoint:
+            return None
+        self.layers.pop()
+        if not top.is_released:
+            return top
+        below = self.layer(around)
+        for spec, rows in top.rows.items():
+            below.rows.setdefault(spec, {}).update(rows)
+        below.transaction = top.transaction or below.transaction
+        return None
+
+    @property
+    def transaction(self) -> Any:
+        """The current transaction, or ``None``."""
+        return next((layer.transaction for layer in reversed(self.layers) if layer.transaction), None)
+
+    def knows(self, spec: VersionSpec) -> bool:
+        """Tell whether anything is recorded of the rows of a table."""
+        return any(layer.rows.get(spec) for layer in self.layers)
+
+    def of(self, spec: VersionSpec, key: Key) -> Operation | None:
+        """Return what is recorded of one row."""
+        for layer in reversed(self.layers):
+            rows = layer.rows.get(spec)
+            if rows is not None and key in rows:
+                return rows[key]
+        return None
+
+    def specs(self) -> Iterator[VersionSpec]:
+        """Yield the tables of which something is or was recorded."""
+        yield from dict.fromkeys(spec for layer in self.layers for spec in layer.rows)
+
+    def operations(self, spec: VersionSpec) -> dict[Key, Operation]:
+        """Return what is recorded of the rows of one table."""
+        merged: dict[Key, Operation | None] = {}
+        for layer in self.layers:
+            merged.update(layer.rows.get(spec, {}))
+        return {key: operation for key, operation in merged.items() if operation is not None}
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is left of all that was recorded."""
+        return not any(self.operations(spec) for spec in self.specs())
+
+    def note(
+        self, savepoint: Any, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None
+    ) -> None:
+        """Remember what is recorded of some rows."""
+        rows = self.layer(savepoint).rows.setdefault(spec, {})
+        rows.update(dict.fromkeys(keys, operation))

@@ -1,0 +1,139 @@
+"""What is recorded, and where: the facts about versioned tables and classes, said once.
+
+Specs are made when mappers are configured (:mod:`.build.pipeline`) and only read afterwards, by
+the writer, the queries, the version objects and the reverter.  A :class:`VersionSpec` describes a
+table, whether or not a class is mapped to it; a :class:`ClassSpec` describes a class and points to
+the specs of its tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Column, Table
+from sqlalchemy.sql.elements import ColumnElement
+
+from .options import Options, Strategy
+
+__all__ = ["ClassSpec", "ColumnPair", "Hierarchy", "VersionSpec"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnPair:
+    """A column of a parent table and the version column that keeps its values."""
+
+    parent: Column[Any]
+    version: Column[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VersionSpec:
+    """How one table is versioned."""
+
+    parent_table: Table
+    version_table: Table
+    #: The transaction table that lives beside the version table, in the same ``MetaData``.
+    transaction_table: Table
+    #: Every column that is kept, in the order of the parent table.
+    pairs: tuple[ColumnPair, ...]
+    #: The columns by which a row is recognised, in the order of the mapper's primary key.
+    key: tuple[ColumnPair, ...]
+    transaction_column: Column[Any]
+    #: ``None`` where the strategy has no end column.
+    end_column: Column[Any] | None
+    operation_column: Column[Any]
+    strategy: Strategy
+    #: Parent columns whose change alone makes no version.
+    ignored: frozenset[Column[Any]]
+    #: Columns that plugins have added to the version table.
+    added: tuple[Column[Any], ...] = ()
+
+    @property
+    def bookkeeping(self) -> tuple[Column[Any], ...]:
+        """The columns of the version table that no parent column stands behind."""
+        end = () if self.end_column is None else (self.end_column,)
+        return (self.transaction_column, *end, self.operation_column)
+
+    @property
+    def key_is_primary(self) -> bool:
+        """Whether the key and the transaction identify a version row."""
+        key = {pair.version for pair in self.key} | {self.transaction_column}
+        return key == set(self.version_table.primary_key.columns)
+
+    @property
+    def is_all_key(self) -> bool:
+        """Whether rows consist of their key alone, as plain links do."""
+        return {pair.parent for pair in self.key} == set(self.parent_table.columns)
+
+    def version_column(self, parent_column: ColumnElement[Any]) -> Column[Any] | None:
+        """Return the column that keeps *parent_column*, or ``None`` if it is not kept."""
+        for pair in self.pairs:
+            if pair.parent is parent_column:
+                return pair.version
+        return None
+
+
+class Hierarchy:
+    """The tables whose rows make up objects together: one, or more under joined inheritance.
+
+    It grows when a subclass is declared after its superclass was configured.
+    """
+
+    def __init__(self) -> None:
+        self.tables: tuple[VersionSpec, ...] = ()
+        self._related: dict[VersionSpec, tuple[VersionSpec, ...]] = {}
+
+    @property
+    def root(self) -> VersionSpec:
+        """The base-most table: it has a row for every object."""
+        return self.tables[0]
+
+    def related(self, spec: VersionSpec) -> tuple[VersionSpec, ...]:
+        """Return the other tables that a row of *spec* may share an object with."""
+        return self._related.get(spec, ())
+
+    def add_chain(self, chain: tuple[VersionSpec, ...]) -> None:
+        """Add the tables of one class, base-most first."""
+        for spec in chain:
+            others = dict.fromkeys((*self._related.get(spec, ()), *chain))
+            others.pop(spec)
+            self._related[spec] = tuple(others)
+        self.tables = tuple(dict.fromkeys((*self.tables, *chain)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassSpec:
+    """How one class is versioned."""
+
+    parent_class: type[Any]
+    version_class: type[Any]
+    transaction_class: type[Any]
+    options: Options
+    hierarchy: Hierarchy
+    #: The tables of the class, base-most first.
+    tables: tuple[VersionSpec, ...]
+    #: Attribute keys of the columns that are kept; the same on parent and version class.
+    columns: tuple[str, ...]
+    #: Attribute keys of the primary key, in the order of the mapper.
+    key: tuple[str, ...]
+    transaction_key: str
+    end_key: str | None
+    operation_key: str
+    #: Relationship keys that the version class has.
+    relationships: tuple[str, ...] = ()
+    #: ``False`` for superclasses that are versioned only because a subclass is.
+    exposed: bool = True
+    #: The version classes of superclasses, nearest first.
+    superclasses: tuple[type[Any], ...] = field(default=())
+
+    @property
+    def root(self) -> VersionSpec:
+        """The spec of the base-most table."""
+        return self.tables[0]
+
+    @property
+    def bookkeeping(self) -> frozenset[str]:
+        """Attribute keys on the version class that no parent attribute stands behind."""
+        keys = (self.transaction_key, self.end_key, self.operation_key)
+        return frozenset(key for key in keys if key is not None)

@@ -1,0 +1,271 @@
+"""The unit of work of one session: its current transaction, and the recording of its flushes.
+
+A :class:`UnitOfWork` belongs to the outermost transaction of one session and goes with it; there
+is no map of connections, no lock and nothing global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, scoped_session
+
+from .exc import ImproperlyConfigured
+from .hooks import PluginCollection
+from .operation import Operation
+from .recording import Changes, Recording
+from .records import Records
+from .spec import Hierarchy, VersionSpec
+from .transaction_row import TransactionRow, split_attributes
+from .writer import Key, TableWriter
+
+__all__ = ["Surroundings", "UnitOfWork", "sync_session"]
+
+
+def sync_session(session: Any) -> Session:
+    """Return the session behind a scoped or asynchronous one.
+
+    :raises ImproperlyConfigured: if *session* is no session.
+    """
+    if isinstance(session, (async_scoped_session, scoped_session)):
+        session = session()
+    if isinstance(session, AsyncSession):
+        return session.sync_session
+    if not isinstance(session, Session):
+        raise ImproperlyConfigured(
+            f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
+        )
+    return session
+
+
+class Surroundings:
+    """What all units of work of a manager share.
+
+    :param transaction_class: returns the Transaction class.
+    :param plugins: returns the plugins.
+    :param versioned: returns the versioned classes, of which the first that a session has a
+        database for tells where transactions are numbered, if the Transaction class has none.
+    """
+
+    def __init__(
+        self,
+        *,
+        transaction_class: Callable[[], type[Any]],
+        plugins: Callable[[], PluginCollection],
+        versioned: Callable[[], Iterable[type[Any]]],
+    ) -> None:
+        self.transaction_class = transaction_class
+        self.plugins = plugins
+        self.versioned = versioned
+        self._writers: dict[Any, TableWriter] = {}
+
+    def writer(
+        self, spec: VersionSpec, related: tuple[VersionSpec, ...], dialect: Dialect
+    ) -> TableWriter:
+        """Return the writer of a table, which keeps its statements."""
+        key = (spec, related, dialect)
+        writer = self._writers.get(key)
+        if writer is None:
+            writer = self._writers[key] = TableWriter(spec, related, dialect)
+        return writer
+
+    def forget(self) -> None:
+        """Drop the writers."""
+        self._writers.clear()
+
+
+class UnitOfWork:
+    """What one session records between two commits: one transaction of history."""
+
+    def __init__(self, session: Session, surroundings: Surroundings) -> None:
+        self._session = session
+        self._surroundings = surroundings
+        self._records = Records()
+        self._connections: dict[VersionSpec, Connection] = {}
+        self._recordings: list[Recording] = []
+
+    # -- the transaction ---------------------------------------------------------------------
+
+    @property
+    def current_transaction(self) -> Any | None:
+        """The current transaction as an object of the session, or ``None``.
+
+        >>> versioning_manager.unit_of_work(session).current_transaction is None
+        True
+        """
+        row = self._row
+        return None if row is None else row.object_in(self._session)
+
+    def create_transaction(self, session: Any = None, **attributes: Any) -> Any:
+        """Write a transaction now, whatever is changed later, and return it.
+
+        :param session: taken for compatibility; the unit of work knows its session.
+        :param attributes: attributes of the transaction, relationships included.
+        :raises ImproperlyConfigured: if the Transaction class has no such attribute.
+
+        >>> unit = versioning_manager.unit_of_work(session)
+        >>> unit.create_transaction(session, remote_addr="127.0.0.1").remote_addr
+        '127.0.0.1'
+        """
+        if session is not None and sync_session(session) is not self._session:
+            raise ImproperlyConfigured(
+                "create_transaction() was given another session than unit_of_work(); "
+                "ask unit_of_work() with the session that is to be recorded"
+            )
+        self._begin_transaction(attributes, is_wanted=True)
+        return self.current_transaction
+
+    def ensure_transaction(self) -> bool:
+        """Make sure there is a transaction; tell whether there was one before."""
+        if self._row is not None:
+            return True
+        self._begin_transaction({}, is_wanted=False)
+        return False
+
+    @property
+    def _row(self) -> TransactionRow | None:
+        row: TransactionRow | None = self._records.transaction
+        return row
+
+    @property
+    def _tx(self) -> int:
+        assert self._row is not None
+        return self._row.id
+
+    def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:
+        given: dict[str, Any] = {}
+        for returned in self._surroundings.plugins().call("transaction_args", self, self._session):
+            given.update(returned)
+        mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
+        values, later = split_attributes(mapper, {**given, **attributes})
+        connection = self._numbering_connection(mapper)
+        row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
+        self._records.layer(self._session.get_nested_transaction()).transaction = row
+        for key, value in later.items():
+            setattr(self.current_transaction, key, value)
+
+    def _numbering_connection(self, mapper: Mapper[Any]) -> Connection:
+        """Return the connection on which transactions are numbered."""
+        try:
+            return self._session.connection(bind_arguments={"mapper": mapper})
+        except UnboundExecutionError:
+            for cls in self._surroundings.versioned():
+                try:
+                    return self._session.connection(bind_arguments={"mapper": inspect(cls)})
+                except UnboundExecutionError:
+                    continue
+            raise
+
+    # -- savepoints --------------------------------------------------------------------------
+
+    def released(self, savepoint: SessionTransaction) -> None:
+        """Note that *savepoint* was released; it ends later."""
+        self._records.released(savepoint)
+
+    def ended(self, savepoint: SessionTransaction) -> None:
+        """Drop what was recorded in *savepoint*, or keep it for the transaction around."""
+        dropped = self._records.ended(savepoint, around=_savepoint_around(savepoint))
+        if dropped is not None and dropped.transaction is not None:
+            dropped.transaction.forget(self._session)
+
+    def discard(self) -> None:
+        """Let go of a transaction whose row was rolled back."""
+        for layer in self._records.layers:
+            if layer.transaction is not None:
+                layer.transaction.forget(self._session)
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def take_images(
+        self,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+        connection: Connection,
+        *,
+        is_early: bool,
+        locks: bool = False,
+    ) -> None:
+        """Write versions of what a flush changed; :meth:`finish` must follow.
+
+        :param is_early: whether the transaction's id may be older than the locks on these rows.
+        :param locks: lock the rows, because they are about to be deleted.
+        """
+        assert self._row is not None
+        recording = Recording(
+            hierarchy,
+            connection,
+            records=self._records,
+            note=self._note,
+            writers={
+                spec: self._surroundings.writer(
+                    spec, hierarchy.related(spec), connection.dialect
+                )
+                for spec in changes
+            },
+            may_be_overtaken=is_early,
+        )
+        self._recordings.append(recording)
+        for spec in hierarchy.tables:
+            if spec in changes:
+                self._row.ensure_on(connection, spec.transaction_table)
+                self._connections[spec] = connection
+                recording.take_images(spec, changes[spec], self._tx, locks=locks)
+
+    def finish(self) -> None:
+        """Close the versions before, once all images of a flush are taken."""
+        recordings, self._recordings = self._recordings, []
+        overtaken = [recording for recording in recordings if recording.close(self._tx)]
+        while overtaken:
+            self._renumber()
+            overtaken = [recording for recording in overtaken if recording.close(self._tx)]
+        for recording in recordings:
+            recording.drop_undone(self._tx)
+        if any(recording.came_to_nothing for recording in recordings):
+            self._take_back_if_empty()
+
+    def __repr__(self) -> str:
+        row = self._row
+        return f"<UnitOfWork {'without a transaction' if row is None else f'of {row.id}'}>"
+
+    def operations(self, spec: VersionSpec) -> dict[Key, Operation]:
+        """Return what is recorded of the rows of one table, by key."""
+        return self._records.operations(spec)
+
+    def _note(
+        self, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None
+    ) -> None:
+        self._records.note(self._session.get_nested_transaction(), spec, keys, operation)
+
+    def _renumber(self) -> None:
+        """Draw a later id: another transaction drew its own later, but wrote first.
+
+        The rows are locked by now, so nobody can pass the new id.
+        """
+        assert self._row is not None
+
+        def move(old: int, new: int) -> None:
+            for spec, connection in self._connections.items():
+                self._surroundings.writer(spec, (), connection.dialect).move(connection, old, new)
+
+        self._row.renumber(self._session, move)
+
+    def _take_back_if_empty(self) -> None:
+        row = self._row
+        if row is None or row.is_wanted or not self._records.is_empty():
+            return
+        row.take_back(self._session)
+        for layer in self._records.layers:
+            if layer.transaction is row:
+                layer.transaction = None
+
+
+def _savepoint_around(savepoint: SessionTransaction) -> SessionTransaction | None:
+    around = savepoint.parent
+    while around is not None and not around.nested:
+        around = around.parent
+    return around

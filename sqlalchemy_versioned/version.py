@@ -1,0 +1,268 @@
+"""What a version object can do: its neighbours, its changes, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm.exc import DetachedInstanceError
+
+from .changeset import difference
+from .exc import ImproperlyConfigured
+from .lookup import find_spec, spec_of
+from .query.history import (
+    count_versions_before,
+    select_next,
+    select_previous,
+    select_version_at,
+    select_versions,
+)
+from .revert import revert
+from .spec import ClassSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Version", "VersionAPI", "version_api"]
+
+_FRESH = {"populate_existing": True}
+
+
+class VersionAPI:
+    """All that can be asked of a version, whatever the columns of its class are called.
+
+    A model with a column ``index`` or ``next`` gets its own values under these names; what the
+    version has to say is then found at ``version.version_api.index``.
+    """
+
+    __slots__ = ("_version",)
+
+    def __init__(self, version: Any) -> None:
+        self._version = version
+
+    @property
+    def previous(self) -> Any | None:
+        """The version before this one, or ``None`` for the oldest."""
+        return self._session().scalars(
+            select_previous(self._spec, *self._place()), execution_options=_FRESH
+        ).first()
+
+    @property
+    def next(self) -> Any | None:
+        """The version after this one, or ``None`` for the newest."""
+        return self._session().scalars(
+            select_next(self._spec, *self._place()), execution_options=_FRESH
+        ).first()
+
+    @property
+    def index(self) -> int:
+        """The place of this version among those of its object, from 0."""
+        return self._session().scalar(count_versions_before(self._spec, *self._place())) or 0
+
+    @property
+    def transaction(self) -> Any | None:
+        """The transaction that made this version."""
+        return self._session().get(self._spec.transaction_class, self._place()[1])
+
+    @property
+    def version_parent(self) -> Any | None:
+        """The live object, or ``None`` if it is deleted."""
+        return self._session().get(self._spec.parent_class, self._place()[0])
+
+    @property
+    def operation_type(self) -> int:
+        """What this version records, as an :class:`.Operation` value."""
+        operation: int = getattr(self._version, self._spec.operation_key)
+        return operation
+
+    @property
+    def changeset(self) -> dict[str, list[Any]]:
+        """What this version changed, as ``{name: [old, new]}``."""
+        changes = difference(self._spec, self.previous, self._version)
+        for hook in getattr(self._spec.version_class, "__changeset_hooks__", ()):
+            hook(self._version, changes)
+        return changes
+
+    def diff(self, other: Any) -> dict[str, list[Any]]:
+        """Return in what *other* differs from this version, as ``{name: [this, other]}``.
+
+        :raises ImproperlyConfigured: if *other* is a version of another class.
+        """
+        if find_spec(other) is not self._spec:
+            raise ImproperlyConfigured(
+                f"a version of {self._spec.parent_class.__name__} cannot be compared with "
+                f"{other!r}; give a version of the same class"
+            )
+        return difference(self._spec, self._version, other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values of this version by attribute name, bookkeeping included."""
+        spec = self._spec
+        end = () if spec.end_key is None else (spec.end_key,)
+        keys = (*spec.columns, spec.transaction_key, *end, spec.operation_key)
+        return {key: getattr(self._version, key) for key in keys}
+
+    def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:
+        """Put the object, and the named relations, back to this version."""
+        return revert(self._version, relations=relations or (), on_missing=on_missing)
+
+    @property
+    def _spec(self) -> ClassSpec:
+        return spec_of(self._version)
+
+    def _place(self) -> tuple[tuple[Any, ...], int]:
+        version, spec = self._version, self._spec
+        identity = tuple(getattr(version, key) for key in spec.key)
+        return identity, getattr(version, spec.transaction_key)
+
+    def _session(self) -> Session:
+        session = object_session(self._version)
+        if session is None:
+            raise DetachedInstanceError(
+                f"{self._version!r} is in no session, so nothing around it can be read; "
+                "add it to one"
+            )
+        return session
+
+
+def version_api(version: Any) -> VersionAPI:
+    """Return what can be asked of *version*, for classes whose columns take the usual names.
+
+    >>> version_api(article.versions[0]).index
+    0
+    """
+    return VersionAPI(version)
+
+
+class Version:
+    """The base of version classes.
+
+    >>> version = article.versions[1]
+    >>> version.changeset
+    {'name': ['First', 'Second']}
+    >>> version.previous.name, version.index
+    ('First', 1)
+    """
+
+    def __init__(self, **values: Any) -> None:
+        for key, value in values.items():
+            setattr(self, key, value)
+
+    @property
+    def version_api(self) -> VersionAPI:
+        """Everything below, under a name that no column is likely to take."""
+        return VersionAPI(self)
+
+    @property
+    def previous(self) -> Self | None:
+        """The version before this one, or ``None`` for the oldest."""
+        return VersionAPI(self).previous
+
+    @property
+    def next(self) -> Self | None:
+        """The version after this one, or ``None`` for the newest."""
+        return VersionAPI(self).next
+
+    @property
+    def index(self) -> int:
+        """The place of this version among those of its object, from 0."""
+        return VersionAPI(self).index
+
+    @property
+    def changeset(self) -> dict[str, list[Any]]:
+        """What this version changed, as ``{name: [old, new]}``; one query."""
+        return VersionAPI(self).changeset
+
+    def diff(self, other: Self) -> dict[str, list[Any]]:
+        """Return in what *other* differs from this version, as ``{name: [this, other]}``.
+
+        :raises ImproperlyConfigured: if *other* is a version of another class.
+
+        >>> article.versions[0].diff(article.versions[1])
+        {'name': ['First', 'Second']}
+        """
+        return VersionAPI(self).diff(other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values of this version by attribute name, bookkeeping included.
+
+        >>> article.versions[0].to_dict()["name"]
+        'First'
+        """
+        return VersionAPI(self).to_dict()
+
+    def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:
+        """Put the object, and the named relations, back to this version.
+
+        Nothing is flushed; the next flush records what has changed.
+
+        :param relations: relationship keys, or dotted paths of them, to put back as well.
+        :param on_missing: what to do about a foreign key whose target no longer exists:
+            ``'raise'``, or ``'null'`` to leave it empty.
+        :returns: the live object, or ``None`` if this version is a deletion.
+        :raises ReverterException: if a path is no relationship, or a target is missing.
+        :raises IncompleteHistory: if history does not tell what there was.
+
+        >>> article.versions[0].revert().name
+        'First'
+        """
+        return VersionAPI(self).revert(relations, on_missing)
+
+    @classmethod
+    def version_at(
+        cls, session: Session, primary_key_values: Mapping[str, Any], transaction_id: int
+    ) -> Self | None:
+        """Return the version of one object that was the newest at a transaction.
+
+        That is a deletion if the object was deleted by then.
+
+        :param primary_key_values: the primary key, by attribute name.
+
+        >>> version_class(Article).version_at(session, {"id": 1}, 1).name
+        'First'
+        """
+        spec = spec_of(cls)
+        statement = select_version_at(spec, _identity(spec, primary_key_values), transaction_id)
+        return session.scalars(statement, execution_options=_FRESH).first()
+
+    @classmethod
+    def all_versions(
+        cls,
+        session: Session,
+        primary_key_values: Mapping[str, Any],
+        limit: int | None = None,
+        offset: int | None = None,
+        desc: bool = True,
+        link: bool = True,
+    ) -> list[Self]:
+        """Return the versions of one object, newest first unless *desc* is false.
+
+        :param link: taken for compatibility; neighbours are always looked up.
+
+        >>> [v.name for v in version_class(Article).all_versions(session, {"id": 1}, limit=1)]
+        ['Second']
+        """
+        spec = spec_of(cls)
+        statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
+        statement = statement.limit(limit).offset(offset)
+        return list(session.scalars(statement, execution_options=_FRESH))
+
+    def __repr__(self) -> str:
+        if inspect(self, raiseerr=False) is None or find_spec(self) is None:
+            return object.__repr__(self)
+        spec = spec_of(self)
+        names = (*spec.key, spec.transaction_key, spec.operation_key)
+        shown = ", ".join(f"{name}={self.__dict__.get(name)!r}" for name in names)
+        return f"<{type(self).__name__} {shown}>"
+
+
+def _identity(spec: ClassSpec, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    missing = [key for key in spec.key if key not in values]
+    if missing or len(values) != len(spec.key):
+        raise ImproperlyConfigured(
+            f"{spec.parent_class.__name__} has the primary key {', '.join(spec.key)}; "
+            f"{', '.join(map(repr, values)) or 'nothing'} was given"
+        )
+    return tuple(values[key] for key in spec.key)

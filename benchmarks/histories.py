@@ -99,7 +99,7 @@ def _write_articles(connection: Connection, models: Models, shape: Shape) -> Non
 def _write_transactions(connection: Connection, table: Table | None, shape: Shape) -> None:
     assert table is not None
     numbers = _series("numbers", 1, shape.transactions)
-    issued_at = datetime.now(timezone.utc).replace(tzinfo=None)
+    issued_at = datetime.now(timezone.utc)
     values = {
         "id": numbers.c.n,
         "issued_at": literal(issued_at, table.c.issued_at.type),

@@ -297,6 +297,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--database", choices=DATABASES, action="append")
     parser.add_argument("--shape", choices=SHAPES, action="append")
     parser.add_argument("--versions", type=int, default=1_000_000)
+    parser.add_argument(
+        "--unanalyzed",
+        action="store_true",
+        help="leave SQLite without the statistics of ANALYZE",
+    )
     parser.add_argument("--library", choices=[*LIBRARIES], default=OURS, help="whose version table")
     return parser.parse_args()
 

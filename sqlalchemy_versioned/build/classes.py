@@ -1,0 +1,81 @@
+"""Version classes: ordinary mapped classes, made in a way that suits every kind of base."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import MappedAsDataclass, registry
+
+from .. import _sqlalchemy
+
+__all__ = ["build_mapped_class", "forget_mapped_class", "place_beside"]
+
+
+def build_mapped_class(
+    name: str,
+    *,
+    bases: Sequence[type[Any]],
+    declarative_base: type[Any] | None,
+    registry: registry,
+    table: Table | None,
+    properties: Mapping[str, Any],
+    module: str,
+    **mapper_args: Any,
+) -> type[Any]:
+    """Make a class and map it imperatively.
+
+    Declarative scanning would add what mixins and dataclass bases declare for live tables, so
+    the class is abstract while it is being made, and mapped by hand afterwards.
+
+    :param declarative_base: a base to put before *bases*, if it can bear it.
+    """
+    above = (declarative_base,) if _is_plain(declarative_base) else ()
+    ordered = tuple(dict.fromkeys((*above, *bases)))  # type: ignore[arg-type]
+    namespace = {"__abstract__": True, "__module__": module}
+    cls = types.new_class(name, ordered, {}, lambda body: body.update(namespace))
+    type.__delattr__(cls, "__abstract__")
+    registry.map_imperatively(cls, table, properties=dict(properties), **mapper_args)
+    if table is not None:
+        type.__setattr__(cls, "__table__", table)
+    if _sqlalchemy.named_class(registry, name) is None:
+        _sqlalchemy.register_class_name(registry, name, cls)
+    return cls
+
+
+def _is_plain(base: type[Any] | None) -> bool:
+    """Tell whether a class without fields of its own can be derived from *base*."""
+    if base is None:
+        return False
+    if issubclass(base, MappedAsDataclass) or dataclasses.is_dataclass(base):
+        return False
+    # Pydantic's (SQLModel's) classes turn attributes into fields and validate on creation.
+    return not hasattr(base, "model_fields") and not hasattr(base, "__fields__")
+
+
+def forget_mapped_class(cls: type[Any], reg: registry) -> None:
+    """Undo :func:`build_mapped_class`."""
+    if _sqlalchemy.named_class(reg, cls.__name__) is cls:
+        _sqlalchemy.forget_class_name(reg, cls.__name__, cls)
+    _sqlalchemy.dispose_class(cls)
+    module = sys.modules.get(cls.__module__)
+    if module is not None and vars(module).get(cls.__name__) is cls:
+        delattr(module, cls.__name__)
+
+
+def place_beside(cls: type[Any], parent: type[Any]) -> None:
+    """Make *cls* importable from where *parent* is, so that it pickles as *parent* does.
+
+    Where the name is taken, or *parent* is local to a function, nothing is placed.
+    """
+    type.__setattr__(cls, "__module__", parent.__module__)
+    module = sys.modules.get(parent.__module__)
+    if "." in parent.__qualname__:
+        prefix = parent.__qualname__.rpartition(".")[0]
+        type.__setattr__(cls, "__qualname__", f"{prefix}.{cls.__name__}")
+    elif module is not None and not hasattr(module, cls.__name__):
+        setattr(module, cls.__name__, cls)

@@ -1,0 +1,116 @@
+"""Columns of version tables: what is kept of a parent column, and the bookkeeping columns.
+
+A version column holds values and promises nothing: no default, onupdate, identity, computed
+expression, unique, check or foreign key.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Enum, Integer, SmallInteger, String, types
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+
+from ..options import Options
+
+__all__ = ["StoredEnum", "build_bookkeeping_columns", "build_version_column", "transaction_id_type"]
+
+
+def transaction_id_type() -> types.TypeEngine[Any]:
+    """Return the type of transaction ids.
+
+    SQLite numbers rows by itself only in columns that are called INTEGER.
+    """
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+class StoredEnum(types.TypeDecorator[Any]):
+    """Keeps an enum as plain text, so that members can be renamed or dropped later.
+
+    Values that the enum no longer has are loaded as the text that was stored.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, enum: Enum) -> None:
+        self.enum = enum
+        super().__init__(length=max(enum.length or 0, 255))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Store what the enum itself would store."""
+        plain = _plain_enum(self.enum).bind_processor(dialect)
+
+        def process(value: Any) -> Any:
+            return value if value is None or plain is None else plain(value)
+
+        return process
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Load members where they exist, text where they do not."""
+        plain = _plain_enum(self.enum).result_processor(dialect, coltype)
+
+        def process(value: Any) -> Any:
+            try:
+                return value if value is None or plain is None else plain(value)
+            except LookupError:
+                return value
+
+        return process
+
+
+def _plain_enum(enum: Enum) -> Enum:
+    # The generic type has the processors; a dialect's own (PostgreSQL's) expects the driver's.
+    return enum.adapt(Enum, native_enum=False, create_constraint=False)
+
+
+def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
+    """Return the type in which values of *type_* are kept."""
+    if isinstance(type_, Enum):
+        return StoredEnum(type_)
+    if isinstance(type_, Boolean):
+        return Boolean()
+    if isinstance(type_, postgresql.DOMAIN):
+        return version_type(type_.data_type)
+    if isinstance(type_, types.ARRAY):
+        array = copy.copy(type_)
+        array.item_type = version_type(type_.item_type)
+        return array
+    # A copy: extensions such as sqlalchemy.ext.mutable know a type by its identity.
+    return copy.copy(type_)
+
+
+def build_version_column(column: Column[Any], *, key: str, is_key: bool) -> Column[Any]:
+    """Build the column that keeps the values of *column*.
+
+    :param key: the key under which the version table has it.
+    :param is_key: whether it is part of the version table's primary key.
+    """
+    return Column(
+        column.name,
+        version_type(column.type),
+        key=key,
+        primary_key=is_key,
+        nullable=not is_key,
+        # MySQL numbers a lone integer key column by itself unless told not to.
+        autoincrement=False,
+        comment=column.comment,
+    )
+
+
+def build_bookkeeping_columns(options: Options, *, has_end: bool) -> list[Column[Any]]:
+    """Build the transaction, end (where the strategy has one) and operation columns."""
+    transaction = Column(
+        options.transaction_column_name,
+        transaction_id_type(),
+        primary_key=True,
+        nullable=False,
+        autoincrement=False,
+        index=True,
+    )
+    end = Column(options.end_transaction_column_name, transaction_id_type(), nullable=True)
+    operation = Column(options.operation_type_column_name, SmallInteger, nullable=False)
+    return [transaction, *([end] if has_end else []), operation]

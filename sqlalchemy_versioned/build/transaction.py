@@ -1,0 +1,263 @@
+"""The Transaction class: one row for each transaction that wrote something versioned."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    MetaData,
+    Sequence,
+    String,
+    Table,
+    inspect,
+    select,
+    types,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapper, object_session, registry, relationship
+
+from .. import _sqlalchemy
+from ..exc import ImproperlyConfigured, NoChangesAttribute
+from ..lookup import MANAGER
+from .classes import build_mapped_class
+from .columns import transaction_id_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TransactionBase", "TransactionFactory", "UTCDateTime", "copy_transaction_table"]
+
+
+class UTCDateTime(types.TypeDecorator[datetime]):
+    """A moment, aware and in UTC on every database; stored without its zone.
+
+    A naive value is refused, because nobody could tell which moment it means.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """Keep microseconds where a plain DATETIME drops them."""
+        if dialect.name in ("mysql", "mariadb"):
+            from sqlalchemy.dialects.mysql import DATETIME
+
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ImproperlyConfigured(
+                f"issued_at is {value!r}, which has no time zone; give an aware datetime, "
+                "such as datetime.now(timezone.utc)"
+            )
+        return value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Load aware UTC."""
+        if value is None:
+            return None
+        loaded: datetime = value
+        if loaded.tzinfo is not None:
+            return loaded.astimezone(timezone.utc)
+        return loaded.replace(tzinfo=timezone.utc)
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware and in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class TransactionBase:
+    """What every Transaction can do, also one of the application's own making."""
+
+    id: Any
+    issued_at: Any
+
+    @property
+    def changed_entities(self) -> dict[type[Any], list[Any]]:
+        """The versions this transaction made, by version class; one query for each class.
+
+        A version is listed under its own class only, and classes without one are left out.
+
+        >>> {cls.__name__: len(found) for cls, found in transaction.changed_entities.items()}
+        {'ArticleVersion': 1}
+        """
+        return {cls: found for cls, found in self._changes() if found}
+
+    @property
+    def entity_names(self) -> list[str]:
+        """The names of the classes of which this transaction changed objects, sorted.
+
+        :raises NoChangesAttribute: if the transaction belongs to no session.
+
+        >>> transaction.entity_names
+        ['Article']
+        """
+        if object_session(self) is None:
+            raise NoChangesAttribute(
+                f"{self!r} belongs to no session, so what it changed cannot be read; "
+                "add it to one"
+            )
+        names = getattr(type(self), MANAGER).parent_class_map
+        return sorted(names[cls].__name__ for cls, found in self._changes() if found)
+
+    def _changes(self) -> Iterator[tuple[type[Any], list[Any]]]:
+        session = object_session(self)
+        if session is None:
+            return
+        for cls in list(getattr(type(self), MANAGER).parent_class_map):
+            mapper: Mapper[Any] = inspect(cls)
+            if mapper.inherits is not None and not mapper.concrete:
+                continue
+            spec = cls.__version_spec__
+            column = getattr(cls, spec.transaction_key)
+            found: dict[type[Any], list[Any]] = {}
+            statement = select(cls).where(column == self.id).order_by(*mapper.primary_key)
+            for version in session.scalars(statement):
+                found.setdefault(type(version), []).append(version)
+            yield from found.items()
+
+    def __repr__(self) -> str:
+        names = [name for name in ("id", "issued_at", "user") if hasattr(type(self), name)]
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"<Transaction {shown}>"
+
+
+class TransactionFactory:
+    """Makes the Transaction class of a manager; subclass it to make another one.
+
+    :param remote_addr: whether the class has a ``remote_addr``.
+
+    >>> TransactionFactory(remote_addr=False).remote_addr
+    False
+    """
+
+    #: The name of the class and, in lower case, of its table.
+    name = "Transaction"
+
+    def __init__(self, remote_addr: bool = True) -> None:
+        self.remote_addr = remote_addr
+
+    def __call__(self, manager: Any) -> type[Any]:
+        """Return the Transaction class of *manager*, made by :meth:`create_class`."""
+        cls = self.create_class(manager)
+        if MANAGER not in vars(cls):
+            setattr(cls, MANAGER, manager)
+        return cls
+
+    def create_class(self, manager: Any) -> type[Any]:
+        """Make and map the class.
+
+        :param manager: has ``declarative_base``, the base of the models, and ``user_cls``.
+        """
+        base = manager.declarative_base
+        reg = manager.registry
+        table = self._build_table(reg.metadata)
+        properties: dict[str, Any] = {}
+        user_class = _user_class(manager.user_cls, reg)
+        if user_class is not None:
+            properties["user"] = _attach_user(table, user_class)
+        return build_mapped_class(
+            self.name,
+            bases=(TransactionBase,),
+            declarative_base=base,
+            registry=reg,
+            table=table,
+            properties=properties,
+            module=__name__,
+        )
+
+    def _build_table(self, metadata: MetaData) -> Table:
+        name = self.name.lower()
+        if name in metadata.tables:
+            raise ImproperlyConfigured(
+                f"There is a table {name!r} already, and versioning needs one of its own; "
+                "subclass TransactionFactory with another 'name' and give an instance of it to "
+                "VersioningManager(transaction_cls=…)"
+            )
+        columns = [
+            Column(
+                "id",
+                transaction_id_type(),
+                Sequence(f"{name}_id_seq", optional=False, metadata=metadata),
+                primary_key=True,
+                autoincrement=True,
+            ),
+            Column("issued_at", UTCDateTime(), default=utc_now),
+        ]
+        if self.remote_addr:
+            columns.append(Column("remote_addr", String(50)))
+        return Table(name, metadata, *columns)
+
+
+def _user_class(said: Any, reg: registry) -> type[Any] | None:
+    """Return the user class: *said*, the one of that name, or by default ``User`` if mapped."""
+    if not said:
+        return None
+    if not isinstance(said, (str, DefaultName)):
+        cls: type[Any] = said
+        return cls
+    found = _sqlalchemy.named_class(reg, str(said))
+    if found is None and isinstance(said, str):
+        raise ImproperlyConfigured(
+            f"user_cls is {said!r}, and no mapped class has that name; "
+            "give the class, the name of a mapped one, or None"
+        )
+    return found
+
+
+class DefaultName:
+    """A class name that need not exist."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"{self.name!r} if there is one"
+
+
+def _attach_user(table: Table, user_class: type[Any]) -> Any:
+    mapper: Mapper[Any] = inspect(user_class)
+    key = mapper.primary_key[0]
+    # A key can only point into a database that is described by the same MetaData.
+    same = key.table is not None and key.table.metadata is table.metadata
+    references = [ForeignKey(key)] if same else []
+    column: Column[Any] = Column("user_id", key.type, *references, index=True)
+    table.append_column(column)
+    return relationship(user_class, primaryjoin=column == key, foreign_keys=[column])
+
+
+def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
+    """Return the transaction table of another ``MetaData``, without foreign keys.
+
+    Models on several bases may live in several databases; each gets the transactions of the
+    versions it holds.
+    """
+    if table.metadata is metadata:
+        return table
+    existing = metadata.tables.get(table.key)
+    if existing is not None:
+        return existing
+    columns = [
+        Column(
+            column.name,
+            column.type,
+            key=column.key,
+            primary_key=column.primary_key,
+            nullable=column.nullable,
+            autoincrement=False,
+        )
+        for column in table.columns
+    ]
+    return Table(table.name, metadata, *columns, schema=table.schema)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from . import _sqlalchemy
+from .dialects import has_concurrent_writers
 from .operation import Operation, merge
 from .records import Records
 from .spec import Hierarchy, VersionSpec
@@ -99,7 +99,7 @@ class Recording:
         self._records = records
         self._note = note
         self._writers = writers
-        self._may_be_overtaken = may_be_overtaken and _sqlalchemy.has_concurrent_writers(
+        self._may_be_overtaken = may_be_overtaken and has_concurrent_writers(
             connection.dialect
         )
         self._sorted: dict[VersionSpec, _Sorted] = {}
@@ -183,9 +183,7 @@ class Recording:
             return
         written = writer.write(self.connection, image, tx, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
-        if image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys):
-            self._drop_unchanged(spec, work, tx)
-        elif image.fresh.get(Operation.UPDATE) and image.again:
+        if (image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys)) or (image.fresh.get(Operation.UPDATE) and image.again):
             self._drop_unchanged(spec, work, tx)
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):

@@ -2,7 +2,7 @@
 
 A git repository is a history that somebody else has kept, so it is a good judge of ours.
 This program walks the first-parent history of a repository from its first commit on. For each
-commit it brings four ordinary models (files, their tags, their authors) to the state of that
+commit it brings three ordinary models (files, their tags, their authors) to the state of that
 commit, in one database transaction that bears the commit's author and date. What makes them
 versioned is the ``Versioned`` mixin and nothing else: no line below writes to a version table.
 
@@ -15,14 +15,9 @@ size, content hash and tags. Any difference is printed, and the exit code is 1. 
     python examples/git_history.py . --database sqlite:///history.db --file README.rst
     python examples/git_history.py . --database sqlite:///history.db --check-only
 
-What may surprise:
-
-* A path is bytes to git and text to a database. Backslashes are doubled and bytes that are not
-  UTF-8 are written ``\\xff``, so that two paths never become one; see :func:`text_of`.
-* A file keeps its ``id`` when it is deleted and comes back later, so that its history is one story.
-  A rename is a deletion and an addition, as it is in git's own trees.
-* A submodule (mode 160000) has no size here; git keeps only the commit it points to.
-* In a shallow clone the history starts at the oldest commit that is there.
+What may surprise: a file keeps its ``id`` when it is deleted and comes back, so that its history
+is one story; a rename is a deletion and an addition, as it is in git's own trees; a submodule has
+no size; in a shallow clone the history starts at the oldest commit that is there.
 
 Exit codes: 0, all is equal; 1, something differs; 2, the question could not be answered.
 """
@@ -36,17 +31,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
     Engine,
     ForeignKey,
     Select,
@@ -66,13 +59,11 @@ from sqlalchemy.orm import (
     configure_mappers,
     mapped_column,
     relationship,
-    selectinload,
 )
 
 from sqlalchemy_versioned import (
     Operation,
     Versioned,
-    as_of,
     deleted,
     make_versioned,
     transaction_class,
@@ -81,13 +72,7 @@ from sqlalchemy_versioned import (
     versioning_manager,
 )
 
-LARGE = 64 * 1024
-SUBMODULE = "160000"
-KINDS = {"executable": "100755", "symlink": "120000", "submodule": SUBMODULE}
-
-# ------------------------------------------------------------------------------------------------
-# The models
-# ------------------------------------------------------------------------------------------------
+# -- the models ----------------------------------------------------------------------------------
 
 make_versioned(user_cls="Author")
 
@@ -157,17 +142,17 @@ AuthorVersion = version_class(Author)
 Transaction = transaction_class(File)
 file_tag_version = version_table(file_tag)
 
+# -- what git says -------------------------------------------------------------------------------
 
-# ------------------------------------------------------------------------------------------------
-# git: what the repository says
-# ------------------------------------------------------------------------------------------------
+SUBMODULE = "160000"
+KINDS = {"executable": "100755", "symlink": "120000", "submodule": SUBMODULE}
 
 
 class CannotReplay(Exception):
     """The question cannot be answered; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """One file of one tree."""
 
@@ -178,37 +163,23 @@ class Entry:
 
 
 Tree = dict[str, Entry]
-Signature = tuple[str, str, datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one commit did to one path; mode ``000000`` means that it is gone."""
-
-    path: str
-    mode: str
-    sha: str
-
-    @property
-    def is_deletion(self) -> bool:
-        """Tell whether the path is gone."""
-        return self.mode == "000000"
-
-
-@dataclass(slots=True)
+@dataclass
 class GitCommit:
-    """One commit of the first-parent history, with its changes against its first parent."""
+    """One commit of the first-parent history, with what it changed against its first parent."""
 
     sha: str
     name: str
     email: str
     date: datetime
     subject: str
-    changes: list[Change] = field(default_factory=list)
+    #: Path, mode and hash of each file; mode ``000000`` means that it is gone.
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def text_of(raw: bytes) -> str:
-    r"""Write bytes of git as text, so that different bytes are different texts.
+    r"""Write bytes of git as text; no two paths become one: ``\xff`` is a byte, ``\\`` a backslash.
 
     >>> text_of(b"na\xc3\xafve \xff \\xff")
     'naïve \\xff \\\\xff'
@@ -216,12 +187,10 @@ def text_of(raw: bytes) -> str:
     return raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
-def date_of(raw: bytes) -> datetime:
-    """Read git's seconds since 1970; damaged dates, which exist, count as its two ends."""
-    latest = 253_402_300_799
-    digits = raw.lstrip(b"-")
-    seconds = int(raw) if digits.isdigit() else 0
-    return datetime.fromtimestamp(min(max(seconds, 0), latest), timezone.utc)
+def date_of(seconds: bytes) -> datetime:
+    """Read a date; damaged ones, which exist, count as the ends of all time."""
+    stamp = int(seconds) if seconds.lstrip(b"-").isdigit() else 0
+    return datetime.fromtimestamp(min(max(stamp, 0), 253_402_300_799), timezone.utc)
 
 
 def tags_of(path: str, mode: str, size: int | None) -> frozenset[str]:
@@ -232,20 +201,14 @@ def tags_of(path: str, mode: str, size: int | None) -> frozenset[str]:
     """
     pure = PurePosixPath(path)
     tags = {f"directory {pure.parts[0] if len(pure.parts) > 1 else '.'}"}
-    if pure.suffix:
-        tags.add(f"suffix {pure.suffix}")
+    tags |= {f"suffix {pure.suffix}"} if pure.suffix else set()
     tags |= {kind for kind, known in KINDS.items() if known == mode}
-    if size is not None and size > LARGE:
-        tags.add("large")
+    tags |= {"large"} if size is not None and size > 64 * 1024 else set()
     return frozenset(tags)
 
 
 class Repository:
-    """Read-only questions to one git repository, bare or not.
-
-    One long-running ``git log`` and one ``git cat-file`` serve a whole replay: a process for each
-    commit would take longer than everything else together.
-    """
+    """Read-only questions to one git repository, bare or not."""
 
     # A hook of git runs with these set, and then "-C" would not be obeyed.
     _REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
@@ -255,38 +218,38 @@ class Repository:
     _LOG = (
         *("-c", "log.showSignature=false", "-c", "log.showRoot=true"),
         *("-c", "log.diffMerges=first-parent", "log", "--encoding=UTF-8", "--no-notes"),
-    )
-    _DIFF = (
         *("--first-parent", "--reverse", "-m", "--raw", "-z", "--no-abbrev"),
         *("--no-renames", "--no-relative", "--ignore-submodules=none"),
     )
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Look at *path*.
-
-        :raises CannotReplay: if there is no repository, or no commit in it.
-        """
-        self._path = os.fspath(path)
-        self._environment = {
-            name: value for name, value in os.environ.items() if name not in self._REDIRECTIONS
-        }
+        self._git = ["git", "-C", os.fspath(path)]
+        self._environment = {k: v for k, v in os.environ.items() if k not in self._REDIRECTIONS}
         self._environment["LC_ALL"] = "C"
         self._output("rev-parse", "--git-dir")
         try:
             self._output("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         except CannotReplay:
-            raise CannotReplay(f"{self._path}: the repository has no commits yet") from None
+            raise CannotReplay(f"{path}: the repository has no commits yet") from None
 
     def count_commits(self) -> int:
         """Count the commits of the first-parent history."""
         return int(self._output("rev-list", "--first-parent", "--count", "HEAD"))
 
     def commits(self) -> Iterator[GitCommit]:
-        """Yield the first-parent history, oldest commit first."""
+        """Return the first-parent history, oldest commit first."""
         fields = "--format=tformat:%x02%H%x00%an%x00%ae%x00%ct%x00%s%x00"
-        with self._running(*self._LOG, *self._DIFF, fields, "HEAD", "--") as process:
-            assert process.stdout is not None
-            yield from parse_log(nul_separated(process.stdout))
+        log = self._output(*self._LOG, fields, "HEAD", "--")
+        return parse_log(iter(log.split(b"\0")))
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of every object; to ask for each commit would take far longer."""
+        listing = self._output(
+            *("cat-file", "--batch-all-objects", "--unordered"),
+            "--batch-check=%(objectname) %(objectsize)",
+        )
+        lines = (line.split() for line in listing.decode().splitlines())
+        return {name: int(size) for name, size in lines}
 
     def tree(self, sha: str) -> Tree:
         """List all files of the commit *sha* as ``git ls-tree`` sees them."""
@@ -299,93 +262,30 @@ class Repository:
             tree[path] = Entry(mode, blob, size, tags_of(path, mode, size))
         return tree
 
-    def signature(self, sha: str) -> Signature:
-        """Return who wrote the commit *sha*, and its date."""
-        line = self._output(*self._LOG, "-1", "-s", "--format=tformat:%an%x00%ae%x00%ct", sha, "--")
+    def signature(self, sha: str) -> tuple[str, str, datetime]:
+        """Return name and address of the author of the commit *sha*, and its date."""
+        line = self._output(
+            "log",
+            "--no-show-signature",
+            "--encoding=UTF-8",
+            "-1",
+            "-s",
+            "--format=%an%x00%ae%x00%ct",
+            sha,
+        )
         name, email, date = line.removesuffix(b"\n").split(b"\0")
         return text_of(name), text_of(email), date_of(date)
 
-    @contextmanager
-    def sizes(self) -> Iterator[SizeReader]:
-        """Open one ``git cat-file`` that tells sizes until the block ends."""
-        with self._running("cat-file", "--batch-check=%(objectsize)", asked=True) as process:
-            yield SizeReader(process)
-
-    def _command(self, arguments: Iterable[str]) -> list[str]:
-        return ["git", "-C", self._path, *arguments]
-
     def _output(self, *arguments: str) -> bytes:
-        """Run a short command and return what it prints."""
+        command = [*self._git, *arguments]
         try:
-            done = subprocess.run(
-                self._command(arguments), env=self._environment, capture_output=True, check=False
-            )
+            done = subprocess.run(command, env=self._environment, capture_output=True, check=False)
         except FileNotFoundError as error:
             raise CannotReplay("the program 'git' is not installed") from error
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()
-            raise CannotReplay(f"{self._path}: {said or 'git ' + arguments[0] + ' failed'}")
+            raise CannotReplay(f"{self._git[2]}: {said or f'git {arguments[0]} failed'}")
         return done.stdout
-
-    @contextmanager
-    def _running(self, *arguments: str, asked: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a long command; leaving early ends it, its own failure raises."""
-        process = subprocess.Popen(
-            self._command(arguments),
-            env=self._environment,
-            stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        )
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            process.wait()
-        if process.returncode:
-            raise CannotReplay(f"{self._path}: 'git {' '.join(arguments)}' failed")
-
-
-class SizeReader:
-    """Sizes of blobs, asked of one running ``git cat-file``."""
-
-    # Questions and answers of one round must fit into the pipes, or both sides would wait.
-    _ROUND = 500
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def sizes_of(self, changes: Sequence[Change]) -> dict[str, int | None]:
-        """Return the size of each blob in *changes*; None where git has no blob."""
-        wanted = iter({c.sha for c in changes if not c.is_deletion and c.mode != SUBMODULE})
-        sizes: dict[str, int | None] = {}
-        while names := list(islice(wanted, self._ROUND)):
-            sizes.update(zip(names, self._ask(names), strict=True))
-        return sizes
-
-    def _ask(self, names: Sequence[str]) -> Iterator[int | None]:
-        questions, answers = self._process.stdin, self._process.stdout
-        assert questions is not None
-        assert answers is not None
-        questions.write("".join(f"{name}\n" for name in names).encode())
-        questions.flush()
-        for _ in names:
-            answer = answers.readline().strip()
-            yield int(answer) if answer.isdigit() else None
-
-
-def nul_separated(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the fields of *stream* without ever holding all of it."""
-    rest = b""
-    while chunk := stream.read(1 << 16):
-        *fields, rest = (rest + chunk).split(b"\0")
-        yield from fields
-    if rest:
-        yield rest
 
 
 def parse_log(fields: Iterator[bytes]) -> Iterator[GitCommit]:
@@ -400,72 +300,54 @@ def parse_log(fields: Iterator[bytes]) -> Iterator[GitCommit]:
             if commit is not None:
                 yield commit
             name, email, date, subject = islice(fields, 4)
-            commit = GitCommit(
-                *(mark[1:].decode(), text_of(name), text_of(email)), date_of(date), text_of(subject)
-            )
+            who = text_of(name), text_of(email), date_of(date)
+            commit = GitCommit(mark[1:].decode(), *who, text_of(subject))
         elif mark.startswith(b":") and commit is not None:
             _, mode, _, sha, _ = mark.decode().split()
-            commit.changes.append(Change(text_of(next(fields)), mode, sha))
+            commit.changes.append((text_of(next(fields)), mode, sha))
     if commit is not None:
         yield commit
 
 
-# ------------------------------------------------------------------------------------------------
-# Replay: git writes, the models follow
-# ------------------------------------------------------------------------------------------------
+# -- replay: git writes, the models follow -------------------------------------------------------
 
 
 class Replay:
     """Brings the models from commit to commit, one database transaction each."""
 
-    def __init__(self, session: Session, reader: SizeReader) -> None:
+    def __init__(self, session: Session, sizes: dict[str, int]) -> None:
         self._session = session
-        self._reader = reader
+        self._sizes = sizes
         self._files: dict[str, File] = {}
         self._file_ids: dict[str, int] = {}
         self._tags: dict[str, Tag] = {}
         self._authors: dict[str, Author] = {}
-        self._position = 0
 
-    def apply(self, commit: GitCommit) -> None:
+    def apply(self, position: int, commit: GitCommit) -> None:
         """Record *commit*: its changes under its author and its date."""
-        with self._session.begin():
+        session, facts = self._session, {"position": position, "sha": commit.sha}
+        with session.begin():
             author = self._author(commit)
-            unit_of_work = versioning_manager.unit_of_work(self._session)
-            transaction = unit_of_work.create_transaction(
-                self._session, user=author, issued_at=commit.date
+            transaction = versioning_manager.unit_of_work(session).create_transaction(
+                session, user=author, issued_at=commit.date
             )
-            sizes = self._reader.sizes_of(commit.changes)
-            for change in commit.changes:
-                self._change(change, author, sizes.get(change.sha))
-            self._session.add(
-                Commit(
-                    transaction_id=transaction.id,
-                    position=self._position,
-                    sha=commit.sha,
-                    subject=commit.subject,
-                )
-            )
-        self._position += 1
+            for path, mode, sha in commit.changes:
+                self._change(path, mode, sha, author)
+            session.add(Commit(transaction_id=transaction.id, subject=commit.subject, **facts))
 
-    def _change(self, change: Change, author: Author, size: int | None) -> None:
-        if change.is_deletion:
-            self._session.delete(self._files.pop(change.path))
+    def _change(self, path: str, mode: str, sha: str, author: Author) -> None:
+        if mode == "000000":
+            self._session.delete(self._files.pop(path))
             return
-        file = self._files.get(change.path)
-        if file is None:
-            file = self._files[change.path] = self._new_file(change.path)
-        file.mode, file.sha, file.size = change.mode, change.sha, size
-        file.author = author
-        names = tags_of(change.path, change.mode, size)
+        if path not in self._files:
+            number = self._file_ids.setdefault(path, len(self._file_ids) + 1)
+            self._files[path] = File(id=number, path=path)
+            self._session.add(self._files[path])
+        file, size = self._files[path], None if mode == SUBMODULE else self._sizes.get(sha)
+        file.mode, file.sha, file.size, file.author = mode, sha, size, author
+        names = tags_of(path, mode, size)
         if names != {tag.name for tag in file.tags}:
             file.tags = [self._tag(name) for name in sorted(names)]
-
-    def _new_file(self, path: str) -> File:
-        number = self._file_ids.setdefault(path, len(self._file_ids) + 1)
-        file = File(id=number, path=path)
-        self._session.add(file)
-        return file
 
     def _tag(self, name: str) -> Tag:
         if name not in self._tags:
@@ -483,129 +365,73 @@ class Replay:
         return author
 
 
-class Progress:
-    """One line that moves on a terminal; elsewhere a line for each tenth."""
-
-    def __init__(self, total: int, stream: IO[str]) -> None:
-        self._total = total
-        self._stream = stream
-        self._started = time.monotonic()
-        self._tenth = 0
-
-    def show(self, done: int) -> None:
-        """Tell that *done* commits have been replayed."""
-        tenth = 10 * done // self._total
-        moving = self._stream.isatty()
-        if not moving and tenth == self._tenth:
-            return
-        self._tenth = tenth
-        rate = done / max(time.monotonic() - self._started, 1e-9)
-        line = f"replayed {done} of {self._total} commits, {rate:.0f} a second"
-        end = "\n" if not moving or done == self._total else ""
-        print(f"\r{line}" if moving else line, end=end, file=self._stream, flush=True)
-
-
-def replay(repository: Repository, engine: Engine, *, limit: int | None = None) -> None:
-    """Replay the first *limit* commits of *repository*, or all, into an empty database.
-
-    :raises CannotReplay: if the database already holds a replay.
-    """
+def replay(repository: Repository, session: Session, limit: int | None) -> None:
+    """Replay the first *limit* commits of *repository*, or all, into an empty database."""
+    with session.begin():
+        if count_rows(session, Commit):
+            raise CannotReplay("the database already holds a replay; see --check-only")
     total = repository.count_commits()
-    total = total if limit is None else min(limit, total)
-    progress = Progress(total, sys.stderr)
-    # Nothing else writes here, so what is loaded stays true from commit to commit.
-    with Session(engine, expire_on_commit=False) as session, repository.sizes() as reader:
-        with session.begin():
-            if count_rows(session, Commit):
-                raise CannotReplay("the database already holds a replay; see --check-only")
-        story = Replay(session, reader)
-        for done, commit in enumerate(islice(repository.commits(), total), start=1):
-            story.apply(commit)
-            progress.show(done)
+    total = total if limit is None else max(0, min(limit, total))
+    story, started = Replay(session, repository.sizes()), time.monotonic()
+    for done, commit in enumerate(islice(repository.commits(), total), start=1):
+        story.apply(done, commit)
+        show_progress(done, total, time.monotonic() - started)
 
 
-# ------------------------------------------------------------------------------------------------
-# Check: what the version tables say must be what git says
-# ------------------------------------------------------------------------------------------------
+def show_progress(done: int, total: int, seconds: float) -> None:
+    """Say how far it is: in one line that changes on a terminal, elsewhere at each tenth."""
+    changing = sys.stderr.isatty()
+    if changing or 10 * done // total > 10 * (done - 1) // total:
+        line = f"replayed {done} of {total} commits, {done / max(seconds, 1e-9):.0f} a second"
+        end = "\r" if changing and done < total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)
 
 
-def tree_of_versions(session: Session, at: int) -> Tree:
-    """Read the files as of transaction *at* from the version tables, link by link."""
-    links = select_tag_names(at).subquery()
-    statement = (
-        select(FileVersion.path, FileVersion.mode, FileVersion.sha, FileVersion.size, links.c.name)
-        .outerjoin(links, links.c.file_id == FileVersion.id)
-        .where(*valid_at(FileVersion, at))
-    )
-    return tree_of_rows(session.execute(statement))
+# -- check: what the version tables say must be what git says ------------------------------------
 
 
-def select_tag_names(at: int) -> Select[tuple[int, str]]:
-    """Select each file's id with the name of each tag that it had at transaction *at*."""
-    link = file_tag_version.c
-    newest = (
-        select(link.file_id, link.tag_id, func.max(link.transaction_id).label("newest"))
-        .where(link.transaction_id <= at)
-        .group_by(link.file_id, link.tag_id)
-        .subquery()
-    )
-    same_link = and_(newest.c.file_id == link.file_id, newest.c.tag_id == link.tag_id)
-    return (
-        select(link.file_id, TagVersion.name)
-        .join(newest, and_(same_link, newest.c.newest == link.transaction_id))
-        .join(TagVersion, TagVersion.id == link.tag_id)
-        .where(link.operation_type != Operation.DELETE, *valid_at(TagVersion, at))
-    )
-
-
-def valid_at(version: Any, at: int) -> tuple[ColumnElement[bool], ...]:
+def valid_at(version: Any, at: int) -> Any:
     """Match the versions that were current at transaction *at*."""
     ended = version.end_transaction_id
-    return (
+    return and_(
         version.transaction_id <= at,
         or_(ended.is_(None), ended > at),
         version.operation_type != Operation.DELETE,
     )
 
 
-def tree_of_relationships(session: Session, at: int) -> Tree:
-    """Read the files as of transaction *at* as version objects with their tags.
-
-    A version sees its tags as of its own transaction. That is enough here, because whatever
-    changes the tags of a file (its mode, its size) makes a version of the file as well.
-    """
-    statement = select(FileVersion).where(*valid_at(FileVersion, at))
-    versions = session.scalars(statement.options(selectinload(FileVersion.tags)))
-    return tree_of_rows(
-        (file.path, file.mode, file.sha, file.size, name)
-        for file in versions
-        for name in [tag.name for tag in file.tags] or [None]
+def tree_of_versions(session: Session, at: int) -> Tree:
+    """Read the files as they were at transaction *at*, with the tags they had then."""
+    links = select_tag_names(at).subquery()
+    file = FileVersion
+    statement = (
+        select(file.path, file.mode, file.sha, file.size, links.c.name)
+        .outerjoin(links, links.c.file_id == file.id)
+        .where(valid_at(file, at))
     )
+    return tree_of_rows(session.execute(statement))
 
 
-def tree_of_snapshot(session: Session, at: int) -> Tree:
-    """Read the files as of transaction *at* with the statement that reads today's files."""
-    with as_of(session, at) as past:
-        return tree_of_live(past)
+def select_tag_names(at: int) -> Select[tuple[int, str]]:
+    """Select each file's id with the name of each tag that it had at transaction *at*."""
+    return (
+        select(file_tag_version.c.file_id, TagVersion.name)
+        .join(TagVersion, TagVersion.id == file_tag_version.c.tag_id)
+        .where(valid_at(file_tag_version.c, at), valid_at(TagVersion, at))
+    )
 
 
 def tree_of_live(session: Session) -> Tree:
     """Read the files as they are now."""
-    statement = (
-        select(File.path, File.mode, File.sha, File.size, Tag.name)
-        .outerjoin(file_tag, file_tag.c.file_id == File.id)
-        .outerjoin(Tag, Tag.id == file_tag.c.tag_id)
-    )
-    return tree_of_rows(session.execute(statement))
+    columns = File.path, File.mode, File.sha, File.size, Tag.name
+    return tree_of_rows(session.execute(select(*columns).outerjoin(File.tags)))
 
 
 def tree_of_rows(rows: Iterable[Sequence[Any]]) -> Tree:
     """Gather rows of path, mode, hash, size and one tag, or none, into a tree."""
     files: dict[tuple[str, str, str, int | None], set[str]] = {}
     for path, mode, sha, size, tag in rows:
-        tags = files.setdefault((path, mode, sha, size), set())
-        if tag is not None:
-            tags.add(tag)
+        files.setdefault((path, mode, sha, size), set()).update([] if tag is None else [tag])
     tree: Tree = {}
     for (path, mode, sha, size), tags in files.items():
         # Two versions of a file that hold at once must not pass for one.
@@ -621,64 +447,37 @@ def differences(expected: Tree, found: Tree) -> Iterator[str]:
             yield f"{shown(path)}: git has {theirs}, the database has {ours}"
 
 
-def signature_at(session: Session, at: int) -> Signature | None:
-    """Return name and email, as they were then, of the author of transaction *at*, and its date."""
-    rows = session.execute(
-        select(AuthorVersion.name, AuthorVersion.email, Transaction.issued_at)
-        .join(Transaction, Transaction.user_id == AuthorVersion.id)
-        .where(Transaction.id == at, *valid_at(AuthorVersion, at))
-    )
-    found = [(row.name, row.email, row.issued_at) for row in rows]
-    return found[0] if len(found) == 1 else None
-
-
-def spread(count: int, samples: int) -> list[int]:
-    """Choose *samples* of *count* positions, evenly, the first and the last among them.
-
-    >>> spread(100, 4), spread(2, 20), spread(5, 1)
-    ([0, 33, 66, 99], [0, 1], [4])
-    """
-    if samples == 1:
-        return [count - 1]
-    samples = min(samples, count)
-    return [i * (count - 1) // max(samples - 1, 1) for i in range(samples)]
-
-
-def check(repository: Repository, session: Session, samples: int) -> int:
-    """Compare *samples* commits with git, print each, and return the number of differences.
-
-    :raises CannotReplay: if the database holds no replay.
-    """
+def check(repository: Repository, session: Session) -> int:
+    """Compare 20 commits with git, print each, and return the number of differences."""
     commits = session.scalars(select(Commit).order_by(Commit.position)).all()
     if not commits:
         raise CannotReplay("the database holds no replay; leave --check-only out")
+    print("\nCompared with git ls-tree")
     faults = 0
-    for position in spread(len(commits), samples):
-        commit = commits[position]
-        title = f"commit {position + 1} {commit.sha[:12]}"
+    last = len(commits) - 1
+    for commit in [commits[place] for place in sorted({i * last // 19 for i in range(20)})]:
+        title = f"commit {commit.position} {commit.sha[:12]}"
         faults += print_findings(title, check_commit(repository, session, commit))
-    last = repository.tree(commits[-1].sha)
-    return faults + print_findings("live tables", differences(last, tree_of_live(session)))
+    now = differences(repository.tree(commits[-1].sha), tree_of_live(session))
+    return faults + print_findings("live tables", now)
 
 
 def check_commit(repository: Repository, session: Session, commit: Commit) -> Iterator[str]:
-    """Tell where the past at *commit* is not what git says, whichever way it is read."""
-    at, expected = commit.transaction_id, repository.tree(commit.sha)
-    readings = {
-        "version tables": tree_of_versions,
-        "version relationships": tree_of_relationships,
-        "as_of": tree_of_snapshot,
-    }
-    for name, read in readings.items():
-        for line in differences(expected, read(session, at)):
-            yield f"{name}: {line}"
-    if (ours := signature_at(session, at)) != (theirs := repository.signature(commit.sha)):
+    """Tell where the past at *commit* is not what git says."""
+    at = commit.transaction_id
+    yield from differences(repository.tree(commit.sha), tree_of_versions(session, at))
+    transaction = session.get_one(Transaction, at)
+    author = session.scalars(
+        select(AuthorVersion).where(
+            AuthorVersion.id == transaction.user_id, valid_at(AuthorVersion, at)
+        )
+    ).one()
+    ours = author.name, author.email, transaction.issued_at
+    if ours != (theirs := repository.signature(commit.sha)):
         yield f"author and date: git has {theirs}, the database has {ours}"
 
 
-# ------------------------------------------------------------------------------------------------
-# Report
-# ------------------------------------------------------------------------------------------------
+# -- report --------------------------------------------------------------------------------------
 
 
 def shown(path: str) -> str:
@@ -686,14 +485,12 @@ def shown(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def print_findings(title: str, findings: Iterable[str], *, most: int = 20) -> int:
+def print_findings(title: str, findings: Iterable[str]) -> int:
     """Print what is wrong with *title*, or that nothing is; return the number of findings."""
     found = list(findings)
     print(f"  {title}: {f'{len(found)} differences' if found else 'equal'}")
-    for line in found[:most]:
+    for line in found[:20]:
         print(f"    {line}")
-    if len(found) > most:
-        print(f"    and {len(found) - most} more")
     return len(found)
 
 
@@ -704,77 +501,48 @@ def count_rows(session: Session, source: Any) -> int:
 
 def print_summary(session: Session, seconds: float) -> None:
     """Print what the database holds."""
-    counts = {
-        "commits": count_rows(session, Commit),
-        "transactions": count_rows(session, Transaction),
-        "authors": count_rows(session, Author),
-        "files now": count_rows(session, File),
-        "deleted files": count_rows(session, deleted(File).subquery()),
-        "versions of files": count_rows(session, FileVersion),
-        "versions of links to tags": count_rows(session, file_tag_version),
+    sources = {
+        "commits": Commit,
+        "transactions": Transaction,
+        "authors": Author,
+        "files now": File,
+        "deleted files": deleted(File).subquery(),
+        "versions of files": FileVersion,
+        "versions of links to tags": file_tag_version,
     }
     print("\nSummary")
-    for what, count in counts.items():
-        print(f"  {what:<26} {count:>9,}")
+    for what, source in sources.items():
+        print(f"  {what:<26} {count_rows(session, source):>9,}")
     print(f"  {'seconds':<26} {seconds:>9.1f}")
 
 
-def versions_of_file(session: Session, path: str | None) -> Sequence[Any]:
-    """Return the versions of the file at *path*, or of the file with most versions.
-
-    :raises CannotReplay: if there never was a file at *path*.
-    """
-    statement = select(FileVersion.id).group_by(FileVersion.id)
+def print_history(session: Session, path: str | None) -> None:
+    """Print the versions of the file at *path*, or of the one with most versions."""
+    chosen = select(FileVersion.id).group_by(FileVersion.id)
     if path is not None:
-        statement = statement.where(FileVersion.path == text_of(os.fsencode(path)))
-    chosen = session.scalar(statement.order_by(func.count().desc(), FileVersion.id).limit(1))
-    if chosen is None and path is not None:
+        chosen = chosen.where(FileVersion.path == text_of(os.fsencode(path)))
+    number = session.scalar(chosen.order_by(func.count().desc(), FileVersion.id).limit(1))
+    if number is None and path is not None:
         raise CannotReplay(f"the replayed history never had a file {shown(path)}")
-    return session.scalars(
-        select(FileVersion).where(FileVersion.id == chosen).order_by(FileVersion.transaction_id)
-    ).all()
-
-
-def print_history(session: Session, versions: Sequence[Any], *, most: int | None) -> None:
-    """Print the versions of one file with their changes, at most the *most* newest."""
-    print(f"\nHistory of {shown(versions[0].path)}: {len(versions)} versions")
-    listed = versions if most is None else versions[-most:]
-    if len(listed) < len(versions):
-        print(f"  ({len(versions) - len(listed)} older ones left out; --file shows all)")
-    for version in listed:
+    statement = select(FileVersion).where(FileVersion.id == number)
+    versions = session.scalars(statement.order_by(FileVersion.transaction_id)).all()
+    if versions:
+        print(f"\nHistory of {shown(versions[0].path)}: {len(versions)} versions")
+    for version in versions if path is not None else versions[-12:]:
         print_version(version, session.get_one(Commit, version.transaction_id))
 
 
 def print_version(version: Any, commit: Commit) -> None:
     """Print who made *version*, when, in which commit, and what it changed."""
-    transaction = version.transaction
-    operation = Operation(version.operation_type).name
-    print(
-        f"  {transaction.issued_at:%Y-%m-%d %H:%M} {operation:<6} {commit.sha[:12]}"
-        f" {transaction.user.name}: {commit.subject[:60]}"
-    )
+    operation, transaction = Operation(version.operation_type).name, version.transaction
+    when = f"{transaction.issued_at:%Y-%m-%d %H:%M}"
+    subject = f"{transaction.user.name}: {commit.subject[:60]}"
+    print(f"  {when} {operation:<6} {commit.sha[:12]} {subject}")
     for name, (old, new) in version.changeset.items():
         print(f"      {name}: {old!r} -> {new!r}")
 
 
-def try_revert(session: Session, first: Any) -> int:
-    """Put a file back to *first*, look, undo it all, look again; return the number of faults."""
-    before = count_rows(session, FileVersion), tree_of_live(session)
-    path, wanted = first.path, tree_of_versions(session, first.transaction_id)[first.path]
-    first.revert(relations=["tags"])
-    session.flush()
-    got = tree_of_live(session).get(path)
-    session.rollback()
-    after = count_rows(session, FileVersion), tree_of_live(session)
-    findings = [] if got == wanted else [f"wanted {wanted}, got {got}"]
-    findings += [] if after == before else ["the rollback left something behind"]
-    print("\nRevert")
-    return print_findings(f"{shown(path)} put back to its first version, rolled back", findings)
-
-
-# ------------------------------------------------------------------------------------------------
-# The program
-# ------------------------------------------------------------------------------------------------
+# -- the program ---------------------------------------------------------------------------------
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -786,48 +554,24 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("path", nargs="?", default=here, help="the repository (default: the one of this file)")
     add("--database", default="sqlite://", metavar="URL", help="default: SQLite in memory")
-    add("--limit", type=positive, metavar="N", help="replay the first N commits only")
+    add("--limit", type=int, metavar="N", help="replay the first N commits only")
     add("--file", metavar="PATH", help="print the history of this file, whole")
-    add("--samples", type=positive, default=20, metavar="N", help="commits compared with git")
     add("--check-only", action="store_true", help="compare a replay the database already holds")
     return parser.parse_args(arguments)
 
 
-def positive(text: str) -> int:
-    """Read a number that is at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, engine: Engine) -> int:
     """Do what the command line asks for and return the number of differences."""
-    repository = Repository(options.path)
-    engine = create_engine(options.database)
-    started = time.monotonic()
-    try:
-        Base.metadata.create_all(engine)
+    repository, started = Repository(options.path), time.monotonic()
+    Base.metadata.create_all(engine)
+    # Nothing else writes here, so what is loaded stays true from commit to commit.
+    with Session(engine, expire_on_commit=False) as session:
         if not options.check_only:
-            replay(repository, engine, limit=options.limit)
-        seconds = time.monotonic() - started
-        with Session(engine) as session:
-            return report(repository, session, options, seconds)
-    finally:
-        engine.dispose()
-
-
-def report(
-    repository: Repository, session: Session, options: argparse.Namespace, seconds: float
-) -> int:
-    """Print everything there is to say and return the number of differences."""
-    print_summary(session, seconds)
-    print("\nCompared with git ls-tree")
-    faults = check(repository, session, options.samples)
-    versions = versions_of_file(session, options.file)
-    if versions:
-        print_history(session, versions, most=12 if options.file is None else None)
-        faults += try_revert(session, versions[0])
+            replay(repository, session, options.limit)
+    with Session(engine) as session:
+        print_summary(session, time.monotonic() - started)
+        faults = check(repository, session)
+        print_history(session, options.file)
     return faults
 
 
@@ -836,11 +580,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    options = parse_arguments(arguments)
+    engine = create_engine(options.database)
     try:
-        faults = run(parse_arguments(arguments))
+        faults = run(options, engine)
     except CannotReplay as error:
         print(f"git_history: {error}", file=sys.stderr)
         return 2
+    finally:
+        engine.dispose()
     print(f"\n{faults} differences" if faults else "\nEverything is as git says.")
     return 1 if faults else 0
 

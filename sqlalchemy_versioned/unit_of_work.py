@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper, Session, SessionTransaction, scoped_session
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from .exc import ImproperlyConfigured
 from .hooks import PluginCollection
@@ -32,15 +31,17 @@ def sync_session(session: Any) -> Session:
 
     :raises ImproperlyConfigured: if *session* is no session.
     """
-    if isinstance(session, (async_scoped_session, scoped_session)):
-        session = session()
-    if isinstance(session, AsyncSession):
-        return session.sync_session
-    if not isinstance(session, Session):
+    if isinstance(session, Session):
+        return session
+    # Known by what they have: importing sqlalchemy.ext.asyncio needs greenlet, which
+    # synchronous applications do without.
+    found = session() if hasattr(session, "registry") else session
+    found = getattr(found, "sync_session", found)
+    if not isinstance(found, Session):
         raise ImproperlyConfigured(
             f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
         )
-    return session
+    return found
 
 
 class Surroundings:

@@ -55,7 +55,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--budget",
         type=float,
-        default=540,
+        default=480,
         help="seconds after which only first rounds are run",
     )
     parser.add_argument("--json", type=Path, help="write all numbers to this file")

@@ -54,6 +54,11 @@ class Job:
         """How often to run it at most."""
         return self.work.peer_rounds if self.library.is_peer else self.work.rounds
 
+    def seconds(self, limit: float) -> float:
+        """How long to wait for it, given the limit of the run."""
+        own = self.work.peer_seconds
+        return min(own, limit) if own and self.library.is_peer else limit
+
     def __str__(self) -> str:
         return f"{self.database} {self.work.name} {self.size:,} under {self.library.title}"
 
@@ -100,8 +105,9 @@ class Runner:
     def run(self, plan: Plan) -> Outcomes:
         """Run every job of *plan*."""
         outcomes: Outcomes = defaultdict(list)
-        for database in plan.databases:
-            for work in plan.works:
+        # Works of one round come last: for them it matters little if time is up.
+        for work in plan.works:
+            for database in plan.databases:
                 self._run_rounds(plan, plan.jobs(work, database), outcomes)
         return dict(outcomes)
 
@@ -114,7 +120,7 @@ class Runner:
             for job in jobs if number % 2 == 0 else reversed(jobs):
                 outcome = None
                 if _is_due(job, number, outcomes[job]):
-                    outcome = self._run_once(job, plan.time_limit)
+                    outcome = self._run_once(job, job.seconds(plan.time_limit))
                 outcomes[job].append(outcome)
 
     def _run_once(self, job: Job, time_limit: float) -> Outcome:

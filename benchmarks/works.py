@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, selectinload
 
 from benchmarks.databases import POSTGRESQL, NewEngine
-from benchmarks.histories import Shape, analyze, deep, wide, write_history
+from benchmarks.histories import Shape, deep, wide, write_history
 from benchmarks.libraries import Models
 from benchmarks.measuring import (
     Stopwatch,
@@ -84,11 +84,17 @@ def _new_articles(models: Models, count: int) -> list[Any]:
 
 
 def _store_articles(engine: Engine, models: Models, count: int) -> None:
-    """Add articles through the library, so that their versions are there too."""
-    with Session(engine) as session:
-        session.add_all(_new_articles(models, count))
-        session.commit()
-    analyze(engine)
+    """Put in articles, each with the version of its insertion."""
+    _empty_database(engine, models)
+    write_history(engine, models, Shape(objects=count, versions=1))
+
+
+def _empty_database(engine: Engine, models: Models) -> None:
+    """Take out what warming up has left."""
+    with engine.begin() as connection:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            # As text: a library may listen to statements on versioned tables.
+            connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
 
 
 def _load_articles(session: Session, models: Models) -> Sequence[Any]:
@@ -371,14 +377,6 @@ def _compare_shapes(
     }
 
 
-def _empty_database(engine: Engine, models: Models) -> None:
-    """Take out what warming up has left."""
-    with engine.begin() as connection:
-        for table in reversed(models.Base.metadata.sorted_tables):
-            # As text: a library may listen to statements on versioned tables.
-            connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
-
-
 class NothingToMeasure(Exception):
     """Raised where a work makes no sense without versions."""
 
@@ -437,6 +435,9 @@ class Work:
     #: Rounds there are at most: ours, and a peer's.
     rounds: int = 5
     peer_rounds: int = 2
+    #: Seconds that a peer is given, where it is known not to need more or to
+    #: need very many.
+    peer_seconds: float | None = None
 
     def size_for(self, *, peer: bool, quick: bool) -> int:
         """Say how much to do."""
@@ -489,6 +490,7 @@ WORKS = {
             (Bar("{size:,} commits of one object", ("commits",), Kind.TIMES, 1.5, 2.2),),
             size=500,
             quick_size=50,
+            peer_rounds=1,
         ),
         Work(
             "statements",
@@ -499,6 +501,7 @@ WORKS = {
             peer_size=1_000,
             rounds=1,
             peer_rounds=1,
+            peer_seconds=20,
         ),
         Work(
             "unversioned-session",

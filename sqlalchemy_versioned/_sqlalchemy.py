@@ -38,9 +38,25 @@ __all__ = [
 
 
 def all_mappers() -> Iterator[Mapper[Any]]:
-    """Yield every mapper of the process.  Uses ``mapperlib._all_registries()``."""
-    for reg in list(mapperlib._all_registries()):
-        yield from list(reg.mappers)
+    """Yield every mapper of the process, in the order in which they were made.
+
+    Uses ``mapperlib._mapper_registries`` and ``registry._managers``: what is public of them are
+    sets, in which order is lost.
+    """
+    for reg in list(mapperlib._mapper_registries):
+        for manager in list(reg._managers):
+            if manager.is_mapped:
+                yield manager.mapper
+
+
+def configure_again(reg: registry) -> None:
+    """Let the next ``configure_mappers()`` run its events although nothing is new.
+
+    Uses ``registry._flag_new_mapper()``.
+    """
+    mapper = next((manager.mapper for manager in list(reg._managers)), None)
+    if mapper is not None:
+        reg._flag_new_mapper(mapper)
 
 
 def dispose_class(cls: type[Any]) -> None:
@@ -49,15 +65,21 @@ def dispose_class(cls: type[Any]) -> None:
     if manager is None or not manager.is_mapped:
         return
     mapper = manager.mapper
-    superclass = mapper.inherits
-    heirs: Any = () if superclass is None else superclass._inheriting_mappers
-    if mapper in heirs:
-        heirs.remove(mapper)
-        for above in mapper.iterate_to_root():
-            above._expire_memoizations()
+    _disinherit(mapper)
     reg = mapper.registry
     reg._dispose_manager_and_mapper(manager)
     reg._managers.pop(manager, None)
+
+
+def _disinherit(mapper: Mapper[Any]) -> None:
+    """Let the superclass of *mapper* forget it.  Uses ``Mapper._inheriting_mappers``."""
+    superclass = mapper.inherits
+    if superclass is None:
+        return
+    heirs: Any = superclass._inheriting_mappers
+    heirs._storage[:] = [ref for ref in heirs._storage if ref() is not mapper]
+    for above in superclass.iterate_to_root():
+        above._expire_memoizations()
 
 
 def remove_property(mapper: Mapper[Any], key: str) -> None:

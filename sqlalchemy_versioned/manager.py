@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import event, inspect
+from sqlalchemy import MetaData, event, inspect
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
-from .build import pipeline
+from .build.classes import place_beside
+from .build.inheritance import declarative_base_of, has_rows
+from .build.pipeline import Round
+from .build.registry import TRANSACTION_CLASS, Registry, forget
 from .build.transaction import DefaultName, TransactionFactory
 from .exc import ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
@@ -51,14 +53,14 @@ class VersioningManager:
     ) -> None:
         self._defaults = (transaction_cls or TransactionFactory(), user_cls)
         self.transaction_cls: Any = self._defaults[0]
+        self._said_transaction_cls: Any = None
         self.user_cls: Any = user_cls
-        self.plugins = PluginCollection(plugins)
+        self._plugins = PluginCollection(plugins)
         self.options: dict[str, Any] = dict(options or {})
-        self._registry = pipeline.Registry()
-        self._targets: list[Any] = []
+        self._registry = Registry()
         self._mappers: list[Any] = []
         self._sessions: list[Any] = []
-        self._base: tuple[type[Any] | None, orm_registry] | None = None
+        self._first: Mapper[Any] | None = None
         self._is_building = False
         self._surroundings = Surroundings(
             transaction_class=lambda: self.transaction_cls,
@@ -90,18 +92,38 @@ class VersioningManager:
         return {h.root.version_table for h in self._registry.associations.values()}
 
     @property
+    def plugins(self) -> PluginCollection:
+        """The plugins; a list of them can be assigned until mappers are configured."""
+        return self._plugins
+
+    @plugins.setter
+    def plugins(self, plugins: Iterable[Plugin] | None) -> None:
+        if not isinstance(plugins, PluginCollection):
+            plugins = PluginCollection(plugins)
+        self._plugins = plugins
+
+    @property
     def declarative_base(self) -> type[Any] | None:
         """The declarative base of the first versioned class; ``None`` if it has none."""
-        return None if self._base is None else self._base[0]
+        return None if self._first is None else declarative_base_of(self._first)
 
     @property
     def registry(self) -> orm_registry:
         """The registry of the first versioned class."""
-        if self._base is None:
+        return self._home.registry
+
+    @property
+    def metadata(self) -> MetaData:
+        """The ``MetaData`` of the first versioned class: the transaction table is in it."""
+        return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def _home(self) -> Mapper[Any]:
+        if self._first is None:
             raise ImproperlyConfigured(
                 "no versioned class is known yet; call configure_mappers() after declaring one"
             )
-        return self._base[1]
+        return self._first
 
     def unit_of_work(self, session: Any) -> UnitOfWork:
         """Return the unit of work of a session's current transaction.
@@ -143,21 +165,25 @@ class VersioningManager:
         """Undo everything: listeners, options, plugins, version classes and tables."""
         if event.contains(Mapper, "after_configured", self._after_configured):
             event.remove(Mapper, "after_configured", self._after_configured)
-        self._tracker.stop()
-        self._surroundings.forget()
-        pipeline.forget(self._registry)
-        if self._registry.is_transaction_class_ours:
-            pipeline.forget_transaction_class(self._registry)
+        self._take_apart()
         for mapper in self._mappers:
             if isinstance(mapper, type) and vars(mapper).get(MANAGER) is self:
                 type.__delattr__(mapper, MANAGER)
-        self._registry = pipeline.Registry()
+        self._tracker.stop()
         self._mappers.clear()
         self._sessions.clear()
-        self._base = None
         self.transaction_cls, self.user_cls = self._defaults
         self.plugins = PluginCollection()
         self.options.clear()
+
+    def _take_apart(self) -> None:
+        """Undo what was built; what was said stays."""
+        self._surroundings.forget()
+        forget(self._registry)
+        if self.transaction_cls is self._registry.transaction_class:
+            self.transaction_cls = self._said_transaction_cls
+        self._registry = Registry()
+        self._first = None
 
     # -- building ----------------------------------------------------------------------------
 
@@ -170,12 +196,7 @@ class VersioningManager:
             return
         self._is_building = True
         try:
-            check_option_names(
-                self.options, owner="make_versioned()", also=self.plugins.option_names
-            )
-            self._prepare(pending)
-            specs = self._run(pending)
-            configure_mappers()
+            specs = self._build(pending)
         finally:
             self._is_building = False
         for spec in specs:
@@ -183,33 +204,55 @@ class VersioningManager:
                 self._tracker.track_class(spec)
         self._tracker.track_associations(self._registry.associations)
 
-    def _run(self, pending: list[type[Any]]) -> list[ClassSpec]:
-        round_ = pipeline.Round(
-            self._registry, options=self.options, plugins=self.plugins, manager=self
-        )
-        return round_.run(pending)
+    def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
+        is_first, mark = self._first is None, self._registry.mark()
+        try:
+            check_option_names(
+                self.options, owner="make_versioned()", also=self.plugins.option_names
+            )
+            self._prepare(pending)
+            round_ = Round(self._registry, options=self.options, plugins=self.plugins, manager=self)
+            specs = round_.run(pending)
+            configure_mappers()
+        except BaseException:
+            # Let the mistake surface again wherever mappers are used next, as SQLAlchemy does.
+            if is_first:
+                self._take_apart()
+            else:
+                forget(self._registry.split(mark))
+            _sqlalchemy.configure_again(inspect(pending[0]).registry)
+            raise
+        self._surroundings.forget()
+        return specs
 
     def _pending(self) -> Iterator[type[Any]]:
         for mapper in _sqlalchemy.all_mappers():
             cls = mapper.class_
             if self._claims(mapper) and _says_versioned(cls) and SPEC not in vars(cls):
-                yield cls
+                if has_rows(mapper) and cls is not self.transaction_cls:
+                    yield cls
 
     def _claims(self, mapper: Mapper[Any]) -> bool:
         owner = getattr(mapper.class_, MANAGER, self)
         return owner is self and any(_covers(target, mapper) for target in self._mappers)
 
     def _prepare(self, pending: list[type[Any]]) -> None:
-        if self._base is None:
-            mapper: Mapper[Any] = inspect(pending[0])
-            self._base = (pipeline.declarative_base_of(mapper), mapper.registry)
-        if self._registry.transaction_class is None:
-            if isinstance(self.transaction_cls, type):
-                self._registry.transaction_class = self.transaction_cls
-            else:
-                self._registry.transaction_class = self.transaction_cls(self)
-                self._registry.is_transaction_class_ours = True
-                self.transaction_cls = self._registry.transaction_class
+        """Find or make the Transaction class."""
+        if self._first is None:
+            self._first = inspect(pending[0])
+        if self._registry.transaction_class is not None:
+            return
+        self._said_transaction_cls = said = self.transaction_cls
+        if isinstance(said, type):
+            self._registry.transaction_class = said
+            return
+        cls = said(self)
+        owner = self.declarative_base or pending[0]
+        place_beside(cls, owner, attribute=TRANSACTION_CLASS)
+        self._registry.transaction_class, self._registry.transaction_owner = cls, owner
+        table = inspect(cls).local_table
+        self._registry.transaction_tables[table.metadata] = table
+        self.transaction_cls = cls
 
     def _is_on(self, spec: ClassSpec) -> bool:
         """Tell whether recording is switched on for a class, now."""
@@ -219,7 +262,13 @@ class VersioningManager:
 
 def _says_versioned(cls: type[Any]) -> bool:
     said = getattr(cls, "__versioned__", None)
-    return said is not None and bool(said.get("versioning", True))
+    if said is None:
+        return False
+    if not isinstance(said, Mapping):
+        raise ImproperlyConfigured(
+            f"{cls.__name__}.__versioned__ is {said!r}; give a dict of options, such as {{}}"
+        )
+    return bool(said.get("versioning", True))
 
 
 def _covers(target: Any, mapper: Mapper[Any]) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import MappedAsDataclass, registry
 
 from .. import _sqlalchemy
 
-__all__ = ["build_mapped_class", "forget_mapped_class", "place_beside"]
+__all__ = ["build_mapped_class", "displace", "forget_mapped_class", "place_beside"]
 
 
 def build_mapped_class(
@@ -35,10 +35,13 @@ def build_mapped_class(
     :param declarative_base: a base to put before *bases*, if it can bear it.
     """
     above = (declarative_base,) if _is_plain(declarative_base) else ()
-    ordered = tuple(dict.fromkeys((*above, *bases)))  # type: ignore[arg-type]
-    namespace = {"__abstract__": True, "__module__": module}
+    ordered = tuple(dict.fromkeys((*above, *bases)))
+    # What a base says of its models (__versioned__) is not said of what is built here.
+    namespace = {"__abstract__": True, "__module__": module, "__versioned__": None}
     cls = types.new_class(name, ordered, {}, lambda body: body.update(namespace))
     type.__delattr__(cls, "__abstract__")
+    if not hasattr(super(cls, cls), "__versioned__"):
+        type.__delattr__(cls, "__versioned__")
     registry.map_imperatively(cls, table, properties=dict(properties), **mapper_args)
     if table is not None:
         type.__setattr__(cls, "__table__", table)
@@ -62,20 +65,31 @@ def forget_mapped_class(cls: type[Any], reg: registry) -> None:
     if _sqlalchemy.named_class(reg, cls.__name__) is cls:
         _sqlalchemy.forget_class_name(reg, cls.__name__, cls)
     _sqlalchemy.dispose_class(cls)
+
+
+def place_beside(cls: type[Any], owner: type[Any], *, attribute: str) -> None:
+    """Make *cls* importable from where *owner* is, so that it pickles as *owner* does.
+
+    :param attribute: the attribute of *owner* by which *cls* is found where its name is taken in
+        the module, or *owner* itself is not at the module's top.
+    """
+    type.__setattr__(cls, "__module__", owner.__module__)
+    name, module = cls.__name__, sys.modules.get(owner.__module__)
+    if "<locals>" in owner.__qualname__:
+        prefix = owner.__qualname__.rpartition(".")[0]
+        type.__setattr__(cls, "__qualname__", f"{prefix}.{name}")
+    elif "." not in owner.__qualname__ and module is not None and name not in vars(module):
+        type.__setattr__(cls, "__qualname__", name)
+        setattr(module, name, cls)
+    else:
+        type.__setattr__(cls, "__qualname__", f"{owner.__qualname__}.{attribute}")
+        type.__setattr__(owner, attribute, cls)
+
+
+def displace(cls: type[Any], owner: type[Any] | None, *, attribute: str) -> None:
+    """Undo :func:`place_beside`."""
     module = sys.modules.get(cls.__module__)
     if module is not None and vars(module).get(cls.__name__) is cls:
         delattr(module, cls.__name__)
-
-
-def place_beside(cls: type[Any], parent: type[Any]) -> None:
-    """Make *cls* importable from where *parent* is, so that it pickles as *parent* does.
-
-    Where the name is taken, or *parent* is local to a function, nothing is placed.
-    """
-    type.__setattr__(cls, "__module__", parent.__module__)
-    module = sys.modules.get(parent.__module__)
-    if "." in parent.__qualname__:
-        prefix = parent.__qualname__.rpartition(".")[0]
-        type.__setattr__(cls, "__qualname__", f"{prefix}.{cls.__name__}")
-    elif module is not None and not hasattr(module, cls.__name__):
-        setattr(module, cls.__name__, cls)
+    if owner is not None and vars(owner).get(attribute) is cls:
+        type.__delattr__(owner, attribute)

@@ -61,8 +61,12 @@ class StoredEnum(types.TypeDecorator[Any]):
 
         return process
 
+    def coerce_compared_value(self, op: Any, value: Any) -> types.TypeEngine[Any]:
+        """Compare with members and with text alike."""
+        return self
 
-def _plain_enum(enum: Enum) -> Enum:
+
+def _plain_enum(enum: Any) -> Any:
     # The generic type has the processors; a dialect's own (PostgreSQL's) expects the driver's.
     return enum.adapt(Enum, native_enum=False, create_constraint=False)
 
@@ -80,7 +84,10 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
         array.item_type = version_type(type_.item_type)
         return array
     # A copy: extensions such as sqlalchemy.ext.mutable know a type by its identity.
-    return copy.copy(type_)
+    copied = copy.copy(type_)
+    if isinstance(copied, types.TypeDecorator) and isinstance(copied.impl, types.TypeEngine):
+        copied.impl = version_type(copied.impl)
+    return copied
 
 
 def build_version_column(column: Column[Any], *, key: str, is_key: bool) -> Column[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from ..exc import ImproperlyConfigured
 from ..lookup import TABLES
@@ -14,10 +15,19 @@ from ..options import Options, Strategy
 from ..spec import ColumnPair, VersionSpec
 from .columns import build_bookkeeping_columns, build_version_column
 
-__all__ = ["build_table_spec", "cut_name", "forget_table_spec"]
+__all__ = [
+    "build_table_spec",
+    "cut_name",
+    "extend_table_spec",
+    "forget_table_spec",
+    "version_table_name",
+]
 
 #: The shortest limit of the supported databases (PostgreSQL) that a name must keep.
 MAX_NAME = 63
+
+#: The key of ``MetaData.naming_convention`` for names of version tables.
+CONVENTION = "version.table"
 
 
 def cut_name(name: str) -> str:
@@ -33,6 +43,26 @@ def cut_name(name: str) -> str:
     digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:8]
     room = MAX_NAME - len(digest) - 1
     return f"{name.encode()[:room].decode(errors='ignore')}_{digest}"
+
+
+def version_table_name(table: Table, options: Options) -> str:
+    """Return the name of the version table of *table*.
+
+    A naming convention of its ``MetaData`` wins over the option ``table_name``.
+
+    :raises ImproperlyConfigured: if the convention asks for what there is not.
+    """
+    convention = table.metadata.naming_convention.get(CONVENTION)
+    if convention is None:
+        return cut_name(options.version_table_name(table.name))
+    words = {"table_name": table.name, "schema": table.schema or ""}
+    try:
+        return cut_name(str(convention) % words)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"the naming convention {CONVENTION!r} is {convention!r}; it can have "
+            "%(table_name)s and %(schema)s, such as '%(table_name)s_version'"
+        ) from error
 
 
 def build_table_spec(
@@ -51,19 +81,19 @@ def build_table_spec(
     :param add_columns: returns further columns, for plugins.
     :raises ImproperlyConfigured: if a name is taken.
     """
-    _check_clashes(table, options, attribute_keys)
+    has_end = options.strategy is Strategy.VALIDITY
+    _check_clashes(table, options, attribute_keys, has_end=has_end)
     primary = set(table.primary_key.columns) or set(key)
     copies = {
-        column: build_version_column(
-            column, key=attribute_keys[column], is_key=column in primary
-        )
+        column: build_version_column(column, key=attribute_keys[column], is_key=column in primary)
         for column in table.columns
         if column in attribute_keys
     }
-    has_end = options.strategy is Strategy.VALIDITY
     bookkeeping = build_bookkeeping_columns(options, has_end=has_end)
     added = list(add_columns(table))
-    version_table = _version_table(table, options, [*copies.values(), *bookkeeping, *added])
+    columns = [*copies.values(), *bookkeeping, *added]
+    primary_key = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
+    version_table = _version_table(table, options, columns, primary_key=primary_key)
     pairs = tuple(ColumnPair(column, copied) for column, copied in copies.items())
     by_parent = {pair.parent: pair for pair in pairs}
     spec = VersionSpec(
@@ -83,24 +113,72 @@ def build_table_spec(
     return spec
 
 
+def extend_table_spec(
+    spec: VersionSpec, attribute_keys: Mapping[Column[Any], str], *, ignored: Iterable[str]
+) -> None:
+    """Keep columns that were added to a parent table after its version table was built.
+
+    :param attribute_keys: for each column that is kept, the key of its version column.
+    :param ignored: keys of those whose change alone makes no version.
+    """
+    known = {pair.parent for pair in spec.pairs}
+    pairs = list(spec.pairs)
+    for column, key in attribute_keys.items():
+        if column not in known:
+            copied = build_version_column(column, key=key, is_key=False)
+            spec.version_table.append_column(copied)
+            pairs.append(ColumnPair(column, copied))
+    new = {c for c, key in attribute_keys.items() if c not in known and key in ignored}
+    # Specs are frozen for their readers, who hold them by identity; the table has grown beneath.
+    object.__setattr__(spec, "pairs", tuple(pairs))
+    object.__setattr__(spec, "ignored", spec.ignored | new)
+
+
 def forget_table_spec(spec: VersionSpec) -> None:
     """Undo :func:`build_table_spec`."""
     metadata = spec.parent_table.metadata
-    metadata.info.get(TABLES, {}).pop(spec.parent_table, None)
+    specs = metadata.info.get(TABLES, {})
+    specs.pop(spec.parent_table, None)
+    if not specs:
+        metadata.info.pop(TABLES, None)
     metadata.remove(spec.version_table)
 
 
-def _version_table(table: Table, options: Options, columns: list[Column[Any]]) -> Table:
-    name = cut_name(options.version_table_name(table.name))
+def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:
+    """Return the key columns as the primary key has them, or else as the table has them."""
+    return list(table.primary_key.columns) or [c for c in table.columns if c in primary]
+
+
+def _version_table(
+    table: Table, options: Options, columns: list[Column[Any]], *, primary_key: list[Column[Any]]
+) -> Table:
+    name = version_table_name(table, options)
     schema = options.version_schema or table.schema
-    if _key_of(name, schema) in table.metadata.tables:
+    metadata: MetaData = table.metadata
+    if _key_of(name, schema) in metadata.tables:
         raise ImproperlyConfigured(
             f"Table {table.fullname!r} cannot be versioned: its version table would be called "
             f"{name!r}, and there is a table of that name; set another 'table_name'"
         )
-    metadata: MetaData = table.metadata
-    primary = PrimaryKeyConstraint(*[c for c in columns if c.primary_key])
-    return Table(name, metadata, *columns, primary, schema=schema, quote=table.name.quote)  # type: ignore[attr-defined]
+    return Table(
+        name,
+        metadata,
+        *columns,
+        PrimaryKeyConstraint(*primary_key),
+        schema=schema or BLANK_SCHEMA,
+        quote=table.name.quote,  # type: ignore[attr-defined]
+        **_text_options(table),
+    )
+
+
+def _text_options(table: Table) -> dict[str, Any]:
+    """Return by which options a MySQL table compares text: keys must compare alike in both."""
+    wanted = ("charset", "default_charset", "collate", "default_collate", "engine")
+    return {
+        name: value
+        for name, value in table.dialect_kwargs.items()
+        if name.partition("_")[0] in ("mysql", "mariadb") and name.partition("_")[2] in wanted
+    }
 
 
 def _key_of(name: str, schema: str | None) -> str:
@@ -108,13 +186,14 @@ def _key_of(name: str, schema: str | None) -> str:
 
 
 def _check_clashes(
-    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str]
+    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str], *, has_end: bool
 ) -> None:
     said = {
         options.transaction_column_name: "transaction_column_name",
-        options.end_transaction_column_name: "end_transaction_column_name",
         options.operation_type_column_name: "operation_type_column_name",
     }
+    if has_end:
+        said[options.end_transaction_column_name] = "end_transaction_column_name"
     for column, key in attribute_keys.items():
         option = said.get(column.name) or said.get(key)
         if option is not None:

@@ -19,17 +19,25 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, object_session, registry, relationship
+from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..lookup import MANAGER
 from .classes import build_mapped_class
 from .columns import transaction_id_type
+from .tables import cut_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TransactionBase", "TransactionFactory", "UTCDateTime", "copy_transaction_table"]
+__all__ = [
+    "TransactionBase",
+    "TransactionFactory",
+    "UTCDateTime",
+    "copy_transaction_table",
+    "forget_transaction_table",
+]
 
 
 class UTCDateTime(types.TypeDecorator[datetime]):
@@ -87,7 +95,7 @@ class TransactionBase:
 
         A version is listed under its own class only, and classes without one are left out.
 
-        >>> {cls.__name__: len(found) for cls, found in transaction.changed_entities.items()}
+        >>> {cls.__name__: len(found) for cls, found in last.changed_entities.items()}
         {'ArticleVersion': 1}
         """
         return {cls: found for cls, found in self._changes() if found}
@@ -98,13 +106,12 @@ class TransactionBase:
 
         :raises NoChangesAttribute: if the transaction belongs to no session.
 
-        >>> transaction.entity_names
+        >>> last.entity_names
         ['Article']
         """
         if object_session(self) is None:
             raise NoChangesAttribute(
-                f"{self!r} belongs to no session, so what it changed cannot be read; "
-                "add it to one"
+                f"{self!r} belongs to no session, so what it changed cannot be read; add it to one"
             )
         names = getattr(type(self), MANAGER).parent_class_map
         return sorted(names[cls].__name__ for cls, found in self._changes() if found)
@@ -135,16 +142,24 @@ class TransactionFactory:
     """Makes the Transaction class of a manager; subclass it to make another one.
 
     :param remote_addr: whether the class has a ``remote_addr``.
+    :param name: the name of the class.
+    :param table_name: the name of its table, for applications that have a ``transaction`` of
+        their own.
 
-    >>> TransactionFactory(remote_addr=False).remote_addr
-    False
+    >>> TransactionFactory(table_name="audit_transaction").table_name
+    'audit_transaction'
     """
 
-    #: The name of the class and, in lower case, of its table.
-    name = "Transaction"
-
-    def __init__(self, remote_addr: bool = True) -> None:
+    def __init__(
+        self,
+        remote_addr: bool = True,
+        *,
+        name: str = "Transaction",
+        table_name: str = "transaction",
+    ) -> None:
         self.remote_addr = remote_addr
+        self.name = name
+        self.table_name = table_name
 
     def __call__(self, manager: Any) -> type[Any]:
         """Return the Transaction class of *manager*, made by :meth:`create_class`."""
@@ -156,19 +171,20 @@ class TransactionFactory:
     def create_class(self, manager: Any) -> type[Any]:
         """Make and map the class.
 
-        :param manager: has ``declarative_base``, the base of the models, and ``user_cls``.
+        :param manager: has ``declarative_base``, the base of the models, their ``registry`` and
+            ``metadata``, and ``user_cls``.
         """
-        base = manager.declarative_base
         reg = manager.registry
-        table = self._build_table(reg.metadata)
-        properties: dict[str, Any] = {}
+        # The user class is looked for first, so that nothing is left if it does not exist.
         user_class = _user_class(manager.user_cls, reg)
+        table = self._build_table(manager.metadata)
+        properties: dict[str, Any] = {}
         if user_class is not None:
             properties["user"] = _attach_user(table, user_class)
         return build_mapped_class(
             self.name,
             bases=(TransactionBase,),
-            declarative_base=base,
+            declarative_base=manager.declarative_base,
             registry=reg,
             table=table,
             properties=properties,
@@ -176,18 +192,18 @@ class TransactionFactory:
         )
 
     def _build_table(self, metadata: MetaData) -> Table:
-        name = self.name.lower()
-        if name in metadata.tables:
+        name, schema = self.table_name, metadata.schema
+        if (name if schema is None else f"{schema}.{name}") in metadata.tables:
             raise ImproperlyConfigured(
-                f"There is a table {name!r} already, and versioning needs one of its own; "
-                "subclass TransactionFactory with another 'name' and give an instance of it to "
-                "VersioningManager(transaction_cls=…)"
+                f"There is a table {name!r} already, and versioning needs one of its own; set "
+                "versioning_manager.transaction_cls = TransactionFactory(table_name=…) before "
+                "mappers are configured"
             )
-        columns = [
+        columns: list[Column[Any]] = [
             Column(
                 "id",
                 transaction_id_type(),
-                Sequence(f"{name}_id_seq", optional=False, metadata=metadata),
+                _id_sequence(name, metadata),
                 primary_key=True,
                 autoincrement=True,
             ),
@@ -196,6 +212,10 @@ class TransactionFactory:
         if self.remote_addr:
             columns.append(Column("remote_addr", String(50)))
         return Table(name, metadata, *columns)
+
+
+def _id_sequence(table_name: str, metadata: MetaData) -> Sequence:
+    return Sequence(cut_name(f"{table_name}_id_seq"), metadata=metadata)
 
 
 def _user_class(said: Any, reg: registry) -> type[Any] | None:
@@ -242,22 +262,42 @@ def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
     """Return the transaction table of another ``MetaData``, without foreign keys.
 
     Models on several bases may live in several databases; each gets the transactions of the
-    versions it holds.
+    versions it holds.  In one database, whichever is created first must do for both.
+
+    :raises ImproperlyConfigured: if there is another table of that name.
     """
-    if table.metadata is metadata:
-        return table
-    existing = metadata.tables.get(table.key)
-    if existing is not None:
-        return existing
-    columns = [
-        Column(
-            column.name,
-            column.type,
-            key=column.key,
-            primary_key=column.primary_key,
-            nullable=column.nullable,
-            autoincrement=False,
+    if table.key in metadata.tables:
+        raise ImproperlyConfigured(
+            f"There is a table {table.fullname!r} beside versioned tables, and versioning needs "
+            "one of its own there; set versioning_manager.transaction_cls = "
+            "TransactionFactory(table_name=…) before mappers are configured"
         )
-        for column in table.columns
-    ]
-    return Table(table.name, metadata, *columns, schema=table.schema)
+    columns = [_copy_column(column, metadata) for column in table.columns]
+    return Table(table.name, metadata, *columns, schema=table.schema or BLANK_SCHEMA)
+
+
+def _copy_column(column: Column[Any], metadata: MetaData) -> Column[Any]:
+    sequence = column.default if isinstance(column.default, Sequence) else None
+    copied = () if sequence is None else (_copy_sequence(sequence, metadata),)
+    return Column(
+        column.name,
+        column.type,
+        *copied,
+        key=column.key,
+        primary_key=column.primary_key,
+        nullable=column.nullable,
+        autoincrement=column.autoincrement,
+        index=column.index,
+    )
+
+
+def _copy_sequence(sequence: Sequence, metadata: MetaData) -> Sequence:
+    return Sequence(sequence.name, schema=sequence.schema or BLANK_SCHEMA, metadata=metadata)
+
+
+def forget_transaction_table(table: Table) -> None:
+    """Take a transaction table, and the sequence of its ids, out of its ``MetaData``."""
+    table.metadata.remove(table)
+    for column in table.primary_key.columns:
+        if isinstance(column.default, Sequence):
+            table.metadata._sequences.pop(column.default._key, None)

@@ -1,0 +1,203 @@
+"""What of a mapper is kept, and under which names: from live attributes to version attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Table
+from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
+from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, SynonymProperty
+from sqlalchemy.orm import column_property as orm_column_property
+from sqlalchemy.orm import composite as orm_composite
+from sqlalchemy.orm import synonym as orm_synonym
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
+
+from ..exc import ImproperlyConfigured
+from ..mapping import column_properties, key_columns
+from ..options import Options
+from ..spec import VersionSpec
+
+__all__ = [
+    "adapt_to_versions",
+    "attribute_keys",
+    "check_keys",
+    "copied_descriptors",
+    "kept_columns",
+    "version_properties",
+]
+
+
+# -- columns of a table ------------------------------------------------------------------------
+
+
+def attribute_keys(
+    mapper: Mapper[Any], table: Table, options_of: Callable[[Mapper[Any]], Options]
+) -> dict[Column[Any], str]:
+    """Return the columns of *table* to keep, with the keys their version columns get.
+
+    :param options_of: returns the options of a mapper.  The base-most class that maps a column
+        decides whether it is kept, because all of a hierarchy share the table.
+    """
+    names: dict[Column[Any], str] = {}
+    left_out: set[Column[Any]] = set()
+    for owner in _owners(mapper, table):
+        for prop in column_properties(owner):
+            for column in prop.columns:
+                if column.table is not table or column in names:
+                    continue
+                names[column] = prop.key  # type: ignore[index]
+                if options_of(owner).is_excluded(prop.key):
+                    left_out.add(column)  # type: ignore[arg-type]
+    options = options_of(mapper)
+    left_out |= {c for c in table.columns if c not in names and options.is_excluded(c.key)}
+    # A system column (PostgreSQL's xmin) is the database's own, and no table can have it.
+    kept = {c: names.get(c, c.key) for c in table.columns if c not in left_out and not c.system}
+    if len(set(kept.values())) < len(kept):
+        kept = {column: column.key for column in kept}
+    _check_kept(mapper, table, kept)
+    return kept
+
+
+def _owners(mapper: Mapper[Any], table: Table) -> list[Mapper[Any]]:
+    """Return the mappers of *table*, base-most first."""
+    return [m for m in mapper.self_and_descendants if m.local_table is table] or [mapper]
+
+
+def _check_kept(mapper: Mapper[Any], table: Table, kept: Mapping[Column[Any], str]) -> None:
+    needed = [*key_columns(mapper, table)]
+    if mapper.polymorphic_on is not None:
+        needed += [c for c in _columns_in(mapper.polymorphic_on) if c.table is table]
+    for column in needed:
+        if column not in kept:
+            raise ImproperlyConfigured(
+                f"{mapper.class_.__name__}: {column.name!r} cannot be excluded, because versions "
+                "are recognised by it; take it out of 'exclude'"
+            )
+
+
+def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
+    """Refuse keys of ``exclude``, ``include`` and ``ignore`` that no class here has.
+
+    :raises ImproperlyConfigured: for the first key that is no attribute.
+    """
+    known: set[str] = set()
+    for each in mapper.iterate_to_root():
+        known |= {prop.key for m in each.self_and_descendants for prop in m.attrs}
+    for name in ("exclude", "include", "ignore"):
+        for key in said.get(name, ()):
+            if key not in known:
+                raise ImproperlyConfigured(
+                    f"{mapper.class_.__name__}.__versioned__[{name!r}] names {key!r}, which is "
+                    f"no attribute; attributes are {', '.join(sorted(known))}"
+                )
+
+
+# -- attributes of a version class -------------------------------------------------------------
+
+
+def kept_columns(
+    mapper: Mapper[Any], chain: tuple[VersionSpec, ...]
+) -> dict[str, list[Column[Any]]]:
+    """Return for each attribute of the version class the version columns it stands for."""
+    kept: dict[str, list[Column[Any]]] = {}
+    for prop in column_properties(mapper):
+        versions = [
+            version
+            for column in prop.columns
+            for spec in chain
+            if (version := spec.version_column(column)) is not None
+        ]
+        if versions:
+            kept[prop.key] = versions
+    return kept
+
+
+def version_properties(
+    mapper: Mapper[Any],
+    chain: tuple[VersionSpec, ...],
+    columns: Mapping[str, list[Column[Any]]],
+) -> dict[str, Any]:
+    """Return the properties of the version class: columns, and names for them."""
+    properties: dict[str, Any] = {key: list(group) for key, group in columns.items()}
+    for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
+        properties[group[-1].key] = list(group)
+    for spec in chain:
+        properties.update({column.key: [column] for column in spec.added})
+    for prop in mapper.attrs:
+        if prop.key in properties:
+            continue
+        mirrored = _mirrored(prop, chain, columns)
+        if mirrored is not None:
+            properties[prop.key] = mirrored
+    return properties
+
+
+def _mirrored(prop: Any, chain: tuple[VersionSpec, ...], columns: Mapping[str, Any]) -> Any | None:
+    """Return the like of a property made of columns, or ``None`` if it needs what is not kept."""
+    if isinstance(prop, SynonymProperty):
+        return orm_synonym(prop.name) if prop.name in columns else None
+    if isinstance(prop, CompositeProperty):
+        keys = [part.key for part in prop.props]
+        made_of_kept = all(key in columns for key in keys)
+        return orm_composite(prop.composite_class, *keys) if made_of_kept else None
+    if isinstance(prop, ColumnProperty) and not isinstance(prop.columns[0], Column):
+        return _mirrored_expression(prop, chain)
+    return None
+
+
+def _mirrored_expression(prop: ColumnProperty[Any], chain: tuple[VersionSpec, ...]) -> Any | None:
+    expression = prop.columns[0]
+    if not _is_made_of(expression, chain):
+        return None
+    return orm_column_property(adapt_to_versions(expression, chain), deferred=prop.deferred)
+
+
+def _is_made_of(expression: Any, chain: tuple[VersionSpec, ...]) -> bool:
+    """Tell whether an expression needs nothing but columns that are kept.
+
+    A subquery reads live rows, so it would tell about now and not about then.
+    """
+    if any(element.__visit_name__ in _SELECTS for element in iterate(expression)):
+        return False
+    return all(
+        any(spec.version_column(column) is not None for spec in chain)
+        for column in _columns_in(expression)
+    )
+
+
+_SELECTS = ("select", "compound_select", "table", "alias", "subquery", "cte", "lateral")
+
+
+def copied_descriptors(mapper: Mapper[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the hybrid attributes of a class: they work on whatever has the same columns."""
+    for key, descriptor in mapper.all_orm_descriptors.items():
+        if isinstance(descriptor, (hybrid_property, hybrid_method)):
+            yield str(key), descriptor
+
+
+# -- expressions -------------------------------------------------------------------------------
+
+
+def adapt_to_versions(expression: Any, chain: Iterable[VersionSpec]) -> Any:
+    """Return *expression* with parent columns replaced by version columns.
+
+    :raises ImproperlyConfigured: if it needs a column that is not kept.
+    """
+    specs = {spec.parent_table: spec for spec in chain}
+
+    def replace(element: Any, **_: Any) -> Any:
+        if isinstance(element, Column) and element.table in specs:
+            version = specs[element.table].version_column(element)
+            if version is None:
+                raise ImproperlyConfigured(
+                    f"{element} is excluded, but {expression} needs it; take it out of 'exclude'"
+                )
+            return version
+        return None
+
+    return replacement_traverse(expression, {}, replace)
+
+
+def _columns_in(expression: Any) -> list[Column[Any]]:
+    return [element for element in iterate(expression) if isinstance(element, Column)]

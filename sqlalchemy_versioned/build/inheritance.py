@@ -1,0 +1,107 @@
+"""How version classes derive from each other: as the classes do whose versions they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Table, inspect
+from sqlalchemy.orm import Mapper
+
+from ..mapping import superclass_mappers
+from ..options import Options
+from ..spec import ClassSpec, VersionSpec
+from ..version import Version
+from .attributes import adapt_to_versions
+
+__all__ = [
+    "declarative_base_of",
+    "has_rows",
+    "inheritance_arguments",
+    "version_bases",
+    "version_class_name",
+]
+
+
+def version_class_name(cls: type[Any], options: Options) -> str:
+    """Return the name of the version class of *cls*."""
+    name = f"{cls.__name__}Version"
+    if options.use_module_name:
+        name = "".join(part.title() for part in cls.__module__.split(".")) + name
+    return name
+
+
+def version_bases(options: Options) -> tuple[type[Any], ...]:
+    """Return the bases of a version class that inherits from no other."""
+    return (*(options.base_classes or ()), Version)
+
+
+def declarative_base_of(mapper: Mapper[Any]) -> type[Any] | None:
+    """Return the declarative base of a mapped class, or ``None`` if it has none."""
+    bases = [
+        cls
+        for cls in mapper.class_.__mro__
+        if getattr(cls, "registry", None) is mapper.registry
+        and inspect(cls, raiseerr=False) is None
+    ]
+    return bases[-1] if bases else None
+
+
+def has_rows(mapper: Mapper[Any]) -> bool:
+    """Tell whether a class has rows of its own.
+
+    The base of an ``AbstractConcreteBase`` has not: it is mapped to the union of its subclasses.
+    """
+    if isinstance(mapper.local_table, Table):
+        return True
+    return not any(heir.concrete for heir in mapper.self_and_descendants)
+
+
+def inheritance_arguments(
+    mapper: Mapper[Any], chain: tuple[VersionSpec, ...], above: ClassSpec | None
+) -> dict[str, Any]:
+    """Return the mapper arguments by which version classes inherit as parent classes do."""
+    arguments = _loading_arguments(mapper)
+    if above is None:
+        return arguments | _discriminator(mapper, chain)
+    arguments["inherits"] = above.version_class
+    if mapper.concrete:
+        # Told apart by table; there is no discriminator without the union of all of them.
+        return {"inherits": above.version_class, "concrete": True}
+    own, upper = chain[-1], above.tables[-1]
+    if own is not upper and mapper.inherit_condition is not None:
+        same_row = adapt_to_versions(mapper.inherit_condition, chain)
+        same_transaction = own.transaction_column == upper.transaction_column
+        arguments["inherit_condition"] = same_row & same_transaction
+    return arguments
+
+
+def _loading_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"polymorphic_identity": mapper.polymorphic_identity}
+    if mapper.polymorphic_load is not None:
+        arguments["polymorphic_load"] = mapper.polymorphic_load
+    if mapper.with_polymorphic == ("*", None):
+        arguments["with_polymorphic"] = "*"
+    return arguments
+
+
+def _discriminator(mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> dict[str, Any]:
+    expression = mapper.polymorphic_on
+    tables = {spec.parent_table for spec in chain}
+    if expression is None or any(m.concrete for m in mapper.self_and_descendants):
+        return {"polymorphic_identity": None}
+    if isinstance(expression, Column) and expression.table not in tables:
+        return {"polymorphic_identity": None}
+    return {"polymorphic_on": adapt_to_versions(expression, chain)}
+
+
+def superclass_spec(mapper: Mapper[Any], classes: dict[type[Any], ClassSpec]) -> ClassSpec | None:
+    """Return the spec of the class that *mapper* inherits from, if that is versioned."""
+    return None if mapper.inherits is None else classes.get(mapper.inherits.class_)
+
+
+def superclass_versions(
+    mapper: Mapper[Any], classes: dict[type[Any], ClassSpec]
+) -> tuple[type[Any], ...]:
+    """Return the version classes of the superclasses that rows are shared with, nearest first."""
+    above = [m.class_ for m in superclass_mappers(mapper)][1:]
+    return tuple(classes[cls].version_class for cls in above)

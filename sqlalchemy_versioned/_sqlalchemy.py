@@ -20,6 +20,8 @@ from sqlalchemy.orm import (
     mapperlib,
     registry,
 )
+from sqlalchemy.orm.mapped_collection import _AttrGetter, _PlainColumnGetter
+from sqlalchemy.sql import ClauseElement
 
 __all__ = [
     "FlushedState",
@@ -197,3 +199,26 @@ def statement_parameters(
     if multiparams:
         return list(multiparams)
     return [params] if params else []
+
+
+# -- relationships ---------------------------------------------------------------------------
+
+
+def relationship_marks(column: ClauseElement) -> frozenset[str]:
+    """Return which of ``remote``, ``foreign`` and ``local`` a column is in a join condition.
+
+    Uses ``ClauseElement._annotations``.
+    """
+    return frozenset(column._annotations).intersection(("remote", "foreign", "local"))
+
+
+def columns_of_keyfunc(keyfunc: Any, mapper: Mapper[Any]) -> tuple[Any, ...] | None:
+    """Return the columns that ``column_keyed_dict()`` was given, if *keyfunc* is of its making."""
+    if not isinstance(keyfunc, _PlainColumnGetter):
+        return None
+    return tuple(keyfunc._cols(mapper))
+
+
+def attribute_of_keyfunc(keyfunc: Any) -> str | None:
+    """Return the name that ``attribute_keyed_dict()`` was given, if *keyfunc* is of its making."""
+    return keyfunc.attr_name if isinstance(keyfunc, _AttrGetter) else None

@@ -12,7 +12,9 @@ __all__ = [
     "ImproperlyConfigured",
     "IncompleteHistory",
     "NoChangesAttribute",
+    "ReadOnlyRelationship",
     "ReadOnlySnapshot",
+    "RelationshipNotVersioned",
     "ReverterException",
     "UnknownOption",
     "VersionIsImmutable",
@@ -75,3 +77,11 @@ class VersionIsImmutableDelete(VersionIsImmutable):
 
 class NoChangesAttribute(VersioningError, AttributeError):
     """``entity_names`` was read from a transaction whose session is gone."""
+
+
+class RelationshipNotVersioned(VersioningError, AttributeError):
+    """A relationship was read from a version that cannot be followed into the past."""
+
+
+class ReadOnlyRelationship(VersioningError, AttributeError):
+    """A relationship of a version was about to be changed; it is read from history."""

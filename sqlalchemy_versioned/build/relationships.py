@@ -1,16 +1,25 @@
-"""Relationships of version classes: to the live object, the transaction and to other versions."""
+"""Relationships of version classes: to the live object, the transaction and other versions.
+
+:func:`attach_parent_relationships` links a class and its versions; :func:`attach_relationships`
+gives a version class what its parent class has, as of the transaction of each version.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Table, and_, inspect
-from sqlalchemy.orm import Mapper, foreign, relationship, remote
+from sqlalchemy import Table, and_, event, inspect
+from sqlalchemy.orm import Mapper, RelationshipProperty, foreign, relationship, remote
+from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
 from .. import _sqlalchemy
 from ..collection import VersionsAttribute
-from ..spec import ClassSpec, VersionSpec
+from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVersioned
+from ..lookup import find_spec
+from ..spec import ClassSpec, Hierarchy
+from .adaption import CannotFollow
+from .mirror import build_mirror
 
 __all__ = [
     "PARENT_VERSIONS",
@@ -20,24 +29,26 @@ __all__ = [
 ]
 
 #: The mapped relationship behind ``Article.versions``.
-PARENT_VERSIONS = "_versions"
+PARENT_VERSIONS = "_recorded_versions"
+
+
+# -- a class and its versions ----------------------------------------------------------------
 
 
 def attach_parent_relationships(spec: ClassSpec) -> None:
     """Give a class its ``versions``, and its version class ``version_parent`` and ``transaction``.
 
-    Subclasses inherit all three from the topmost class.  Names that the application uses for
-    something else stay the application's.
+    Subclasses inherit all three from the topmost class, unless they are concrete.  Names that the
+    application uses for something else stay the application's.
     """
     parent: Mapper[Any] = inspect(spec.parent_class)
     version: Mapper[Any] = inspect(spec.version_class)
-    if spec.superclasses and PARENT_VERSIONS in parent.attrs:
-        return
-    parent.add_property(PARENT_VERSIONS, _versions(spec))
-    if not hasattr(spec.parent_class, "versions") or _is_ours(spec.parent_class):
-        type.__setattr__(spec.parent_class, "versions", VersionsAttribute(PARENT_VERSIONS))
+    if spec.exposed and not _has_property(parent, PARENT_VERSIONS):
+        parent.add_property(PARENT_VERSIONS, _versions(spec))
+        if not hasattr(spec.parent_class, "versions") or _is_ours(spec.parent_class):
+            type.__setattr__(spec.parent_class, "versions", VersionsAttribute(PARENT_VERSIONS))
     for key, build in (("version_parent", _version_parent), ("transaction", _transaction)):
-        if key not in version.attrs:
+        if not _is_used(spec, version, key):
             version.add_property(key, build(spec))
 
 
@@ -45,8 +56,31 @@ def detach_parent_relationships(spec: ClassSpec, mapper: Mapper[Any] | None) -> 
     """Undo :func:`attach_parent_relationships` on the parent class."""
     if isinstance(vars(spec.parent_class).get("versions"), VersionsAttribute):
         type.__delattr__(spec.parent_class, "versions")
-    if mapper is not None and PARENT_VERSIONS in mapper.attrs:
+    if mapper is not None and mapper.has_property(PARENT_VERSIONS):
         _sqlalchemy.remove_property(mapper, PARENT_VERSIONS)
+
+
+def _has_property(mapper: Mapper[Any], key: str) -> bool:
+    """Tell whether *mapper* has a property that it can use.
+
+    A concrete class has placeholders for what its superclass has, which refuse every use.
+    """
+    if not mapper.has_property(key):
+        return False
+    return not isinstance(mapper.get_property(key), ConcreteInheritedProperty)
+
+
+def _is_used(spec: ClassSpec, version: Mapper[Any], key: str) -> bool:
+    """Tell whether a version class, or a subclass that would inherit from it, has the name."""
+    if _has_property(version, key):
+        return True
+    for mapper in version.self_and_descendants:
+        heir = find_spec(mapper.class_)
+        if heir is None or heir.root is not spec.root:
+            continue
+        if key in heir.relationships or _has_property(mapper, key):
+            return True
+    return False
 
 
 def _is_ours(cls: type[Any]) -> bool:
@@ -57,9 +91,7 @@ def _is_ours(cls: type[Any]) -> bool:
 
 
 def _same_row(spec: ClassSpec) -> list[tuple[Any, Any]]:
-    return [
-        (getattr(spec.parent_class, key), getattr(spec.version_class, key)) for key in spec.key
-    ]
+    return [(getattr(spec.parent_class, key), getattr(spec.version_class, key)) for key in spec.key]
 
 
 def _versions(spec: ClassSpec) -> Any:
@@ -93,9 +125,70 @@ def _transaction(spec: ClassSpec) -> Any:
     )
 
 
+# -- versions and other versions -------------------------------------------------------------
+
+
 def attach_relationships(
     spec: ClassSpec,
     classes: Mapping[type[Any], ClassSpec],
-    associations: Mapping[Table, VersionSpec],
+    associations: Mapping[Table, Hierarchy],
 ) -> None:
-    """Give a version class the relationships of its parent class, as of its transaction."""
+    """Give a version class the relationships of its parent class, as of its transaction.
+
+    What cannot be followed into the past raises when it is read, and says why.
+    """
+    parent: Mapper[Any] = inspect(spec.parent_class)
+    version: Mapper[Any] = inspect(spec.version_class)
+    for key in spec.relationships:
+        live = parent.relationships[key]
+        if live.parent is not parent and _has_property(version, key):
+            continue
+        _check_name(spec, key)
+        try:
+            mirror = build_mirror(live, spec, classes, associations)
+        except CannotFollow as reason:
+            type.__setattr__(spec.version_class, key, UnreadableRelationship(live, str(reason)))
+        else:
+            version.add_property(key, mirror)
+            _refuse_changes(getattr(spec.version_class, key))
+
+
+def _check_name(spec: ClassSpec, key: str) -> None:
+    if key in spec.bookkeeping:
+        name = spec.parent_class.__name__
+        raise ImproperlyConfigured(
+            f"{name} has a relationship {key!r}, which is also the name of a column of its "
+            "version table; give that another name with the option 'transaction_column_name', "
+            "'end_transaction_column_name' or 'operation_type_column_name', or exclude the "
+            "relationship"
+        )
+
+
+class UnreadableRelationship:
+    """Stands where a version has no relationship although its parent class has one."""
+
+    def __init__(self, live: RelationshipProperty[Any], reason: str) -> None:
+        self._name = str(live)
+        self._reason = reason
+
+    def __get__(self, version: Any | None, owner: type[Any]) -> Any:
+        raise RelationshipNotVersioned(
+            f"{self._name} cannot be followed from {owner.__name__}: {self._reason}; "
+            "query the version classes instead"
+        )
+
+    def __set__(self, version: Any, value: Any) -> None:
+        self.__get__(version, type(version))
+
+
+def _refuse_changes(attribute: Any) -> None:
+    for name in ("set", "append", "remove", "bulk_replace"):
+        event.listen(attribute, name, _refuse_change, propagate=True)
+
+
+def _refuse_change(version: Any, *values: Any) -> None:
+    *_, initiator = values
+    raise ReadOnlyRelationship(
+        f"{type(version).__name__}.{initiator.key} cannot be changed: it tells what history "
+        "holds; change the live object instead"
+    )

@@ -1,0 +1,107 @@
+"""Which rows of a version table stood at a transaction, said so that relationships can bear it.
+
+:mod:`..query.conditions` says the same of entities in ordinary statements.  The conditions here
+become part of a relationship's join, which SQLAlchemy takes apart and puts together again for each
+way of loading; they are about tables, and hold no subquery that it could look into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, and_, func, or_, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from ..operation import Operation
+from ..spec import VersionSpec
+
+__all__ = ["is_link_alive", "is_row_alive"]
+
+
+class GreatestTransaction(FunctionElement[int]):
+    """The transaction of the row that was the newest of its object at another transaction.
+
+    Its arguments are the key of the object and the other transaction.  It is rendered as a
+    subquery, but is none to SQLAlchemy, which loses the marks ``remote()`` and ``local`` of columns
+    when it copies a subquery of a relationship; self-referential ones then join a row to itself.
+    """
+
+    inherit_cache = True
+    type = BigInteger()
+    #: Set by subclasses, so that the table is part of the key under which statements are cached.
+    table_spec: ClassVar[VersionSpec]
+
+
+@compiles(GreatestTransaction)
+def _greatest_transaction(element: GreatestTransaction, compiler: SQLCompiler, **kw: Any) -> str:
+    spec = element.table_spec
+    rows = spec.version_table.alias()
+    transaction = rows.c[spec.transaction_column.key]
+    *key, at = element.clauses
+    same = [rows.c[c.key] == value for c, value in zip(row_key(spec), key, strict=True)]
+    greatest = select(func.max(transaction)).where(*same, transaction <= at)
+    return compiler.process(greatest.correlate_except(rows).scalar_subquery(), **kw)
+
+
+def row_key(spec: VersionSpec) -> list[Column[Any]]:
+    """Return the columns of a version table that tell the rows of its parent table apart.
+
+    For links in a table with a surrogate key that is more than their two ends: a row that is moved
+    to other ends, as the row of an association object can be, stays one row.
+    """
+    primary = [c for c in spec.version_table.primary_key if c is not spec.transaction_column]
+    return primary or [pair.version for pair in spec.key]
+
+
+def is_row_alive(
+    spec: VersionSpec,
+    rows: FromClause,
+    at: ColumnElement[Any],
+    *,
+    mark: Callable[[Any], Any] = lambda column: column,
+) -> ColumnElement[bool]:
+    """Match the rows of a class's version table that stood at a transaction and are no deletions.
+
+    :param rows: the version table or an alias of it.
+    :param mark: put around the columns of *rows*, such as :func:`sqlalchemy.orm.remote`.
+    """
+    if spec.end_column is None:
+        return is_link_alive(spec, rows, at, mark=mark)
+    end = mark(rows.c[spec.end_column.key])
+    started = mark(rows.c[spec.transaction_column.key]) <= at
+    return and_(started, or_(end.is_(None), end > at), _is_no_deletion(spec, rows, mark))
+
+
+def is_link_alive(
+    spec: VersionSpec,
+    rows: FromClause,
+    at: ColumnElement[Any],
+    *,
+    mark: Callable[[Any], Any] = lambda column: column,
+) -> ColumnElement[bool]:
+    """Match the rows of any version table that stood at a transaction and are no deletions.
+
+    Never looks at the end column, which association tables made by others did not fill.
+    """
+    kind = _greatest_transaction_of(spec)
+    key = [mark(rows.c[column.key]) for column in row_key(spec)]
+    newest: ColumnElement[Any] = kind(*key, at)
+    transaction = mark(rows.c[spec.transaction_column.key])
+    # The second comparison is implied, and lets an index narrow the rows before the subquery runs.
+    return and_(transaction == newest, transaction <= at, _is_no_deletion(spec, rows, mark))
+
+
+def _greatest_transaction_of(spec: VersionSpec) -> type[GreatestTransaction]:
+    # SQLAlchemy looks for inherit_cache on each class itself.
+    body = {"table_spec": spec, "inherit_cache": True}
+    return type("GreatestTransaction", (GreatestTransaction,), body)
+
+
+def _is_no_deletion(
+    spec: VersionSpec, rows: FromClause, mark: Callable[[Any], Any]
+) -> ColumnElement[bool]:
+    alive: ColumnElement[bool] = mark(rows.c[spec.operation_column.key]) != Operation.DELETE.value
+    return alive

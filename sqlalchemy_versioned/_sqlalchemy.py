@@ -7,7 +7,7 @@ SQLAlchemy release is checked by reading one file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from sqlalchemy import Column
 from sqlalchemy.orm import (
@@ -24,7 +24,6 @@ from sqlalchemy.orm.mapped_collection import _AttrGetter, _PlainColumnGetter
 from sqlalchemy.sql import ClauseElement
 
 __all__ = [
-    "FlushedState",
     "all_mappers",
     "dispose_class",
     "flushed_states",
@@ -134,24 +133,17 @@ def forget_class_name(reg: registry, name: str, cls: type[Any]) -> None:
 # -- flushes ---------------------------------------------------------------------------------
 
 
-class FlushedState(NamedTuple):
-    """What a flush did with one object."""
+def flushed_states(
+    flush_context: UOWTransaction, mapper: Mapper[Any]
+) -> Iterator[tuple[InstanceState[Any], bool, bool]]:
+    """Yield what a flush did with the objects of *mapper*.
 
-    state: InstanceState[Any]
-    #: Whether the flush deletes the row.
-    is_deleted: bool
-    #: Whether the object was only looked at, for the sake of others.
-    is_bystander: bool
-
-
-def flushed_states(flush_context: UOWTransaction, mapper: Mapper[Any]) -> Iterator[FlushedState]:
-    """Yield the objects of *mapper* that a flush has registered.
-
-    Uses ``UOWTransaction.mappers`` and ``.states``.
+    Each is told by its state, whether its row is deleted, and whether it was only looked at for
+    the sake of others.  Uses ``UOWTransaction.mappers`` and ``.states``.
     """
+    states = flush_context.states
     for state in flush_context.mappers[mapper]:
-        is_deleted, listonly = flush_context.states[state]
-        yield FlushedState(state, is_deleted, listonly)
+        yield state, *states[state]
 
 
 def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:

@@ -32,7 +32,8 @@ from .operation import Operation
 from .query.rows import (
     bound_tx,
     differs_elsewhere,
-    is_open,
+    newest_before,
+    newest_other,
     restores_previous,
     same_image_exists,
     same_key,
@@ -156,7 +157,8 @@ class StatementBuilder:
 
     def _open_exists(self) -> ColumnElement[bool]:
         spec, other = self.spec, self.spec.version_table.alias("open")
-        return exists().where(same_key(spec, other), is_open(spec, other))
+        others = other.c[spec.transaction_column.key] != bound_tx(spec)
+        return exists().where(same_key(spec, other), others)
 
     def _changed(self) -> ColumnElement[bool]:
         changes = [not_(same_image_exists(self.spec, self.spec.parent_table))]
@@ -187,7 +189,8 @@ class StatementBuilder:
             *[value.label(column.name) for column, value in added.items()],
         ).where(
             self.keys.member([before.c[pair.version.key] for pair in spec.key], "keys"),
-            is_open(spec, before),
+            before.c[spec.transaction_column.key]
+            == newest_other(spec, [before.c[p.version.key] for p in spec.key], before),
             before.c[spec.operation_column.key] != Operation.DELETE,
         )
         return _insert_from(spec, names, source)
@@ -205,28 +208,40 @@ class StatementBuilder:
         return delete(self.spec.version_table).where(*self._own())
 
     def close(self) -> Executable:
-        """End the open versions of earlier transactions."""
+        """End the versions before those of this transaction, which every row has."""
+        touched = select(
+            *[
+                key.label(pair.version.name)
+                for key, pair in zip(self.keys.rows("keys"), self.spec.key, strict=True)
+            ]
+        ).subquery("touched")
+        keys = list(touched.c)
+        return self._close_before(select(*keys, newest_before(self.spec, keys, touched)))
+
+    def close_recorded(self) -> Executable:
+        """End the versions before those of this transaction, where there are such."""
+        own = self.spec.version_table.alias("own")
+        keys = [own.c[pair.version.key] for pair in self.spec.key]
+        recorded = select(*keys, newest_before(self.spec, keys, own)).where(
+            own.c[self.spec.transaction_column.key] == bound_tx(self.spec),
+            self.keys.member(keys, "keys"),
+        )
+        return self._close_before(recorded)
+
+    def _close_before(self, before: Any) -> Executable:
+        """End the versions that *before* tells by key and transaction."""
         spec = self.spec
         assert spec.end_column is not None
+        *keys, transaction = before.subquery("before").c
         return (
             update(spec.version_table)
             .where(
-                self._in_versions(),
+                *[p.version == key for p, key in zip(spec.key, keys, strict=True)],
+                spec.transaction_column == transaction,
                 spec.end_column.is_(None),
-                spec.transaction_column < bound_tx(spec),
             )
             .values({spec.end_column: bound_tx(spec)})
         )
-
-    def close_recorded(self) -> Executable:
-        """End them where this transaction has a version."""
-        own = self.spec.version_table.alias("own")
-        closing: Any = self.close()
-        recorded: Executable = closing.where(
-            *[own.c[pair.version.key] == pair.version for pair in self.spec.key],
-            own.c[self.spec.transaction_column.key] == bound_tx(self.spec),
-        )
-        return recorded
 
     def reopen(self) -> Executable:
         """Undo :meth:`close`."""

@@ -6,6 +6,9 @@ the transaction that is being written.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func, not_, select
 
 from ..dialects import SameValue
@@ -15,7 +18,8 @@ from ..spec import ColumnPair, VersionSpec
 __all__ = [
     "bound_tx",
     "differs_elsewhere",
-    "is_open",
+    "newest_before",
+    "newest_other",
     "restores_previous",
     "same_image_exists",
     "same_key",
@@ -32,22 +36,42 @@ def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
     return and_(*[rows.c[pair.version.key] == pair.parent for pair in spec.key])
 
 
-def is_open(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
-    """Match the newest row of another transaction than this one."""
-    transaction = rows.c[spec.transaction_column.key]
-    if spec.end_column is not None:
-        return and_(transaction != bound_tx(spec), rows.c[spec.end_column.key].is_(None))
+def newest_before(
+    spec: VersionSpec, keys: Sequence[ColumnElement[Any]], source: FromClause
+) -> ColumnElement[int]:
+    """Return the last transaction before this one that has a version of a row.
+
+    One step back in the primary key, however long the history; a look for an open end would read
+    all of it.
+
+    :param keys: the row's key, columns of *source*.
+    """
+    return _newest(spec, keys, source, lambda transaction: transaction < bound_tx(spec))
+
+
+def newest_other(
+    spec: VersionSpec, keys: Sequence[ColumnElement[Any]], source: FromClause
+) -> ColumnElement[int]:
+    """Return the last other transaction that has a version of a row, as :func:`newest_before`."""
+    return _newest(spec, keys, source, lambda transaction: transaction != bound_tx(spec))
+
+
+def _newest(
+    spec: VersionSpec,
+    keys: Sequence[ColumnElement[Any]],
+    source: FromClause,
+    condition: Callable[[ColumnElement[int]], ColumnElement[bool]],
+) -> ColumnElement[int]:
     other = spec.version_table.alias()
-    newest = (
-        select(func.max(other.c[spec.transaction_column.key]))
-        .where(
-            *[other.c[pair.version.key] == rows.c[pair.version.key] for pair in spec.key],
-            other.c[spec.transaction_column.key] != bound_tx(spec),
-        )
-        .correlate_except(other)
+    transaction = other.c[spec.transaction_column.key]
+    same = [other.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)]
+    greatest: ColumnElement[int] = (
+        select(func.max(transaction))
+        .where(*same, condition(transaction))
+        .correlate(source)
         .scalar_subquery()
     )
-    return transaction == newest
+    return greatest
 
 
 def _compared(spec: VersionSpec) -> list[ColumnPair]:
@@ -58,12 +82,13 @@ def _compared(spec: VersionSpec) -> list[ColumnPair]:
 def same_image_exists(spec: VersionSpec, source: FromClause) -> ColumnElement[bool]:
     """Match rows of the parent table whose newest version is just like them."""
     rows = spec.version_table.alias()
+    newest = newest_other(spec, [pair.parent for pair in spec.key], source)
     return (
         exists()
         .select_from(rows)
         .where(
             same_key(spec, rows),
-            is_open(spec, rows),
+            rows.c[spec.transaction_column.key] == newest,
             rows.c[spec.operation_column.key] != Operation.DELETE,
             *[SameValue(rows.c[p.version.key], p.parent) for p in _compared(spec)],
         )
@@ -74,18 +99,13 @@ def same_image_exists(spec: VersionSpec, source: FromClause) -> ColumnElement[bo
 def restores_previous(spec: VersionSpec, own: FromClause) -> ColumnElement[bool]:
     """Match own versions that are just like the version before."""
     before = spec.version_table.alias()
-    transaction = before.c[spec.transaction_column.key]
-    if spec.end_column is not None:
-        is_previous = before.c[spec.end_column.key] == bound_tx(spec)
-    else:
-        is_previous = is_open(spec, before)
+    keys = [own.c[pair.version.key] for pair in spec.key]
     return (
         exists()
         .select_from(before)
         .where(
-            *[before.c[p.version.key] == own.c[p.version.key] for p in spec.key],
-            transaction < bound_tx(spec),
-            is_previous,
+            *[before.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)],
+            before.c[spec.transaction_column.key] == newest_before(spec, keys, own),
             before.c[spec.operation_column.key] != Operation.DELETE,
             *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(spec)],
         )

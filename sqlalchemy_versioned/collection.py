@@ -41,6 +41,8 @@ class VersionCollection(Sequence[Any], Generic[T]):
         order: tuple[Any, ...] | None = None,
     ) -> None:
         self._state = state
+        # The session holds objects weakly; without this, session.get(…).versions would lose one.
+        self._object = state.obj()
         self._spec = spec
         self._unordered = statement
         self._order = order

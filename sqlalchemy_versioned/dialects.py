@@ -61,14 +61,14 @@ def _same_value_sqlite(element: SameValue, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(SameValue, "postgresql")
 def _same_value_postgresql(element: SameValue, compiler: SQLCompiler, **kw: Any) -> str:
     left, right = (compiler.process(clause, **kw) for clause in element.clauses)
-    if not all(map(_compares_exactly, element.clauses)):
+    if not all(_compares_exactly(clause, compiler.dialect) for clause in element.clauses):
         # Text compares byte by byte under "C"; citext, json, xml and enums need the cast.
         left, right = (f'CAST({side} AS TEXT) COLLATE "C"' for side in (left, right))
     return f"({left} IS NOT DISTINCT FROM {right})"
 
 
-def _compares_exactly(column: ColumnElement[Any]) -> bool:
-    type_ = native_type(column)
+def _compares_exactly(column: ColumnElement[Any], dialect: Dialect) -> bool:
+    type_ = stored_type(column, dialect)
     if isinstance(type_, (types.Enum, postgresql.CITEXT)):
         return False
     # Only a collation that a column names itself can take different texts for equal.
@@ -81,10 +81,19 @@ def _compares_exactly(column: ColumnElement[Any]) -> bool:
 @compiles(SameValue, "mariadb")
 def _same_value_mysql(element: SameValue, compiler: SQLCompiler, **kw: Any) -> str:
     left, right = (compiler.process(clause, **kw) for clause in element.clauses)
-    if any(isinstance(native_type(c), (types.String, types.JSON)) for c in element.clauses):
+    stored = [stored_type(clause, compiler.dialect) for clause in element.clauses]
+    if any(isinstance(type_, (types.String, types.JSON)) for type_ in stored):
         # The default collations take 'a' and 'A' for equal, and ignore spaces at the end.
         left, right = (f"CAST({side} AS BINARY)" for side in (left, right))
     return f"({left} <=> {right})"
+
+
+def stored_type(column: ColumnElement[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return the type of *column* on one database, behind decorators and variants."""
+    type_ = column.type.dialect_impl(dialect)
+    while isinstance(type_, types.TypeDecorator):
+        type_ = type_.load_dialect_impl(dialect).dialect_impl(dialect)
+    return type_
 
 
 def native_type(column: ColumnElement[Any]) -> types.TypeEngine[Any]:

@@ -24,7 +24,8 @@ def live(session: Session, obj: Any, /, **changes: Any) -> list[Any]:
     session.delete(obj)
     session.commit()
     images.append(images[1])
-    versions = versions_of(session, type(obj), identity)
+    # SQLite gives the keys of deleted rows to new ones, so there may have been a life before.
+    versions = versions_of(session, type(obj), identity)[-3:]
     assert [image(version) for version in versions] == images
     check_frame(session, versions)
     return versions

@@ -142,7 +142,8 @@ def _mirrored(prop: Any, chain: tuple[VersionSpec, ...], columns: Mapping[str, A
         made_of_kept = all(key in columns for key in keys)
         return orm_composite(prop.composite_class, *keys) if made_of_kept else None
     if isinstance(prop, ColumnProperty) and not isinstance(prop.columns[0], Column):
-        return _mirrored_expression(prop, chain)
+        is_discriminator = prop.columns[0] is prop.parent.polymorphic_on
+        return None if is_discriminator else _mirrored_expression(prop, chain)
     return None
 
 
@@ -161,8 +162,9 @@ def _is_made_of(expression: Any, chain: tuple[VersionSpec, ...]) -> bool:
     if any(element.__visit_name__ in _SELECTS for element in iterate(expression)):
         return False
     return all(
-        any(spec.version_column(column) is not None for spec in chain)
-        for column in _columns_in(expression)
+        any(spec.version_column(element) is not None for spec in chain)
+        for element in iterate(expression)
+        if element.__visit_name__ == "column"
     )
 
 

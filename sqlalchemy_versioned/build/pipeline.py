@@ -75,6 +75,7 @@ class Round:
         self.manager = manager
         self.manager_options = self._build_options({}, owner="make_versioned()")
         self._options: dict[Mapper[Any], Options] = {}
+        self._earlier = set(registry.tables)
 
     def run(self, classes: Iterable[type[Any]]) -> list[ClassSpec]:
         """Build everything for *classes* and return their specs."""
@@ -153,7 +154,7 @@ class Round:
             known = self.registry.tables.get(table)
             if known is None:
                 self.registry.tables[table] = self._build_table(mapper, table)
-            elif any(known.version_column(column) is None for column in table.columns):
+            elif table in self._earlier:
                 self._extend_table(mapper, known)
         specs = tuple(self.registry.tables[table] for table in chain)
         self.registry.hierarchy_of(chain[0]).add_chain(specs)
@@ -176,7 +177,7 @@ class Round:
 
     def _extend_table(self, mapper: Mapper[Any], spec: VersionSpec) -> None:
         """Keep columns that a single-table subclass has added since the table was built."""
-        owner = next(m for m in mapper.iterate_to_root() if m.class_ in self.registry.classes)
+        owner = next(m for m in mapper.iterate_to_root() if m.local_table is spec.parent_table)
         while owner.inherits is not None and owner.inherits.local_table is owner.local_table:
             owner = owner.inherits
         keys = attribute_keys(owner, spec.parent_table, self._options_of)

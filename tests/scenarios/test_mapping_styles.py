@@ -3,11 +3,12 @@
 import dataclasses
 import enum
 import uuid
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy_utils
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     DateTime,
     Enum,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Integer,
     Interval,
@@ -54,22 +54,19 @@ from sqlalchemy.orm import (
     configure_mappers,
     declarative_base,
     declared_attr,
-    deferred,
     mapped_column,
     registry,
-    relationship,
     synonym,
 )
 
 from sqlalchemy_versioned import (
-    Operation,
     Versioned,
     is_versioned,
     version_class,
     version_table,
     versioned,
 )
-from tests.lives import live, versions_of
+from tests.lives import live
 from tests.models import build_base
 
 
@@ -441,3 +438,722 @@ def test_sqlmodel(open_session):
     first, *_ = live(session, Article(name="a"), name="b")
     assert first.name == "a"
     assert not issubclass(type(first), sqlmodel.SQLModel)
+
+
+# -- inheritance -------------------------------------------------------------------------------
+
+
+def test_single_table_inheritance(Base, open_session):
+    """Subclasses share the version table and come back as versions of the right class."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str | None]
+
+    class Article(Item):
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        body: Mapped[str | None] = mapped_column("article_body", String(50))
+
+    session = open_session(Base.metadata)
+    first, *_ = live(session, Article(name="a", body="x"), body="y")
+    assert type(first) is version_class(Article)
+    assert version_table(Article) is version_table(Item)
+    assert session.scalars(select(version_class(Item))).first() is first
+
+
+def test_single_table_subclass_with_exclude(Base, open_session):
+    """A subclass leaves its own column out; the columns of the base are the base's to decide."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str | None]
+
+    class Secret(Item):
+        __versioned__ = {"exclude": ["password"]}
+        __mapper_args__ = {"polymorphic_identity": "secret"}
+        password: Mapped[str | None]
+
+    session = open_session(Base.metadata)
+    live(session, Secret(name="a", password="x"), name="b", password="y")
+    assert "password" not in version_table(Item).c
+
+
+def test_joined_inheritance_of_three_levels(Base, open_session):
+    """Each table has its version table; differing names of key columns are followed."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str]
+
+    class Text_(Item):
+        __tablename__ = "text"
+        __mapper_args__ = {"polymorphic_identity": "text"}
+        item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        body: Mapped[str]
+
+    class Article(Text_):
+        __tablename__ = "article"
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        text_id: Mapped[int] = mapped_column(ForeignKey("text.item_id"), primary_key=True)
+        price: Mapped[int]
+
+    session = open_session(Base.metadata)
+    a, b, c = live(session, Article(name="a", body="x", price=1), price=2)
+    assert (a.name, a.body, a.price, b.price, c.text_id) == ("a", "x", 1, 2, c.id)
+    assert [type(v) for v in session.scalars(select(version_class(Item)))] == [type(a)] * 3
+    live(session, Item(name="a"), name="b")
+    live(session, Text_(name="a", body="x"), name="b")
+
+
+def test_single_table_leaf_below_joined_class(Base, open_session):
+    """A class without a table, below one with two."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+
+    class Article(Item):
+        __tablename__ = "article"
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        name: Mapped[str]
+
+    class Post(Article):
+        __mapper_args__ = {"polymorphic_identity": "post"}
+        likes: Mapped[int | None]
+
+    first, *_ = live(open_session(Base.metadata), Post(name="a", likes=1), likes=2)
+    assert type(first) is version_class(Post)
+
+
+def test_polymorphic_case(Base, open_session):
+    """The discriminator is a CASE; versions are told apart by it too."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str] = mapped_column(String(10))
+        __mapper_args__ = {
+            "polymorphic_on": case((code.in_(["x", "y"]), "letter"), else_="item"),
+            "polymorphic_identity": "item",
+        }
+
+    class Letter(Item):
+        __mapper_args__ = {"polymorphic_identity": "letter"}
+        note: Mapped[str | None]
+
+    session = open_session(Base.metadata)
+    live(session, Letter(code="x", note="a"), note="b")
+    live(session, Item(code="z"), code="w")
+    classes = [type(v) for v in session.scalars(select(version_class(Item)).order_by("id"))]
+    assert classes == [version_class(Letter)] * 3 + [version_class(Item)] * 3
+
+
+def test_only_the_subclass_is_versioned(Base, open_session):
+    """The columns of a superclass that is not versioned itself belong to the versions too."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str]
+
+    class Article(Item):
+        __tablename__ = "article"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        body: Mapped[str]
+
+    session = open_session(Base.metadata)
+    assert live(session, Article(name="a", body="x"), name="b")[0].name == "a"
+    assert is_versioned(Article)
+    assert not is_versioned(Item)
+
+
+def test_subclass_opts_out(Base, open_session):
+    """A subclass with versioning off is not recorded, and stands for its own version class."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+
+    class Article(Item):
+        __versioned__ = {"versioning": False}
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        name: Mapped[str | None]
+
+    session = open_session(Base.metadata)
+    session.add(Article(name="a"))
+    session.commit()
+    assert not is_versioned(Article)
+    assert version_class(Article) is Article
+    assert session.scalars(select(version_class(Item))).all() == []
+
+
+def test_concrete_inheritance(Base, open_session):
+    """Each concrete class has a version table of its own."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    class Article(Item):
+        __tablename__ = "article"
+        __mapper_args__ = {"concrete": True}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        body: Mapped[str | None]
+
+    session = open_session(Base.metadata)
+    _, second, _ = live(session, Article(name="a", body="x"), name="b")
+    assert second.transaction.id == second.transaction_id
+    assert second.previous.name == "a"
+    live(session, Item(name="a"), name="b")
+    article = Article(id=9, name="c")
+    session.add(article)
+    session.commit()
+    assert [v.version_parent for v in article.versions] == [article]
+
+
+@pytest.mark.parametrize("kind", [ConcreteBase, AbstractConcreteBase])
+def test_concrete_bases(kind, Base, open_session):
+    """The union that SQLAlchemy makes of concrete classes is in nobody's way."""
+    has_table = kind is ConcreteBase
+    own = {"__tablename__": "item"} if has_table else {}
+    own |= {"__versioned__": {}, "__annotations__": {"id": Mapped[int], "name": Mapped[str | None]}}
+    own |= {"id": mapped_column(primary_key=True)} if has_table else {}
+    own["__annotations__"] = own["__annotations__"] if has_table else {}
+    own["__mapper_args__"] = {"polymorphic_identity": "item", "concrete": True} if has_table else {}
+    Item = type("Item", (kind, Base), own)
+
+    class Article(Item):
+        __tablename__ = "article"
+        __mapper_args__ = {"polymorphic_identity": "article", "concrete": True}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    session = open_session(Base.metadata)
+    assert live(session, Article(name="a"), name="b")[0].name == "a"
+    assert is_versioned(Item) is has_table
+
+
+# -- keys --------------------------------------------------------------------------------------
+
+
+def test_composite_key(Base, open_session):
+    """Several key columns, in an order that differs from that of the columns."""
+
+    class Seat(Base):
+        __tablename__ = "seat"
+        __versioned__ = {}
+        __table_args__ = (UniqueConstraint("name", "number"),)
+        number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        row: Mapped[str] = mapped_column("seat_row", String(5), primary_key=True)
+        name: Mapped[str]
+
+    assert live(open_session(Base.metadata), Seat(number=1, row="a", name="x"), name="y")
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (String(20), "a'b"),
+        (Uuid(), uuid.UUID(int=5)),
+        (Uuid(native_uuid=False), uuid.UUID(int=6)),
+        (Date(), date(2020, 1, 2)),
+        (Numeric(10, 2), Decimal("1.25")),
+        (LargeBinary(20), b"\x00\x01"),
+        (BigInteger(), 2**40),
+    ],
+)
+def test_natural_keys(type_, value, Base, open_session, database):
+    """Keys of many types."""
+    if isinstance(type_, LargeBinary) and database.name == "mariadb":
+        pytest.skip("MariaDB has no key on BLOB")
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        code: Mapped[Any] = mapped_column(type_, primary_key=True)
+        name: Mapped[str]
+
+    live(open_session(Base.metadata), Thing(code=value, name="x"), name="y")
+
+
+def test_uuid_default_key(Base, open_session):
+    """A key that Python makes."""
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+        name: Mapped[str]
+
+    live(open_session(Base.metadata), Thing(name="x"), name="y")
+
+
+# -- attributes --------------------------------------------------------------------------------
+
+
+def test_column_aliases(Base, open_session):
+    """Attributes that are called otherwise than their columns, keys among them."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column("_id", primary_key=True)
+        name: Mapped[str] = mapped_column("_name", String(50), key="n")
+        one: Mapped[int] = mapped_column("two")
+        two: Mapped[int] = mapped_column("one")
+
+    session = open_session(Base.metadata)
+    first, *_ = live(session, Article(name="a", one=1, two=2), name="b")
+    assert (first.name, first.one, first.two) == ("a", 1, 2)
+    assert [c.name for c in version_table(Article).c][:4] == ["_id", "_name", "two", "one"]
+
+
+def test_column_prefix(open_session):
+    """Columns that a mapper argument renames."""
+    reg = registry()
+    table = Table(
+        "article", reg.metadata, Column("id", Integer, primary_key=True), Column("name", String(9))
+    )
+
+    class Article:
+        __versioned__ = {}
+
+    reg.map_imperatively(Article, table, column_prefix="_")
+    article = Article()
+    article._name = "a"
+
+    assert live(open_session(reg.metadata), article, _name="b")[0]._name == "a"
+
+
+def test_deferred_columns(Base, open_session):
+    """A column that is loaded late is recorded all the same, also on deletion."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        body: Mapped[str] = mapped_column(Text, deferred=True)
+
+    session = open_session(Base.metadata)
+    versions = live(session, Article(name="a", body="long"), name="b")
+    assert [v.body for v in versions] == ["long"] * 3
+    session.expunge_all()
+    assert "body" in inspect(session.scalars(select(version_class(Article))).first()).dict
+
+
+def test_names_for_columns(Base, open_session):
+    """Synonyms, composites, hybrids and column properties work on versions."""
+
+    @dataclasses.dataclass
+    class Point:
+        x: int
+        y: int
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        title = synonym("name")
+        position: Mapped[Point] = composite(mapped_column("x"), mapped_column("y"))
+        price: Mapped[int] = mapped_column()
+        double: Mapped[int] = column_property(price + price)
+
+        @hybrid_property
+        def shout(self):
+            return self.name + "!"
+
+    session = open_session(Base.metadata)
+    first, *_ = live(session, Article(name="a", position=Point(1, 2), price=2), name="b")
+    assert (first.title, first.position, first.double, first.shout) == ("a", Point(1, 2), 4, "a!")
+    cls = version_class(Article)
+    assert session.scalars(select(cls).where(cls.shout == "a!", cls.title == "a")).all() == [first]
+
+
+def test_column_property_of_other_tables(Base, open_session):
+    """An expression that reads other rows is left to the live class."""
+
+    class Comment(Base):
+        __tablename__ = "comment"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        article_id: Mapped[int | None]
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        comments = column_property(
+            select(func.count(Comment.id)).where(Comment.article_id == id).scalar_subquery()
+        )
+
+    first, *_ = live(open_session(Base.metadata), Article(name="a"), name="b")
+    assert not hasattr(first, "comments")
+
+
+def test_changed_composite_value(Base, open_session):
+    """Assigning a composite changes the columns beneath."""
+
+    @dataclasses.dataclass
+    class Point:
+        x: int
+        y: int
+
+    class Place(Base):
+        __tablename__ = "place"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        point: Mapped[Point] = composite(mapped_column("x"), mapped_column("y"))
+
+    session = open_session(Base.metadata)
+    versions = live(session, Place(point=Point(1, 2)), point=Point(1, 3))
+    assert [v.point.y for v in versions] == [2, 3, 3]
+
+
+# -- types -------------------------------------------------------------------------------------
+
+
+class Color(enum.Enum):
+    """Values differ from names."""
+
+    RED = "r"
+    BLUE = "b"
+
+
+class Upper(TypeDecorator):
+    """Stores text in capitals."""
+
+    impl = String(50)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return value and value.upper()
+
+
+class Decorated(TypeDecorator):
+    """An enum in disguise."""
+
+    impl = Enum(Color)
+    cache_ok = True
+
+
+VALUES = {
+    "boolean": (Boolean(create_constraint=True, name="flag"), True, False),
+    "interval": (Interval(), datetime(2020, 1, 2) - datetime(2020, 1, 1), datetime.resolution),
+    "numeric": (Numeric(10, 3), Decimal("1.125"), Decimal("2.5")),
+    "binary": (LargeBinary(), b"\x00a", b"b"),
+    "enum": (Enum(Color), Color.RED, Color.BLUE),
+    "enum_constraint": (Enum(Color, native_enum=False, create_constraint=True), Color.RED, None),
+    "enum_text": (Enum("red", "blue", name="text_color"), "red", "blue"),
+    "enum_values": (
+        Enum(Color, values_callable=lambda e: [x.value for x in e], name="value_color"),
+        Color.RED,
+        Color.BLUE,
+    ),
+    "enum_decorated": (Decorated(), Color.RED, Color.BLUE),
+    "json": (JSON(), {"a": [1, None]}, [2]),
+    "mutable_json": (MutableDict.as_mutable(JSON()), {"a": 1}, {"b": 2}),
+    "pickle": (PickleType(), {"a": {1}}, (1, 2)),
+    "decorator": (Upper(), "a", "b"),
+    "variant": (String(9).with_variant(Text(), "postgresql"), "a", "b"),
+    "aware": (
+        DateTime(timezone=True).with_variant(DateTime(), "sqlite", "mysql", "mariadb"),
+        datetime(2020, 1, 1),
+        datetime(2021, 1, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_types(name, Base, open_session):
+    """Values of every type are kept, and read back as they were written."""
+    type_, one, other = VALUES[name]
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        value: Mapped[Any] = mapped_column(type_, nullable=True)
+
+    session = open_session(Base.metadata)
+    live(session, Thing(value=one), value=other)
+    live(session, Thing(value=None), value=one)
+
+
+PG_VALUES = {
+    "array": (ARRAY(Integer), [1, 2], [3]),
+    "array_of_enums": (ARRAY(Enum(Color, name="array_color")), [Color.RED], []),
+    "jsonb": (postgresql.JSONB(), {"a": 1}, {"a": 2}),
+    "enum": (postgresql.ENUM(Color, name="pg_color"), Color.RED, Color.BLUE),
+    "domain": (postgresql.DOMAIN("short", String(9)), "a", "b"),
+    "hstore_like": (postgresql.INET(), "10.0.0.1", "10.0.0.2"),
+}
+
+
+@pytest.mark.needs("arrays")
+@pytest.mark.parametrize("name", PG_VALUES)
+def test_postgresql_types(name, Base, open_session):
+    """The types that only PostgreSQL has."""
+    type_, one, other = PG_VALUES[name]
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        value: Mapped[Any] = mapped_column(type_)
+
+    live(open_session(Base.metadata), Thing(value=one), value=other)
+
+
+def test_sqlalchemy_utils_types(Base, open_session):
+    """Types of SQLAlchemy-Utils."""
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[Any] = mapped_column(sqlalchemy_utils.UUIDType(binary=False), primary_key=True)
+        mail: Mapped[Any] = mapped_column(sqlalchemy_utils.EmailType)
+        kind: Mapped[Any] = mapped_column(
+            sqlalchemy_utils.ChoiceType([("a", "An a"), ("b", "A b")])
+        )
+        data: Mapped[Any] = mapped_column(sqlalchemy_utils.JSONType)
+
+    thing = Thing(id=uuid.uuid4(), mail="A@b.c", kind="a", data={"x": 1})
+    first, *_ = live(open_session(Base.metadata), thing, kind="b", data=[1])
+    assert (first.mail, first.kind.code) == ("a@b.c", "a")
+
+
+def test_retired_enum_member(Base, open_session, engine):
+    """A member can be renamed or dropped; old versions give its text."""
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        color: Mapped[Any] = mapped_column(Enum(Color))
+
+    session = open_session(Base.metadata)
+    session.add(Thing(id=1, color=Color.RED))
+    session.commit()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE thing_version SET color = 'PINK'"))
+
+    assert session.get(Thing, 1).versions[0].color == "PINK"
+
+
+@pytest.mark.needs("computed")
+def test_computed_column(Base, open_session):
+    """What the database computes is kept as it was."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        price: Mapped[int]
+        double: Mapped[int] = mapped_column(Computed("price * 2", persisted=True))
+
+    versions = live(open_session(Base.metadata), Article(price=2), price=3)
+    assert [v.double for v in versions] == [4, 6, 6]
+
+
+@pytest.mark.needs("identity")
+def test_identity_column(Base, open_session):
+    """A key that only the database may make."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+        name: Mapped[str]
+
+    live(open_session(Base.metadata), Article(name="a"), name="b")
+
+
+def test_server_values(Base, open_session):
+    """Defaults of the server, onupdate expressions and constraints of the live table."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        __table_args__ = (CheckConstraint("price > 0", name="positive"),)
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(unique=True)
+        price: Mapped[int] = mapped_column(server_default="7")
+        status: Mapped[str | None] = mapped_column(default="new")
+        changes: Mapped[int | None] = mapped_column(onupdate=text("42"))
+
+    session = open_session(Base.metadata)
+    versions = live(session, Article(name="a"), status=None)
+    assert [v.status for v in versions] == ["new", None, None]
+    assert [v.changes for v in versions] == [None, 42, 42]
+    live(session, Article(name="a"), name="b")
+
+
+def test_version_counter(Base, open_session):
+    """The column that SQLAlchemy counts updates in is an ordinary column of versions."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        counter: Mapped[int] = mapped_column()
+        __mapper_args__ = {"version_id_col": counter}
+
+    versions = live(open_session(Base.metadata), Article(name="a"), name="b")
+    assert [v.counter for v in versions] == [1, 2, 2]
+
+
+# -- names -------------------------------------------------------------------------------------
+
+
+def test_mixed_case_and_reserved_names(Base, open_session):
+    """Names that must be quoted, with spaces and percent signs."""
+
+    class Article(Base):
+        __tablename__ = "Order"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column("Id", primary_key=True)
+        name: Mapped[str] = mapped_column("select", String(50))
+        share: Mapped[int] = mapped_column("100 pct")
+
+    live(open_session(Base.metadata), Article(name="a", share=1), name="b")
+    assert version_table(Article).name == "Order_version"
+
+
+def test_percent_in_column_name(Base, open_session):
+    """A percent sign in the name of a column."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        share: Mapped[int] = mapped_column("100 %")
+
+    live(open_session(Base.metadata), Article(share=1), share=2)
+
+
+def test_long_names_do_not_collide(Base, open_session):
+    """Two tables whose names differ in the end only have two version tables."""
+    long = "x" * 58
+
+    def declare(name):
+        return type(
+            name.title(),
+            (Base,),
+            {
+                "__tablename__": long + name,
+                "__versioned__": {},
+                "id": mapped_column(Integer, primary_key=True),
+                "name": mapped_column(String(50)),
+            },
+        )
+
+    A, B = declare("a"), declare("b")
+    session = open_session(Base.metadata)
+    live(session, A(name="a"), name="b")
+    live(session, B(name="a"), name="b")
+    assert version_table(A).name != version_table(B).name
+
+
+@pytest.mark.needs("schemas")
+def test_schemas(Base, open_session, engine):
+    """A table in a schema has its versions there, or where version_schema says."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA one"))
+        connection.execute(text("CREATE SCHEMA two"))
+
+    class Article(Base):
+        __tablename__ = "article"
+        __table_args__ = {"schema": "one"}
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        __table_args__ = {"schema": "one"}
+        __versioned__ = {"version_schema": "two"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    session = open_session(Base.metadata)
+    live(session, Article(name="a"), name="b")
+    live(session, Tag(name="a"), name="b")
+    assert version_table(Article).fullname == "one.article_version"
+    assert version_table(Tag).fullname == "two.tag_version"
+
+
+@pytest.mark.needs("schemas")
+def test_default_schema_of_the_metadata(engine, open_session):
+    """Transactions and their sequence are in the schema of the MetaData."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA one"))
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(schema="one")
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    live(open_session(Base.metadata), Article(name="a"), name="b")
+    assert inspect(engine).get_sequence_names(schema="one").count("transaction_id_seq") == 1
+    assert "transaction" in inspect(engine).get_table_names(schema="one")
+
+
+@pytest.mark.needs("schemas")
+def test_schema_translate_map(Base, engine, versioning):
+    """One set of models serves many tenants, each with history in its own schema."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    configure_mappers()
+    for tenant in ("one", "two"):
+        translated = engine.execution_options(schema_translate_map={None: tenant})
+        with translated.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {tenant}"))
+            Base.metadata.create_all(connection)
+        with Session(translated) as session:
+            live(session, Article(name="a"), name="b")
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT count(*) FROM two.article_version")).scalar()
+    assert found == 3

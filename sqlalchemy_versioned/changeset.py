@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
-from .lookup import find_spec, is_versioned, spec_of
+from .lookup import is_versioned, spec_of
 from .spec import ClassSpec
 
 __all__ = [
@@ -26,17 +27,24 @@ def difference(spec: ClassSpec, old: Any | None, new: Any | None) -> dict[str, l
     Of a version that is missing, ``None`` stands for each value.  A deletion has the last values
     that were stored, and so differs from the version before it in nothing.
     """
+    columns = inspect(spec.version_class).column_attrs
     changes = {}
     for key in spec.columns:
-        before, after = getattr(old, key, None), getattr(new, key, None)
-        if before is not after and not _equal(before, after):
+        before = None if old is None else getattr(old, key)
+        after = None if new is None else getattr(new, key)
+        if not _is_equal(columns[key].columns[0], before, after):
             changes[key] = [before, after]
     return changes
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _is_equal(column: Any, one: Any, other: Any) -> bool:
+    """Compare as the type of *column* does."""
+    if one is other:
+        return True
+    if one is None or other is None:
+        return False
     try:
-        return bool(one == other)
+        return bool(column.type.compare_values(one, other))
     except (TypeError, ValueError):
         # Arrays compare element by element and have no one truth; they count as changed.
         return False
@@ -47,10 +55,11 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
 
     Mind the order: a version's ``changeset`` has the old value first, as it always had.  Of a
     relationship the added and the removed object is given, the first where there are several.
+    Old values that were not loaded are read from the database, with one statement.
 
-    >>> article.name = "Third"
+    >>> article.name = "Second draft"
     >>> changeset(article)
-    {'name': ['Third', 'Second']}
+    {'name': ['Second draft', 'Final']}
     """
     state: InstanceState[Any] = inspect(obj)
     if state.session is not None and obj in state.session.deleted:
@@ -60,7 +69,34 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
         history = state.attrs[key].history
         if history.added or history.deleted:
             changes[key] = [_first(history.added), _first(history.deleted)]
+    return _with_stored(state, changes)
+
+
+def _with_stored(state: InstanceState[Any], changes: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Fill in the old values of columns that were set before they had been loaded."""
+    columns = {prop.key: prop.columns[0] for prop in state.mapper.column_attrs}
+    unknown = [key for key in changes if key in columns and not state.attrs[key].history.deleted]
+    if not unknown or state.session is None or not state.persistent:
+        return changes
+    stored = _stored(state, unknown)
+    for key in unknown:
+        changes[key][1] = stored[key]
+        if _is_equal(columns[key], changes[key][0], stored[key]):
+            del changes[key]
     return changes
+
+
+def _stored(state: InstanceState[Any], keys: list[str]) -> dict[str, Any]:
+    """Read attributes from the row of an object, leaving the object alone."""
+    cls, session = state.mapper.class_, state.session
+    assert session is not None
+    primary = [state.mapper.get_property_by_column(c).key for c in state.mapper.primary_key]
+    statement = select(*[getattr(cls, key) for key in keys]).where(
+        *[getattr(cls, k) == v for k, v in zip(primary, state.identity or (), strict=True)]
+    )
+    with session.no_autoflush:
+        row = session.execute(statement).first()
+    return dict.fromkeys(keys) if row is None else dict(zip(keys, row, strict=True))
 
 
 def _deletion(state: InstanceState[Any]) -> dict[str, list[Any]]:
@@ -76,6 +112,9 @@ def _first(values: Any) -> Any:
 def is_modified(obj: Any) -> bool:
     """Tell whether flushing *obj* would make a version of it.
 
+    A value that is set before the former one was loaded counts as a change; the flush may find
+    that it is none.
+
     :raises ClassNotVersioned: if its class is not versioned.
 
     >>> is_modified(article)
@@ -83,13 +122,14 @@ def is_modified(obj: Any) -> bool:
     """
     spec = spec_of(obj)
     state: InstanceState[Any] = inspect(obj)
-    keys = [*spec.columns, *_local_relationships(spec, state)]
+    columns = [key for key in spec.columns if key not in spec.options.ignore]
+    keys = [*columns, *_local_relationships(columns, state)]
     return any(state.attrs[key].history.has_changes() for key in keys)
 
 
-def _local_relationships(spec: ClassSpec, state: InstanceState[Any]) -> list[str]:
-    """Return the relationships whose change alters a kept column of the object itself."""
-    kept = {column for key in spec.columns for column in state.mapper.attrs[key].columns}
+def _local_relationships(columns: list[str], state: InstanceState[Any]) -> list[str]:
+    """Return the relationships whose change alters one of these columns of the object itself."""
+    kept = {column for key in columns for column in state.mapper.column_attrs[key].columns}
     return [
         relationship.key
         for relationship in state.mapper.relationships
@@ -113,7 +153,7 @@ def is_modified_or_deleted(obj: Any) -> bool:
 
 
 def is_session_modified(session: Session) -> bool:
-    """Tell whether flushing *session* would make a version of anything.
+    """Tell whether flushing *session* would make a version of any object.
 
     >>> is_session_modified(session)
     False
@@ -122,12 +162,10 @@ def is_session_modified(session: Session) -> bool:
     return any(is_modified_or_deleted(obj) for obj in waiting)
 
 
-def versioned_objects(session: Session) -> Any:
+def versioned_objects(session: Session) -> Iterator[Any]:
     """Yield the versioned objects of *session*, new and loaded.
 
     >>> list(versioned_objects(session)) == [article]
     True
     """
-    for obj in session:
-        if find_spec(obj) is not None and is_versioned(obj):
-            yield obj
+    return (obj for obj in session if is_versioned(obj))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from inspect import GEN_CREATED, getgeneratorstate
+from operator import index as integer
 from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy import Select, func, inspect, select
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from . import _sqlalchemy
 from .lookup import spec_of
-from .query.history import select_versions, transaction_id_of
+from .query.conditions import is_row_of, transaction_of
+from .query.history import transaction_id_of
 from .spec import ClassSpec
 
-__all__ = ["VersionCollection", "VersionsAttribute", "versions_of"]
+__all__ = ["VersionCollection", "VersionsAttribute", "count_versions", "versions_of"]
 
 T = TypeVar("T")
 
@@ -28,60 +33,68 @@ class VersionCollection(Sequence[Any], Generic[T]):
     count.  :meth:`filter`, :meth:`filter_by` and :meth:`order_by` return narrower collections.
 
     >>> article.versions[-1].name
-    'Second'
+    'Final'
     >>> [version.name for version in article.versions]
-    ['First', 'Second']
+    ['Draft', 'Final']
     """
 
     def __init__(
         self,
-        state: InstanceState[Any],
+        obj: Any,
         spec: ClassSpec,
-        statement: Select[Any],
+        wanted: Select[Any],
         order: tuple[Any, ...] | None = None,
     ) -> None:
-        self._state = state
-        # The session holds objects weakly; without this, session.get(…).versions would lose one.
-        self._object = state.obj()
+        # The object, not only its state: nobody else may hold it, as in get(…).versions[0].
+        self._obj = obj
+        self._state: InstanceState[Any] = inspect(obj)
         self._spec = spec
-        self._unordered = statement
+        self._wanted = wanted
         self._order = order
+        self._running: tuple[Callable[[], Any], int] = (lambda: None, 0)
 
     def select(self) -> Select[Any]:
         """Return the statement of this collection, to be run or refined elsewhere.
 
         >>> session.scalars(article.versions.select().limit(1)).one().name
-        'First'
+        'Draft'
         """
-        order = (self._transaction,) if self._order is None else self._order
-        return self._unordered.order_by(*order)
+        return self._unordered().order_by(*self._clauses())
 
     def all(self) -> list[Any]:
         """Return all versions as a list."""
-        return list(self)
+        return self._many(self.select)
 
     def first(self) -> Any | None:
         """Return the first version, or ``None``."""
-        return self._one(self.select())
+        return self._one(self.select)
 
     def count(self, value: Any = ...) -> int:
         """Return how many versions there are; with *value*, how often it is among them."""
         if value is not ...:
-            return sum(1 for version in self if version is value)
+            return int(value in self)
         session = self._session()
         if session is None:
             return 0
-        counted = select(func.count()).select_from(self._unordered.subquery())
+        counted = select(func.count()).select_from(self._unordered().subquery())
         return session.scalar(counted) or 0
+
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """Return the place of *value* among these versions.
+
+        :raises ValueError: if it is not there.
+        """
+        return self.all().index(value, start, *(() if stop is None else (stop,)))
 
     def at(self, when: Any) -> Any | None:
         """Return the version that was the newest at *when*, or ``None`` if there was none yet.
 
         :param when: a Transaction, its id, or an aware ``datetime``, which means the last
             transaction issued not later than it.
+        :raises VersioningError: if *when* is anything else.
 
-        >>> article.versions.at(article.versions[0].transaction).name
-        'First'
+        >>> article.versions.at(first).name
+        'Draft'
         """
         session = self._session()
         if session is None:
@@ -89,30 +102,51 @@ class VersionCollection(Sequence[Any], Generic[T]):
         at = transaction_id_of(session, self._spec.transaction_class, when)
         if at is None:
             return None
-        until = self._unordered.where(self._transaction <= at)
-        return self._one(until.order_by(self._transaction.desc()))
+        own = self._transaction
+        return self._one(lambda: self._unordered().where(own <= at).order_by(own.desc()))
 
     def filter(self, *criteria: Any) -> VersionCollection[T]:
-        """Return the versions that match *criteria* as well."""
-        return self._with(self._unordered.where(*criteria))
+        """Return the versions that match *criteria* as well.
+
+        >>> Version = version_class(Article)
+        >>> article.versions.filter(Version.name.like("F%")).count()
+        1
+        """
+        return self._with(self._wanted.where(*criteria))
 
     def filter_by(self, **values: Any) -> VersionCollection[T]:
-        """Return the versions with these attribute values."""
-        return self._with(self._unordered.filter_by(**values))
+        """Return the versions with these attribute values.
+
+        >>> article.versions.filter_by(name="Final")[0].index
+        1
+        """
+        return self._with(self._wanted.filter_by(**values))
 
     def options(self, *options: Any) -> VersionCollection[T]:
         """Return the collection with loader options applied."""
-        return self._with(self._unordered.options(*options))
+        return self._with(self._wanted.options(*options))
 
     def order_by(self, *clauses: Any) -> VersionCollection[T]:
         """Return the versions in another order; ``None`` alone means in none."""
-        order = () if clauses == (None,) else clauses
-        return VersionCollection(self._state, self._spec, self._unordered, order)
+        order = () if len(clauses) == 1 and clauses[0] is None else clauses
+        return VersionCollection(self._obj, self._spec, self._wanted, order)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._many(self.select()))
+        found = self.all()
+        running = (version for version in found)
+        self._running = weakref.ref(running), len(found)
+        return running
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(self.all()[::-1])
 
     def __len__(self) -> int:
+        # list(versions) asks for the length between making the iterator and using it, which
+        # would count what has just been read.
+        running, number = self._running
+        iterator = running()
+        if iterator is not None and getgeneratorstate(iterator) == GEN_CREATED:
+            return number
         return self.count()
 
     def __bool__(self) -> bool:
@@ -127,61 +161,102 @@ class VersionCollection(Sequence[Any], Generic[T]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return self._slice(index)
-        if index < 0 and self._order is None:
-            statement = self._unordered.order_by(self._transaction.desc()).offset(~index or None)
-        elif index < 0:
-            return self.all()[index]
+        place = integer(index)
+        if place < 0 and self._order is not None:
+            return self.all()[place]
+        if place < 0:
+            found = self._one(lambda: self._backwards(offset=~place))
         else:
-            statement = self.select().offset(index or None)
-        found = self._one(statement)
+            found = self._one(lambda: self.select().offset(place or None))
         if found is None:
-            raise IndexError(
-                f"{self._spec.parent_class.__name__} {self._state.identity} has no version "
-                f"{index}; it has {self.count()} versions"
-            )
+            raise IndexError(f"{self!r} has no version {place}; it has {self.count()} versions")
         return found
 
     def __contains__(self, value: object) -> bool:
-        return any(version is value for version in self)
+        spec = self._spec
+        if not isinstance(value, spec.version_class) or not inspect(value).persistent:
+            return False
+        own = inspect(value).dict.get(spec.transaction_key)
+        at = getattr(value, spec.transaction_key) if own is None else own
+        found = self._one(lambda: self._unordered().where(self._transaction == at))
+        return found is value
 
     def __repr__(self) -> str:
-        return f"<VersionCollection of {self._spec.parent_class.__name__} {self._state.identity}>"
+        cls, identity = self._spec.parent_class.__name__, self._state.identity
+        return f"<VersionCollection of {cls} {identity}>"
+
+    # -- statements --------------------------------------------------------------------------
 
     @property
     def _transaction(self) -> Any:
-        return getattr(self._spec.version_class, self._spec.transaction_key)
+        return transaction_of(self._spec, self._spec.version_class)
+
+    def _clauses(self) -> tuple[Any, ...]:
+        return (self._transaction,) if self._order is None else self._order
+
+    def _unordered(self) -> Select[Any]:
+        spec = self._spec
+        return self._wanted.where(is_row_of(spec, spec.version_class, self._identity()))
+
+    def _backwards(self, *, offset: int) -> Select[Any]:
+        return self._unordered().order_by(self._transaction.desc()).offset(offset or None)
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Return the primary key by which the versions are found.
+
+        A flush may have given it to the object since this collection was made.
+        """
+        identity = self._state.identity
+        return identity or tuple(self._state.mapper.primary_key_from_instance(self._obj))
+
+    # -- reading -----------------------------------------------------------------------------
 
     def _slice(self, index: slice) -> list[Any]:
         start, stop = index.start or 0, index.stop
-        if start < 0 or (stop is not None and stop < 0) or index.step not in (None, 1):
+        if index.step not in (None, 1):
+            return self.all()[index]
+        if start < 0 and self._order is None and (stop is None or start < stop < 0):
+            return self._last(-start, but=0 if stop is None else -stop)
+        if start < 0 or (stop is not None and stop < 0):
             return self.all()[index]
         if stop is not None and stop <= start:
             return []
-        statement = self.select().offset(start or None)
-        return self._many(statement if stop is None else statement.limit(stop - start))
+        size = None if stop is None else stop - start
+        return self._many(lambda: self.select().offset(start or None).limit(size))
 
-    def _one(self, statement: Select[Any]) -> Any | None:
-        found = self._many(statement.limit(1))
+    def _last(self, number: int, *, but: int) -> list[Any]:
+        """Return the last *number* versions without the last *but* of them, oldest first."""
+        return self._many(lambda: self._backwards(offset=but).limit(number - but))[::-1]
+
+    def _one(self, build: Any) -> Any | None:
+        found = self._many(lambda: build().limit(1))
         return found[0] if found else None
 
-    def _many(self, statement: Select[Any]) -> list[Any]:
+    def _many(self, build: Any) -> list[Any]:
+        """Run the statement that *build* returns, once the object is sure to have its key."""
         session = self._session()
         if session is None:
             return []
-        return list(session.scalars(statement, execution_options=FRESH))
+        return list(session.scalars(build(), execution_options=FRESH))
 
     def _session(self) -> Session | None:
         """Return the session to ask, or ``None`` where there is nothing to be found."""
-        if self._state.detached:
+        state = self._state
+        if state.detached:
             raise DetachedInstanceError(
-                f"{self._spec.parent_class.__name__} {self._state.identity} is in no session, so "
-                "its versions cannot be read; add it to one, or run "
-                "select(version_class(…)) yourself"
+                f"{self._spec.parent_class.__name__} {state.identity} is in no session, so its "
+                "versions cannot be read; add it to one, or run select(version_class(…)) yourself"
             )
-        return self._state.session
+        session: Session | None = state.session
+        if session is not None and state.pending:
+            if session.autoflush and not _sqlalchemy.is_flushing(session):
+                session.flush()
+            if None in self._identity():
+                return None
+        return session
 
     def _with(self, statement: Select[Any]) -> VersionCollection[T]:
-        return VersionCollection(self._state, self._spec, statement, self._order)
+        return VersionCollection(self._obj, self._spec, statement, self._order)
 
 
 def versions_of(obj: Any) -> VersionCollection[Any]:
@@ -192,9 +267,24 @@ def versions_of(obj: Any) -> VersionCollection[Any]:
     >>> versions_of(article).count()
     2
     """
-    spec, state = spec_of(obj), inspect(obj)
-    identity = state.identity or state.mapper.primary_key_from_instance(obj)
-    return VersionCollection(state, spec, select_versions(spec, identity).order_by(None))
+    spec = spec_of(obj)
+    return VersionCollection(obj, spec, select(spec.version_class))
+
+
+def count_versions(obj: Any) -> int:
+    """Return how many versions *obj* has in the database; nothing is flushed for it.
+
+    :raises ClassNotVersioned: if its class is not versioned.
+
+    >>> count_versions(article), count_versions(Article())
+    (2, 0)
+    """
+    versions = versions_of(obj)
+    session = inspect(obj).session
+    if session is None:
+        return versions.count()
+    with session.no_autoflush:
+        return versions.count()
 
 
 class VersionsAttribute:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm import (
+    Mapper,
+    Session,
+    configure_mappers,
+    make_transient_to_detached,
+    object_session,
+)
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .changeset import difference
 from .exc import ImproperlyConfigured
-from .lookup import find_spec, spec_of
+from .lookup import find_spec, spec_of, version_class
 from .query.history import (
     count_versions_before,
     select_next,
     select_previous,
     select_version_at,
     select_versions,
+    select_with_previous,
+    transaction_id_of,
 )
 from .revert import revert
 from .spec import ClassSpec
@@ -45,16 +55,12 @@ class VersionAPI:
     @property
     def previous(self) -> Any | None:
         """The version before this one, or ``None`` for the oldest."""
-        return self._session().scalars(
-            select_previous(self._spec, *self._place()), execution_options=_FRESH
-        ).first()
+        return self._first(select_previous(self._spec, *self._place()))
 
     @property
     def next(self) -> Any | None:
         """The version after this one, or ``None`` for the newest."""
-        return self._session().scalars(
-            select_next(self._spec, *self._place()), execution_options=_FRESH
-        ).first()
+        return self._first(select_next(self._spec, *self._place()))
 
     @property
     def index(self) -> int:
@@ -80,7 +86,7 @@ class VersionAPI:
     @property
     def changeset(self) -> dict[str, list[Any]]:
         """What this version changed, as ``{name: [old, new]}``."""
-        changes = difference(self._spec, self.previous, self._version)
+        changes = difference(self._spec, self._read_previous(), self._version)
         for hook in getattr(self._spec.version_class, "__changeset_hooks__", ()):
             hook(self._version, changes)
         return changes
@@ -113,9 +119,23 @@ class VersionAPI:
         return spec_of(self._version)
 
     def _place(self) -> tuple[tuple[Any, ...], int]:
+        """Return the primary key of the object and the transaction, without asking for them."""
         version, spec = self._version, self._spec
-        identity = tuple(getattr(version, key) for key in spec.key)
-        return identity, getattr(version, spec.transaction_key)
+        known = _known_key(version)
+        identity = tuple(known[k] if k in known else getattr(version, k) for k in spec.key)
+        key = spec.transaction_key
+        return identity, known[key] if key in known else getattr(version, key)
+
+    def _read_previous(self) -> Any | None:
+        """Return the version before, having read this one with it if it is expired."""
+        if not inspect(self._version).expired:
+            return self.previous
+        both = select_with_previous(self._spec, *self._place())
+        found = list(self._session().scalars(both, execution_options=_FRESH))
+        return next((version for version in found if version is not self._version), None)
+
+    def _first(self, statement: Any) -> Any | None:
+        return self._session().scalars(statement, execution_options=_FRESH).first()
 
     def _session(self) -> Session:
         session = object_session(self._version)
@@ -141,9 +161,9 @@ class Version:
 
     >>> version = article.versions[1]
     >>> version.changeset
-    {'name': ['First', 'Second']}
+    {'name': ['Draft', 'Final']}
     >>> version.previous.name, version.index
-    ('First', 1)
+    ('Draft', 1)
     """
 
     def __init__(self, **values: Any) -> None:
@@ -181,7 +201,7 @@ class Version:
         :raises ImproperlyConfigured: if *other* is a version of another class.
 
         >>> article.versions[0].diff(article.versions[1])
-        {'name': ['First', 'Second']}
+        {'name': ['Draft', 'Final']}
         """
         return VersionAPI(self).diff(other)
 
@@ -189,7 +209,7 @@ class Version:
         """Return the values of this version by attribute name, bookkeeping included.
 
         >>> article.versions[0].to_dict()["name"]
-        'First'
+        'Draft'
         """
         return VersionAPI(self).to_dict()
 
@@ -206,32 +226,38 @@ class Version:
         :raises IncompleteHistory: if history does not tell what there was.
 
         >>> article.versions[0].revert().name
-        'First'
+        'Draft'
         """
         return VersionAPI(self).revert(relations, on_missing)
 
     @classmethod
     def version_at(
-        cls, session: Session, primary_key_values: Mapping[str, Any], transaction_id: int
+        cls, session: Session, primary_key_values: Any, transaction_id: Any
     ) -> Self | None:
         """Return the version of one object that was the newest at a transaction.
 
         That is a deletion if the object was deleted by then.
 
-        :param primary_key_values: the primary key, by attribute name.
+        :param primary_key_values: the primary key: by attribute name, as a tuple, or the value
+            of its one column.
+        :param transaction_id: a transaction's id, a Transaction, or an aware ``datetime``.
 
-        >>> version_class(Article).version_at(session, {"id": 1}, 1).name
-        'First'
+        >>> version_class(Article).version_at(session, {"id": 1}, first.id).name
+        'Draft'
         """
         spec = spec_of(cls)
-        statement = select_version_at(spec, _identity(spec, primary_key_values), transaction_id)
+        identity = _identity(spec, primary_key_values)
+        at = transaction_id_of(session, spec.transaction_class, transaction_id)
+        if at is None:
+            return None
+        statement = select_version_at(spec, identity, at)
         return session.scalars(statement, execution_options=_FRESH).first()
 
     @classmethod
     def all_versions(
         cls,
         session: Session,
-        primary_key_values: Mapping[str, Any],
+        primary_key_values: Any,
         limit: int | None = None,
         offset: int | None = None,
         desc: bool = True,
@@ -239,30 +265,83 @@ class Version:
     ) -> list[Self]:
         """Return the versions of one object, newest first unless *desc* is false.
 
+        :param primary_key_values: as for :meth:`version_at`.
         :param link: taken for compatibility; neighbours are always looked up.
 
         >>> [v.name for v in version_class(Article).all_versions(session, {"id": 1}, limit=1)]
-        ['Second']
+        ['Final']
         """
         spec = spec_of(cls)
         statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
         statement = statement.limit(limit).offset(offset)
         return list(session.scalars(statement, execution_options=_FRESH))
 
+    def __copy__(self) -> Self:
+        """Return a detached copy; the ordinary way would make two objects share one state."""
+        copied: Self = _copy(self, lambda value: value)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied: Self = _copy(self, lambda value: deepcopy(value, memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # The version class is found by its parent: a process that loads the pickle may not have
+        # configured its mappers yet, and the class is made when it does.
+        spec = find_spec(self)
+        if spec is None or type(self) is not spec.version_class:
+            return super().__reduce_ex__(protocol)
+        return _new_version, (spec.parent_class,), self.__dict__
+
     def __repr__(self) -> str:
         if inspect(self, raiseerr=False) is None or find_spec(self) is None:
             return object.__repr__(self)
         spec = spec_of(self)
+        known = {**_known_key(self), **self.__dict__}
         names = (*spec.key, spec.transaction_key, spec.operation_key)
-        shown = ", ".join(f"{name}={self.__dict__.get(name)!r}" for name in names)
+        shown = ", ".join(f"{name}={known[name]!r}" for name in names if name in known)
         return f"<{type(self).__name__} {shown}>"
 
 
-def _identity(spec: ClassSpec, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    missing = [key for key in spec.key if key not in values]
-    if missing or len(values) != len(spec.key):
+def _known_key(version: Any) -> dict[str, Any]:
+    """Return the primary key of *version* by attribute, as far as its session knows it."""
+    state = inspect(version)
+    if state.key is None:
+        return {}
+    mapper: Mapper[Any] = state.mapper
+    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    return dict(zip(keys, state.key[1], strict=True))
+
+
+def _new_version(parent_class: type[Any]) -> Any:
+    """Return an empty version of *parent_class*, for pickle to fill."""
+    configure_mappers()
+    cls: Any = version_class(parent_class)
+    return cls.__new__(cls)
+
+
+def _copy(version: Any, copied: Callable[[Any], Any]) -> Any:
+    """Return a version of no session with the values that *version* has loaded."""
+    mapper: Mapper[Any] = inspect(version).mapper
+    twin = mapper.class_manager.new_instance()
+    values = {**_known_key(version), **version.__dict__}
+    for prop in mapper.column_attrs:
+        if prop.key in values:
+            set_committed_value(twin, prop.key, copied(values[prop.key]))
+    if inspect(version).key is not None:
+        make_transient_to_detached(twin)
+    return twin
+
+
+def _identity(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
+    if isinstance(given, Mapping):
+        values = tuple(given[key] for key in spec.key if key in given)
+        names = tuple(given)
+    else:
+        values = names = given if isinstance(given, tuple) else (given,)
+    if len(values) != len(spec.key) or len(names) != len(spec.key):
         raise ImproperlyConfigured(
             f"{spec.parent_class.__name__} has the primary key {', '.join(spec.key)}; "
-            f"{', '.join(map(repr, values)) or 'nothing'} was given"
+            f"{', '.join(map(repr, names)) or 'nothing'} was given"
         )
-    return tuple(values[key] for key in spec.key)
+    return values

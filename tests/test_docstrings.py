@@ -2,7 +2,7 @@
 
 Each docstring gets a scene of its own: the names of its module, the public names, and a blog with
 one ``article`` on an SQLite database, committed as ``'Draft'`` by the transaction ``first`` and
-changed to ``'Final'`` by the transaction ``last``.
+changed to ``'Final'`` by the transaction ``last``, which is ``transaction``, too.
 """
 
 import doctest
@@ -10,8 +10,8 @@ import importlib
 import pkgutil
 
 import pytest
-from sqlalchemy import create_engine, select
-from sqlalchemy.orm import Session, configure_mappers
+from sqlalchemy import Integer, Text, create_engine, select
+from sqlalchemy.orm import Session, configure_mappers, mapped_column
 
 import sqlalchemy_versioned
 
@@ -43,6 +43,8 @@ def scene(blog):
         first, last = session.scalars(select(transaction).order_by(transaction.id))
         names = {cls.__name__: cls for cls in blog.classes}
         names |= {"engine": engine, "session": session, "select": select, "blog": blog}
+        names |= {"Base": blog.base, "Integer": Integer, "Text": Text}
+        names |= {"mapped_column": mapped_column, "transaction": last}
         yield names | {"article": article, "first": first, "last": last}
     engine.dispose()
 

@@ -18,17 +18,17 @@ from .conditions import (
     next_of,
     previous_of,
     transaction_of,
-    valid_at,
 )
 
 __all__ = [
     "count_versions_before",
     "deleted",
     "select_next",
-    "select_transaction_at",
     "select_previous",
+    "select_transaction_at",
     "select_version_at",
     "select_versions",
+    "select_with_previous",
     "transaction_id_of",
 ]
 
@@ -47,9 +47,12 @@ def select_versions(
 
 
 def select_version_at(spec: ClassSpec, identity: Sequence[Any], at: int) -> Select[Any]:
-    """Select the version of one object that was the newest at transaction *at*."""
-    cls = spec.version_class
-    return select(cls).where(is_row_of(spec, cls, identity), valid_at(spec, cls, at)).limit(1)
+    """Select the version of one object that was the newest at transaction *at*.
+
+    The primary key, read backwards, leads there at once under every strategy; the end column
+    would have to be looked up in each version before.
+    """
+    return select_with_previous(spec, identity, at).limit(1)
 
 
 def select_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
@@ -57,6 +60,12 @@ def select_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) 
     cls = spec.version_class
     before = previous_of(spec, cls, transaction)
     return select_versions(spec, identity, newest_first=True).where(before).limit(1)
+
+
+def select_with_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
+    """Select the version of *transaction* and the one before it, in this order."""
+    until = transaction_of(spec, spec.version_class) <= transaction
+    return select_versions(spec, identity, newest_first=True).where(until).limit(2)
 
 
 def select_next(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:

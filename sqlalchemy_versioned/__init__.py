@@ -20,7 +20,7 @@ from .changeset import (
     is_session_modified,
     versioned_objects,
 )
-from .collection import VersionCollection, versions_of
+from .collection import VersionCollection, count_versions, versions_of
 from .exc import (
     CaptureError,
     ClassNotVersioned,
@@ -148,6 +148,7 @@ __all__ = [
     "VersioningError",
     "VersioningManager",
     "changeset",
+    "count_versions",
     "deleted",
     "end_tx_column_name",
     "get_versioning_manager",

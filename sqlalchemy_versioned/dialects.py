@@ -16,7 +16,15 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["SameValue", "build_upsert", "has_concurrent_writers", "has_upsert", "native_type"]
+__all__ = [
+    "SameValue",
+    "build_upsert",
+    "can_select_from_target",
+    "has_concurrent_writers",
+    "has_upsert",
+    "native_type",
+    "numbers_may_recur",
+]
 
 
 class SameValue(FunctionElement[bool]):
@@ -107,6 +115,19 @@ def native_type(column: ColumnElement[Any]) -> types.TypeEngine[Any]:
 def has_concurrent_writers(dialect: Dialect) -> bool:
     """Tell whether two transactions may write at the same time; SQLite has one writer."""
     return dialect.name != "sqlite"
+
+
+def can_select_from_target(dialect: Dialect) -> bool:
+    """Tell whether an UPDATE may read the table it changes in a subquery; MySQL refuses."""
+    return dialect.name not in ("mysql", "mariadb")
+
+
+def numbers_may_recur(dialect: Dialect, table: Table) -> bool:
+    """Tell whether the database may number a new row as one that was deleted.
+
+    SQLite does, unless the table says AUTOINCREMENT.
+    """
+    return dialect.name == "sqlite" and not table.dialect_options["sqlite"]["autoincrement"]
 
 
 def has_upsert(dialect: Dialect) -> bool:

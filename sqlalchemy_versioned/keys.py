@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, any_, bindparam, func, select, tuple_, types
+from sqlalchemy import Column, ColumnElement, and_, any_, bindparam, func, select, tuple_, types
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
-from .dialects import native_type
+from .dialects import can_select_from_target, native_type
 
 __all__ = ["Key", "KeyParameters", "KeySets", "Style"]
 
@@ -22,6 +22,8 @@ Key = Any
 class Style(Enum):
     """How a set of keys is given to the database."""
 
+    #: A single key, by its plain values.
+    ONE = "one"
     #: One array for each key column (PostgreSQL).
     ARRAY = "array"
     #: One JSON text (SQLite), where every key is a number or plain text.
@@ -42,6 +44,9 @@ class KeySets:
 
     def member(self, columns: Sequence[ColumnElement[Any]], name: str) -> ColumnElement[bool]:
         """Match rows whose *columns* are in the set *name*."""
+        if self._style is Style.ONE:
+            values = zip(columns, self.values(name), strict=True)
+            return and_(*[column == value for column, value in values])
         subject: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
         if self._style is Style.LIST:
             listed: ColumnElement[bool] = subject.in_(bindparam(name, expanding=True))
@@ -51,8 +56,17 @@ class KeySets:
         found: ColumnElement[bool] = subject.in_(select(*self.rows(name)))
         return found
 
+    def values(self, name: str) -> list[ColumnElement[Any]]:
+        """Return the columns of the only key of a set."""
+        return [
+            bindparam(f"{name}_{place}", type_=column.type)
+            for place, column in enumerate(self._columns)
+        ]
+
     def rows(self, name: str) -> list[ColumnElement[Any]]:
         """Return the columns of a table that has the keys of a set as its rows."""
+        if self._style is Style.ONE:
+            return self.values(name)
         if self._style is Style.JSON:
             table = func.json_each(bindparam(name, type_=types.String())).table_valued("value")
             if len(self._columns) == 1:
@@ -83,11 +97,20 @@ class KeyParameters:
 
     def style(self, sets: Mapping[str, list[Key]]) -> Style:
         """Return the style in which *sets* can be given."""
+        if len(sets) == 1 and all(len(keys) == 1 for keys in sets.values()):
+            return Style.ONE
         if self._takes_arrays:
             return Style.ARRAY
         if self._dialect.name == "sqlite" and all(map(self._fits_json, sets.values())):
             return Style.JSON
         return Style.LIST
+
+    def can_look_up(self, keys: list[Key]) -> bool:
+        """Tell whether *keys* can stand beside the table they are keys of, in an update of it."""
+        style = self.style({"keys": keys})
+        if style is Style.ONE:
+            return can_select_from_target(self._dialect)
+        return style is not Style.LIST
 
     def chunks(
         self, keys: list[Key], sets: Mapping[str, list[Key]]
@@ -111,6 +134,12 @@ class KeyParameters:
         """Return the statement parameters for *sets*."""
         if style is Style.JSON:
             return {name: json.dumps(self._stored(keys)) for name, keys in sets.items()}
+        if style is Style.ONE:
+            return {
+                f"{name}_{place}": value
+                for name, keys in sets.items()
+                for place, value in enumerate(keys[0] if len(self._columns) > 1 else keys)
+            }
         if style is Style.LIST or len(self._columns) == 1:
             return dict(sets)
         return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .dialects import has_concurrent_writers
+from .dialects import has_concurrent_writers, numbers_may_recur
 from .operation import Operation, merge
 from .records import Records
 from .spec import Hierarchy, VersionSpec
@@ -37,9 +37,7 @@ class Changes:
     given: list[Key] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.inserted or self.updated or self.deleted or self.departed or self.given
-        )
+        return bool(self.inserted or self.updated or self.deleted or self.departed or self.given)
 
     def extend(self, other: Changes) -> None:
         """Add the changes of another class of the same hierarchy."""
@@ -99,9 +97,7 @@ class Recording:
         self._records = records
         self._note = note
         self._writers = writers
-        self._may_be_overtaken = may_be_overtaken and has_concurrent_writers(
-            connection.dialect
-        )
+        self._may_be_overtaken = may_be_overtaken and has_concurrent_writers(connection.dialect)
         self._sorted: dict[VersionSpec, _Sorted] = {}
         #: Whether something that was recorded, or might have been, is not there in the end.
         self.came_to_nothing = False
@@ -160,12 +156,18 @@ class Recording:
             else:
                 work.marked.append(key)
 
+    @property
+    def _keys_are_new(self) -> bool:
+        """Whether inserted rows get keys that no row had before."""
+        root = self.hierarchy.root.parent_table
+        recurring = numbers_may_recur(self.connection.dialect, root)
+        return root.autoincrement_column is not None and not recurring
+
     def _are_all_new(self, spec: VersionSpec, work: _Sorted, tx: int) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
         image = work.image
-        numbered = self.hierarchy.root.parent_table.autoincrement_column is not None
         others = image.again or image.added or image.given
-        if set(image.fresh) != {Operation.INSERT} or others or not numbered:
+        if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]
         if self._writers[spec].insert_new(self.connection, keys, tx):
@@ -183,7 +185,9 @@ class Recording:
             return
         written = writer.write(self.connection, image, tx, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
-        if (image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys)) or (image.fresh.get(Operation.UPDATE) and image.again):
+        if (image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys)) or (
+            image.fresh.get(Operation.UPDATE) and image.again
+        ):
             self._drop_unchanged(spec, work, tx)
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
@@ -230,9 +234,7 @@ class Recording:
             if not work.closing:
                 continue
             writer = self._writers[spec]
-            closed = writer.close(
-                self.connection, work.closing, tx, everyone=work.is_complete
-            )
+            closed = writer.close(self.connection, work.closing, tx, everyone=work.is_complete)
             if self._may_be_overtaken and closed < len(work.closing):
                 overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
         return overtaken

@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     literal_column,
     not_,
     null,
@@ -71,6 +72,7 @@ class StatementBuilder:
     ) -> None:
         self.spec = spec
         self.related = tuple(related)
+        self.style = style
         self.keys = KeySets([pair.parent for pair in spec.key], style)
         self._dialect = dialect
 
@@ -209,6 +211,8 @@ class StatementBuilder:
 
     def close(self) -> Executable:
         """End the versions before those of this transaction, which every row has."""
+        if self.style is Style.ONE:
+            return self._close_one()
         touched = select(
             *[
                 key.label(pair.version.name)
@@ -217,6 +221,25 @@ class StatementBuilder:
         ).subquery("touched")
         keys = list(touched.c)
         return self._close_before(select(*keys, newest_before(self.spec, keys, touched)))
+
+    def _close_one(self) -> Executable:
+        spec, other = self.spec, self.spec.version_table.alias("other")
+        assert spec.end_column is not None
+        values = self.keys.values("keys")
+        transaction = other.c[spec.transaction_column.key]
+        newest = select(func.max(transaction)).where(
+            *[other.c[p.version.key] == v for p, v in zip(spec.key, values, strict=True)],
+            transaction < bound_tx(spec),
+        )
+        return (
+            update(spec.version_table)
+            .where(
+                self._in_versions(),
+                spec.transaction_column == newest.scalar_subquery(),
+                spec.end_column.is_(None),
+            )
+            .values({spec.end_column: bound_tx(spec)})
+        )
 
     def close_recorded(self) -> Executable:
         """End the versions before those of this transaction, where there are such."""

@@ -114,9 +114,8 @@ class TableWriter:
         """
         if self.spec.end_column is None:
             return 0
-        is_listed = self.keys.style({"keys": keys}) is Style.LIST
-        what = "close" if everyone and not is_listed else "close_recorded"
-        return self._run(connection, what, keys, {"tx": tx})
+        is_known = everyone and self.keys.can_look_up(keys)
+        return self._run(connection, "close" if is_known else "close_recorded", keys, {"tx": tx})
 
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""

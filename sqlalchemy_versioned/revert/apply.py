@@ -1,0 +1,246 @@
+"""Carrying out a plan: ordinary attribute sets, adds and deletes in the caller's session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, inspect
+from sqlalchemy.orm import (
+    MANYTOMANY,
+    MANYTOONE,
+    InstanceState,
+    Mapper,
+    RelationshipProperty,
+    Session,
+)
+from sqlalchemy.orm.attributes import set_attribute, set_committed_value
+from sqlalchemy.orm.collections import collection_adapter
+
+from .live import is_unloadable, related_to
+from .steps import Delete, Restore, RevertPlan, SetCollection, SetScalar, SetValues, Step, Target
+from .values import differs
+
+__all__ = ["apply_plan"]
+
+
+def apply_plan(session: Session, plan: RevertPlan) -> Any | None:
+    """Carry out *plan* and return the object it is about, or ``None`` if that is deleted.
+
+    Nothing is flushed but what the plan releases.
+    """
+    with session.no_autoflush:
+        return _Application(session).run(plan)
+
+
+class _Application:
+    """One plan being carried out, and the objects it restores."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._restored: dict[int, Any] = {}
+
+    def run(self, plan: RevertPlan) -> Any | None:
+        for release in plan.releases:
+            self._release(release)
+        columns = [step for step in plan.steps if isinstance(step, (Restore, SetValues))]
+        links = [step for step in plan.steps if isinstance(step, (SetScalar, SetCollection))]
+        for link in links:
+            self._detach(link)
+        for step in columns:
+            self._write(step)
+        for link in links:
+            self._attach(link)
+        for step in columns:
+            # Collections that number or name their members may have changed columns.
+            self._set(self._object(step.target), step.values)
+        for each in plan.steps:
+            if isinstance(each, Delete):
+                self._delete(each.target.live)
+        self._load()
+        return None if plan.target is None else self._object(plan.target)
+
+    def _object(self, target: Target) -> Any:
+        return self._restored[id(target)] if target.live is None else target.live
+
+    # -- columns -----------------------------------------------------------------------------
+
+    def _release(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Delete):
+                self._delete(step.target.live)
+            elif isinstance(step, SetValues):
+                self._set(step.target.live, step.values)
+        self._session.flush()
+
+    def _write(self, step: Restore | SetValues) -> None:
+        target = step.target
+        if isinstance(step, Restore):
+            if target.live is None:
+                mapper: Mapper[Any] = inspect(target.cls)
+                # As loading does: the application's __init__ is not for rows that exist.
+                self._restored[id(target)] = mapper.class_manager.new_instance()
+                self._forget_stale(mapper, target)
+            self._session.add(self._object(target))
+        self._set(self._object(target), step.values)
+
+    def _forget_stale(self, mapper: Mapper[Any], target: Target) -> None:
+        """Let go of an object whose row was deleted behind the session's back."""
+        key = mapper.identity_key_from_primary_key(target.identity or ())
+        stale = self._session.identity_map.get(key)
+        if stale is not None:
+            self._session.expunge(stale)
+
+    def _set(self, obj: Any, values: Mapping[str, Any]) -> None:
+        state: InstanceState[Any] = inspect(obj)
+        for key, value in values.items():
+            now = state.dict.get(key, _UNSET)
+            if isinstance(now, ClauseElement) and isinstance(value, ClauseElement):
+                continue
+            if now is _UNSET or differs(state.mapper, key, now, value):
+                set_attribute(obj, key, value)
+
+    def _delete(self, obj: Any) -> None:
+        state: InstanceState[Any] = inspect(obj)
+        if state.pending:
+            self._session.expunge(obj)
+        elif state.persistent:
+            self._session.delete(obj)
+
+    def _load(self) -> None:
+        """Tell restored objects that they were loaded, as ``Session.merge()`` does."""
+        for obj in self._restored.values():
+            state: InstanceState[Any] = inspect(obj)
+            state.manager.dispatch.load(state, None)
+
+    # -- links -------------------------------------------------------------------------------
+
+    def _detach(self, link: SetScalar | SetCollection) -> None:
+        """Take out of a collection what does not belong there.
+
+        Before columns are set, because a keyed collection finds its members by their old values.
+        """
+        owner, relationship = link.target.live, _relationship(link)
+        if owner is None or isinstance(link, SetScalar):
+            return
+        wanted = {id(member.live) for member in link.members}
+        surplus = [
+            each
+            for each in related_to(self._session, owner, relationship)
+            if id(each) not in wanted
+        ]
+        if relationship.direction is MANYTOMANY:
+            for each in surplus:
+                _remove(owner, relationship, each)
+        elif is_unloadable(relationship):
+            added = inspect(owner).attrs[link.key].history.added or ()
+            for each in surplus:
+                if any(each is one for one in added):
+                    _remove(owner, relationship, each)
+
+    def _attach(self, link: SetScalar | SetCollection) -> None:
+        owner, relationship = self._object(link.target), _relationship(link)
+        if isinstance(link, SetScalar):
+            value = None if link.value is None else self._object(link.value)
+            self._attach_one(owner, relationship, value)
+            return
+        members = [self._object(member) for member in link.members]
+        if is_unloadable(relationship):
+            self._attach_unloaded(owner, relationship, members)
+            return
+        if relationship.direction is not MANYTOMANY:
+            _drop_others(owner, relationship, members)
+        now = set(map(id, related_to(self._session, owner, relationship)))
+        _rename(getattr(owner, link.key))
+        for member in members:
+            if id(member) not in now:
+                collection_adapter(getattr(owner, link.key)).append_with_event(member)
+        _order(getattr(owner, link.key), members)
+
+    def _attach_one(
+        self, owner: Any, relationship: RelationshipProperty[Any], value: Any | None
+    ) -> None:
+        state: InstanceState[Any] = inspect(owner)
+        key = relationship.key
+        is_changed = state.attrs[key].history.has_changes()
+        if not is_changed and getattr(owner, key) is value and value is not None:
+            return
+        if relationship.direction is MANYTOMANY:
+            set_attribute(owner, key, value)
+            return
+        is_reference = relationship.direction is MANYTOONE
+        if not is_reference or (value is None and _may_orphan(state.mapper)):
+            # Its foreign key says where the former one belongs.  To take it out by an event
+            # would have the flush empty that key, or delete an orphan.
+            set_committed_value(owner, key, None)
+        if value is not None or (is_reference and not _may_orphan(state.mapper)):
+            set_attribute(owner, key, value)
+
+    def _attach_unloaded(
+        self, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
+    ) -> None:
+        now = set(map(id, related_to(self._session, owner, relationship)))
+        for member in members:
+            # What is stored already comes by its foreign key.
+            is_stored = relationship.direction is not MANYTOMANY and inspect(member).persistent
+            if id(member) not in now and not is_stored:
+                getattr(owner, relationship.key).add(member)
+
+
+_UNSET: Any = object()
+
+
+def _relationship(link: SetScalar | SetCollection) -> RelationshipProperty[Any]:
+    mapper: Mapper[Any] = inspect(link.target.cls)
+    return mapper.relationships[link.key]
+
+
+def _remove(owner: Any, relationship: RelationshipProperty[Any], member: Any) -> None:
+    if is_unloadable(relationship):
+        getattr(owner, relationship.key).remove(member)
+    else:
+        collection_adapter(getattr(owner, relationship.key)).remove_with_event(member)
+
+
+def _drop_others(
+    owner: Any, relationship: RelationshipProperty[Any], members: Sequence[Any]
+) -> None:
+    """Take other objects out of a one-to-many collection, without events.
+
+    Their foreign keys say where they belong.  An event would have the flush empty them, or delete
+    orphans.
+    """
+    state: InstanceState[Any] = inspect(owner)
+    now = list(collection_adapter(getattr(owner, relationship.key)))
+    history = state.attrs[relationship.key].history
+    if not history.has_changes() and not {*map(id, now)} - {*map(id, members)}:
+        return
+    added = set(map(id, history.added or ()))
+    present = set(map(id, now)) - added
+    kept = [member for member in members if id(member) in present]
+    set_committed_value(owner, relationship.key, kept)
+
+
+def _rename(collection: Any) -> None:
+    """Put the members of a keyed collection under their present keys, without events."""
+    keyfunc = getattr(collection, "keyfunc", None)
+    if isinstance(collection, dict) and keyfunc is not None:
+        members = {keyfunc(member): member for member in collection.values()}
+        if [*members] != [*collection]:
+            dict.clear(collection)
+            dict.update(collection, members)
+
+
+def _order(collection: Any, members: Sequence[Any]) -> None:
+    """Put a list into the order of *members*, without events."""
+    if isinstance(collection, list) and [*map(id, collection)] != [*map(id, members)]:
+        list.__setitem__(collection, slice(None), members)
+
+
+def _may_orphan(mapper: Mapper[Any]) -> bool:
+    """Tell whether an object of *mapper* that loses its parent may be deleted for it."""
+    return any(
+        relationship.cascade.delete_orphan and mapper.isa(relationship.mapper)
+        for each in mapper.registry.mappers
+        for relationship in each.relationships
+    )

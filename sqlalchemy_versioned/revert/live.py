@@ -1,0 +1,136 @@
+"""What the caller's session has now: rows, pending objects and collections.
+
+Reading changes nothing in the session, and flushes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import inspect, select, tuple_
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    RelationshipProperty,
+    Session,
+    selectinload,
+    undefer,
+    with_parent,
+)
+from sqlalchemy.orm.collections import collection_adapter
+
+from ..spec import ClassSpec
+from .past import is_one_of, subclass_options
+
+__all__ = ["chunks", "find_by", "find_live", "identity_of", "is_unloadable", "related_to"]
+
+#: How many keys one statement is given; well below what every driver can take.
+CHUNK = 400
+
+
+def chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Split *items* into lists of what one statement can take, each item once."""
+    unique = list(dict.fromkeys(items))
+    for start in range(0, len(unique), CHUNK):
+        yield unique[start : start + CHUNK]
+
+
+def identity_of(obj: Any) -> tuple[Any, ...] | None:
+    """Return the primary key of the row of *obj*, or that it will have if it is pending."""
+    state: InstanceState[Any] = inspect(obj)
+    if state.identity is not None:
+        return state.identity
+    values = tuple(state.mapper.primary_key_from_instance(obj))
+    return None if any(value is None for value in values) else values
+
+
+def find_live(
+    session: Session, spec: ClassSpec, identities: Iterable[tuple[Any, ...]], keys: Iterable[str]
+) -> dict[tuple[Any, ...], Any]:
+    """Return the live objects of some primary keys, pending ones included.
+
+    :param keys: relationships to load with them.
+    """
+    found = {}
+    wanted = list(identities)
+    for some in chunks(wanted):
+        statement = select(spec.parent_class).where(is_one_of(spec, spec.parent_class, some))
+        for obj in session.scalars(statement.options(*_options(spec, keys))).unique():
+            found[identity_of(obj)] = obj
+    for obj in _pending(session, spec.parent_class):
+        if (identity := identity_of(obj)) in wanted:
+            found[identity] = obj
+    return {identity: obj for identity, obj in found.items() if identity is not None}
+
+
+def _pending(session: Session, cls: type[Any]) -> Iterator[Any]:
+    return (obj for obj in session.new if isinstance(obj, cls))
+
+
+def _options(spec: ClassSpec, keys: Iterable[str]) -> list[Any]:
+    mapper: Mapper[Any] = inspect(spec.parent_class)
+    options = subclass_options(mapper)
+    for prop in mapper.column_attrs:
+        if prop.deferred and prop.key in spec.columns:
+            options.append(undefer(getattr(spec.parent_class, prop.key)))
+    for each in mapper.self_and_descendants:
+        for key in keys:
+            relationship = each.relationships.get(key)
+            if relationship is not None and relationship.parent is each:
+                options += _loading(relationship)
+    return options
+
+
+def _loading(relationship: RelationshipProperty[Any]) -> list[Any]:
+    if is_unloadable(relationship):
+        return []
+    return [selectinload(getattr(relationship.parent.class_, relationship.key))]
+
+
+def is_unloadable(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship is never in memory as a whole."""
+    return relationship.lazy in ("dynamic", "write_only")
+
+
+def find_by(
+    session: Session, cls: type[Any], keys: Sequence[str], values: Iterable[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], Any]:
+    """Return live objects by the values of some attributes; those to be deleted are left out."""
+    columns = [getattr(cls, key) for key in keys]
+    wanted, found = list(values), {}
+    for some in chunks(wanted):
+        subject = columns[0] if len(columns) == 1 else tuple_(*columns)
+        listed = [value[0] for value in some] if len(columns) == 1 else some
+        for obj in session.scalars(select(cls).where(subject.in_(listed))).unique():
+            found[tuple(getattr(obj, key) for key in keys)] = obj
+    for obj in _pending(session, cls):
+        found.setdefault(tuple(getattr(obj, key) for key in keys), obj)
+    return {
+        value: found[value]
+        for value in wanted
+        if value in found and found[value] not in session.deleted
+    }
+
+
+def related_to(session: Session, obj: Any, relationship: RelationshipProperty[Any]) -> list[Any]:
+    """Return the objects that a relationship of *obj* refers to now, unflushed changes included."""
+    if is_unloadable(relationship):
+        return _queried(session, obj, relationship)
+    value = getattr(obj, relationship.key)
+    if value is None:
+        return []
+    return list(collection_adapter(value)) if relationship.uselist else [value]
+
+
+def _queried(session: Session, obj: Any, relationship: RelationshipProperty[Any]) -> list[Any]:
+    state: InstanceState[Any] = inspect(obj)
+    history = state.attrs[relationship.key].history
+    stored: list[Any] = []
+    if state.persistent:
+        attribute = getattr(relationship.parent.class_, relationship.key)
+        related = select(relationship.mapper.class_).where(with_parent(obj, attribute))
+        stored = list(session.scalars(related).unique())
+    # By identity throughout: mapped dataclasses compare by value.
+    gone = set(map(id, [*(history.deleted or ()), *(history.added or ())]))
+    return [*[each for each in stored if id(each) not in gone], *(history.added or ())]

@@ -1,0 +1,128 @@
+"""The relationships that a revert is to follow: dotted paths, checked, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BinaryExpression, BooleanClauseList, Column, inspect
+from sqlalchemy.orm import ONETOMANY, Mapper, RelationshipProperty
+from sqlalchemy.sql.visitors import iterate
+
+from .. import _sqlalchemy
+from ..exc import ReverterException
+from ..lookup import find_spec
+from ..spec import ClassSpec
+
+__all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "remote_keys"]
+
+#: For each relationship to follow, those to follow from its objects.
+Tree = dict[str, Any]
+
+#: Taken for compatibility wherever they are no relationships of the application's own.
+_PASSED_OVER = frozenset({"versions", "transaction"})
+
+
+def parse_paths(spec: ClassSpec, relations: Iterable[str] | str | None) -> Tree:
+    """Return *relations* as a tree.
+
+    :param relations: relationship keys or dotted paths of them; a single one may be a string.
+    :raises ReverterException: if a segment is no relationship that can be reverted.
+    """
+    tree: Tree = {}
+    mapper: Mapper[Any] = inspect(spec.parent_class)
+    for path in [relations] if isinstance(relations, str) else relations or ():
+        if not isinstance(path, str):
+            raise ReverterException(
+                f"relations has {path!r}; give relationship keys as strings, such as 'tags' or "
+                "'articles.tags'"
+            )
+        if path not in _PASSED_OVER or path in _known(mapper):
+            _add_path(tree, mapper, path)
+    return tree
+
+
+def _add_path(tree: Tree, mapper: Mapper[Any], path: str) -> None:
+    branch = tree
+    for key in path.split("."):
+        relationship = _checked(mapper, key, path)
+        branch = branch.setdefault(key, {})
+        mapper = relationship.mapper
+
+
+def _checked(mapper: Mapper[Any], key: str, path: str) -> RelationshipProperty[Any]:
+    asked = f"relations has {path!r}, but "
+    name = mapper.class_.__name__
+    if find_spec(mapper.class_) is None:
+        raise ReverterException(f"{asked}{name} is not versioned; end the path before {key!r}")
+    relationship = next(
+        (each.relationships[key] for each in _family(mapper) if key in each.relationships), None
+    )
+    known = ", ".join(sorted(_known(mapper))) or "none"
+    if relationship is None:
+        raise ReverterException(
+            f"{asked}{key!r} is no relationship of {name}; its relationships are: {known}"
+        )
+    if key not in _known(mapper):
+        why = "is view-only" if relationship.viewonly else "is excluded from history"
+        raise ReverterException(f"{asked}{name}.{key} {why}; choose from: {known}")
+    if relationship.direction is ONETOMANY and find_spec(relationship.mapper.class_) is None:
+        raise ReverterException(
+            f"{asked}{name}.{key} is recorded in {relationship.mapper.class_.__name__}, which is "
+            "not versioned; version it, or leave it out"
+        )
+    return relationship
+
+
+def _family(mapper: Mapper[Any]) -> Iterable[Mapper[Any]]:
+    return mapper.self_and_descendants
+
+
+def _known(mapper: Mapper[Any]) -> set[str]:
+    """Return the relationships that can be reverted, those of subclasses included."""
+    known = set()
+    for each in _family(mapper):
+        spec = find_spec(each.class_)
+        kept = () if spec is None else spec.relationships
+        known |= {key for key in kept if not each.relationships[key].viewonly}
+    return known
+
+
+def relationship_of(cls: type[Any], key: str) -> RelationshipProperty[Any] | None:
+    """Return a relationship of *cls*, or ``None`` if only other subclasses have it."""
+    mapper: Mapper[Any] = inspect(cls)
+    return mapper.relationships.get(key)
+
+
+def pair_keys(relationship: RelationshipProperty[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the attributes that a relationship connects: those here and those there."""
+    here, there = relationship.parent, relationship.mapper
+    pairs: Any = relationship.local_remote_pairs or ()
+    return (
+        tuple(here.get_property_by_column(local).key for local, _ in pairs),
+        tuple(there.get_property_by_column(remote).key for _, remote in pairs),
+    )
+
+
+def remote_keys(relationship: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the attributes of related objects that decide whether they are related."""
+    there = relationship.mapper
+    columns = [
+        element
+        for element in iterate(relationship.primaryjoin)
+        if isinstance(element, Column)
+        and element.table in there.tables
+        and "local" not in _sqlalchemy.relationship_marks(element)
+    ]
+    return frozenset(there.get_property_by_column(column).key for column in columns)
+
+
+def is_plain(join: Any) -> bool:
+    """Tell whether a join condition says nothing but that columns are equal."""
+    clauses = join.clauses if isinstance(join, BooleanClauseList) else [join]
+    return all(
+        isinstance(each, BinaryExpression)
+        and isinstance(each.left, Column)
+        and isinstance(each.right, Column)
+        for each in clauses
+    )

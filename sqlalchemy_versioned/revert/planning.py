@@ -1,0 +1,137 @@
+"""Making a plan: everything is read and checked, nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
+
+from ..exc import ReverterException
+from ..lookup import class_of, find_spec
+from ..spec import ClassSpec
+from .live import find_live
+from .nodes import Node, Objects, is_deletion, key_of
+from .paths import pair_keys, parse_paths, remote_keys
+from .references import References
+from .relations import Relations
+from .steps import Delete, Restore, RevertPlan, SetValues, Step, Target
+from .unique import plan_releases
+from .values import column_of, values_of
+
+__all__ = ["build_plan", "session_of"]
+
+_ON_MISSING = ("raise", "null")
+
+
+def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
+    """Return the plan of reverting *version*; see :func:`.revert_plan`."""
+    spec, session = _checked_spec(version), session_of(version)
+    if on_missing not in _ON_MISSING:
+        raise ReverterException(f"on_missing is {on_missing!r}; choose 'raise' or 'null'")
+    tree = parse_paths(spec, relations)
+    with session.no_autoflush:
+        if is_deletion(version):
+            return _plan_deletion(session, spec, version)
+        objects = Objects(session)
+        at: int = getattr(version, spec.transaction_key)
+        root = objects.add([version], spec, tree)[id(version)]
+        _check_class(session, spec, root)
+        found = Relations(objects, at, on_missing)
+        found.follow([root], tree)
+        deleted = _place_surplus(objects, found)
+        references = References(
+            objects,
+            deleted=frozenset(id(target.live) for target in deleted),
+            on_missing=on_missing,
+        )
+        references.settle()
+        steps = [step for node in objects.nodes if (step := _column_step(session, node))]
+        return RevertPlan(
+            target=root.target,
+            steps=(*steps, *references.links, *found.links, *map(Delete, deleted)),
+            releases=plan_releases(session, steps, deleted),
+        )
+
+
+def session_of(version: Any) -> Session:
+    """Return the session that *version* is in.
+
+    :raises ReverterException: if it is in none.
+    """
+    session = object_session(version)
+    if session is None:
+        raise ReverterException(
+            f"{version!r} is in no session, so there is nothing to revert in; add it to one"
+        )
+    return session
+
+
+def _checked_spec(version: Any) -> ClassSpec:
+    spec = find_spec(version)
+    if spec is None or class_of(version) is not spec.version_class or isinstance(version, type):
+        raise ReverterException(
+            f"{version!r} is no version, and cannot be reverted; give one, such as obj.versions[0]"
+        )
+    return spec
+
+
+def _plan_deletion(session: Session, spec: ClassSpec, version: Any) -> RevertPlan:
+    identity = key_of(version)
+    live = find_live(session, spec, [identity], ()).get(identity)
+    if live is None:
+        return RevertPlan(target=None, steps=())
+    return RevertPlan(target=None, steps=(Delete(Target(type(live), identity, live)),))
+
+
+def _check_class(session: Session, spec: ClassSpec, root: Node) -> None:
+    """Refuse to restore an object whose key another class of its hierarchy has taken."""
+    mapper: Mapper[Any] = inspect(spec.parent_class)
+    if root.target.live is not None or mapper.base_mapper is mapper or mapper.concrete:
+        return
+    taken = session.get(mapper.base_mapper.class_, root.target.identity)
+    if taken is not None:
+        raise ReverterException(
+            f"{root.target} cannot be restored: its key belongs to {taken!r} now; delete that first"
+        )
+
+
+def _column_step(session: Session, node: Node) -> Step | None:
+    values, live = values_of(session, node), node.target.live
+    if live is None or live in session.deleted:
+        return Restore(node.target, values)
+    return SetValues(node.target, values) if values else None
+
+
+# -- what is related now, and was not -----------------------------------------------------------
+
+
+def _place_surplus(objects: Objects, found: Relations) -> list[Target]:
+    """Put objects that are related now where history has them; return those to delete."""
+    deleted: dict[int, Target] = {}
+    groups: dict[RelationshipProperty[Any], list[Any]] = {}
+    for relationship, live in found.surplus:
+        if objects.node_of(objects.target_of(live)) is None:
+            groups.setdefault(relationship, []).append(live)
+    for relationship, surplus in groups.items():
+        spec = find_spec(relationship.mapper.class_)
+        assert spec is not None
+        origins = found.origins(spec, surplus)
+        for live in surplus:
+            version, target = origins[id(live)], objects.target_of(live)
+            if version is not None:
+                objects.add_partly(version, live, remote_keys(relationship))
+            elif relationship.uselist or not _unlink(objects, relationship, live):
+                deleted[id(live)] = target
+    return [target for target in deleted.values() if objects.node_of(target) is None]
+
+
+def _unlink(objects: Objects, relationship: RelationshipProperty[Any], live: Any) -> bool:
+    """Empty the foreign key of an object that was not there; tell whether it can stay so."""
+    mapper: Mapper[Any] = inspect(type(live))
+    _, keys = pair_keys(relationship)
+    columns = [column_of(mapper, key) for key in keys]
+    if relationship.cascade.delete_orphan or not all(column.nullable for column in columns):
+        return False
+    objects.add_unlinked(live, keys)
+    return True

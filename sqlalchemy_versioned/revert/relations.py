@@ -1,0 +1,246 @@
+"""Following relationships into the past, level by level.
+
+Each level costs a fixed number of statements, however many objects it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import MANYTOMANY, MANYTOONE, InstanceState, RelationshipProperty
+
+from ..exc import IncompleteHistory, ReverterException
+from ..lookup import find_spec, spec_of
+from ..operation import Operation
+from ..spec import ClassSpec
+from .live import chunks, identity_of, related_to
+from .nodes import Node, Objects, is_deletion, key_of
+from .past import Crossing, select_first_operations, select_versions_of
+from .paths import Tree, is_plain, pair_keys, relationship_of
+from .steps import SetCollection, SetScalar, Target
+
+__all__ = ["Relations"]
+
+
+class Relations:
+    """What following relationships adds to a plan.
+
+    :param objects: where the objects that are met become nodes.
+    :param at: the transaction whose state is to be restored.
+    :param on_missing: what to do about links to objects that no longer exist.
+    """
+
+    def __init__(self, objects: Objects, at: int, on_missing: str) -> None:
+        self.links: list[SetCollection | SetScalar] = []
+        self.surplus: list[tuple[RelationshipProperty[Any], Any]] = []
+        self._objects = objects
+        self._session = objects.session
+        self._at = at
+        self._on_missing = on_missing
+        self._followed: set[tuple[int, str]] = set()
+
+    def follow(self, nodes: Iterable[Node], tree: Tree) -> None:
+        """Follow the relationships of *tree* from *nodes*, then those of its branches."""
+        unique = list({id(node): node for node in nodes}.values())
+        for key, branch in tree.items():
+            groups: dict[RelationshipProperty[Any], list[Node]] = {}
+            for node in unique:
+                relationship = relationship_of(node.spec.parent_class, key)
+                if relationship is not None:
+                    groups.setdefault(relationship, []).append(node)
+            for relationship, group in groups.items():
+                self._follow(relationship, group, branch)
+
+    def _follow(
+        self, relationship: RelationshipProperty[Any], nodes: list[Node], branch: Tree
+    ) -> None:
+        related = self._read(relationship, nodes)
+        spec = find_spec(relationship.mapper.class_)
+        members: dict[int, list[Target]]
+        if spec is None:
+            members = self._live_members(relationship, related)
+        else:
+            reached = self._objects.add(_alive(related), spec, branch)
+            members = {
+                id(node): [reached[id(v)].target for v in versions if not is_deletion(v)]
+                for node, versions in related
+            }
+            self.follow(reached.values(), branch)
+        fresh = [n for n in nodes if (id(n), relationship.key) not in self._followed]
+        self._followed |= {(id(node), relationship.key) for node in fresh}
+        if relationship.direction is not MANYTOONE:
+            self._link(relationship, fresh, members)
+
+    # -- the past ----------------------------------------------------------------------------
+
+    def _read(
+        self, relationship: RelationshipProperty[Any], nodes: list[Node]
+    ) -> list[tuple[Node, list[Any]]]:
+        """Return what was related to each node: versions, or live rows of unversioned classes."""
+        crossing = Crossing(relationship, self._at)
+        found: dict[int, list[Any]] = {id(node): [] for node in nodes}
+        for node, related in self._rows(crossing.select_related, relationship, nodes):
+            if related is not None:
+                found[id(node)].append(related)
+            else:
+                self._refuse_unknown_object(relationship, node)
+        if relationship.direction is not MANYTOONE:
+            for node, *_ in self._rows(crossing.select_unknown, relationship, nodes):
+                _refuse(relationship, node, "the history of something related to it begins later")
+        return [(node, _once(found[id(node)])) for node in nodes]
+
+    def _rows(
+        self,
+        select: Callable[[Sequence[tuple[Any, ...]]], Any],
+        relationship: RelationshipProperty[Any],
+        nodes: list[Node],
+    ) -> Iterable[tuple[Any, ...]]:
+        """Yield the rows of a statement about *nodes*, the node in place of its key."""
+        by_key = {key_of(node.past): node for node in nodes}
+        width = len(spec_of(relationship.parent).key)
+        fresh = find_spec(relationship.mapper.class_) is not None
+        for some in chunks(by_key):
+            # Versions are overwritten by statements the session does not see.
+            options = {"populate_existing": fresh}
+            for row in self._session.execute(select(some), execution_options=options):
+                yield (by_key[tuple(row[:width])], *row[width:])
+
+    def _refuse_unknown_object(self, relationship: RelationshipProperty[Any], node: Node) -> None:
+        """Refuse a link to an object of which nothing is known."""
+        is_versioned = find_spec(relationship.mapper.class_) is not None
+        if not is_plain(_far_join(relationship)):
+            return
+        if relationship.direction is MANYTOONE:
+            here, _ = pair_keys(relationship)
+            if is_versioned and all(getattr(node.past, key) is not None for key in here):
+                _refuse(relationship, node, "nothing is known of the object it referred to")
+        elif is_versioned:
+            _refuse(relationship, node, "nothing is known of an object it was linked to")
+        elif self._on_missing == "raise":
+            raise ReverterException(
+                f"{node.target}.{relationship.key} was linked to a "
+                f"{relationship.mapper.class_.__name__} that no longer exists, and whose class is "
+                "not versioned; create it again, or pass on_missing='null' to do without the link"
+            )
+
+    def _live_members(
+        self, relationship: RelationshipProperty[Any], related: list[tuple[Node, list[Any]]]
+    ) -> dict[int, list[Target]]:
+        return {
+            id(node): [self._objects.target_of(live) for live in objects]
+            for node, objects in related
+        }
+
+    # -- the present -------------------------------------------------------------------------
+
+    def _link(
+        self,
+        relationship: RelationshipProperty[Any],
+        nodes: list[Node],
+        members: dict[int, list[Target]],
+    ) -> None:
+        surplus: list[tuple[Node, Any]] = []
+        for node in nodes:
+            wanted = members[id(node)]
+            live = node.target.live
+            now = [] if live is None else related_to(self._session, live, relationship)
+            kept = {id(target.live) for target in wanted if target.live is not None}
+            surplus += [(node, each) for each in now if id(each) not in kept]
+            self.links.append(_link_step(relationship, node, wanted))
+        if relationship.direction is MANYTOMANY:
+            self._check_links(relationship, surplus)
+        else:
+            self.surplus += [(relationship, live) for _, live in surplus]
+            self._check_known(relationship, surplus)
+
+    def _check_links(
+        self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
+    ) -> None:
+        """Refuse to remove links of which history does not say that they were made later."""
+        stored = [(node, live) for node, live in surplus if not _is_added(relationship, node, live)]
+        if not stored:
+            return
+        nodes = list({id(node): node for node, _ in stored}.values())
+        crossing = Crossing(relationship, self._at)
+        rows = self._rows(crossing.select_ever_linked, relationship, nodes)
+        known = {(id(node), tuple(identity)) for node, *identity in rows}
+        for node, live in stored:
+            if (id(node), identity_of(live)) not in known:
+                _refuse(relationship, node, f"the link to {self._objects.target_of(live)} has none")
+
+    def _check_known(
+        self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
+    ) -> None:
+        origins = self.origins(spec_of(relationship.mapper), [live for _, live in surplus])
+        for node, live in surplus:
+            if id(live) not in origins:
+                _refuse(
+                    relationship,
+                    node,
+                    f"whether {self._objects.target_of(live)} belonged to it then is not known",
+                )
+
+    def origins(self, spec: ClassSpec, objects: list[Any]) -> dict[int, Any | None]:
+        """Return where the objects were at the transaction, by their ids.
+
+        :returns: a version, or ``None`` for an object that did not exist; objects are left out
+            whose history does not tell.
+        """
+        by_key: dict[tuple[Any, ...], Any] = {}
+        origins: dict[int, Any | None] = {}
+        for live in objects:
+            identity = identity_of(live)
+            if inspect(live).pending:
+                origins[id(live)] = None
+            if identity is not None:
+                by_key[identity] = live
+        for some in chunks(by_key):
+            for version in self._session.scalars(
+                select_versions_of(spec, some, self._at),
+                execution_options={"populate_existing": True},
+            ):
+                live = by_key[key_of(version)]
+                origins[id(live)] = None if is_deletion(version) else version
+            for *key, operation in self._session.execute(select_first_operations(spec, some)):
+                if operation == Operation.INSERT:
+                    origins.setdefault(id(by_key[tuple(key)]), None)
+        return origins
+
+
+def _alive(related: list[tuple[Node, list[Any]]]) -> list[Any]:
+    return [v for _, versions in related for v in versions if not is_deletion(v)]
+
+
+def _far_join(relationship: RelationshipProperty[Any]) -> Any:
+    join = relationship.secondaryjoin
+    return relationship.primaryjoin if join is None else join
+
+
+def _once(items: list[Any]) -> list[Any]:
+    """Drop repetitions, by identity; two rows may make the same link."""
+    return list({id(item): item for item in items}.values())
+
+
+def _link_step(
+    relationship: RelationshipProperty[Any], node: Node, members: list[Target]
+) -> SetCollection | SetScalar:
+    if relationship.uselist:
+        return SetCollection(node.target, relationship.key, tuple(members))
+    return SetScalar(node.target, relationship.key, members[0] if members else None)
+
+
+def _is_added(relationship: RelationshipProperty[Any], node: Node, live: Any) -> bool:
+    """Tell whether a link was made in this session and is not flushed yet."""
+    state: InstanceState[Any] = inspect(node.target.live)
+    added = state.attrs[relationship.key].history.added or ()
+    return any(each is live for each in added)
+
+
+def _refuse(relationship: RelationshipProperty[Any], node: Node, why: str) -> None:
+    raise IncompleteHistory(
+        f"{node.target}.{relationship.key} cannot be reverted, because history does not reach "
+        f"back far enough: {why}. Nothing was changed; leave {relationship.key!r} out of "
+        "relations to revert the rest"
+    )

@@ -1,0 +1,106 @@
+"""Which columns of an object are put back, and with which values."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sqlalchemy import Column, inspect, null, select
+from sqlalchemy.orm import ColumnProperty, Mapper, Session
+
+from ..exc import ReverterException
+from ..query.conditions import is_row_of, transaction_of
+from .nodes import Node, key_of
+
+__all__ = ["column_of", "differs", "values_of"]
+
+
+def values_of(session: Session, node: Node) -> dict[str, Any]:
+    """Return the values to set: those that differ, or all of an object to be restored."""
+    live = node.target.live
+    mapper: Mapper[Any] = inspect(node.spec.parent_class)
+    values = {}
+    for key in node.spec.columns:
+        if key not in node.keys or not _is_writable(mapper, key, is_new=live is None):
+            continue
+        value = node.value(key)
+        if live is None or differs(mapper, key, getattr(live, key), value):
+            values[key] = _stored(session, node, key, value)
+    if live is None:
+        _check_numbering(session, mapper, node)
+    return values
+
+
+def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
+    """Return the column that an attribute stands for."""
+    prop: ColumnProperty[Any] = mapper.column_attrs[key]
+    column = prop.columns[0]
+    assert isinstance(column, Column)
+    return column
+
+
+def differs(mapper: Mapper[Any], key: str, one: Any, other: Any) -> bool:
+    """Tell whether two values of an attribute are different."""
+    if one is other:
+        return False
+    try:
+        return not column_of(mapper, key).type.compare_values(one, other)
+    except (TypeError, ValueError):
+        # SQL expressions and arrays have no one truth.
+        return True
+
+
+def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
+    """Tell whether reverting may write a column.
+
+    Not what the database computes, nor the counter of optimistic locking, which has to go on.
+    """
+    columns = mapper.column_attrs[key].columns
+    if any(column is mapper.version_id_col for column in columns):
+        return False
+    if any(isinstance(c, Column) and c.computed is not None for c in columns):
+        return False
+    if any(column in mapper.primary_key for column in columns):
+        return is_new
+    column = column_of(mapper, key)
+    return column.identity is None or not column.identity.always
+
+
+def _stored(session: Session, node: Node, key: str, value: Any) -> Any:
+    """Return *value* as it is to be set, so that the row holds just what it held."""
+    if value is not None:
+        # Mutable values would be shared with the version object.
+        return copy.deepcopy(value)
+    column = column_of(inspect(node.spec.parent_class), key)
+    if column.type.should_evaluate_none:
+        return null() if _is_null(session, node, key) else None
+    has_default = column.default is not None or column.server_default is not None
+    # An INSERT with a plain None takes the default.
+    return null() if node.target.live is None and has_default else None
+
+
+def _is_null(session: Session, node: Node, key: str) -> bool:
+    """Tell SQL NULL from the JSON value ``null``; both are loaded as ``None``."""
+    if key in node.overrides:
+        return True
+    spec, cls = node.spec, node.spec.version_class
+    return bool(
+        session.scalar(
+            select(getattr(cls, key).is_(null())).where(
+                is_row_of(spec, cls, key_of(node.past)),
+                transaction_of(spec, cls) == getattr(node.past, spec.transaction_key),
+            )
+        )
+    )
+
+
+def _check_numbering(session: Session, mapper: Mapper[Any], node: Node) -> None:
+    """Refuse to restore rows whose keys the database insists on making itself."""
+    if not session.get_bind(mapper).dialect.supports_identity_columns:
+        return
+    for column in mapper.primary_key:
+        if isinstance(column, Column) and column.identity is not None and column.identity.always:
+            raise ReverterException(
+                f"{node.target} cannot be restored: {column} is GENERATED ALWAYS, so the database "
+                "takes no value for it; declare it Identity(always=False)"
+            )

@@ -1,0 +1,137 @@
+"""Random changes to a graph of objects, and reverts to each of its states."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+RELATIONS = ["comments", "tags", "author"]
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PLACES = st.integers(0, 2)
+CHANGES = st.one_of(
+    st.tuples(st.just("rename"), NAMES),
+    st.tuples(st.just("comment"), NAMES),
+    st.tuples(st.just("edit"), PLACES, NAMES),
+    st.tuples(st.just("move"), PLACES),
+    st.tuples(st.just("take"), PLACES),
+    st.tuples(st.just("drop"), PLACES),
+    st.tuples(st.just("tag"), PLACES),
+    st.tuples(st.just("untag"), PLACES),
+    st.tuples(st.just("retag"), PLACES, NAMES),
+    st.tuples(st.just("author"), PLACES),
+    st.tuples(st.just("no author")),
+    st.tuples(st.just("delete")),
+)
+PROGRAMS = st.lists(st.lists(CHANGES, min_size=1, max_size=4), min_size=2, max_size=5)
+
+
+class Story:
+    """An article that things happen to, and another one beside it."""
+
+    def __init__(self, session, blog):
+        self.session, self.blog = session, blog
+        make = blog.factories
+        self.authors = [make.Author(name=name) for name in "xyz"]
+        self.tags = [make.Tag(name=name) for name in "pqr"]
+        self.article = make.Article(name="start")
+        self.other = make.Article(name="other")
+        self.commit()
+        self.identity = self.article.id
+
+    def commit(self):
+        """Commit, with a version of the article in any case."""
+        if self.article is not None:
+            self.article.content = (self.article.content or "") + "."
+        self.session.commit()
+
+    def run(self, change):
+        """Make one change, if it can be made."""
+        kind, *arguments = change
+        if self.article is not None:
+            getattr(self, "do_" + kind.replace(" ", "_"))(*arguments)
+            self.session.flush()
+
+    def do_rename(self, name):
+        self.article.name = name
+
+    def do_comment(self, content):
+        self.article.comments.append(self.blog.Comment(content=content))
+
+    def do_edit(self, place, content):
+        for comment in self.article.comments[place : place + 1]:
+            comment.content = content
+
+    def do_move(self, place):
+        for comment in self.article.comments[place : place + 1]:
+            comment.article = self.other
+
+    def do_take(self, place):
+        for comment in self.other.comments[place : place + 1]:
+            comment.article = self.article
+
+    def do_drop(self, place):
+        for comment in self.article.comments[place : place + 1]:
+            self.article.comments.remove(comment)
+
+    def do_tag(self, place):
+        if self.tags[place] not in self.article.tags:
+            self.article.tags.append(self.tags[place])
+
+    def do_untag(self, place):
+        if self.tags[place] in self.article.tags:
+            self.article.tags.remove(self.tags[place])
+
+    def do_retag(self, place, name):
+        self.tags[place].name = name
+
+    def do_author(self, place):
+        self.article.author = self.authors[place]
+
+    def do_no_author(self):
+        self.article.author = None
+
+    def do_delete(self):
+        self.session.delete(self.article)
+        self.article = None
+
+    def state(self):
+        """Return what the database has of the article and what belongs to it."""
+        with Session(self.session.get_bind()) as fresh:
+            article = fresh.get(self.blog.Article, self.identity)
+            if article is None:
+                return None
+            return {
+                "columns": (article.name, article.content),
+                "comments": [(c.id, c.content) for c in article.comments],
+                "tags": [(t.id, t.name) for t in article.tags],
+                "author": article.author and (article.author.id, article.author.name),
+            }
+
+
+@pytest.mark.strategies()
+@given(program=PROGRAMS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_state_can_be_reverted_to(session, blog, program):
+    """Each version, with its relations, brings back the state it was recorded in."""
+    session.rollback()
+    story = Story(session, blog)
+    states = [story.state()]
+    for changes in program:
+        for change in changes:
+            story.run(change)
+        was_there = states[-1] is not None
+        story.commit()
+        if was_there:
+            states.append(story.state())
+
+    version_class = blog.Article.__version_spec__.version_class
+    history = version_class.all_versions(session, {"id": story.identity}, desc=False)
+    assert len(history) == len(states)
+    order = [*reversed(range(len(states))), *range(len(states))]
+    for place in order:
+        reverted = history[place].revert(relations=RELATIONS)
+        assert (reverted is None) == (states[place] is None)
+        session.commit()
+        assert story.state() == states[place]
+

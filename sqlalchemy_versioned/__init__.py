@@ -48,7 +48,7 @@ from .lookup import (
     version_class,
     version_table,
 )
-from .manager import DEFAULT_USER, VersioningManager
+from .manager import VersioningManager
 from .operation import Operation
 from .options import check_option_names
 from .query.history import deleted
@@ -83,7 +83,7 @@ def make_versioned(
     :param mapper: whose classes: ``Mapper`` for all, a base class, or a registry.
     :param session: whose sessions: ``Session`` for all, a Session class, factory or session.
     :param manager: the manager that does it.
-    :param plugins: plugins to register.
+    :param plugins: plugins to register; one of a class that is registered already is not again.
     :param options: options for all classes; the same can be given as keywords.
     :param user_cls: the class that transactions link to as ``user``: a class, the name of one
         that must exist, or ``None`` for no link.  Unless given, a class ``User`` is used if
@@ -96,9 +96,7 @@ def make_versioned(
     said = {**(options or {}), **more_options}
     if native is not None:
         said["native_versioning"] = native
-    for plugin in plugins or ():
-        if plugin not in manager.plugins.plugins:
-            manager.plugins.append(plugin)
+    manager.plugins.add(plugins or ())
     check_option_names(said, owner="make_versioned()", also=manager.plugins.option_names)
     manager.options.update(said)
     if user_cls is not _UNSAID:

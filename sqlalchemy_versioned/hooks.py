@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import FunctionType
 from typing import Any
 
@@ -31,18 +32,18 @@ class TableBuilder:
 class Plugin:
     """The base of plugins; every hook does nothing until a subclass overrides it.
 
-    A public method that is no hook must be listed in ``helpers``, so that a misspelt hook is
-    refused when the plugin is registered instead of being silently never called.
+    A method that is called almost like a hook is refused when the plugin is registered, instead
+    of being silently never called; list it in ``helpers`` if that is what it should be called.
 
     >>> class Loud(Plugin):
     ...     def after_build_models(self, manager):
     ...         print("built")
     """
 
-    #: Names of further public methods that a subclass has for its own use.
+    #: Names of a subclass's own methods that could be taken for misspelt hooks.
     helpers: tuple[str, ...] = ()
     #: Option names that ``__versioned__`` and ``make_versioned()`` may carry for this plugin.
-    options: tuple[str, ...] = ()
+    option_names: tuple[str, ...] = ()
 
     def after_build_version_table_columns(
         self, table_builder: TableBuilder, columns: list[Column[Any]]
@@ -89,9 +90,7 @@ class Plugin:
 
 #: The names of all hooks.
 HOOKS = tuple(
-    name
-    for name, value in vars(Plugin).items()
-    if callable(value) and not name.startswith("_")
+    name for name, value in vars(Plugin).items() if callable(value) and not name.startswith("_")
 )
 
 
@@ -107,10 +106,20 @@ class PluginCollection:
         for plugin in plugins or ():
             self.append(plugin)
 
+    def add(self, plugins: Iterable[Plugin]) -> None:
+        """Register *plugins*, but for those of a class that is registered already.
+
+        So :func:`.make_versioned` can be called again with the same arguments.
+        """
+        known = {type(plugin) for plugin in self.plugins}
+        for plugin in plugins:
+            if type(plugin) not in known:
+                self.append(plugin)
+
     def append(self, plugin: Plugin) -> None:
         """Register *plugin*.
 
-        :raises ImproperlyConfigured: if it has a public method that is no hook.
+        :raises ImproperlyConfigured: if it is no plugin, or has a misspelt hook.
         """
         self.plugins.append(_checked(plugin))
 
@@ -126,7 +135,7 @@ class PluginCollection:
     @property
     def option_names(self) -> set[str]:
         """The option names that plugins have announced."""
-        return {name for plugin in self.plugins for name in plugin.options}
+        return {name for plugin in self.plugins for name in plugin.option_names}
 
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self.plugins)
@@ -152,13 +161,24 @@ def _checked(plugin: Plugin) -> Plugin:
         raise ImproperlyConfigured(
             f"{plugin!r} is no plugin; give an instance of a subclass of Plugin"
         )
-    known = {*HOOKS, *plugin.helpers}
-    own = [cls for cls in type(plugin).__mro__ if cls not in (Plugin, object)]
-    for name, value in [item for cls in own for item in vars(cls).items()]:
-        if isinstance(value, FunctionType) and not name.startswith("_") and name not in known:
+    for name in _own_methods(type(plugin)):
+        if name not in HOOKS and name not in plugin.helpers and _looks_like_hook(name):
             raise ImproperlyConfigured(
                 f"{type(plugin).__name__}.{name} is no hook; hooks are {', '.join(HOOKS)}; "
-                "name other public methods in 'helpers'"
+                "name methods of your own that are called like one in 'helpers'"
             )
     return plugin
 
+
+def _own_methods(cls: type[Plugin]) -> Iterator[str]:
+    for each in cls.__mro__:
+        if issubclass(each, Plugin) and each is not Plugin:
+            yield from (
+                name for name, value in vars(each).items() if isinstance(value, FunctionType)
+            )
+
+
+def _looks_like_hook(name: str) -> bool:
+    return name.startswith(("before_", "after_")) or bool(
+        get_close_matches(name, HOOKS, n=1, cutoff=0.8)
+    )

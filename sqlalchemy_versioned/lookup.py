@@ -143,14 +143,28 @@ def transaction_class(subject: Any) -> type[Any]:
 
 
 def is_versioned(subject: object) -> bool:
-    """Tell whether the class of *subject* is versioned; never raises.
+    """Tell whether the class of *subject* is versioned, and not switched off; never raises.
 
     >>> is_versioned(Article), is_versioned(3), is_versioned(version_class(Article))
     (True, False, False)
     """
     cls = class_of(subject)
     spec = find_spec(cls)
-    return spec is not None and spec.exposed and spec.parent_class is cls
+    if spec is None or not spec.exposed or spec.parent_class is not cls:
+        return False
+    return is_switched_on(spec)
+
+
+def is_switched_on(spec: ClassSpec) -> bool:
+    """Tell whether the option ``versioning`` lets a class be recorded, now.
+
+    Unlike other options it may be changed at any time: on the class, or on its manager for the
+    classes that do not say.
+    """
+    said = spec.parent_class.__versioned__.get("versioning")
+    if said is None:
+        said = get_versioning_manager(spec.parent_class).options.get("versioning", True)
+    return bool(said)
 
 
 def tx_column_name(subject: Any) -> str:

@@ -17,7 +17,8 @@ from .build.registry import TRANSACTION_CLASS, Registry, forget
 from .build.transaction import DefaultName, TransactionFactory
 from .exc import ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
-from .lookup import MANAGER, SPEC
+from .immutable import guard_versions
+from .lookup import MANAGER, SPEC, is_switched_on
 from .options import check_option_names
 from .spec import ClassSpec
 from .tracking import Tracker
@@ -67,7 +68,7 @@ class VersioningManager:
             plugins=lambda: self.plugins,
             versioned=lambda: self._registry.classes,
         )
-        self._tracker = Tracker(self._surroundings, is_on=self._is_on)
+        self._tracker = Tracker(self._surroundings, is_on=is_switched_on)
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -202,6 +203,8 @@ class VersioningManager:
         for spec in specs:
             if spec.exposed:
                 self._tracker.track_class(spec)
+            if spec.options.immutable_versions:
+                guard_versions(spec)
         self._tracker.track_associations(self._registry.associations)
 
     def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
@@ -228,9 +231,10 @@ class VersioningManager:
     def _pending(self) -> Iterator[type[Any]]:
         for mapper in _sqlalchemy.all_mappers():
             cls = mapper.class_
-            if self._claims(mapper) and _says_versioned(cls) and SPEC not in vars(cls):
-                if has_rows(mapper) and cls is not self.transaction_cls:
-                    yield cls
+            if SPEC in vars(cls) or cls is self.transaction_cls or not self._claims(mapper):
+                continue
+            if _says_versioned(cls) and has_rows(mapper):
+                yield cls
 
     def _claims(self, mapper: Mapper[Any]) -> bool:
         owner = getattr(mapper.class_, MANAGER, self)
@@ -253,11 +257,6 @@ class VersioningManager:
         table = inspect(cls).local_table
         self._registry.transaction_tables[table.metadata] = table
         self.transaction_cls = cls
-
-    def _is_on(self, spec: ClassSpec) -> bool:
-        """Tell whether recording is switched on for a class, now."""
-        said = spec.parent_class.__versioned__.get("versioning")
-        return bool(self.options.get("versioning", True) if said is None else said)
 
 
 def _says_versioned(cls: type[Any]) -> bool:

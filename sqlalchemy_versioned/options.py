@@ -105,12 +105,12 @@ def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] 
     known = sorted({*_KNOWN, *also})
     for name in given:
         if name not in known:
-            raise UnknownOption(f"{owner} has no option {name!r}; known options: {', '.join(known)}")
+            raise UnknownOption(
+                f"{owner} has no option {name!r}; known options: {', '.join(known)}"
+            )
 
 
-def build_options(
-    *said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
-) -> Options:
+def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()) -> Options:
     """Merge what was *said*, the later mapping winning, into checked :class:`Options`.
 
     :param owner: whose options these are, for messages: ``"Article.__versioned__"``.
@@ -141,8 +141,7 @@ def build_options(
 def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ImproperlyConfigured(
-            f"{owner}: {name!r} is {value!r}; give a list of attribute keys, "
-            f"such as [{value!r}]"
+            f"{owner}: {name!r} is {value!r}; give a list of attribute keys, such as [{value!r}]"
         )
     return frozenset(str(key) for key in value)
 
@@ -152,7 +151,9 @@ def _strategy(value: Any, *, owner: str) -> Strategy:
         return Strategy(value)
     except ValueError as error:
         known = ", ".join(repr(s.value) for s in Strategy)
-        raise ImproperlyConfigured(f"{owner}: strategy is {value!r}; choose one of {known}") from error
+        raise ImproperlyConfigured(
+            f"{owner}: strategy is {value!r}; choose one of {known}"
+        ) from error
 
 
 def _check_names(options: Options, owner: str) -> None:

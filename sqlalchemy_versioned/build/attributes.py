@@ -162,7 +162,8 @@ def _is_made_of(expression: Any, chain: tuple[VersionSpec, ...]) -> bool:
     if any(element.__visit_name__ in _SELECTS for element in iterate(expression)):
         return False
     return all(
-        any(spec.version_column(element) is not None for spec in chain)
+        isinstance(element, Column)
+        and any(spec.version_column(element) is not None for spec in chain)
         for element in iterate(expression)
         if element.__visit_name__ == "column"
     )

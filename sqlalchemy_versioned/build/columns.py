@@ -86,7 +86,8 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     # A copy: extensions such as sqlalchemy.ext.mutable know a type by its identity.
     copied = copy.copy(type_)
     if isinstance(copied, types.TypeDecorator) and isinstance(copied.impl, types.TypeEngine):
-        copied.impl = version_type(copied.impl)
+        # Both names, as SQLAlchemy itself does: the second is a copy that it may have made.
+        vars(copied).update(dict.fromkeys(("impl", "impl_instance"), version_type(copied.impl)))
     return copied
 
 

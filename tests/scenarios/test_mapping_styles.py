@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy
 import sqlalchemy_utils
 from sqlalchemy import (
     ARRAY,
@@ -40,7 +41,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.declarative import AbstractConcreteBase, ConcreteBase
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
@@ -638,6 +639,8 @@ def test_concrete_inheritance(Base, open_session):
     assert [v.version_parent for v in article.versions] == [article]
 
 
+# SQLAlchemy 2.0 listens for these on every mapper of the process, and for ever.
+@pytest.mark.skipif(sqlalchemy.__version__ < "2.1", reason="cannot be undone after the test")
 @pytest.mark.parametrize("kind", [ConcreteBase, AbstractConcreteBase])
 def test_concrete_bases(kind, Base, open_session):
     """The union that SQLAlchemy makes of concrete classes is in nobody's way."""
@@ -684,15 +687,19 @@ def test_composite_key(Base, open_session):
         (Uuid(), uuid.UUID(int=5)),
         (Uuid(native_uuid=False), uuid.UUID(int=6)),
         (Date(), date(2020, 1, 2)),
-        (Numeric(10, 2), Decimal("1.25")),
-        (LargeBinary(20), b"\x00\x01"),
+        pytest.param(
+            Numeric(10, 2),
+            Decimal("1.25"),
+            marks=pytest.mark.skipif(
+                sqlalchemy.__version__ < "2.1", reason="SQLAlchemy 2.0 loses such rows itself"
+            ),
+        ),
+        (LargeBinary(20).with_variant(mysql.VARBINARY(20), "mysql", "mariadb"), b"\x00\x01"),
         (BigInteger(), 2**40),
     ],
 )
-def test_natural_keys(type_, value, Base, open_session, database):
+def test_natural_keys(type_, value, Base, open_session):
     """Keys of many types."""
-    if isinstance(type_, LargeBinary) and database.name == "mariadb":
-        pytest.skip("MariaDB has no key on BLOB")
 
     class Thing(Base):
         __tablename__ = "thing"

@@ -96,7 +96,7 @@ class VersionAPI:
 
         :raises ImproperlyConfigured: if *other* is a version of another class.
         """
-        if find_spec(other) is not self._spec:
+        if find_spec(other) is not self._spec or type(other) is not type(self._version):
             raise ImproperlyConfigured(
                 f"a version of {self._spec.parent_class.__name__} cannot be compared with "
                 f"{other!r}; give a version of the same class"

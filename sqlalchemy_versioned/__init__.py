@@ -54,6 +54,7 @@ from .options import check_option_names
 from .query.history import deleted
 from .revert import revert_plan
 from .unit_of_work import UnitOfWork
+from .vacuum import vacuum
 from .version import Version, version_api
 from .versioned import Versioned, versioned
 
@@ -160,6 +161,7 @@ __all__ = [
     "revert_plan",
     "transaction_class",
     "tx_column_name",
+    "vacuum",
     "version_api",
     "version_class",
     "version_table",

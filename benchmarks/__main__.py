@@ -58,6 +58,12 @@ def _parse_arguments() -> argparse.Namespace:
         default=480,
         help="seconds after which only first rounds are run",
     )
+    parser.add_argument(
+        "--peer-budget",
+        type=float,
+        default=600,
+        help="seconds after which peers are left out",
+    )
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)}")
     return parser.parse_args()
@@ -72,6 +78,7 @@ def _plan(arguments: argparse.Namespace, databases: list[str]) -> Plan:
         quick=arguments.quick,
         time_limit=arguments.time_limit,
         budget=arguments.budget,
+        peer_budget=arguments.peer_budget,
     )
 
 

@@ -84,6 +84,8 @@ class Plan:
     time_limit: float
     #: Seconds after which no round but the first of each job is started.
     budget: float
+    #: Seconds after which no peer is started at all, so that the run ends.
+    peer_budget: float
 
     def jobs(self, work: Work, database: str) -> list[Job]:
         """Give the jobs of *work*: those without a library, then the others."""
@@ -119,7 +121,9 @@ class Runner:
                 return
             for job in jobs if number % 2 == 0 else reversed(jobs):
                 outcome = None
-                if _is_due(job, number, outcomes[job]):
+                if job.library.is_peer and self._elapsed.wall > plan.peer_budget:
+                    _say(f"{job}: left out, out of time")
+                elif _is_due(job, number, outcomes[job]):
                     outcome = self._run_once(job, job.seconds(plan.time_limit))
                 outcomes[job].append(outcome)
 

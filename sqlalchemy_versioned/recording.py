@@ -33,6 +33,8 @@ class Changes:
     departed: list[Key] = field(default_factory=list)
     #: Values for columns that plugins have added, by key.
     added: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    #: Updated rows that may be as they were before.
+    doubtful: set[Key] = field(default_factory=set)
     #: Deleted rows that consist of nothing but their key, and so are known without a look.
     given: list[Key] = field(default_factory=list)
 
@@ -46,6 +48,7 @@ class Changes:
         self.deleted += other.deleted
         self.departed += other.departed
         self.added.update(other.added)
+        self.doubtful |= other.doubtful
 
     def settle(self) -> None:
         """Make one change of what happened to one key: a row that went and came is changed."""
@@ -55,6 +58,7 @@ class Changes:
             for keys in (self.inserted, self.deleted, self.departed, self.given):
                 keys[:] = [key for key in keys if key not in both]
             self.updated.extend(both)
+            self.doubtful |= both
 
 
 @dataclass(slots=True)
@@ -128,6 +132,8 @@ class Recording:
             work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
             work.departed, work.image.given = changes.departed, changes.given
         work.image.added = _grouped(changes.added)
+        updated = work.image.fresh.get(Operation.UPDATE, []) if changes.doubtful else []
+        work.image.checked = [key for key in updated if key in changes.doubtful]
         return work
 
     def _merge(
@@ -185,9 +191,7 @@ class Recording:
             return
         written = writer.write(self.connection, image, tx, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
-        if (image.fresh.get(Operation.UPDATE) and not image.again and written < len(keys)) or (
-            image.fresh.get(Operation.UPDATE) and image.again
-        ):
+        if image.checked and (image.again or written < len(keys)):
             self._drop_unchanged(spec, work, tx)
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
@@ -196,12 +200,10 @@ class Recording:
 
     def _drop_unchanged(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
         """Forget rows that turned out to be as they were."""
-        fresh = work.image.fresh
-        candidates = fresh[Operation.UPDATE]
-        found = set(self._writers[spec].recorded(self.connection, candidates, tx))
-        fresh[Operation.UPDATE] = [key for key in candidates if key in found]
-        if len(fresh[Operation.UPDATE]) < len(candidates):
-            gone = set(candidates) - found
+        fresh, checked = work.image.fresh, work.image.checked
+        gone = set(checked).difference(self._writers[spec].recorded(self.connection, checked, tx))
+        if gone:
+            fresh[Operation.UPDATE] = [k for k in fresh[Operation.UPDATE] if k not in gone]
             work.closing = [key for key in work.closing if key not in gone]
             self.came_to_nothing = True
 

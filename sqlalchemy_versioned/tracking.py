@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event, inspect
-from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
 
 from . import _sqlalchemy
 from .operation import Operation
 from .recording import Changes
 from .spec import ClassSpec, Hierarchy, VersionSpec
+from .touched import ClassReader, bare_key
 from .unit_of_work import Surroundings, UnitOfWork, sync_session
 
 __all__ = ["Tracker"]
@@ -52,12 +53,10 @@ class Tracker:
     :param is_on: tells whether recording is switched on for a class.
     """
 
-    def __init__(
-        self, surroundings: Surroundings, *, is_on: Callable[[ClassSpec], bool]
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, *, is_on: Callable[[ClassSpec], bool]) -> None:
         self._surroundings = surroundings
         self._is_on = is_on
-        self._specs: dict[Mapper[Any], ClassSpec] = {}
+        self._readers: dict[Mapper[Any], ClassReader] = {}
         self._associations: dict[Table, Hierarchy] = {}
         self._listeners: list[tuple[Any, str, Any]] = []
         self._engines: list[tuple[Engine, Any]] = []
@@ -76,7 +75,7 @@ class Tracker:
     def track_class(self, spec: ClassSpec) -> None:
         """Record what happens to the objects of a class."""
         mapper: Mapper[Any] = inspect(spec.parent_class)
-        self._specs[mapper] = spec
+        self._readers[mapper] = ClassReader(spec)
         self._listen(mapper, "before_delete", self._before_delete)
 
     def track_associations(self, tables: Mapping[Table, Hierarchy]) -> None:
@@ -92,7 +91,7 @@ class Tracker:
             event.remove(engine, "before_execute", listener)
         self._listeners.clear()
         self._engines.clear()
-        self._specs.clear()
+        self._readers.clear()
         self._associations.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
@@ -185,68 +184,39 @@ class Tracker:
         """Return what a flush did with the objects of the mappers that are *wanted*."""
         found: dict[Hierarchy, _Work] = {}
         for mapper in _sqlalchemy.flushed_mappers(flush.context):
-            spec = self._specs.get(mapper)
-            if spec is None or not self._is_on(spec) or not wanted(mapper):
+            reader = self._readers.get(mapper)
+            if reader is None or not self._is_on(reader.spec) or not wanted(mapper):
                 continue
-            changes = self._changes_of(flush, mapper, spec)
+            changes = reader.changes(flush.context, mapper)
             if not changes:
                 continue
+            self._add_values(flush, mapper, reader, changes)
+            spec = reader.spec
             work = found.setdefault(spec.hierarchy, _Work(spec.hierarchy, mapper))
             for table in spec.tables:
                 work.changes.setdefault(table, Changes()).extend(changes)
         return list(found.values())
 
-    def _changes_of(self, flush: Flush, mapper: Mapper[Any], spec: ClassSpec) -> Changes:
-        changes, replaced = Changes(), set()
-        key_of, columns = _key_getter(spec.key), frozenset(spec.columns)
-        for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(flush.context, mapper):
-            if is_deleted:
-                keys = replaced.add if is_bystander else changes.deleted.append
-                keys(_bare(state.key[1]))
-            elif state.key is None:
-                if not is_bystander:
-                    changes.inserted.append(key_of(state))
-            elif _is_changed(state, columns):
-                self._add_update(changes, state, spec, key_of)
-        if replaced:
-            # The row of an object that was deleted was given to a new object.
-            changes.updated += [key for key in changes.inserted if key in replaced]
-            changes.inserted = [key for key in changes.inserted if key not in replaced]
-        self._add_values(flush, mapper, spec, changes, key_of)
-        return changes
-
-    def _add_update(
-        self, changes: Changes, state: InstanceState[Any], spec: ClassSpec, key_of: Any
-    ) -> None:
-        before = _bare(state.key[1])  # type: ignore[index]
-        now = key_of(state)
-        if before == now:
-            changes.updated.append(now)
-        else:
-            changes.departed.append(before)
-            changes.inserted.append(now)
-
     def _add_values(
         self,
         flush: Flush,
         mapper: Mapper[Any],
-        spec: ClassSpec,
+        reader: ClassReader,
         changes: Changes,
-        key_of: Any,
     ) -> None:
         """Ask plugins for the values of columns that they have added."""
         plugins = self._surroundings.plugins().overriding("version_values")
         if not plugins:
             return
-        kinds = {key: Operation.INSERT for key in changes.inserted}
-        kinds |= {key: Operation.UPDATE for key in changes.updated}
-        kinds |= {key: Operation.DELETE for key in changes.deleted}
+        kinds = dict.fromkeys(changes.inserted, Operation.INSERT)
+        kinds |= dict.fromkeys(changes.updated, Operation.UPDATE)
+        kinds |= dict.fromkeys(changes.deleted, Operation.DELETE)
         for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, mapper):
-            key = _bare(state.key[1]) if is_deleted and state.key else key_of(state)
+            key = bare_key(state.key[1]) if is_deleted and state.key else reader.key_of(state)
             if key in kinds:
                 values: dict[str, Any] = {}
                 for plugin in plugins:
-                    values.update(plugin.version_values(spec, state, kinds[key]))
+                    values.update(plugin.version_values(reader.spec, state, kinds[key]))
                 if values:
                     changes.added[key] = values
 
@@ -268,7 +238,8 @@ class Tracker:
         """Note the links that a relationship is about to write."""
         if not isinstance(statement, (Insert, Update, Delete)):
             return
-        hierarchy = self._associations.get(statement.table)  # type: ignore[arg-type]
+        table: Any = statement.table
+        hierarchy = self._associations.get(table)
         flush = None if hierarchy is None else self._current_flush()
         if hierarchy is None or flush is None:
             return
@@ -300,38 +271,4 @@ class _Work:
 
 
 def _link_key(spec: VersionSpec, parameters: Any, *, prefix: str = "") -> Any:
-    return _bare(tuple(parameters[prefix + pair.parent.key] for pair in spec.key))
-
-
-def _bare(identity: tuple[Any, ...]) -> Any:
-    return identity[0] if len(identity) == 1 else identity
-
-
-def _key_getter(keys: tuple[str, ...]) -> Callable[[InstanceState[Any]], Any]:
-    """Return a function from a state to the key its row has now."""
-
-    def one(state: InstanceState[Any]) -> Any:
-        try:
-            return state.dict[keys[0]]
-        except KeyError:
-            return state.mapper.primary_key_from_instance(state.obj())[0]
-
-    def several(state: InstanceState[Any]) -> Any:
-        try:
-            return tuple([state.dict[key] for key in keys])
-        except KeyError:
-            return tuple(state.mapper.primary_key_from_instance(state.obj()))
-
-    return one if len(keys) == 1 else several
-
-
-def _is_changed(state: InstanceState[Any], columns: frozenset[str]) -> bool:
-    """Tell whether a flush may have changed what is kept of an object.
-
-    Attributes set to SQL expressions are expired by the flush; the database tells whether they
-    differ in the end.
-    """
-    changed = _sqlalchemy.original_values(state)
-    if not columns.isdisjoint(changed):
-        return True
-    return state.modified and not columns.isdisjoint(state.expired_attributes)
+    return bare_key(tuple(parameters[prefix + pair.parent.key] for pair in spec.key))

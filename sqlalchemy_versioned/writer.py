@@ -29,6 +29,8 @@ class Image:
 
     #: Rows that get a new version, by operation.
     fresh: dict[Operation, list[Key]] = field(default_factory=dict)
+    #: Updated rows that get one only if they differ from their last version.
+    checked: list[Key] = field(default_factory=list)
     #: Rows of which this transaction has a version already, by what it must become.
     again: dict[Operation, list[Key]] = field(default_factory=dict)
     #: Values for columns that plugins have added: column key -> value -> rows.
@@ -61,7 +63,7 @@ class TableWriter:
     def insert_new(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Write INSERT versions of rows without history; tell whether that was all of them."""
         shape = Shape(Operation.INSERT, "unopened", replaces=False, locks=False)
-        return self._run(connection, shape, keys, {"tx": tx}) == len(keys)
+        return self._run(connection, shape, keys, {"versioned_tx": tx}) == len(keys)
 
     def write(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
         """Write the versions of *image* and return how many rows were written.
@@ -82,13 +84,13 @@ class TableWriter:
         elif image.given:
             shape, lists = shape._replace(gives=True), {**lists, "given": image.given}
         if image.added:
-            return rows + self._write_added(connection, shape, image, {"tx": tx}, lists)
-        return rows + self._run(connection, shape, keys, {"tx": tx}, lists)
+            return rows + self._write_added(connection, shape, image, {"versioned_tx": tx}, lists)
+        return rows + self._run(connection, shape, keys, {"versioned_tx": tx}, lists)
 
     def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are their keys."""
         if self.keys.style({"keys": keys}) is not Style.LIST:
-            return self._run(connection, "given", keys, {"tx": tx})
+            return self._run(connection, "given", keys, {"versioned_tx": tx})
         spec = self.spec
         names = [pair.version.key for pair in spec.key]
         fixed = {
@@ -101,11 +103,11 @@ class TableWriter:
 
     def depart(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are no longer found under their key."""
-        return self._run(connection, "depart", keys, {"tx": tx})
+        return self._run(connection, "depart", keys, {"versioned_tx": tx})
 
     def mark_deleted(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Turn this transaction's versions into DELETE versions, as they are."""
-        return self._run(connection, "mark_deleted", keys, {"tx": tx})
+        return self._run(connection, "mark_deleted", keys, {"versioned_tx": tx})
 
     def close(self, connection: Connection, keys: list[Key], tx: int, *, everyone: bool) -> int:
         """End the versions before those of this transaction; return how many were open.
@@ -115,22 +117,22 @@ class TableWriter:
         if self.spec.end_column is None:
             return 0
         is_known = everyone and self.keys.can_look_up(keys)
-        return self._run(connection, "close" if is_known else "close_recorded", keys, {"tx": tx})
+        return self._run(connection, "close" if is_known else "close_recorded", keys, {"versioned_tx": tx})
 
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""
-        self._run(connection, "erase", keys, {"tx": tx})
+        self._run(connection, "erase", keys, {"versioned_tx": tx})
 
     def reopen(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Undo :meth:`close`."""
         if self.spec.end_column is not None:
-            self._run(connection, "reopen", keys, {"tx": tx})
+            self._run(connection, "reopen", keys, {"versioned_tx": tx})
 
     def move(self, connection: Connection, tx: int, new: int) -> None:
         """Give all versions of this transaction another transaction id."""
         if self.spec.end_column is not None:
-            connection.execute(self._statement("move_ends"), {"tx": tx, "new": new})
-        connection.execute(self._statement("move"), {"tx": tx, "new": new})
+            connection.execute(self._statement("move_ends"), {"versioned_tx": tx, "versioned_new": new})
+        connection.execute(self._statement("move"), {"versioned_tx": tx, "versioned_new": new})
 
     # -- what can be asked -------------------------------------------------------------------
 
@@ -169,7 +171,7 @@ class TableWriter:
         found: list[Key] = []
         for chunk in self.keys.chunks(keys, {}):
             style = self.keys.style(chunk)
-            parameters = {"tx": tx, **self.keys.parameters(chunk, style)}
+            parameters = {"versioned_tx": tx, **self.keys.parameters(chunk, style)}
             rows = connection.execute(self._statement(what, style), parameters)
             found.extend(row[0] if len(row) == 1 else tuple(row) for row in rows)
         return found
@@ -192,18 +194,17 @@ class TableWriter:
         for part in (image.fresh, image.again):
             for operation, keys in part.items():
                 operations.setdefault(operation, []).extend(keys)
-        checked = image.fresh.get(Operation.UPDATE, [])
         lists: dict[str, list[Key]] = {}
         one = next(iter(operations)) if len(operations) == 1 else None
         if one is None:
             lists["inserts"] = operations.get(Operation.INSERT, [])
             lists["deletes"] = operations.get(Operation.DELETE, [])
         condition = ""
-        if checked:
-            everything = one is Operation.UPDATE and not image.again
+        if image.checked:
+            everything = len(image.checked) == len(image.keys())
             condition = "changed" if everything else "listed"
             if not everything:
-                lists["checked"] = checked
+                lists["checked"] = image.checked
         replaces = bool(image.again) and self.can_replace
         return Shape(one, condition, replaces, locks), lists
 

@@ -1,0 +1,118 @@
+"""Which rows of a class a flush has touched, read from the states of its objects.
+
+Told apart as finely as Python can: rows that are known to differ from before need no look at what
+they were; the database tells about the others.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Column, inspect, types
+from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
+
+from . import _sqlalchemy
+from .keys import Key
+from .recording import Changes
+from .spec import ClassSpec
+
+__all__ = ["ClassReader", "bare_key"]
+
+#: Types whose values a database stores as they are, so that what differs here differs there.
+_PLAIN_TYPES = (types.Integer, types.String, types.Boolean, types.Date, types.Uuid)
+_PLAIN_VALUES = frozenset({int, str, bool, datetime.date, uuid.UUID})
+
+
+class ClassReader:
+    """Reads what a flush did with the objects of one class."""
+
+    def __init__(self, spec: ClassSpec) -> None:
+        self.spec = spec
+        self.key_of = _key_getter(spec.key)
+        mapper: Mapper[Any] = inspect(spec.parent_class)
+        ignored = {column for table in spec.tables for column in table.ignored}
+        columns = {key: mapper.column_attrs[key].columns[0] for key in spec.columns}
+        #: Attributes whose change makes a version.
+        self._telling = frozenset(k for k, column in columns.items() if column not in ignored)
+        self._plain = frozenset(key for key in self._telling if _is_plain(columns[key]))
+
+    def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
+        """Return the rows that a flush has touched, by what happened to them."""
+        changes = Changes()
+        replaced: set[Key] = set()
+        for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
+            if is_deleted:
+                assert state.key is not None
+                add = replaced.add if is_bystander else changes.deleted.append
+                add(bare_key(state.key[1]))
+            elif state.key is None:
+                if not is_bystander:
+                    changes.inserted.append(self.key_of(state))
+            elif self._may_differ(state):
+                self._add_update(changes, state)
+        if replaced:
+            # The row of an object that was deleted was given to a new object.
+            changes.deleted += [key for key in changes.inserted if key in replaced]
+        return changes
+
+    def _add_update(self, changes: Changes, state: InstanceState[Any]) -> None:
+        assert state.key is not None
+        before, now = bare_key(state.key[1]), self.key_of(state)
+        if before != now:
+            changes.departed.append(before)
+            changes.inserted.append(now)
+            return
+        changes.updated.append(now)
+        if not self._differs(state):
+            changes.doubtful.add(now)
+
+    def _may_differ(self, state: InstanceState[Any]) -> bool:
+        """Tell whether a flush may have changed what is kept of an object.
+
+        Attributes set to SQL expressions are expired by the flush.
+        """
+        if not self._telling.isdisjoint(_sqlalchemy.original_values(state)):
+            return True
+        return state.modified and not self._telling.isdisjoint(state.expired_attributes)
+
+    def _differs(self, state: InstanceState[Any]) -> bool:
+        """Tell whether a flush has certainly changed what is kept of an object."""
+        now = state.dict
+        for key, before in _sqlalchemy.original_values(state).items():
+            if key in self._plain and type(before) in _PLAIN_VALUES:
+                after = now.get(key)
+                if type(after) is type(before) and after != before:
+                    return True
+        return False
+
+
+def _is_plain(column: Any) -> bool:
+    if not isinstance(column, Column) or isinstance(column.type, types.Enum):
+        return False
+    return isinstance(column.type, _PLAIN_TYPES)
+
+
+def bare_key(identity: tuple[Any, ...]) -> Any:
+    """Return a key as it is kept: the value itself where there is only one."""
+    return identity[0] if len(identity) == 1 else identity
+
+
+def _key_getter(keys: tuple[str, ...]) -> Callable[[InstanceState[Any]], Any]:
+    """Return a function from a state to the key its row has now."""
+
+    def one(state: InstanceState[Any]) -> Any:
+        try:
+            return state.dict[keys[0]]
+        except KeyError:
+            return state.mapper.primary_key_from_instance(state.obj())[0]
+
+    def several(state: InstanceState[Any]) -> Any:
+        try:
+            return tuple([state.dict[key] for key in keys])
+        except KeyError:
+            return tuple(state.mapper.primary_key_from_instance(state.obj()))
+
+    return one if len(keys) == 1 else several

@@ -1,0 +1,748 @@
+"""Turning versioning on, in any order, and off again without a trace."""
+
+import copy
+import gc
+import pickle
+import sys
+import types
+import weakref
+
+import pytest
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    event,
+    inspect,
+    select,
+)
+from sqlalchemy.orm import (
+    Mapped,
+    Mapper,
+    Session,
+    clear_mappers,
+    configure_mappers,
+    mapped_column,
+    relationship,
+    sessionmaker,
+)
+
+from sqlalchemy_versioned import (
+    ClassNotVersioned,
+    ImproperlyConfigured,
+    Plugin,
+    PluginCollection,
+    TransactionFactory,
+    UnknownOption,
+    VersioningManager,
+    is_versioned,
+    make_versioned,
+    remove_versioning,
+    transaction_class,
+    version_api,
+    version_class,
+    version_table,
+    versioning_manager,
+    versions_of,
+)
+from tests.leftovers import list_listeners
+from tests.lives import live
+from tests.models import build_base, build_blog
+
+
+def declare(Base, name="Article", bases=(), **body):
+    """Declare a class with an id and a name, versioned unless told otherwise."""
+    namespace = {
+        "__tablename__": name.lower(),
+        "__versioned__": {},
+        "__module__": __name__,
+        "id": mapped_column(Integer, primary_key=True),
+        "name": mapped_column(String(50)),
+    }
+    return type(name, (*bases, Base), namespace | body)
+
+
+@pytest.fixture
+def open_session(engine):
+    """Make the tables of bases and open a session on them."""
+    opened = []
+
+    def open_(*bases, factory=Session):
+        configure_mappers()
+        for base in bases:
+            base.metadata.create_all(engine)
+        opened.append(factory(bind=engine))
+        return opened[-1]
+
+    yield open_
+    for session in opened:
+        session.close()
+
+
+# -- said before mappers are configured --------------------------------------------------------
+
+
+class Noting(Plugin):
+    """Notes which hooks were called."""
+
+    def __init__(self):
+        self.called = []
+
+    def after_build_models(self, manager):
+        """Note it."""
+        self.called.append(manager)
+
+
+@pytest.mark.parametrize("assign", ["list", "collection", "append", "argument"])
+def test_plugins_are_read_when_mappers_are_configured(assign, Base, versioning):
+    """Plugins may be assigned, in any form, until then."""
+    plugin = Noting()
+    if assign == "append":
+        versioning.plugins.append(plugin)
+    elif assign == "argument":
+        make_versioned(plugins=[plugin])
+    else:
+        versioning.plugins = [plugin] if assign == "list" else PluginCollection([plugin])
+    declare(Base)
+    configure_mappers()
+
+    assert plugin.called == [versioning]
+
+
+def test_options_are_read_when_mappers_are_configured(Base, versioning):
+    """Options may be assigned until then."""
+    versioning.options["table_name"] = "%s_history"
+    Article = declare(Base)
+    configure_mappers()
+
+    assert version_table(Article).name == "article_history"
+
+
+def test_user_class_is_read_when_mappers_are_configured(Base, versioning):
+    """A user class may be assigned until then, by name or as it is."""
+    versioning.user_cls = "Author"
+    declare(Base, "Author", __versioned__=None)
+    declare(Base)
+    configure_mappers()
+
+    (key,) = Base.metadata.tables["transaction"].foreign_keys
+    assert key.target_fullname == "author.id"
+
+
+def test_misspelt_option():
+    """An unknown option is refused at once, with the known ones."""
+    with pytest.raises(UnknownOption, match=r"'startegy'; known options: base_classes, capture"):
+        make_versioned(startegy="validity", manager=VersioningManager())
+
+
+def test_assigned_option_is_checked_too(Base, versioning):
+    """A misspelt option on the manager surfaces when mappers are configured."""
+    versioning.options["startegy"] = "validity"
+    declare(Base)
+
+    with pytest.raises(UnknownOption, match="'startegy'"):
+        configure_mappers()
+
+
+# -- again, late, and in rounds ----------------------------------------------------------------
+
+
+def test_make_versioned_is_idempotent(Base, versioning, open_session):
+    """Calling it again adds no listener, and takes what is said anew."""
+    listeners = list_listeners()
+    make_versioned(plugins=[Noting()])
+    make_versioned(plugins=[Noting()], strategy="subquery")
+    Article = declare(Base)
+    session = open_session(Base)
+
+    assert len(versioning.plugins) == 1
+    assert list_listeners() == listeners
+    assert "end_transaction_id" not in version_table(Article).c
+    live(session, Article(name="a"), name="b")
+
+
+def test_late_make_versioned(open_session):
+    """Models that are configured already are versioned when versioning is turned on."""
+    Base = build_base()
+    Article = declare(Base)
+    configure_mappers()
+    make_versioned()
+
+    assert is_versioned(Article)
+    live(open_session(Base), Article(name="a"), name="b")
+    remove_versioning()
+
+
+def test_models_declared_in_rounds(Base, versioning, open_session):
+    """Each configuration takes in what was declared since the last."""
+    Article = declare(Base)
+    session = open_session(Base)
+    Tag = declare(Base, "Tag")
+    open_session(Base)
+
+    live(session, Article(name="a"), name="b")
+    live(session, Tag(name="a"), name="b")
+    assert transaction_class(Article) is transaction_class(Tag)
+
+
+def test_late_single_table_subclass(Base, versioning, open_session):
+    """Columns of a subclass that comes late are added to the version table."""
+    Item = declare(
+        Base,
+        "Item",
+        kind=mapped_column(String(20)),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "item"},
+    )
+    configure_mappers()
+
+    class Article(Item):
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        body: Mapped[str | None]
+
+    session = open_session(Base)
+    first, *_ = live(session, Article(name="a", body="x"), body="y")
+    assert (type(first), first.body) == (version_class(Article), "x")
+    live(session, Item(name="a"), name="b")
+
+
+def test_late_joined_subclass(Base, versioning, open_session):
+    """A subclass with a table of its own may come after its superclass was configured."""
+    Item = declare(
+        Base,
+        "Item",
+        kind=mapped_column(String(20)),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "item"},
+    )
+    configure_mappers()
+
+    class Article(Item):
+        __tablename__ = "article"
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        body: Mapped[str | None]
+
+    first, *_ = live(open_session(Base), Article(name="a", body="x"), body="y")
+    assert (first.name, first.body) == ("a", "x")
+
+
+def test_mistake_surfaces_again(Base, versioning):
+    """What is wrong is said whenever mappers are used, not only the first time."""
+    declare(Base, __versioned__={"exclude": ["nmae"]})
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured, match="'nmae', which is no attribute"):
+            configure_mappers()
+
+    assert set(Base.metadata.tables) == {"article"}
+
+
+def test_mistake_in_a_later_round(Base, versioning, open_session):
+    """A mistake in a class that is declared later leaves the others as they were."""
+    Article = declare(Base)
+    session = open_session(Base)
+    Tag = declare(Base, "Tag", __versioned__={"exclude": ["nmae"]})
+    with pytest.raises(ImproperlyConfigured, match="Tag"):
+        configure_mappers()
+    Tag.__versioned__ = {}
+    open_session(Base)
+
+    live(session, Article(name="a"), name="b")
+    live(session, Tag(name="a"), name="b")
+
+
+@pytest.mark.parametrize("said", [True, ["exclude"], "yes"])
+def test_versioned_must_be_a_dict(said, Base, versioning):
+    """Anything else than options is refused with what to write."""
+    declare(Base, __versioned__=said)
+
+    with pytest.raises(ImproperlyConfigured, match="give a dict of options"):
+        configure_mappers()
+
+
+# -- several managers --------------------------------------------------------------------------
+
+
+def test_managers_with_bases_of_their_own(engine, open_session):
+    """Two managers share nothing: not options, transactions, or sessions."""
+    managers = VersioningManager(), VersioningManager(options={"strategy": "subquery"})
+    bases, factories = (build_base(), build_base()), (sessionmaker(), sessionmaker())
+    for manager, base, factory in zip(managers, bases, factories, strict=True):
+        make_versioned(mapper=base, session=factory, manager=manager)
+    A, B = declare(bases[0], "One"), declare(bases[1], "Two")
+    managers[1].transaction_cls = TransactionFactory(table_name="second_transaction")
+    one, two = (open_session(base, factory=f) for base, f in zip(bases, factories, strict=True))
+
+    live(one, A(name="a"), name="b")
+    one.rollback()
+    live(two, B(name="a"), name="b")
+    assert transaction_class(A) is not transaction_class(B)
+    assert list(managers[1].version_class_map) == [B]
+    two.add(A(name="other session"))
+    two.commit()
+    two.rollback()
+    assert one.scalars(select(version_class(A)).filter_by(name="other session")).all() == []
+    for manager in managers:
+        remove_versioning(manager=manager)
+
+
+def test_registry_as_mapper(engine, open_session):
+    """A manager can be limited to what one registry maps."""
+    manager, Base, Other = VersioningManager(), build_base(), build_base()
+    make_versioned(mapper=Base.registry, manager=manager)
+    Article, Tag = declare(Base), declare(Other, "Tag")
+    configure_mappers()
+
+    assert is_versioned(Article)
+    assert not is_versioned(Tag)
+    remove_versioning(manager=manager)
+
+
+# -- names that the application uses itself ----------------------------------------------------
+
+API = ["index", "next", "previous", "changeset", "revert", "diff", "to_dict", "transaction"]
+API += ["version_parent", "versions", "values", "keys", "version_at", "all_versions", "version"]
+
+
+@pytest.mark.parametrize("name", API)
+def test_columns_called_like_the_api(name, Base, versioning, open_session):
+    """Data wins; what the version has to say is at version_api."""
+    Article = declare(Base, **{name: mapped_column(String(20))})
+    session = open_session(Base)
+    live(session, Article(name="a", **{name: "x"}), **{name: "y"})
+
+    article = Article(id=7, name="a", **{name: "x"})
+    session.add(article)
+    session.commit()
+    version = versions_of(article)[0]
+    assert getattr(version, name) == "x"
+    assert version_api(version).index == 0
+    assert version_api(version).transaction.id == version.transaction_id
+    assert version_api(version).version_parent is article
+
+
+def test_relationship_called_transaction(Base, versioning, open_session):
+    """A model's own relationship to a payment keeps its name."""
+    Payment = declare(Base, "Payment")
+    Article = declare(
+        Base,
+        payment_id=mapped_column(ForeignKey("payment.id")),
+        transaction=relationship(Payment),
+    )
+    session = open_session(Base)
+    session.add(Article(id=1, name="a", transaction=Payment(name="p")))
+    session.commit()
+
+    version = session.get(Article, 1).versions[0]
+    assert version_api(version).transaction.id == version.transaction_id
+
+
+def test_own_transaction_class(Base, versioning, open_session):
+    """A class of the application that is called Transaction is left alone."""
+    Own = declare(Base, "Transaction", __tablename__="payment")
+    session = open_session(Base)
+
+    live(session, Own(name="a"), name="b")
+    assert transaction_class(Own) is not Own
+    assert transaction_class(Own).__table__.name == "transaction"
+
+
+def test_own_transaction_table(Base, versioning, open_session):
+    """A table of that name is refused with what to do, and that works."""
+    Own = declare(Base, "Transaction")
+    with pytest.raises(ImproperlyConfigured, match=r"TransactionFactory\(table_name=…\)"):
+        configure_mappers()
+
+    versioning.transaction_cls = TransactionFactory(table_name="audit_transaction")
+    live(open_session(Base), Own(name="a"), name="b")
+
+
+def test_models_of_equal_names(versioning, open_session):
+    """Two models may have one name in two modules, if the module becomes part of the name."""
+    Base = build_base()
+    A = declare(Base, "Article", __module__="blog.models")
+    B = declare(Base, "Article", __module__="shop.models", __tablename__="product")
+    session = open_session(Base)
+
+    live(session, A(name="a"), name="b")
+    live(session, B(name="a"), name="b")
+    assert version_class(A) is not version_class(B)
+
+
+@pytest.mark.options(use_module_name=True)
+def test_use_module_name(Base, versioning):
+    """The module can be made part of the name."""
+    Article = declare(Base, __module__="blog.my_models")
+    configure_mappers()
+
+    assert version_class(Article).__name__ == "BlogMy_ModelsArticleVersion"
+
+
+# -- options -----------------------------------------------------------------------------------
+
+
+def test_nothing_is_collected_while_off(Base, versioning):
+    """With versioning off on the manager nothing is built."""
+    versioning.options["versioning"] = False
+    Article = declare(Base)
+    configure_mappers()
+
+    assert not is_versioned(Article)
+    assert set(Base.metadata.tables) == {"article"}
+
+
+def test_switching_at_runtime(Base, versioning, open_session):
+    """Recording follows the switch on the manager, or the nearer one on a class."""
+    Article, Tag = declare(Base), declare(Base, "Tag", __versioned__={"versioning": True})
+    session = open_session(Base)
+    versioning.options["versioning"] = False
+    session.add_all([Article(name="a"), Tag(name="a")])
+    session.commit()
+
+    assert (is_versioned(Article), is_versioned(Tag)) == (False, True)
+    assert session.scalars(select(version_class(Article))).all() == []
+    assert len(session.scalars(select(version_class(Tag))).all()) == 1
+    versioning.options["versioning"] = True
+    live(session, Article(name="b"), name="c")
+
+
+def test_class_can_be_switched_off(Base, versioning, open_session):
+    """The class itself may be switched off and on as well."""
+    Article = declare(Base)
+    session = open_session(Base)
+    Article.__versioned__["versioning"] = False
+    session.add(Article(id=1, name="a"))
+    session.commit()
+    Article.__versioned__["versioning"] = True
+
+    assert session.get(Article, 1).versions.count() == 0
+
+
+@pytest.mark.options(create_models=False)
+def test_tables_without_models(Base, versioning):
+    """Version tables alone can be had, for tools that fill them."""
+    blog = build_blog(Base)
+    configure_mappers()
+
+    assert {"article_version", "article_tag_version", "transaction"} <= set(Base.metadata.tables)
+    assert versioning.version_class_map == {}
+    with pytest.raises(ClassNotVersioned):
+        version_class(blog.Article)
+
+
+@pytest.mark.options(create_models=False, create_tables=False)
+def test_neither_tables_nor_models(Base, versioning):
+    """The Transaction class alone can be had too."""
+    declare(Base)
+    configure_mappers()
+
+    assert set(Base.metadata.tables) == {"article", "transaction"}
+
+
+@pytest.mark.parametrize("where", ["manager", "class"])
+def test_models_without_tables(where, Base, versioning):
+    """Version classes without tables cannot be, which is said when mappers are configured."""
+    said = {"create_tables": False}
+    if where == "manager":
+        versioning.options.update(said)
+    declare(Base, __versioned__=said if where == "class" else {})
+
+    with pytest.raises(ImproperlyConfigured, match="create_models=False too"):
+        configure_mappers()
+
+
+@pytest.mark.parametrize("name", ["create_models", "use_module_name"])
+def test_options_of_the_manager_only(name, Base, versioning):
+    """What shapes all classes cannot be said by one."""
+    declare(Base, __versioned__={name: True})
+
+    with pytest.raises(ImproperlyConfigured, match=f"{name}.*only make_versioned"):
+        configure_mappers()
+
+
+def test_base_classes(Base, versioning, open_session):
+    """Version classes can be given bases, whose methods they then have."""
+
+    class Described:
+        def describe(self):
+            return f"version of {self.name}"
+
+    Article = declare(Base, __versioned__={"base_classes": (Described,)})
+    first, *_ = live(open_session(Base), Article(name="a"), name="b")
+
+    assert first.describe() == "version of a"
+    assert first.index == 0
+    assert not issubclass(type(first), Base)
+
+
+@pytest.mark.parametrize("excluded", ["name", ("nmae",), ["name", "nmae"]])
+def test_exclude_must_name_attributes(excluded, Base, versioning):
+    """A string would match parts of names; a wrong key would exclude nothing."""
+    declare(Base, __versioned__={"exclude": excluded})
+
+    with pytest.raises(ImproperlyConfigured, match=r"give a list|which is no attribute"):
+        configure_mappers()
+
+
+@pytest.mark.parametrize("key", ["id", "kind"])
+def test_needed_columns_cannot_be_excluded(key, Base, versioning):
+    """Keys and discriminators are needed to tell versions apart."""
+    declare(
+        Base,
+        kind=mapped_column(String(20)),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "x"},
+        __versioned__={"exclude": [key]},
+    )
+
+    with pytest.raises(ImproperlyConfigured, match="cannot be excluded"):
+        configure_mappers()
+
+
+def test_exclude_and_include(Base, versioning, open_session):
+    """What a base excludes a class can include; a change of excluded columns is no change."""
+    versioning.options["exclude"] = ["secret", "note"]
+    Article = declare(
+        Base,
+        __versioned__={"include": ["note"]},
+        secret=mapped_column(String(20)),
+        note=mapped_column(String(20)),
+    )
+    session = open_session(Base)
+    session.add(Article(id=1, name="a", secret="x", note="n"))
+    session.commit()
+    session.get(Article, 1).secret = "y"
+    session.commit()
+
+    assert [v.note for v in session.get(Article, 1).versions] == ["n"]
+    assert "secret" not in version_table(Article).c
+
+
+def test_ignored_columns(Base, versioning, open_session):
+    """They are stored, but their change alone makes no version."""
+    Article = declare(
+        Base, __versioned__={"ignore": ["seen"]}, seen=mapped_column(Integer, default=0)
+    )
+    session = open_session(Base)
+    article = Article(id=1, name="a")
+    session.add(article)
+    session.commit()
+    article.seen = 1
+    session.commit()
+    article.name, article.seen = "b", 2
+    session.commit()
+
+    assert [v.seen for v in article.versions] == [0, 2]
+
+
+@pytest.mark.options(
+    transaction_column_name="tx",
+    end_transaction_column_name="until",
+    operation_type_column_name="op",
+)
+def test_custom_column_names(Base, versioning, open_session):
+    """The bookkeeping columns can be called otherwise."""
+    Article = declare(Base)
+    _, second, _ = live(open_session(Base), Article(name="a"), name="b")
+
+    assert (second.op, second.until) == (1, second.next.tx)
+    assert second.transaction.id == second.tx
+
+
+def test_column_names_of_one_class(Base, versioning, open_session):
+    """A class may call them otherwise than the rest, also in a joined hierarchy."""
+    Item = declare(
+        Base,
+        "Item",
+        kind=mapped_column(String(20)),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "item"},
+        __versioned__={"transaction_column_name": "tx", "operation_type_column_name": "op"},
+    )
+
+    class Article(Item):
+        __tablename__ = "article"
+        __mapper_args__ = {"polymorphic_identity": "article"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        body: Mapped[str | None]
+
+    first, *_ = live(open_session(Base), Article(name="a"), name="b")
+    assert first.transaction.id == first.tx
+
+
+@pytest.mark.options(table_name="history_%s")
+def test_custom_table_name_with_links(Base, versioning, open_session):
+    """Relationships and association tables follow the names of version tables."""
+    blog = build_blog(Base)
+    session = open_session(Base)
+    article = blog.Article(name="a", tags=[blog.Tag(name="t")])
+    session.add(article)
+    session.commit()
+
+    assert "history_article_tag" in Base.metadata.tables
+    assert [tag.name for tag in article.versions[0].tags] == ["t"]
+
+
+def test_capture_is_checked(Base, versioning):
+    """What to do with writes that cannot be recorded is one of three."""
+    declare(Base, __versioned__={"capture": "shout"})
+
+    with pytest.raises(ImproperlyConfigured, match="'raise', 'warn', 'ignore'"):
+        configure_mappers()
+
+
+# -- pickling ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def module(Base, versioning):
+    """A module that can be imported by name, with a versioned class in it."""
+    found = types.ModuleType("blog_of_a_test")
+    sys.modules[found.__name__] = found
+    found.Base, Base.__module__, Base.__qualname__ = Base, found.__name__, "Base"
+    found.Article = declare(Base, __module__=found.__name__)
+    yield found
+    del sys.modules[found.__name__]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_versions_pickle(taken, module, Base, open_session):
+    """Versions, their classes and transactions go through pickle and copy, like models."""
+    if taken:
+        module.ArticleVersion = module.Transaction = "taken"
+    session = open_session(Base)
+    session.add(module.Article(id=1, name="a"))
+    session.commit()
+    version = session.get(module.Article, 1).versions[0]
+    assert version.transaction.id == 1
+
+    again = pickle.loads(pickle.dumps(version))
+    assert (type(again), again.name, again.transaction.id) == (type(version), "a", 1)
+    assert pickle.loads(pickle.dumps(type(version))) is version_class(module.Article)
+    assert copy.copy(type(version)) is type(version)
+    if taken:
+        assert module.ArticleVersion == "taken"
+    remove_versioning()
+    assert set(vars(module)) & {"ArticleVersion", "Transaction"} == (
+        {"ArticleVersion", "Transaction"} if taken else set()
+    )
+
+
+# -- off again ---------------------------------------------------------------------------------
+
+
+def snapshot(Base, classes):
+    """Return all of models that versioning could leave something in."""
+    return {
+        "classes": [dict(vars(cls)) for cls in classes],
+        "base": dict(vars(Base)),
+        "tables": dict(Base.metadata.tables),
+        "sequences": dict(Base.metadata._sequences),
+        "info": dict(Base.metadata.info),
+        "names": set(Base.registry._class_registry),
+        "mappers": set(Base.registry.mappers),
+        "attributes": [set(inspect(cls).attrs.keys()) for cls in classes],
+    }
+
+
+def test_remove_versioning_leaves_nothing(engine):
+    """Models, tables, registries and listeners are as they were before."""
+    Base, listeners = build_base(), list_listeners()
+    blog = build_blog(Base)
+    said = {"exclude": []}
+    blog.Tag.__versioned__ = said
+    configure_mappers()
+    before = snapshot(Base, blog.classes)
+    make_versioned(plugins=[Noting()], strategy="subquery", session=Session)
+    assert is_versioned(blog.Article)
+    with Session(engine) as session:
+        Base.metadata.create_all(engine)
+        session.add(blog.Article(name="a", tags=[blog.Tag(name="t")]))
+        session.commit()
+    remove_versioning()
+
+    after = snapshot(Base, blog.classes)
+    for what in before:
+        assert after[what] == before[what], what
+    assert blog.Tag.__versioned__ is said
+    assert list_listeners() == listeners
+    assert not engine.dispatch.before_execute
+    assert versioning_manager.options == {}
+    assert len(versioning_manager.plugins) == 0
+
+
+def test_models_stay_usable(engine):
+    """After removal the same models are written without history."""
+    Base = build_base()
+    make_versioned()
+    Article = declare(Base)
+    configure_mappers()
+    remove_versioning()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Article(id=1, name="a"))
+        session.commit()
+        session.get(Article, 1).name = "b"
+        session.commit()
+
+    assert inspect(engine).get_table_names() == ["article"]
+
+
+def test_cycles(open_session):
+    """It can be made and removed any number of times, with the same models."""
+    Base = build_base()
+    Article = declare(Base)
+    for strategy in ("validity", "subquery", "validity"):
+        make_versioned(strategy=strategy)
+        configure_mappers()
+        session = open_session(Base)
+        assert (version_table(Article).c.get("end_transaction_id") is None) == (
+            strategy == "subquery"
+        )
+        remove_versioning()
+        assert not is_versioned(Article)
+        Base.metadata.drop_all(session.get_bind())
+    make_versioned()
+    configure_mappers()
+    live(open_session(Base), Article(name="a"), name="b")
+    remove_versioning()
+
+
+def test_removal_after_clear_mappers(versioning, Base):
+    """It does not matter if the models are gone already."""
+    build_blog(Base)
+    configure_mappers()
+    clear_mappers()
+    remove_versioning()
+
+    assert not event.contains(Mapper, "after_configured", versioning._after_configured)
+
+
+def test_one_factory_for_many_cycles():
+    """A factory of transactions is used again after removal."""
+    factory = TransactionFactory(remote_addr=False)
+    for _ in range(2):
+        manager = VersioningManager(transaction_cls=factory)
+        Base = build_base()
+        make_versioned(mapper=Base, session=sessionmaker(), manager=manager)
+        declare(Base)
+        configure_mappers()
+        assert not hasattr(manager.transaction_cls, "remote_addr")
+        remove_versioning(manager=manager)
+        assert manager.transaction_cls is factory
+
+
+def test_classes_can_be_collected(versioning):
+    """Nothing holds models or version classes after removal."""
+    # Without annotations: the caches of typing hold whatever they are made of.
+    Base = build_base()
+    link = Table("link", Base.metadata, Column("a", ForeignKey("tag.id"), primary_key=True))
+    link.append_column(Column("b", ForeignKey("article.id"), primary_key=True))
+    Tag = declare(Base, "Tag")
+    Article = declare(Base, tags=relationship(Tag, secondary=link))
+    configure_mappers()
+    held = [weakref.ref(cls) for cls in (Article, Tag, version_class(Article), Base)]
+    remove_versioning()
+    Base.registry.dispose()
+    del Base, Tag, Article, link
+    gc.collect()
+
+    assert [ref() for ref in held] == [None] * len(held)

@@ -1,7 +1,7 @@
 """The statements that write and compare the versions of one table.
 
 Statements are values: a :class:`StatementBuilder` knows a spec and how sets of keys are given,
-and never sees a connection.  Parameters are ``tx`` (and ``new``), and the sets of keys by name.
+and never sees a connection.  Parameters are ``versioned_tx`` (and ``versioned_new``), and the sets of keys by name.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ class StatementBuilder:
     def move(self) -> Executable:
         """Give this transaction's versions another id."""
         column = self.spec.transaction_column
-        new = bindparam("new", type_=column.type)
+        new = bindparam("versioned_new", type_=column.type)
         return (
             update(self.spec.version_table)
             .where(column == bound_tx(self.spec))
@@ -301,7 +301,7 @@ class StatementBuilder:
                 own.c[spec.transaction_column.key] == bound_tx(spec),
                 spec.end_column == bound_tx(spec),
             )
-            .values({spec.end_column: bindparam("new", type_=spec.end_column.type)})
+            .values({spec.end_column: bindparam("versioned_new", type_=spec.end_column.type)})
         )
 
     def recorded(self) -> Executable:

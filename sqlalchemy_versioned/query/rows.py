@@ -28,7 +28,7 @@ __all__ = [
 
 def bound_tx(spec: VersionSpec) -> ColumnElement[int]:
     """Return the parameter ``tx``."""
-    return bindparam("tx", type_=spec.transaction_column.type)
+    return bindparam("versioned_tx", type_=spec.transaction_column.type)
 
 
 def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:

@@ -1,0 +1,94 @@
+"""What the package gives away, and what importing it does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sqlalchemy_versioned
+
+NAMES = {
+    "CaptureError",
+    "ClassNotVersioned",
+    "ImproperlyConfigured",
+    "IncompleteHistory",
+    "NoChangesAttribute",
+    "Operation",
+    "Plugin",
+    "PluginCollection",
+    "ReadOnlyRelationship",
+    "ReadOnlySnapshot",
+    "RelationshipNotVersioned",
+    "ReverterException",
+    "TransactionBase",
+    "TransactionFactory",
+    "UnitOfWork",
+    "UnknownOption",
+    "Version",
+    "VersionCollection",
+    "VersionIsImmutable",
+    "VersionIsImmutableDelete",
+    "VersionIsImmutableUpdate",
+    "Versioned",
+    "VersioningError",
+    "VersioningManager",
+    "changeset",
+    "count_versions",
+    "deleted",
+    "end_tx_column_name",
+    "get_versioning_manager",
+    "is_modified",
+    "is_modified_or_deleted",
+    "is_session_modified",
+    "is_versioned",
+    "make_versioned",
+    "parent_class",
+    "remove_versioning",
+    "revert_plan",
+    "transaction_class",
+    "tx_column_name",
+    "vacuum",
+    "version_api",
+    "version_class",
+    "version_table",
+    "versioned",
+    "versioned_objects",
+    "versioning_manager",
+    "versions_of",
+}
+
+
+def test_public_names():
+    """The names that applications import are these; adding one is a decision."""
+    assert set(sqlalchemy_versioned.__all__) == NAMES
+    assert all(hasattr(sqlalchemy_versioned, name) for name in NAMES)
+
+
+def run(code):
+    """Run a program in a process of its own."""
+    root = Path(__file__).parents[1]
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=root, check=False)
+
+
+@pytest.mark.parametrize("missing", ["greenlet", "alembic", "flask", "sqlalchemy_utils"])
+def test_import_needs_sqlalchemy_only(missing):
+    """A plain installation is enough."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import sqlalchemy_versioned"
+
+    assert run(code).returncode == 0
+
+
+def test_import_changes_nothing():
+    """Importing the package listens to nothing and compiles no type of others differently."""
+    code = """if True:
+        from sqlalchemy import BigInteger
+        from sqlalchemy.dialects.sqlite import dialect
+        from tests.leftovers import list_listeners
+        before = list_listeners()
+        import sqlalchemy_versioned
+        assert list_listeners() == before
+        assert BigInteger().compile(dialect()) == "BIGINT"
+    """
+
+    assert run(code).returncode == 0

@@ -60,8 +60,10 @@ class Question:
     statement: Executable
 
 
-def build_questions(table: Table, shape: Shape) -> list[Question]:
+def build_questions(models: Models, shape: Shape) -> list[Question]:
     """Build the questions, about objects and moments well inside the history."""
+    table = models.version_table
+    assert table is not None
     key, column = shape.objects // 2, table.c
     middle = shape.transactions // 2
     step = max(shape.objects // 100, 1)
@@ -70,7 +72,11 @@ def build_questions(table: Table, shape: Shape) -> list[Question]:
     after = shape.transactions + 1
     return [
         Question(
-            "close the versions of 100 rows",
+            "close the versions of 100 rows, being the newest",
+            _closing_newest(table, models.Article.__table__, keys, after),
+        ),
+        Question(
+            "close the versions of 100 rows, being open",
             update(table)
             .where(column.id.in_(keys), column.end_transaction_id.is_(None))
             .values(end_transaction_id=after),
@@ -98,6 +104,21 @@ def build_questions(table: Table, shape: Shape) -> list[Question]:
             select(table).where(column.operation_type == 2, column.end_transaction_id.is_(None)),
         ),
     ]
+
+
+def _closing_newest(table: Table, parent: Table, keys: list[int], transaction: int) -> Executable:
+    """Find each version to close by its key, of which it has the last."""
+    changed = select(parent.c.id).where(parent.c.id.in_(keys)).subquery("changed")
+    older = table.alias("older")
+    of_changed = and_(older.c.id == changed.c.id, older.c.transaction_id < transaction)
+    newest = select(func.max(older.c.transaction_id)).where(of_changed).scalar_subquery()
+    last = select(changed.c.id, newest.label("transaction_id")).subquery("last")
+    return (
+        update(table)
+        .where(table.c.id == last.c.id, table.c.transaction_id == last.c.transaction_id)
+        .where(table.c.end_transaction_id.is_(None))
+        .values(end_transaction_id=transaction)
+    )
 
 
 def _valid_at(table: Table, transaction: int) -> ColumnElement[bool]:
@@ -352,7 +373,7 @@ def _bare_transaction_table(models: Models) -> Table:
 def _print_comparison(engine: Engine, models: Models, shape: Shape, *, forget: bool) -> None:
     table = models.version_table
     assert table is not None
-    questions = build_questions(table, shape)
+    questions = build_questions(models, shape)
     variants = build_variants(table)
     answers = {}
     for variant in variants:

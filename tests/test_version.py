@@ -226,7 +226,7 @@ def test_subclasses_give_their_own_versions(Base, engine):
 def test_names_of_columns_win(Base, engine):
     """A model may use every name of the API; what it hides is found at version_api."""
     taken = ("index", "next", "previous", "changeset", "revert", "transaction", "operation")
-    taken += ("versions", "values", "diff", "to_dict")
+    taken += ("versions", "values", "keys", "diff", "to_dict")
     columns = {name: mapped_column(String(20)) for name in taken}
 
     class Thing(Base):

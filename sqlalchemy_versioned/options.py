@@ -139,7 +139,7 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
 
 
 def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise ImproperlyConfigured(
             f"{owner}: {name!r} is {value!r}; give a list of attribute keys, such as [{value!r}]"
         )
@@ -156,12 +156,21 @@ def _strategy(value: Any, *, owner: str) -> Strategy:
         ) from error
 
 
+def _is_format(table_name: str) -> bool:
+    """Tell whether a format has a place for one name, and makes another name of it."""
+    try:
+        made = table_name % "x"
+    except (TypeError, ValueError):
+        return False
+    return "%s" in table_name and made != "x"
+
+
 def _check_names(options: Options, owner: str) -> None:
     if options.capture not in _CAPTURE:
         raise ImproperlyConfigured(
             f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"
         )
-    if "%s" not in options.table_name or options.table_name == "%s":
+    if not _is_format(options.table_name):
         raise ImproperlyConfigured(
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"

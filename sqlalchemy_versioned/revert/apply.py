@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, inspect
+from sqlalchemy import Null, inspect
 from sqlalchemy.orm import (
     MANYTOMANY,
     MANYTOONE,
@@ -14,7 +14,7 @@ from sqlalchemy.orm import (
     RelationshipProperty,
     Session,
 )
-from sqlalchemy.orm.attributes import set_attribute, set_committed_value
+from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
 from .live import is_unloadable, related_to
@@ -58,6 +58,8 @@ class _Application:
             if isinstance(each, Delete):
                 self._delete(each.target.live)
         self._load()
+        for step in columns:
+            self._set_nulls(self._object(step.target), step.values)
         return None if plan.target is None else self._object(plan.target)
 
     def _object(self, target: Target) -> Any:
@@ -95,10 +97,22 @@ class _Application:
         state: InstanceState[Any] = inspect(obj)
         for key, value in values.items():
             now = state.dict.get(key, _UNSET)
-            if isinstance(now, ClauseElement) and isinstance(value, ClauseElement):
+            if isinstance(value, Null):
                 continue
             if now is _UNSET or differs(state.mapper, key, now, value):
                 set_attribute(obj, key, value)
+
+    def _set_nulls(self, obj: Any, values: Mapping[str, Any]) -> None:
+        """Set what has to be NULL, whatever a default or a type would make of ``None``.
+
+        Last of all, and past the events of attributes: validators and mutable types expect values.
+        """
+        state: InstanceState[Any] = inspect(obj)
+        for key, value in values.items():
+            if isinstance(value, Null):
+                set_committed_value(obj, key, value)
+                if state.persistent:
+                    flag_modified(obj, key)
 
     def _delete(self, obj: Any) -> None:
         state: InstanceState[Any] = inspect(obj)

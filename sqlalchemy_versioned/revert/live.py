@@ -53,7 +53,7 @@ def find_live(
     :param keys: relationships to load with them.
     """
     found = {}
-    wanted = list(identities)
+    wanted = set(identities)
     for some in chunks(wanted):
         statement = select(spec.parent_class).where(is_one_of(spec, spec.parent_class, some))
         for obj in session.scalars(statement.options(*_options(spec, keys))).unique():

@@ -53,6 +53,7 @@ class Objects:
         self.session = session
         self._nodes: dict[Any, Node] = {}
         self._targets: dict[int, Target] = {}
+        self._by_target: dict[int, Node] = {}
 
     @property
     def nodes(self) -> list[Node]:
@@ -67,7 +68,7 @@ class Objects:
 
     def node_of(self, target: Target) -> Node | None:
         """Return the node of *target*, if its columns are put back."""
-        return next((node for node in self._nodes.values() if node.target is target), None)
+        return self._by_target.get(id(target))
 
     def add(self, versions: Iterable[Any], spec: ClassSpec, tree: Tree) -> dict[int, Node]:
         """Return nodes for *versions*, by the id of the version.
@@ -91,8 +92,9 @@ class Objects:
         """Add a node for *live* of which the attributes *keys* are emptied."""
         spec, target = spec_of(live), self.target_of(live)
         where = (spec.hierarchy, target.identity or id(live))
-        nothing = dict.fromkeys(keys)
-        self._nodes[where] = Node(target, spec, None, frozenset(nothing), nothing)
+        node = self._nodes.get(where) or self._add(where, Node(target, spec, None, frozenset()))
+        node.overrides.update(dict.fromkeys(keys))
+        node.keys = frozenset(node.overrides)
 
     def _node(
         self, version: Any, live: Mapping[tuple[Any, ...], Any], *, keys: frozenset[str]
@@ -107,6 +109,10 @@ class Objects:
                 if found is None
                 else self.target_of(found)
             )
-            node = self._nodes[where] = Node(target, spec, version, keys)
+            node = self._add(where, Node(target, spec, version, keys))
         node.keys |= keys
+        return node
+
+    def _add(self, where: Any, node: Node) -> Node:
+        self._nodes[where] = self._by_target[id(node.target)] = node
         return node

@@ -109,20 +109,11 @@ def _column_step(session: Session, node: Node) -> Step | None:
 def _place_surplus(objects: Objects, found: Relations) -> list[Target]:
     """Put objects that are related now where history has them; return those to delete."""
     deleted: dict[int, Target] = {}
-    groups: dict[RelationshipProperty[Any], list[Any]] = {}
-    for relationship, live in found.surplus:
-        if objects.node_of(objects.target_of(live)) is None:
-            groups.setdefault(relationship, []).append(live)
-    for relationship, surplus in groups.items():
-        spec = find_spec(relationship.mapper.class_)
-        assert spec is not None
-        origins = found.origins(spec, surplus)
-        for live in surplus:
-            version, target = origins[id(live)], objects.target_of(live)
-            if version is not None:
-                objects.add_partly(version, live, remote_keys(relationship))
-            elif relationship.uselist or not _unlink(objects, relationship, live):
-                deleted[id(live)] = target
+    for relationship, live, version in found.surplus:
+        if version is not None:
+            objects.add_partly(version, live, remote_keys(relationship))
+        elif relationship.uselist or not _unlink(objects, relationship, live):
+            deleted[id(live)] = objects.target_of(live)
     return [target for target in deleted.values() if objects.node_of(target) is None]
 
 

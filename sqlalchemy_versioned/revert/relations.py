@@ -34,7 +34,9 @@ class Relations:
 
     def __init__(self, objects: Objects, at: int, on_missing: str) -> None:
         self.links: list[SetCollection | SetScalar] = []
-        self.surplus: list[tuple[RelationshipProperty[Any], Any]] = []
+        #: What is related now and was not: with the version that says where it belonged, or
+        #: ``None`` if it did not exist.
+        self.surplus: list[tuple[RelationshipProperty[Any], Any, Any | None]] = []
         self._objects = objects
         self._session = objects.session
         self._at = at
@@ -152,8 +154,7 @@ class Relations:
         if relationship.direction is MANYTOMANY:
             self._check_links(relationship, surplus)
         else:
-            self.surplus += [(relationship, live) for _, live in surplus]
-            self._check_known(relationship, surplus)
+            self._add_surplus(relationship, surplus)
 
     def _check_links(
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
@@ -170,10 +171,10 @@ class Relations:
             if (id(node), identity_of(live)) not in known:
                 _refuse(relationship, node, f"the link to {self._objects.target_of(live)} has none")
 
-    def _check_known(
+    def _add_surplus(
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
     ) -> None:
-        origins = self.origins(spec_of(relationship.mapper), [live for _, live in surplus])
+        origins = self._origins(spec_of(relationship.mapper), [live for _, live in surplus])
         for node, live in surplus:
             if id(live) not in origins:
                 _refuse(
@@ -181,8 +182,9 @@ class Relations:
                     node,
                     f"whether {self._objects.target_of(live)} belonged to it then is not known",
                 )
+            self.surplus.append((relationship, live, origins[id(live)]))
 
-    def origins(self, spec: ClassSpec, objects: list[Any]) -> dict[int, Any | None]:
+    def _origins(self, spec: ClassSpec, objects: list[Any]) -> dict[int, Any | None]:
         """Return where the objects were at the transaction, by their ids.
 
         :returns: a version, or ``None`` for an object that did not exist; objects are left out

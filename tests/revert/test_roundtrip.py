@@ -109,7 +109,7 @@ class Story:
             }
 
 
-@pytest.mark.strategies()
+@pytest.mark.strategies
 @given(program=PROGRAMS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_state_can_be_reverted_to(session, blog, program):
@@ -134,4 +134,3 @@ def test_every_state_can_be_reverted_to(session, blog, program):
         assert (reverted is None) == (states[place] is None)
         session.commit()
         assert story.state() == states[place]
-

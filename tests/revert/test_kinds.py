@@ -1,0 +1,481 @@
+"""Reverting every kind of relationship and collection."""
+
+import pytest
+from sqlalchemy import Column, ForeignKey, String, Table, and_
+from sqlalchemy.ext.associationproxy import association_proxy
+from sqlalchemy.ext.orderinglist import ordering_list
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    attribute_keyed_dict,
+    configure_mappers,
+    foreign,
+    mapped_column,
+    relationship,
+)
+
+from sqlalchemy_versioned import ReverterException
+from tests.models import Models
+
+pytestmark = pytest.mark.strategies()
+
+
+@pytest.fixture
+def shelf(Base):
+    """Declare a shelf of books: ``shelf(books=relationship(...))`` gives the models."""
+
+    def declare(*, nullable=True, unique=False, **relationships):
+        class Shelf(Base):
+            __tablename__ = "shelf"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str | None]
+
+        class Book(Base):
+            __tablename__ = "book"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            title: Mapped[str]
+            place: Mapped[int | None]
+            shelf_id: Mapped[int | None] = mapped_column(
+                ForeignKey("shelf.id"), nullable=nullable, unique=unique
+            )
+
+        Table(
+            "shelf_book",
+            Base.metadata,
+            Column("shelf_id", ForeignKey("shelf.id"), primary_key=True),
+            Column("book_id", ForeignKey("book.id"), primary_key=True),
+        )
+        for key, value in relationships.items():
+            setattr(Shelf, key, value)
+        return Models(Base, Shelf, Book)
+
+    return declare
+
+
+def titles(books):
+    """Return the titles of *books*, in their order."""
+    return [book.title for book in books]
+
+
+COLLECTIONS = {
+    "list": {},
+    "set": {"collection_class": set},
+    "dict": {"collection_class": attribute_keyed_dict("title")},
+    "ordering": {"collection_class": ordering_list("place"), "order_by": "Book.place"},
+    "dynamic": {"lazy": "dynamic"},
+    "write_only": {"lazy": "write_only", "passive_deletes": True},
+}
+
+
+class TestCollections:
+    """Every collection class, of one-to-many and many-to-many."""
+
+    @pytest.fixture(params=COLLECTIONS)
+    def kind(self, request):
+        """The name of a kind of collection."""
+        return request.param
+
+    @pytest.fixture(params=["one-to-many", "orphans", "many-to-many"])
+    def models(self, request, shelf, kind):
+        """The models, with the kind of collection as ``books``."""
+        more = {"orphans": {"cascade": "all, delete-orphan"}, "many-to-many": {}}
+        more["many-to-many"]["secondary"] = "shelf_book"
+        arguments = {**COLLECTIONS[kind], **more.get(request.param, {})}
+        return shelf(books=relationship("Book", **arguments))
+
+    @pytest.fixture
+    def books_of(self, session, models):
+        """Return what a shelf has, read anew and sorted."""
+
+        def read(one):
+            if hasattr(one.books, "select"):
+                return sorted(titles(session.scalars(one.books.select())))
+            books = one.books.values() if isinstance(one.books, dict) else one.books
+            return sorted(titles(books))
+
+        return read
+
+    def add(self, models, one, title, place=None):
+        """Add a book."""
+        book = models.Book(title=title, place=place)
+        if isinstance(one.books, dict):
+            one.books[title] = book
+        elif isinstance(one.books, list):
+            one.books.append(book)
+        else:
+            one.books.add(book)
+        return book
+
+    def take(self, one, book):
+        """Take a book away."""
+        if isinstance(one.books, dict):
+            one.books.pop(book.title)
+        else:
+            one.books.remove(book)
+
+    def test_collections_are_put_back(self, session, models, books_of):
+        """What was in a collection is in it again, and what came later is not."""
+        one = models.factories.Shelf()
+        kept, gone = self.add(models, one, "a"), self.add(models, one, "b")
+        session.commit()
+        self.take(one, gone)
+        self.add(models, one, "c")
+        kept.place = 9
+        session.commit()
+
+        one.versions[0].revert(relations=["books"])
+        session.commit()
+        assert books_of(one) == ["a", "b"]
+
+        one.name = "next"
+        session.commit()
+        one.versions[-1].revert(relations=["books"])
+        session.commit()
+        assert books_of(one) == ["a", "b"]
+
+    def test_collections_of_restored_objects(self, session, models, books_of):
+        """A restored object has its collection."""
+        one = models.factories.Shelf()
+        books = [self.add(models, one, title) for title in "ab"]
+        session.commit()
+        version = one.versions[0]
+        for book in books:
+            self.take(one, book)
+            session.flush()
+            if book in session:
+                session.delete(book)
+        session.delete(one)
+        session.commit()
+
+        restored = version.revert(relations=["books"])
+        session.commit()
+
+        assert books_of(restored) == ["a", "b"]
+
+
+def test_keys_of_dictionaries_follow_values(session_of, shelf):
+    """Members whose names are exchanged are found under the names they had."""
+    models = shelf(books=relationship("Book", collection_class=attribute_keyed_dict("title")))
+    session = session_of(models)
+    one, a, b = models.Shelf(), models.Book(title="a"), models.Book(title="b")
+    one.books = {"a": a, "b": b}
+    session.add(one)
+    session.commit()
+    a.title, b.title = "b", "a"
+    session.commit()
+    assert one.books["a"] is b
+
+    one.versions[0].revert(relations=["books"])
+
+    assert one.books["a"] is a
+    session.commit()
+    assert (one.books["a"], one.books["b"]) == (a, b)
+
+
+def test_lists_keep_their_order(session_of, shelf):
+    """Members of an ordered list are where they were, before and after the flush."""
+    books = relationship(
+        "Book", order_by="Book.place", collection_class=ordering_list("place", count_from=1)
+    )
+    models = shelf(books=books)
+    session = session_of(models)
+    one = models.Shelf(books=[models.Book(title=title) for title in "abc"])
+    session.add(one)
+    session.commit()
+    one.books.insert(0, one.books.pop())
+    session.delete(one.books.pop())
+    session.commit()
+    assert titles(one.books) == ["c", "a"]
+
+    one.versions[0].revert(relations=["books"])
+
+    assert titles(one.books) == ["a", "b", "c"]
+    session.commit()
+    assert [(b.title, b.place) for b in one.books] == [("a", 1), ("b", 2), ("c", 3)]
+
+
+def test_association_proxies_show_it(session_of, shelf):
+    """A proxy of a relationship shows what was put back."""
+    models = shelf(
+        books=relationship("Book", secondary="shelf_book", order_by="Book.id"),
+        titles=association_proxy("books", "title"),
+    )
+    session = session_of(models)
+    one = models.Shelf(books=[models.Book(title="a")])
+    session.add(one)
+    session.commit()
+    one.books = [models.Book(title="b")]
+    session.commit()
+    assert one.titles == ["b"]
+
+    one.versions[0].revert(relations=["books"])
+
+    assert one.titles == ["a"]
+
+
+class TestOneToOne:
+    """One object on each side, the key on the other."""
+
+    def test_the_former_one_returns(self, session_of, shelf):
+        """The one that is linked now is unlinked, so that there are not two."""
+        models = shelf(book=relationship("Book", uselist=False))
+        session = session_of(models)
+        one, a = models.Shelf(), models.Book(title="a")
+        one.book = a
+        session.add(one)
+        session.commit()
+        one.book = b = models.Book(title="b")
+        session.commit()
+
+        one.versions[0].revert(relations=["book"])
+        assert one.book is a
+        session.commit()
+
+        assert (one.book, a.shelf_id, b.shelf_id) == (a, one.id, None)
+
+    def test_orphans_are_deleted(self, session_of, shelf):
+        """With delete-orphan the one that is linked now is deleted."""
+        models = shelf(book=relationship("Book", uselist=False, cascade="all, delete-orphan"))
+        session = session_of(models)
+        one = models.Shelf(book=models.Book(title="a"))
+        session.add(one)
+        session.commit()
+        one.book = models.Book(title="b")
+        session.commit()
+
+        one.versions[0].revert(relations=["book"])
+        session.commit()
+
+        assert titles(session.query(models.Book)) == ["a"]
+
+    @pytest.mark.parametrize("nullable", [True, False])
+    def test_a_unique_key_changes_hands(self, session_of, shelf, nullable):
+        """The key is let go of before it is given back, where it is unique."""
+        book = relationship("Book", uselist=False, cascade="all, delete-orphan")
+        models = shelf(nullable=nullable, unique=True, book=book)
+        session = session_of(models)
+        one = models.Shelf(book=models.Book(title="a"))
+        session.add(one)
+        session.commit()
+        one.book = None
+        session.flush()
+        one.book = models.Book(title="b")
+        session.commit()
+
+        one.versions[0].revert(relations=["book"])
+        session.commit()
+
+        assert titles(session.query(models.Book)) == ["a"]
+        assert one.book.title == "a"
+
+    def test_what_belonged_elsewhere(self, session_of, shelf):
+        """The one that is linked now goes back to where it was."""
+        models = shelf(book=relationship("Book", uselist=False))
+        session = session_of(models)
+        one, other = models.Shelf(book=models.Book(title="a")), models.Shelf()
+        other.book = models.Book(title="b")
+        session.add_all([one, other])
+        session.commit()
+        one.book, other.book = other.book, None
+        session.commit()
+
+        one.versions[0].revert(relations=["book"])
+        session.commit()
+
+        assert (one.book.title, other.book.title) == ("a", "b")
+
+    def test_what_was_none(self, session_of, shelf):
+        """A side that was empty is empty again."""
+        models = shelf(book=relationship("Book", uselist=False))
+        session = session_of(models)
+        one = models.Shelf()
+        session.add(one)
+        session.commit()
+        one.book = models.Book(title="a")
+        session.commit()
+
+        one.versions[0].revert(relations=["book"])
+        session.commit()
+
+        assert one.book is None
+
+
+def test_scalar_over_an_association_table(session_of, shelf):
+    """One object that is linked by an association table is exchanged, or taken away."""
+    models = shelf(book=relationship("Book", secondary="shelf_book", uselist=False))
+    session = session_of(models)
+    one = models.Shelf()
+    session.add(one)
+    session.commit()
+    one.book, one.name = models.Book(title="a"), "x"
+    session.commit()
+    one.book, one.name = models.Book(title="b"), "y"
+    session.commit()
+
+    one.versions[1].revert(relations=["book"])
+    session.commit()
+    assert one.book.title == "a"
+
+    one.versions[0].revert(relations=["book"])
+    session.commit()
+    assert one.book is None
+
+
+def test_view_only_relationships_are_refused(session_of, shelf):
+    """What cannot be written cannot be reverted."""
+    models = shelf(books=relationship("Book", viewonly=True))
+    session = session_of(models)
+    one = models.Shelf()
+    session.add(one)
+    session.commit()
+
+    with pytest.raises(ReverterException, match=r"Shelf\.books is view-only"):
+        one.versions[0].revert(relations=["books"])
+
+
+def test_excluded_relationships_are_refused(session_of, shelf):
+    """What history leaves out cannot be reverted."""
+    models = shelf(books=relationship("Book", secondary="shelf_book"))
+    models.Shelf.__versioned__ = {"exclude": ["books"]}
+    session = session_of(models)
+    one = models.Shelf()
+    session.add(one)
+    session.commit()
+
+    with pytest.raises(ReverterException, match=r"Shelf\.books is excluded"):
+        one.versions[0].revert(relations=["books"])
+
+
+def test_children_of_unversioned_classes_are_refused(session_of, shelf):
+    """Whose children they were is recorded with the children, or nowhere."""
+    models = shelf(books=relationship("Book"))
+    del models.Book.__versioned__
+    session = session_of(models)
+    one = models.Shelf()
+    session.add(one)
+    session.commit()
+
+    with pytest.raises(ReverterException, match="recorded in Book, which is not versioned"):
+        one.versions[0].revert(relations=["books"])
+
+
+def test_conditions_of_a_relationship(session_of, Base, shelf):
+    """A relationship that has a condition of its own is read with it."""
+    models = shelf()
+    Shelf, Book = models.Shelf, models.Book
+    Shelf.good = relationship(
+        Book, primaryjoin=and_(Shelf.id == foreign(Book.shelf_id), Book.place == 1)
+    )
+    session = session_of(models)
+    one = Shelf(good=[Book(title="a", place=1)])
+    session.add(one)
+    session.flush()
+    bad = Book(title="b", place=2, shelf_id=one.id)
+    session.add(bad)
+    session.commit()
+    bad.place, bad.title, one.good[0].place = 1, "bb", 2
+    session.commit()
+
+    one.versions[0].revert(relations=["good"])
+    session.commit()
+
+    assert titles(one.good) == ["a"]
+    assert (bad.place, bad.title) == (2, "bb")
+
+
+class TestTrees:
+    """Relationships from a class to itself."""
+
+    @pytest.fixture
+    def models(self, Base):
+        """Nodes of a tree, and links between them."""
+        link = Table(
+            "link",
+            Base.metadata,
+            Column("one", ForeignKey("node.id"), primary_key=True),
+            Column("other", ForeignKey("node.id"), primary_key=True),
+        )
+
+        class Node(Base):
+            __tablename__ = "node"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str] = mapped_column(String(20))
+            parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
+            children: Mapped[list["Node"]] = relationship(
+                back_populates="parent", order_by="Node.id"
+            )
+            parent: Mapped["Node | None"] = relationship(
+                back_populates="children", remote_side=[id]
+            )
+            others: Mapped[list["Node"]] = relationship(
+                secondary=link,
+                primaryjoin=lambda: Node.id == link.c.one,
+                secondaryjoin=lambda: Node.id == link.c.other,
+            )
+
+        return Models(Base, Node)
+
+    def test_deleted_trees_return(self, session, models):
+        """A tree that was deleted is restored, parents first."""
+        make = models.factories.Node
+        root = make(name="r")
+        child = make(name="c", parent=root)
+        make(name="g", parent=child)
+        session.commit()
+        version = root.versions[0]
+        for node in (child.children[0], child, root):
+            session.delete(node)
+            session.flush()
+        session.commit()
+
+        restored = version.revert(relations=["children.children.parent"])
+        session.commit()
+
+        assert [n.name for n in restored.children] == ["c"]
+        assert [n.name for n in restored.children[0].children] == ["g"]
+
+    def test_links_among_themselves(self, session, models):
+        """Links of a class to itself are put back, in their direction."""
+        one, other = models.factories.Node(name="a"), models.factories.Node(name="b")
+        one.others.append(other)
+        session.commit()
+        one.others, other.others = [], [one]
+        session.commit()
+
+        one.versions[0].revert(relations=["others.others"])
+        session.commit()
+
+        assert (one.others, other.others) == ([other], [])
+
+    def test_parents_that_change_places(self, session, models):
+        """A child that became the parent becomes the child again."""
+        one = models.factories.Node(name="a")
+        other = models.factories.Node(name="b", parent=one)
+        session.commit()
+        other.parent = None
+        one.parent = other
+        session.commit()
+
+        one.versions[0].revert(relations=["children"])
+        session.commit()
+
+        assert (one.parent, one.children, other.parent) == (None, [other], one)
+
+
+@pytest.fixture
+def session_of(engine):
+    """Make the tables of models that a test declared itself, and return a session."""
+    sessions = []
+
+    def make(models):
+        configure_mappers()
+        models.metadata.create_all(engine)
+        sessions.append(Session(engine))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()

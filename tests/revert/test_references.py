@@ -1,0 +1,167 @@
+"""Reverting foreign keys whose target is gone."""
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Table
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sqlalchemy_versioned import ReverterException
+from tests.models import Models
+
+pytestmark = pytest.mark.strategies()
+
+
+@pytest.fixture
+def orphaned(session, blog):
+    """An article whose first version refers to an author who was deleted since."""
+    author = blog.factories.Author()
+    article = blog.factories.Article(author=author, name="First")
+    session.commit()
+    article.author, article.name = None, "Second"
+    session.delete(author)
+    session.commit()
+    return article
+
+
+def test_missing_targets_are_refused(session, orphaned):
+    """A reference to what no longer exists is refused, and nothing is changed."""
+    with pytest.raises(ReverterException, match=r"author_id = \d+ refers to a Author"):
+        orphaned.versions[0].revert()
+
+    assert (orphaned.name, list(session.dirty)) == ("Second", [])
+
+
+def test_missing_targets_can_be_left_out(session, orphaned):
+    """With on_missing='null' the reference stays empty."""
+    orphaned.versions[0].revert(on_missing="null")
+    session.commit()
+
+    assert (orphaned.name, orphaned.author_id, orphaned.author) == ("First", None, None)
+
+
+def test_targets_about_to_be_deleted_are_missing(session, blog):
+    """An object whose deletion is not flushed yet is no target any more."""
+    author = blog.factories.Author()
+    article = blog.factories.Article(author=author)
+    session.commit()
+    article.author = None
+    session.commit()
+    version = article.versions[0]
+    session.delete(author)
+
+    with pytest.raises(ReverterException, match="refers to a Author"):
+        version.revert()
+
+
+def test_unflushed_references_are_taken_back(session, blog):
+    """A reference that is not flushed yet does not win over the version."""
+    author, other = blog.factories.Author(), blog.factories.Author()
+    article = blog.factories.Article(author=author)
+    session.commit()
+    version = article.versions[0]
+    article.author = other
+
+    version.revert()
+
+    assert (other.articles, author.articles) == ([], [article])
+    session.commit()
+    assert article.author is author
+
+
+def test_references_of_children_moved_back(session, blog):
+    """A child that belonged to what is gone is not moved there."""
+    article, other = blog.factories.Article(), blog.factories.Article()
+    comment = blog.factories.Comment(article=other)
+    session.commit()
+    comment.article = article
+    session.flush()
+    session.expire(other)
+    session.delete(other)
+    session.commit()
+
+    with pytest.raises(ReverterException, match="refers to a Article"):
+        article.versions[0].revert(relations=["comments"])
+
+    article.versions[0].revert(relations=["comments"], on_missing="null")
+    session.commit()
+    assert (article.comments, comment.article_id) == ([], None)
+
+
+class TestUnversionedTargets:
+    """References and links to objects that have no history."""
+
+    @pytest.fixture
+    def models(self, Base):
+        """Things with labels, one of them by a foreign key without a relationship."""
+        link = Table(
+            "thing_label",
+            Base.metadata,
+            Column("thing_id", ForeignKey("thing.id"), primary_key=True),
+            Column("label_id", ForeignKey("label.id"), primary_key=True),
+        )
+
+        class Label(Base):
+            __tablename__ = "label"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str]
+
+        class Thing(Base):
+            __tablename__ = "thing"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            best: Mapped[int | None] = mapped_column(ForeignKey("label.id"))
+            first: Mapped[int] = mapped_column(ForeignKey("label.id"))
+            labels: Mapped[list[Label]] = relationship(secondary=link, order_by=Label.id)
+
+        return Models(Base, Thing, Label)
+
+    @pytest.fixture
+    def labels(self, session, models):
+        """Three labels, stored."""
+        labels = [models.factories.Label(name=name) for name in "abc"]
+        session.flush()
+        return labels
+
+    def test_links(self, session, models, labels):
+        """A link to what is gone is refused, or left out."""
+        a, b, c = labels
+        thing = models.factories.Thing(labels=[a, b], first=c.id)
+        session.commit()
+        thing.labels = []
+        session.delete(a)
+        session.commit()
+
+        with pytest.raises(ReverterException, match="no longer exists"):
+            thing.versions[0].revert(relations=["labels"])
+
+        thing.versions[0].revert(relations=["labels"], on_missing="null")
+        session.commit()
+        assert thing.labels == [b]
+
+    def test_foreign_keys_without_relationship(self, session, models, labels):
+        """A foreign key is checked although no relationship stands for it."""
+        a, b, _ = labels
+        thing = models.factories.Thing(best=a.id, first=b.id)
+        session.commit()
+        thing.best = None
+        session.flush()
+        session.delete(a)
+        session.commit()
+
+        with pytest.raises(ReverterException, match=r"best = 1 refers to a label"):
+            thing.versions[0].revert()
+
+        thing.versions[0].revert(on_missing="null")
+        assert (thing.best, thing.first) == (None, b.id)
+
+    def test_foreign_keys_that_take_no_null(self, session, models, labels):
+        """Where the column takes no NULL there is no way to do without."""
+        a, b, _ = labels
+        thing = models.factories.Thing(first=a.id)
+        session.commit()
+        thing.first = b.id
+        session.flush()
+        session.delete(a)
+        session.commit()
+
+        with pytest.raises(ReverterException, match="takes no NULL"):
+            thing.versions[0].revert(on_missing="null")

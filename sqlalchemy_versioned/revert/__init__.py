@@ -6,9 +6,9 @@ deletes in the session of the version; the next flush records them like any othe
 
 >>> version = article.versions[0]
 >>> print(revert_plan(version))
-set Article 1: name = 'First'
+set Article 1: name = 'Draft'
 >>> version.revert().name
-'First'
+'Draft'
 
 What is put back
 ----------------
@@ -51,7 +51,7 @@ def revert_plan(
     :raises IncompleteHistory: if history does not tell what there was.
 
     >>> print(revert_plan(article.versions[0]))
-    set Article 1: name = 'First'
+    set Article 1: name = 'Draft'
     """
     return build_plan(version, relations, on_missing)
 
@@ -68,7 +68,7 @@ def revert(
     :raises IncompleteHistory: as :func:`revert_plan`; then nothing was changed.
 
     >>> revert(article.versions[0]).name
-    'First'
+    'Draft'
     """
     plan = revert_plan(version, relations, on_missing)
     return apply_plan(session_of(version), plan)

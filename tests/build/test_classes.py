@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import inspect, select
-from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, validates
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, validates
 
 from sqlalchemy_versioned import (
     Version,
@@ -100,8 +100,6 @@ def test_immutable_one_class(Base, engine):
 
     configure_mappers()
     Base.metadata.create_all(engine)
-    from sqlalchemy.orm import Session
-
     with Session(engine) as session:
         session.add(Article(id=1))
         session.commit()

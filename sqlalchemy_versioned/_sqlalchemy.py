@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Connection, Engine
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
@@ -182,6 +182,26 @@ def association_columns(relationship: Any) -> tuple[Column[Any], ...]:
         if column not in columns:
             columns.append(column)
     return tuple(columns)
+
+
+def is_of_mapper(execution_options: Mapping[str, Any], mapper: Mapper[Any]) -> bool:
+    """Tell whether a statement writes objects of *mapper*, and not links of a relationship.
+
+    Uses ``Mapper._compiled_cache``, which only the former are given.
+    """
+    cache = execution_options.get("compiled_cache")
+    return cache is not None and cache is mapper.base_mapper._compiled_cache
+
+
+def root_engine(connection: Connection) -> Engine:
+    """Return the engine behind those made by ``execution_options()``.
+
+    Uses ``OptionEngine._proxied``.
+    """
+    engine: Engine = connection.engine
+    while hasattr(engine, "_proxied"):
+        engine = engine._proxied
+    return engine
 
 
 def statement_parameters(

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .dialects import has_concurrent_writers, numbers_may_recur
+from .dialects import numbers_may_recur
 from .operation import Operation, merge
 from .records import Records
 from .spec import Hierarchy, VersionSpec
@@ -37,23 +37,27 @@ class Changes:
     doubtful: set[Key] = field(default_factory=set)
     #: Deleted rows that consist of nothing but their key, and so are known without a look.
     given: list[Key] = field(default_factory=list)
+    #: Keys of objects that were deleted while their rows were given to new objects.
+    replaced: list[Key] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.inserted or self.updated or self.deleted or self.departed or self.given)
 
     def extend(self, other: Changes) -> None:
-        """Add the changes of another class of the same hierarchy."""
+        """Add further changes to the same table."""
         self.inserted += other.inserted
         self.updated += other.updated
         self.deleted += other.deleted
         self.departed += other.departed
+        self.given += other.given
+        self.replaced += other.replaced
         self.added.update(other.added)
         self.doubtful |= other.doubtful
 
     def settle(self) -> None:
         """Make one change of what happened to one key: a row that went and came is changed."""
         gone = {*self.deleted, *self.departed, *self.given}
-        both = gone.intersection(self.inserted) if gone else gone
+        both = gone.union(self.replaced).intersection(self.inserted)
         if both:
             for keys in (self.inserted, self.deleted, self.departed, self.given):
                 keys[:] = [key for key in keys if key not in both]
@@ -75,12 +79,15 @@ class _Sorted:
     closing: list[Key] = field(default_factory=list)
     #: Whether each of these has a version of this transaction.
     is_complete: bool = True
+    #: How many of them are new rows, which have no version before.
+    new: int = 0
 
 
 class Recording:
     """One flush, one hierarchy, one connection.
 
     :param note: remembers what is recorded of some rows: ``note(spec, keys, operation)``.
+    :param note_added: remembers values of columns that plugins have added, by key.
     :param writers: the writer of each table.
     :param may_be_overtaken: whether the transaction's id may be older than the locks on these
         rows, so that another transaction may have passed it.
@@ -93,6 +100,7 @@ class Recording:
         *,
         records: Records,
         note: Callable[[VersionSpec, Iterable[Key], Operation | None], None],
+        note_added: Callable[[VersionSpec, Mapping[Key, Mapping[str, Any]]], None],
         writers: Mapping[VersionSpec, TableWriter],
         may_be_overtaken: bool,
     ) -> None:
@@ -100,8 +108,9 @@ class Recording:
         self.connection = connection
         self._records = records
         self._note = note
+        self._note_added = note_added
         self._writers = writers
-        self._may_be_overtaken = may_be_overtaken and has_concurrent_writers(connection.dialect)
+        self._may_be_overtaken = may_be_overtaken
         self._sorted: dict[VersionSpec, _Sorted] = {}
         #: Whether something that was recorded, or might have been, is not there in the end.
         self.came_to_nothing = False
@@ -131,10 +140,21 @@ class Recording:
         else:
             work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
             work.departed, work.image.given = changes.departed, changes.given
-        work.image.added = _grouped(changes.added)
+        if spec.added:
+            work.image.added = _grouped(self._merge_added(spec, changes, work.image))
         updated = work.image.fresh.get(Operation.UPDATE, []) if changes.doubtful else []
         work.image.checked = [key for key in updated if key in changes.doubtful]
         return work
+
+    def _merge_added(
+        self, spec: VersionSpec, changes: Changes, image: Image
+    ) -> dict[Key, Mapping[str, Any]]:
+        """Return the values of added columns; what is recorded stays unless it is given anew."""
+        merged: dict[Key, Mapping[str, Any]] = {}
+        for key in (*image.keys(),):
+            merged[key] = {**self._records.added(spec, key), **changes.added.get(key, {})}
+        self._note_added(spec, merged)
+        return merged
 
     def _merge(
         self, spec: VersionSpec, arrived: Mapping[Operation, list[Key]], work: _Sorted
@@ -191,21 +211,30 @@ class Recording:
             return
         written = writer.write(self.connection, image, tx, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
-        if image.checked and (image.again or written < len(keys)):
-            self._drop_unchanged(spec, work, tx)
+        if self._keys_are_new:
+            work.new = len(image.fresh.get(Operation.INSERT, []))
+        # A row that replaces another counts twice on some databases.
+        is_short = not image.again and written < len(keys) + len(image.given)
+        if is_short or (image.again and image.checked):
+            self._drop_unwritten(spec, work, tx)
+        elif image.again and image.fresh.get(Operation.DELETE):
+            work.is_complete = False
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():
                 self._note(spec, some, operation)
 
-    def _drop_unchanged(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
-        """Forget rows that turned out to be as they were."""
-        fresh, checked = work.image.fresh, work.image.checked
-        gone = set(checked).difference(self._writers[spec].recorded(self.connection, checked, tx))
-        if gone:
-            fresh[Operation.UPDATE] = [k for k in fresh[Operation.UPDATE] if k not in gone]
-            work.closing = [key for key in work.closing if key not in gone]
-            self.came_to_nothing = True
+    def _drop_unwritten(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
+        """Forget rows that are as they were, and those that were gone before they were deleted."""
+        fresh = work.image.fresh
+        candidates = [key for keys in fresh.values() for key in keys]
+        found = set(self._writers[spec].recorded(self.connection, candidates, tx))
+        if len(found) >= len(candidates):
+            return
+        for operation, keys in fresh.items():
+            fresh[operation] = [key for key in keys if key in found]
+        work.closing = [key for key in work.closing if key in found] + work.image.given
+        self.came_to_nothing = True
 
     def _write_departures(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
         writer, connection = self._writers[spec], self.connection
@@ -225,6 +254,8 @@ class Recording:
         self._writers[spec].erase(self.connection, keys, tx)
         self._writers[spec].reopen(self.connection, keys, tx)
         self._note(spec, keys, None)
+        if spec.added:
+            self._note_added(spec, {key: {} for key in keys})
         self.came_to_nothing = True
 
     # -- afterwards --------------------------------------------------------------------------
@@ -237,7 +268,7 @@ class Recording:
                 continue
             writer = self._writers[spec]
             closed = writer.close(self.connection, work.closing, tx, everyone=work.is_complete)
-            if self._may_be_overtaken and closed < len(work.closing):
+            if self._may_be_overtaken and closed < len(work.closing) - work.new:
                 overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
         return overtaken
 

@@ -6,7 +6,7 @@ set; rolling the savepoint back drops the layer, releasing it merges the layer i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .operation import Operation
@@ -25,9 +25,30 @@ class Layer:
         self.savepoint = savepoint
         #: For each row what is recorded of it; ``None`` where nothing is left.
         self.rows: dict[VersionSpec, dict[Key, Operation | None]] = {}
+        #: Values of columns that plugins have added, for each row.
+        self.added: dict[VersionSpec, dict[Key, Mapping[str, Any]]] = {}
         #: The transaction that was begun in this layer, if any.
         self.transaction: Any = None
+        #: Whether the transaction of a layer below was taken back in this one.
+        self.is_taken_back = False
+        #: The ids that transactions had when the layer began, where they were changed in it.
+        self.former_ids: dict[Any, int] = {}
+        #: The transactions whose rows were copied to another database in it, with connections.
+        self.copies: list[tuple[Any, Any]] = []
         self.is_released = False
+
+    def absorb(self, released: Layer) -> None:
+        """Add what was recorded in a savepoint that was released."""
+        for spec, rows in released.rows.items():
+            self.rows.setdefault(spec, {}).update(rows)
+        for spec, added in released.added.items():
+            self.added.setdefault(spec, {}).update(added)
+        for transaction, number in released.former_ids.items():
+            self.former_ids.setdefault(transaction, number)
+        self.copies += released.copies
+        if released.transaction is not None or released.is_taken_back:
+            self.transaction = released.transaction
+            self.is_taken_back = released.is_taken_back
 
 
 class Records:
@@ -58,16 +79,23 @@ class Records:
         self.layers.pop()
         if not top.is_released:
             return top
-        below = self.layer(around)
-        for spec, rows in top.rows.items():
-            below.rows.setdefault(spec, {}).update(rows)
-        below.transaction = top.transaction or below.transaction
+        self.layer(around).absorb(top)
         return None
 
     @property
     def transaction(self) -> Any:
         """The current transaction, or ``None``."""
-        return next((layer.transaction for layer in reversed(self.layers) if layer.transaction), None)
+        for layer in reversed(self.layers):
+            if layer.transaction is not None:
+                return layer.transaction
+            if layer.is_taken_back:
+                return None
+        return None
+
+    def take_back(self, savepoint: Any) -> None:
+        """Forget the current transaction, until *savepoint* is rolled back."""
+        layer = self.layer(savepoint)
+        layer.transaction, layer.is_taken_back = None, True
 
     def knows(self, spec: VersionSpec) -> bool:
         """Tell whether anything is recorded of the rows of a table."""
@@ -102,3 +130,17 @@ class Records:
         """Remember what is recorded of some rows."""
         rows = self.layer(savepoint).rows.setdefault(spec, {})
         rows.update(dict.fromkeys(keys, operation))
+
+    def added(self, spec: VersionSpec, key: Key) -> Mapping[str, Any]:
+        """Return the values of added columns that are recorded of one row."""
+        for layer in reversed(self.layers):
+            rows = layer.added.get(spec)
+            if rows is not None and key in rows:
+                return rows[key]
+        return {}
+
+    def note_added(
+        self, savepoint: Any, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]
+    ) -> None:
+        """Remember values of added columns."""
+        self.layer(savepoint).added.setdefault(spec, {}).update(added)

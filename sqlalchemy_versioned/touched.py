@@ -15,7 +15,6 @@ from sqlalchemy import Column, inspect, types
 from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 
 from . import _sqlalchemy
-from .keys import Key
 from .recording import Changes
 from .spec import ClassSpec
 
@@ -38,24 +37,25 @@ class ClassReader:
         #: Attributes whose change makes a version.
         self._telling = frozenset(k for k, column in columns.items() if column not in ignored)
         self._plain = frozenset(key for key in self._telling if _is_plain(columns[key]))
+        #: Attributes whose change may bring about a change of those.
+        self._moving = self._telling
+        if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
+            self._moving = frozenset(prop.key for prop in mapper.column_attrs)
 
     def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
         """Return the rows that a flush has touched, by what happened to them."""
         changes = Changes()
-        replaced: set[Key] = set()
         for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted:
                 assert state.key is not None
-                add = replaced.add if is_bystander else changes.deleted.append
-                add(bare_key(state.key[1]))
+                # The row of an object that is only looked at is given to a new object.
+                keys = changes.replaced if is_bystander else changes.deleted
+                keys.append(bare_key(state.key[1]))
             elif state.key is None:
                 if not is_bystander:
                     changes.inserted.append(self.key_of(state))
             elif self._may_differ(state):
                 self._add_update(changes, state)
-        if replaced:
-            # The row of an object that was deleted was given to a new object.
-            changes.deleted += [key for key in changes.inserted if key in replaced]
         return changes
 
     def _add_update(self, changes: Changes, state: InstanceState[Any]) -> None:
@@ -74,7 +74,7 @@ class ClassReader:
 
         Attributes set to SQL expressions are expired by the flush.
         """
-        if not self._telling.isdisjoint(_sqlalchemy.original_values(state)):
+        if not self._moving.isdisjoint(_sqlalchemy.original_values(state)):
             return True
         return state.modified and not self._telling.isdisjoint(state.expired_attributes)
 
@@ -87,6 +87,14 @@ class ClassReader:
                 if type(after) is type(before) and after != before:
                     return True
         return False
+
+
+def _changes_by_itself(mapper: Mapper[Any], column: Any) -> bool:
+    """Tell whether a column may change when only others are set."""
+    if column is mapper.version_id_col:
+        return True
+    names = ("computed", "onupdate", "server_onupdate")
+    return any(getattr(column, name, None) is not None for name in names)
 
 
 def _is_plain(column: Any) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, insert, inspect
+from sqlalchemy import Column, Connection, Table, delete, insert, inspect, select, update
 from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from .exc import ImproperlyConfigured
 
@@ -44,6 +45,11 @@ class TransactionRow:
 
     def object_in(self, session: Session) -> Any:
         """Return the transaction as an object of *session*, without asking for its row."""
+        # Whoever has seen it may refer to it.
+        self.is_wanted = True
+        if self._instance is None:
+            identity = self.mapper.identity_key_from_primary_key((self.id,))
+            self._instance = session.identity_map.get(identity)
         if self._instance is None:
             self._instance = self._build_object()
             session.add(self._instance)
@@ -58,22 +64,37 @@ class TransactionRow:
         make_transient_to_detached(instance)
         return instance
 
-    def ensure_on(self, connection: Connection, table: Table) -> None:
-        """Copy the row to a database that is about to hold versions of it."""
+    def ensure_on(self, connection: Connection, table: Table) -> bool:
+        """Have the row in a database that is about to hold versions of it.
+
+        :returns: whether it was copied there.
+        """
         if connection in self._tables:
-            return
-        if not any(is_same_database(connection, other) for other in self._tables):
+            return False
+        is_copied = not any(is_same_database(connection, other) for other in self._tables)
+        if is_copied:
             self._copy(connection, table)
         self._tables[connection] = table
+        return is_copied
+
+    def forget_copy(self, connection: Connection) -> None:
+        """Note that the row in another database was rolled back."""
+        self._tables.pop(connection, None)
 
     def _copy(self, connection: Connection, table: Table) -> None:
-        values = {key: value for key, value in self._values.items() if key in table.c}
-        connection.execute(insert(table), values)
+        stored = self._stored(self.id)
+        connection.execute(insert(table), {k: v for k, v in stored.items() if k in table.c})
 
-    def take_back(self, session: Session) -> None:
-        """Remove the row everywhere: it turned out to have nothing to tell."""
+    def _stored(self, number: int) -> dict[str, Any]:
+        """Return the row as it is stored, with all that was added to it since."""
+        table = self._tables[self._authority]
+        statement = select(table).where(_id_column(table) == number)
+        row = self._authority.execute(statement).mappings().one()
+        return {column.key: row[column] for column in table.columns}
+
+    def take_back(self) -> None:
+        """Remove the row everywhere: it turned out to have nothing to tell, and was not seen."""
         self._delete(self.id)
-        self.forget(session)
 
     def forget(self, session: Session) -> None:
         """Take the object out of *session*; its row is gone."""
@@ -86,35 +107,62 @@ class TransactionRow:
 
         :param move: called with the old and the new id while there are rows of both.
         """
-        old, key = self.id, _id_column(self._tables[self._authority])
-        rest = {name: value for name, value in self._values.items() if name != key.key}
-        self.id, self._values = _write(self._authority, self._tables[self._authority], rest)
-        for connection, table in self._tables.items():
-            if connection is not self._authority and not is_same_database(
-                connection, self._authority
-            ):
-                self._copy(connection, table)
-        move(old, self.id)
+        old, table = self.id, self._tables[self._authority]
+        stored = self._stored(old)
+        del stored[_id_column(table).key]
+        number, self._values = _write(self._authority, table, stored)
+        self.id = number
+        for connection, there in self._tables.items():
+            if not is_same_database(connection, self._authority):
+                self._copy(connection, there)
+        move(old, number)
+        self._move_references(session, old, number)
         self._delete(old)
         self._rename_object(session)
 
+    def rename(self, session: Session, number: int) -> None:
+        """Go back to an id that the row had before a savepoint which was rolled back."""
+        old, self.id = self.id, number
+        self._values[_id_column(self._tables[self._authority]).key] = number
+        for prop, instance in self._referring(session, old):
+            _rename(session, instance, prop, number)
+        self._rename_object(session)
+
     def _rename_object(self, session: Session) -> None:
-        if self._instance is None:
-            return
-        instance = self._instance
-        prop = self.mapper.get_property_by_column(self.mapper.primary_key[0])
-        pending = {
-            attribute.key: attribute.value
-            for attribute in inspect(instance).attrs
-            if attribute.key != prop.key and attribute.history.has_changes()
-        }
-        session.expunge(instance)
-        state = inspect(instance)
-        state.key = self.mapper.identity_key_from_primary_key((self.id,))
-        set_committed_value(instance, prop.key, self.id)
-        session.add(instance)
-        for key, value in pending.items():
-            setattr(instance, key, value)
+        if self._instance is not None:
+            prop = self.mapper.get_property_by_column(self.mapper.primary_key[0])
+            _rename(session, self._instance, prop.key, self.id)
+
+    def _move_references(self, session: Session, old: int, new: int) -> None:
+        """Let rows that plugins and applications hang on the transaction follow it."""
+        for column in self._referring_columns():
+            moving = update(column.table).where(column == old).values({column: new})
+            self._authority.execute(moving)
+        for prop, instance in self._referring(session, old):
+            _rename(session, instance, prop, new)
+
+    def _referring_columns(self) -> list[Column[Any]]:
+        number = self.mapper.primary_key[0]
+        return [
+            remote
+            for relationship in self.mapper.relationships
+            if relationship.direction is RelationshipDirection.ONETOMANY
+            for local, remote in relationship.local_remote_pairs or ()
+            if local is number and isinstance(remote, Column) and isinstance(remote.table, Table)
+        ]
+
+    def _referring(self, session: Session, number: int) -> list[tuple[str, Any]]:
+        """Return the objects of *session* that refer to the transaction, with the attribute."""
+        columns = self._referring_columns()
+        found = []
+        for instance in list(session.identity_map.values()) if columns else ():
+            mapper = inspect(instance).mapper
+            for column in columns:
+                if column.table in mapper.tables:
+                    key = mapper.get_property_by_column(column).key
+                    if inspect(instance).dict.get(key) == number:
+                        found.append((key, instance))
+        return found
 
     def _delete(self, number: int) -> None:
         seen: list[Connection] = []
@@ -128,10 +176,26 @@ class TransactionRow:
 def _write(
     connection: Connection, table: Table, values: Mapping[str, Any]
 ) -> tuple[int, dict[str, Any]]:
-    result = connection.execute(insert(table), dict(values))
+    # Executed alone, the statement has one primary key and one set of parameters.
+    result: Any = connection.execute(insert(table), dict(values))
     number: int = result.inserted_primary_key[0]
-    written = {**result.last_inserted_params(), _id_column(table).key: number}
-    return number, written
+    return number, {**result.last_inserted_params(), _id_column(table).key: number}
+
+
+def _rename(session: Session, instance: Any, key: str, value: int) -> None:
+    """Give an object of *session* another value, also where that is part of its identity."""
+    state = inspect(instance)
+    pending = {
+        attribute.key: attribute.value
+        for attribute in state.attrs
+        if attribute.key != key and attribute.history.has_changes()
+    }
+    session.expunge(instance)
+    set_committed_value(instance, key, value)
+    state.key = state.mapper.identity_key_from_instance(instance)
+    session.add(instance)
+    for name, changed in pending.items():
+        setattr(instance, name, changed)
 
 
 def _id_column(table: Table) -> Column[Any]:
@@ -144,10 +208,11 @@ def is_same_database(one: Connection, other: Connection) -> bool:
 
 
 def split_attributes(
-    mapper: Mapper[Any], attributes: Mapping[str, Any]
+    mapper: Mapper[Any], attributes: Mapping[str, Any], *, is_flushed: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split attributes of a transaction into column values and what only a flush can write.
 
+    :param is_flushed: whether objects that are new have their rows by now.
     :raises ImproperlyConfigured: if the class has no such attribute.
     """
     values: dict[str, Any] = {}
@@ -159,23 +224,28 @@ def split_attributes(
                 f"{mapper.class_.__name__} has no attribute {key!r}; it has {known}"
             )
         if key in mapper.column_attrs:
-            values[mapper.column_attrs[key].columns[0].key] = value  # type: ignore[union-attr]
-        elif (foreign := _foreign_values(mapper, key, value)) is not None:
+            column: Any = mapper.column_attrs[key].columns[0]
+            values[column.key] = value
+        elif (foreign := _foreign_values(mapper, key, value, is_flushed=is_flushed)) is not None:
             values.update(foreign)
         else:
             later[key] = value
     return values, later
 
 
-def _foreign_values(mapper: Mapper[Any], key: str, value: Any) -> dict[str, Any] | None:
+def _foreign_values(
+    mapper: Mapper[Any], key: str, value: Any, *, is_flushed: bool
+) -> dict[str, Any] | None:
     """Return the foreign key that a relationship to *value* means, if it is known already."""
     relationship = mapper.relationships.get(key)
     if relationship is None or relationship.direction.name != "MANYTOONE":
         return None
     if value is None:
         return {}
-    found = {}
+    if not (is_flushed or inspect(value).has_identity):
+        return None
+    found: dict[str, Any] = {}
     for local, remote in relationship.local_remote_pairs:
         prop = relationship.mapper.get_property_by_column(remote)
-        found[local.key] = getattr(value, prop.key)
+        found[str(local.key)] = getattr(value, prop.key)
     return None if None in found.values() else found

@@ -9,83 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, inspect
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
+from . import _sqlalchemy
+from .dialects import has_concurrent_writers
 from .exc import ImproperlyConfigured
-from .hooks import PluginCollection
 from .operation import Operation
 from .recording import Changes, Recording
 from .records import Records
 from .spec import Hierarchy, VersionSpec
+from .surroundings import Surroundings, sync_session
 from .transaction_row import TransactionRow, split_attributes
-from .writer import Key, TableWriter
+from .writer import Key
 
 __all__ = ["Surroundings", "UnitOfWork", "sync_session"]
-
-
-def sync_session(session: Any) -> Session:
-    """Return the session behind a scoped or asynchronous one.
-
-    :raises ImproperlyConfigured: if *session* is no session.
-    """
-    if isinstance(session, Session):
-        return session
-    # Known by what they have: importing sqlalchemy.ext.asyncio needs greenlet, which
-    # synchronous applications do without.
-    found = session() if hasattr(session, "registry") else session
-    found = getattr(found, "sync_session", found)
-    if not isinstance(found, Session):
-        raise ImproperlyConfigured(
-            f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
-        )
-    return found
-
-
-class Surroundings:
-    """What all units of work of a manager share.
-
-    :param transaction_class: returns the Transaction class.
-    :param plugins: returns the plugins.
-    :param versioned: returns the versioned classes, of which the first that a session has a
-        database for tells where transactions are numbered, if the Transaction class has none.
-    """
-
-    def __init__(
-        self,
-        *,
-        transaction_class: Callable[[], type[Any]],
-        plugins: Callable[[], PluginCollection],
-        versioned: Callable[[], Iterable[type[Any]]],
-    ) -> None:
-        self.transaction_class = transaction_class
-        self.plugins = plugins
-        self.versioned = versioned
-        self._writers: dict[Any, TableWriter] = {}
-
-    def writer(
-        self, spec: VersionSpec, related: tuple[VersionSpec, ...], dialect: Dialect
-    ) -> TableWriter:
-        """Return the writer of a table, which keeps its statements."""
-        key = (spec, related, dialect)
-        writer = self._writers.get(key)
-        if writer is None:
-            writer = self._writers[key] = TableWriter(spec, related, dialect)
-        return writer
-
-    def forget(self) -> None:
-        """Drop the writers."""
-        self._writers.clear()
 
 
 class UnitOfWork:
     """What one session records between two commits: one transaction of history."""
 
-    def __init__(self, session: Session, surroundings: Surroundings) -> None:
+    def __init__(
+        self, session: Session, surroundings: Surroundings, renew: Callable[[Session], UnitOfWork]
+    ) -> None:
         self._session = session
         self._surroundings = surroundings
+        self._renew = renew
+        self._is_over = False
         self._records = Records()
         self._connections: dict[VersionSpec, Connection] = {}
         self._recordings: list[Recording] = []
@@ -118,14 +69,19 @@ class UnitOfWork:
                 "create_transaction() was given another session than unit_of_work(); "
                 "ask unit_of_work() with the session that is to be recorded"
             )
+        if self._is_over:
+            return self._renew(self._session).create_transaction(**attributes)
         self._begin_transaction(attributes, is_wanted=True)
         return self.current_transaction
 
-    def ensure_transaction(self) -> bool:
-        """Make sure there is a transaction; tell whether there was one before."""
+    def ensure_transaction(self, *, is_wanted: bool) -> bool:
+        """Make sure there is a transaction; tell whether there was one before.
+
+        :param is_wanted: whether it is kept when nothing is recorded.
+        """
         if self._row is not None:
             return True
-        self._begin_transaction({}, is_wanted=False)
+        self._begin_transaction({}, is_wanted=is_wanted)
         return False
 
     @property
@@ -143,7 +99,8 @@ class UnitOfWork:
         for returned in self._surroundings.plugins().call("transaction_args", self, self._session):
             given.update(returned)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
-        values, later = split_attributes(mapper, {**given, **attributes})
+        is_flushing = _sqlalchemy.is_flushing(self._session)
+        values, later = split_attributes(mapper, {**given, **attributes}, is_flushed=is_flushing)
         connection = self._numbering_connection(mapper)
         row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
@@ -171,14 +128,29 @@ class UnitOfWork:
     def ended(self, savepoint: SessionTransaction) -> None:
         """Drop what was recorded in *savepoint*, or keep it for the transaction around."""
         dropped = self._records.ended(savepoint, around=_savepoint_around(savepoint))
-        if dropped is not None and dropped.transaction is not None:
+        if dropped is None:
+            return
+        self._recordings.clear()
+        for row, connection in dropped.copies:
+            row.forget_copy(connection)
+        for row, number in dropped.former_ids.items():
+            row.rename(self._session, number)
+        if dropped.transaction is not None:
             dropped.transaction.forget(self._session)
 
     def discard(self) -> None:
-        """Let go of a transaction whose row was rolled back."""
+        """Let go of transactions whose rows were rolled back."""
         for layer in self._records.layers:
             if layer.transaction is not None:
                 layer.transaction.forget(self._session)
+        self.end()
+
+    def end(self) -> None:
+        """Let go of everything: the session's transaction is over."""
+        self._is_over = True
+        self._records = Records()
+        self._connections.clear()
+        self._recordings.clear()
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -202,20 +174,33 @@ class UnitOfWork:
             connection,
             records=self._records,
             note=self._note,
+            note_added=self._note_added,
             writers={
-                spec: self._surroundings.writer(
-                    spec, hierarchy.related(spec), connection.dialect
-                )
+                spec: self._surroundings.writer(spec, hierarchy.related(spec), connection)
                 for spec in changes
             },
-            may_be_overtaken=is_early,
+            may_be_overtaken=is_early and self._has_rivals(connection),
         )
         self._recordings.append(recording)
         for spec in hierarchy.tables:
             if spec in changes:
-                self._row.ensure_on(connection, spec.transaction_table)
+                self._ensure_row_on(connection, spec.transaction_table)
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], self._tx, locks=locks)
+
+    def _has_rivals(self, connection: Connection) -> bool:
+        """Tell whether others may write while this transaction is open."""
+        # Several sessions may share a connection that was given to them.
+        is_given = isinstance(self._session.bind, Connection)
+        return is_given or has_concurrent_writers(connection.dialect)
+
+    def _ensure_row_on(self, connection: Connection, table: Table) -> None:
+        row = self._row
+        assert row is not None
+        if row.ensure_on(connection, table):
+            self._records.layer(self._session.get_nested_transaction()).copies.append(
+                (row, connection)
+            )
 
     def finish(self) -> None:
         """Close the versions before, once all images of a flush are taken."""
@@ -237,10 +222,11 @@ class UnitOfWork:
         """Return what is recorded of the rows of one table, by key."""
         return self._records.operations(spec)
 
-    def _note(
-        self, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None
-    ) -> None:
+    def _note(self, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None) -> None:
         self._records.note(self._session.get_nested_transaction(), spec, keys, operation)
+
+    def _note_added(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> None:
+        self._records.note_added(self._session.get_nested_transaction(), spec, added)
 
     def _renumber(self) -> None:
         """Draw a later id: another transaction drew its own later, but wrote first.
@@ -251,18 +237,18 @@ class UnitOfWork:
 
         def move(old: int, new: int) -> None:
             for spec, connection in self._connections.items():
-                self._surroundings.writer(spec, (), connection.dialect).move(connection, old, new)
+                self._surroundings.writer(spec, (), connection).move(connection, old, new)
 
+        layer = self._records.layer(self._session.get_nested_transaction())
+        layer.former_ids.setdefault(self._row, self._row.id)
         self._row.renumber(self._session, move)
 
     def _take_back_if_empty(self) -> None:
         row = self._row
         if row is None or row.is_wanted or not self._records.is_empty():
             return
-        row.take_back(self._session)
-        for layer in self._records.layers:
-            if layer.transaction is row:
-                layer.transaction = None
+        row.take_back()
+        self._records.take_back(self._session.get_nested_transaction())
 
 
 def _savepoint_around(savepoint: SessionTransaction) -> SessionTransaction | None:

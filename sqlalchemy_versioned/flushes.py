@@ -1,0 +1,180 @@
+"""Which rows one flush has touched: its objects, as SQLAlchemy registered them, and its links.
+
+Questions only: nothing here listens, decides or writes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Insert, Update, inspect, select, tuple_
+from sqlalchemy.orm import Mapper, Session, UOWTransaction
+
+from . import _sqlalchemy
+from .hooks import Plugin
+from .operation import Operation
+from .recording import Changes
+from .spec import ClassSpec, Hierarchy, VersionSpec
+from .touched import ClassReader, bare_key
+
+__all__ = ["Flush", "LinkTable", "Work", "collect_work"]
+
+#: How many keys are looked up by one statement.
+_CHUNK = 500
+
+
+@dataclass(slots=True)
+class Work:
+    """The changes to the tables of one hierarchy."""
+
+    hierarchy: Hierarchy
+    mapper: Mapper[Any] | None
+    connection: Connection | None = None
+    changes: dict[VersionSpec, Changes] = field(default_factory=dict)
+
+
+class Flush:
+    """One flush of one session, from its beginning to its end.
+
+    :param outer: the flush of another session in the midst of which this one happens.
+    """
+
+    def __init__(self, session: Session, context: UOWTransaction, outer: Flush | None) -> None:
+        self.session = session
+        self.context = context
+        self.outer = None if outer is None else weakref.ref(outer)
+        #: The base mappers of which images were taken before rows were deleted.
+        self.imaged: set[Mapper[Any]] = set()
+        #: What happened to rows of association tables.
+        self.links: dict[LinkTable, Work] = {}
+        #: Whether anything is recorded of it.
+        self.is_recorded = False
+        #: Whether any image was taken.
+        self.is_imaged = False
+        #: Whether the transaction's id may be older than the locks on the rows.
+        self.is_early = False
+
+    def is_due(self, mapper: Mapper[Any]) -> bool:
+        """Tell whether images of a mapper's rows are still to be taken."""
+        if mapper.base_mapper not in self.imaged:
+            return True
+        return _sqlalchemy.has_post_updates(self.context, mapper)
+
+
+# -- objects ---------------------------------------------------------------------------------
+
+
+def collect_work(
+    context: UOWTransaction,
+    readers: Mapping[Mapper[Any], ClassReader],
+    plugins: Iterable[Plugin],
+) -> list[Work]:
+    """Return what a flush did with the objects of the mappers in *readers*.
+
+    :param plugins: those that have values for columns which they added.
+    """
+    found: dict[Hierarchy, Work] = {}
+    for mapper, reader in readers.items():
+        spec, changes = reader.spec, reader.changes(context, mapper)
+        if not changes and not changes.replaced:
+            continue
+        if any(table.added for table in spec.tables):
+            _add_values(context, mapper, reader, changes, plugins)
+        work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
+        for table in spec.tables:
+            work.changes.setdefault(table, Changes()).extend(changes)
+    return [work for work in found.values() if any(work.changes.values())]
+
+
+def _add_values(
+    context: UOWTransaction,
+    mapper: Mapper[Any],
+    reader: ClassReader,
+    changes: Changes,
+    plugins: Iterable[Plugin],
+) -> None:
+    """Ask plugins for the values of columns that they have added."""
+    kinds = dict.fromkeys(changes.inserted, Operation.INSERT)
+    kinds |= dict.fromkeys([*changes.updated, *changes.replaced], Operation.UPDATE)
+    kinds |= dict.fromkeys(changes.deleted, Operation.DELETE)
+    for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
+        key = bare_key(state.key[1]) if is_deleted and state.key else reader.key_of(state)
+        if key not in kinds or (is_deleted and is_bystander):
+            continue
+        values: dict[str, Any] = {}
+        for plugin in plugins:
+            values.update(plugin.version_values(reader.spec, state, kinds[key]))
+        changes.added[key] = values
+
+
+# -- association tables ----------------------------------------------------------------------
+
+
+class LinkTable:
+    """An association table, and where its rows are recorded.
+
+    :param hierarchy: the table by itself, its rows recognised by what they link.
+    :param mapped: the spec of a versioned class that has the table too: the rows are recorded
+        as that class's, by its key, so that both see one history.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, mapped: ClassSpec | None) -> None:
+        self._link = hierarchy.root
+        self._mapper: Mapper[Any] | None = None if mapped is None else inspect(mapped.parent_class)
+        self.hierarchy = hierarchy if mapped is None else mapped.hierarchy
+        self.spec = self._link if mapped is None else mapped.tables[-1]
+        columns = [pair.parent for pair in self._link.key]
+        own = [pair.parent for pair in self.spec.key]
+        self._places = [columns.index(c) for c in own] if set(own) == set(columns) else None
+
+    def is_of_class(self, execution_options: Mapping[str, Any]) -> bool:
+        """Tell whether a statement writes objects of the class that has the table."""
+        if self._mapper is None:
+            return False
+        return _sqlalchemy.is_of_mapper(execution_options, self._mapper)
+
+    def understands(self, statement: Any, sets: Iterable[Any]) -> bool:
+        """Tell whether the parameters of *statement* say which rows it is about."""
+        prefixes = ("", "old_") if isinstance(statement, Update) else ("",)
+        names = [prefix + pair.parent.key for pair in self._link.key for prefix in prefixes]
+        return all(name in each for each in sets for name in names)
+
+    def changes(self, statement: Any, sets: Iterable[Any], connection: Connection) -> Changes:
+        """Return what *statement* does; inserted rows may only be looked up by :meth:`settle`."""
+        if isinstance(statement, Insert):
+            return Changes(inserted=[self._key(each) for each in sets])
+        if isinstance(statement, Update):
+            departed = [self._key(each, prefix="old_") for each in sets]
+            return Changes(
+                departed=self._known(departed, connection),
+                inserted=[self._key(each) for each in sets],
+            )
+        assert isinstance(statement, Delete)
+        gone = self._known([self._key(each) for each in sets], connection)
+        return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)
+
+    def settle(self, changes: Changes, connection: Connection) -> None:
+        """Find the rows that were inserted, once they are."""
+        changes.inserted = self._known(changes.inserted, connection)
+
+    def _key(self, parameters: Any, *, prefix: str = "") -> Any:
+        key = tuple(parameters[prefix + pair.parent.key] for pair in self._link.key)
+        return bare_key(
+            key if self._places is None else tuple(key[place] for place in self._places)
+        )
+
+    def _known(self, keys: list[Any], connection: Connection) -> list[Any]:
+        """Return the keys under which rows are recorded, for what they link."""
+        if self._places is not None:
+            return keys
+        wanted = [pair.parent for pair in self.spec.key]
+        given = tuple_(*[pair.parent for pair in self._link.key])
+        found: list[Any] = []
+        for start in range(0, len(keys), _CHUNK):
+            part = [k if isinstance(k, tuple) else (k,) for k in keys[start : start + _CHUNK]]
+            rows = connection.execute(select(*wanted).where(given.in_(part)))
+            found += [bare_key(tuple(row)) for row in rows]
+        return found

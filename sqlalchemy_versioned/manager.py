@@ -68,7 +68,11 @@ class VersioningManager:
             plugins=lambda: self.plugins,
             versioned=lambda: self._registry.classes,
         )
-        self._tracker = Tracker(self._surroundings, is_on=is_switched_on)
+        self._tracker = Tracker(
+            self._surroundings,
+            is_on=is_switched_on,
+            are_links_on=lambda: bool(self.options.get("versioning", True)),
+        )
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -146,7 +150,8 @@ class VersioningManager:
 
         :param mapper: ``Mapper`` for all classes, a base class for those derived from it, or a
             registry for those mapped by it.
-        :param session: ``Session`` for all sessions, a Session class, factory or session.
+        :param session: ``Session`` for all sessions, a Session class, factory or session; an
+            asynchronous one stands for the Session class it uses.
         """
         if not any(known is mapper for known in self._mappers):
             self._mappers.append(mapper)
@@ -154,7 +159,7 @@ class VersioningManager:
                 type.__setattr__(mapper, MANAGER, self)
         if not event.contains(Mapper, "after_configured", self._after_configured):
             event.listen(Mapper, "after_configured", self._after_configured)
-        target = getattr(session, "sync_session_class", session)
+        target = _sync_target(session)
         if not any(known is target for known in self._sessions):
             self._sessions.append(target)
             self._tracker.listen_to_sessions(target)
@@ -268,6 +273,16 @@ def _says_versioned(cls: type[Any]) -> bool:
             f"{cls.__name__}.__versioned__ is {said!r}; give a dict of options, such as {{}}"
         )
     return bool(said.get("versioning", True))
+
+
+def _sync_target(session: Any) -> Any:
+    """Return what to listen to for sessions: of what is asynchronous, the synchronous part."""
+    if hasattr(session, "sync_session"):
+        return session.sync_session
+    # A factory has its class, and may have been given a Session class for its sessions.
+    cls = getattr(session, "class_", session)
+    said = getattr(session, "kw", {}).get("sync_session_class")
+    return said or getattr(cls, "sync_session_class", session)
 
 
 def _covers(target: Any, mapper: Mapper[Any]) -> bool:

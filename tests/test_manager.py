@@ -26,6 +26,7 @@ from sqlalchemy.orm import (
     configure_mappers,
     mapped_column,
     relationship,
+    scoped_session,
     sessionmaker,
 )
 
@@ -298,6 +299,30 @@ def test_registry_as_mapper(engine, open_session):
     remove_versioning(manager=manager)
 
 
+@pytest.mark.parametrize("kind", ["factory", "class", "session", "scoped"])
+def test_sessions_that_are_named(kind, versioning, engine):
+    """Asynchronous sessions and factories stand for the Session class behind them."""
+    asyncio = pytest.importorskip("sqlalchemy.ext.asyncio")
+
+    class Own(Session):
+        """Only its sessions are versioned."""
+
+    named = {
+        "factory": asyncio.async_sessionmaker(sync_session_class=Own),
+        "class": type("AsyncOwn", (asyncio.AsyncSession,), {"sync_session_class": Own}),
+        "session": asyncio.AsyncSession(sync_session_class=Own),
+        "scoped": scoped_session(sessionmaker(class_=Own)),
+    }[kind]
+    manager = VersioningManager()
+    make_versioned(mapper=build_base(), session=named, manager=manager)
+    target = named.sync_session if kind == "session" else Own
+
+    if kind != "scoped":
+        assert event.contains(target, "after_flush", manager._tracker._after_flush)
+    assert not event.contains(Session, "after_flush", manager._tracker._after_flush)
+    remove_versioning(manager=manager)
+
+
 # -- names that the application uses itself ----------------------------------------------------
 
 API = ["index", "next", "previous", "changeset", "revert", "diff", "to_dict", "transaction"]
@@ -404,6 +429,18 @@ def test_switching_at_runtime(Base, versioning, open_session):
     assert len(session.scalars(select(version_class(Tag))).all()) == 1
     versioning.options["versioning"] = True
     live(session, Article(name="b"), name="c")
+
+
+def test_links_are_switched_off_too(Base, versioning, open_session):
+    """Association tables follow the manager."""
+    blog = build_blog(Base)
+    session = open_session(Base)
+    versioning.options["versioning"] = False
+    session.add(blog.Article(name="a", tags=[blog.Tag(name="t")]))
+    session.commit()
+
+    assert session.execute(select(version_table(blog.article_tag))).all() == []
+    assert session.scalars(select(transaction_class(blog.Article))).all() == []
 
 
 def test_class_can_be_switched_off(Base, versioning, open_session):

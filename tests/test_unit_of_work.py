@@ -1,0 +1,275 @@
+"""The unit of work of a session: its transaction, from its beginning to its end."""
+
+import asyncio
+import gc
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from sqlalchemy_versioned import ImproperlyConfigured, transaction_class, version_class
+from tests.leftovers import find_units_of_work
+
+
+@pytest.fixture
+def unit(session, versioning):
+    """The unit of work of the test's session."""
+    return versioning.unit_of_work(session)
+
+
+def transactions(session, models):
+    """Return the transactions there are."""
+    return session.scalars(select(transaction_class(models.Article)).order_by("id")).all()
+
+
+def ids(session, models):
+    """Return the transactions of all versions of articles."""
+    version = version_class(models.Article)
+    return session.scalars(select(version.transaction_id).order_by(version.transaction_id)).all()
+
+
+def test_no_transaction_without_changes(session, models, unit):
+    """A session that has written nothing versioned has no transaction."""
+    models.factories.Category()
+    session.flush()
+
+    assert unit.current_transaction is None
+    assert transactions(session, models) == []
+
+
+def test_current_transaction(session, models, unit):
+    """The transaction of the versions is an object of the session."""
+    article = models.factories.Article()
+    session.flush()
+
+    assert unit.current_transaction is article.versions[0].transaction
+    assert unit.current_transaction in session
+
+
+def test_current_transaction_that_was_loaded_before(session, models, unit):
+    """An object that a query has loaded is the one that is returned."""
+    models.factories.Article()
+    session.flush()
+    (loaded,) = transactions(session, models)
+
+    assert unit.current_transaction is loaded
+
+
+def test_explicit_transaction_is_kept_when_empty(session, models, unit):
+    """A transaction that was asked for stays, whatever is changed."""
+    unit.create_transaction(session, remote_addr="127.0.0.1")
+    session.commit()
+
+    assert [each.remote_addr for each in transactions(session, models)] == ["127.0.0.1"]
+
+
+def test_second_transaction_is_current(session, models, unit):
+    """Created twice, the second transaction gets the versions."""
+    unit.create_transaction(session)
+    second = unit.create_transaction(session)
+    models.factories.Article()
+    session.commit()
+
+    assert len(transactions(session, models)) == 2
+    assert ids(session, models) == [second.id]
+
+
+def test_unknown_attribute_is_refused(session, unit):
+    """A misspelt attribute of a transaction is named with those there are."""
+    with pytest.raises(ImproperlyConfigured, match="no attribute 'remote'.*remote_addr"):
+        unit.create_transaction(session, remote="x")
+
+
+def test_another_session_is_refused(session, tables, unit):
+    """A unit of work belongs to one session."""
+    with Session(tables) as other, pytest.raises(ImproperlyConfigured, match="another session"):
+        unit.create_transaction(other)
+
+
+def test_attributes_set_later(session, models, unit):
+    """What is set on the transaction afterwards is written with the session."""
+    models.factories.Article()
+    session.flush()
+    unit.current_transaction.remote_addr = "later"
+    session.commit()
+
+    assert transactions(session, models)[0].remote_addr == "later"
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+def test_each_transaction_of_a_session_has_its_own(session, models, versioning, end):
+    """After the end of a transaction there is a new unit of work."""
+    models.factories.Article()
+    session.flush()
+    before = versioning.unit_of_work(session)
+    getattr(session, end)()
+
+    assert before.current_transaction is None
+    assert versioning.unit_of_work(session) is not before
+
+
+def test_unit_kept_over_a_commit(session, models, unit):
+    """A unit of work that was kept too long still creates the session's transaction."""
+    unit.create_transaction(session)
+    session.commit()
+    second = unit.create_transaction(session)
+    models.factories.Article()
+    session.commit()
+
+    assert ids(session, models) == [second.id]
+
+
+def test_rolled_back_transaction_leaves_the_session(session, models, unit):
+    """The object of a transaction whose row was rolled back is no longer in the session."""
+    models.factories.Article()
+    session.flush()
+    rolled_back = unit.current_transaction
+    session.rollback()
+    models.factories.Article()
+    session.commit()
+
+    assert rolled_back not in session
+    assert len(transactions(session, models)) == 1
+
+
+def test_change_that_is_undone_leaves_no_transaction(session, models):
+    """An object that came and went leaves neither version nor transaction."""
+    article = models.factories.Article()
+    session.flush()
+    session.delete(article)
+    session.commit()
+
+    assert ids(session, models) == []
+    assert transactions(session, models) == []
+
+
+def test_transaction_that_was_seen_is_kept(session, models, unit):
+    """Whoever holds the transaction may refer to it, so it stays."""
+    article = models.factories.Article()
+    session.flush()
+    seen = unit.current_transaction
+    session.delete(article)
+    session.commit()
+
+    assert transactions(session, models) == [seen]
+
+
+def test_undone_inside_a_savepoint_that_is_rolled_back(session, models):
+    """The transaction is there again, with its versions, and goes on."""
+    article = models.factories.Article(name="a")
+    session.flush()
+    savepoint = session.begin_nested()
+    session.delete(article)
+    session.flush()
+    savepoint.rollback()
+    article.name = "b"
+    session.commit()
+
+    assert len(transactions(session, models)) == 1
+    assert [(v.name, v.operation_type) for v in article.versions] == [("b", 0)]
+
+
+def test_transaction_begun_inside_a_savepoint_that_is_rolled_back(session, models):
+    """A later flush begins another, and no version points to the one that is gone."""
+    savepoint = session.begin_nested()
+    models.factories.Article()
+    session.flush()
+    savepoint.rollback()
+    models.factories.Article()
+    session.commit()
+
+    assert ids(session, models) == [each.id for each in transactions(session, models)]
+
+
+def test_first_flush_inside_a_released_savepoint(session, models):
+    """The transaction goes on after the savepoint."""
+    with session.begin_nested():
+        article = models.factories.Article(name="a")
+        session.flush()
+    article.name = "b"
+    session.commit()
+
+    assert [v.name for v in article.versions] == ["b"]
+    assert len(transactions(session, models)) == 1
+
+
+def test_scoped_session(tables, models, versioning):
+    """A scoped session is known by the session behind it."""
+    scoped = scoped_session(sessionmaker(tables))
+    created = versioning.unit_of_work(scoped).create_transaction(scoped)
+    scoped.add(models.Article(name="a"))
+    scoped.commit()
+
+    assert ids(scoped, models) == [created.id]
+    scoped.remove()
+
+
+def test_no_session(versioning):
+    """Anything that is no session is refused."""
+    with pytest.raises(ImproperlyConfigured, match="3 is no session"):
+        versioning.unit_of_work(3)
+
+
+@pytest.mark.needs("async")
+def test_async_session(database, tables, models, versioning):
+    """What an AsyncSession writes is recorded, in the transaction it asked for."""
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    async def write():
+        engine = database.create_async_engine()
+        async with AsyncSession(engine) as session:
+            unit = versioning.unit_of_work(session)
+            await session.run_sync(lambda s: unit.create_transaction(s, remote_addr="here"))
+            article = models.Article(name="a", tags=[models.Tag(name="t")])
+            session.add(article)
+            await session.commit()
+            article.name = "b"
+            await session.commit()
+            await session.delete(article)
+            await session.commit()
+        await engine.dispose()
+
+    asyncio.run(write())
+    with Session(tables) as session:
+        versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
+        assert [(v.name, v.operation_type) for v in versions] == [("a", 0), ("b", 1), ("b", 2)]
+        assert transactions(session, models)[0].remote_addr == "here"
+
+
+def test_nothing_is_kept_of_a_session_that_failed(tables, models, versioning):
+    """Neither unit of work nor session outlives an exception."""
+    session = Session(tables)
+    with pytest.raises(ZeroDivisionError), session:
+        session.add(models.Article(name="a"))
+        session.flush()
+        1 / 0  # noqa: B018
+    assert versioning._tracker not in session.info
+    del session
+    gc.collect()
+
+    assert find_units_of_work() == []
+
+
+@pytest.mark.needs("async")
+def test_nothing_is_kept_of_a_cancelled_task(database, tables, models):
+    """A task that is cancelled after a flush leaves no unit of work."""
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    async def write(engine):
+        async with AsyncSession(engine) as session:
+            session.add(models.Article(name="a"))
+            await session.flush()
+            await asyncio.sleep(60)
+
+    async def cancel():
+        engine = database.create_async_engine()
+        task = asyncio.create_task(write(engine))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await engine.dispose()
+
+    asyncio.run(cancel())
+    gc.collect()
+
+    assert find_units_of_work() == []

@@ -1,0 +1,565 @@
+"""Whatever a flush does is recorded, however the session is bound and whoever else listens."""
+
+import contextvars
+import threading
+
+import pytest
+from sqlalchemy import (
+    JSON,
+    Column,
+    Computed,
+    ForeignKey,
+    Integer,
+    String,
+    event,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column, relationship
+
+from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned.lookup import table_spec_of
+
+
+def told(session, cls, *names):
+    """Return operation and values of all versions, in the order they were made."""
+    version = version_class(cls)
+    key = version.__mapper__.primary_key
+    rows = session.scalars(
+        select(version).order_by(version.transaction_id, *key),
+        execution_options={"populate_existing": True},
+    )
+    return [(v.operation_type, *[getattr(v, name) for name in names]) for v in rows]
+
+
+def links(session, table):
+    """Return operation and key of all versions of the rows of an association table."""
+    spec = table_spec_of(table)
+    version = spec.version_table
+    rows = session.execute(select(version).order_by(spec.transaction_column)).mappings()
+    return [(row[spec.operation_column], *[row[pair.version] for pair in spec.key]) for row in rows]
+
+
+@pytest.fixture
+def make(Base, engine):
+    """Make the tables of the classes a test has declared, and a session on them."""
+    sessions = []
+
+    def make_session(**options):
+        configure_mappers()
+        Base.metadata.create_all(engine)
+        sessions.append(Session(engine, **options))
+        return sessions[-1]
+
+    yield make_session
+    for session in sessions:
+        session.close()
+
+
+# -- what objects are given --------------------------------------------------------------------
+
+
+def test_none_is_recorded_as_none(session, models):
+    """A column with a default that is set to None is None in history."""
+    article = models.factories.Article()
+    session.commit()
+    article.description = None
+    session.commit()
+
+    assert told(session, models.Article, "description") == [(0, "No description"), (1, None)]
+
+
+def test_sql_expression_alone(session, models):
+    """An attribute set to an SQL expression and nothing else makes a version of the result."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    article.name = models.Article.name + "b"
+    session.commit()
+
+    assert told(session, models.Article, "name") == [(0, "a"), (1, "ab")]
+
+
+def test_expression_that_changes_nothing(session, models):
+    """The database tells whether a value differs; if not, there is no version."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    article.name = models.Article.name + ""
+    session.commit()
+
+    assert told(session, models.Article, "name") == [(0, "a")]
+    assert session.query(transaction_class(models.Article)).count() == 1
+
+
+def test_foreign_key_emptied_by_a_flush(session, models):
+    """A child that loses its unversioned parent in the flush gets a version."""
+    category = models.factories.Category(id=1)
+    article = models.factories.Article(category=category)
+    session.commit()
+    article.category = None
+    session.delete(category)
+    session.commit()
+
+    assert told(session, models.Article, "category_id") == [(0, 1), (1, None)]
+
+
+def test_foreign_key_emptied_from_the_other_side(session, models):
+    """Taking a child out of a collection makes a version of the child."""
+    author = models.factories.Author(id=1)
+    models.factories.Article(author=author)
+    session.commit()
+    session.delete(author)
+    session.commit()
+
+    assert told(session, models.Article, "author_id") == [(0, 1), (1, None)]
+
+
+def test_changes_of_a_later_listener(session, models):
+    """What a before_flush listener of the application changes is recorded."""
+    article = models.factories.Article(name="a")
+    session.commit()
+
+    def listener(session, context, instances):
+        article.name = "listener"
+        session.add(models.Tag(id=7, name="t"))
+
+    event.listen(session, "before_flush", listener)
+    session.add(models.Category(id=1, name="c"))
+    session.flush()
+    event.remove(session, "before_flush", listener)
+
+    assert told(session, models.Article, "name") == [(0, "a"), (1, "listener")]
+    assert told(session, models.Tag, "id") == [(0, 7)]
+
+
+def test_row_switch(session, models):
+    """An object that takes the place of a deleted one is an update, values left alone included."""
+    article = models.factories.Article(id=1, name="a", content="kept")
+    session.commit()
+    session.delete(article)
+    session.add(models.Article(id=1, name="b"))
+    session.commit()
+    stored = session.scalar(select(models.Article.content))
+
+    assert told(session, models.Article, "name", "content")[-1] == (1, "b", stored)
+
+
+def test_changed_key(session, models):
+    """A changed key ends one history and begins another."""
+    article = models.factories.Article(id=1)
+    session.commit()
+    article.id = 2
+    session.commit()
+
+    assert told(session, models.Article, "id") == [(0, 1), (2, 1), (0, 2)]
+
+
+def test_unflushed_values_of_a_deleted_object(session, models):
+    """A deletion holds what was stored, not what was about to be."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    with session.no_autoflush:
+        article.name = "never stored"
+        session.delete(article)
+    session.commit()
+
+    assert told(session, models.Article, "name") == [(0, "a"), (2, "a")]
+
+
+def test_deferred_column_of_a_deleted_object(Base, make):
+    """A column that was never loaded is in the deletion."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body = deferred(Column(String(50)))
+
+    session = make()
+    session.add(Paper(id=1, body="long"))
+    session.commit()
+    session.delete(session.get(Paper, 1))
+    session.commit()
+
+    assert told(session, Paper, "body") == [(0, "long"), (2, "long")]
+
+
+@pytest.mark.needs("json")
+def test_value_mutated_twice(Base, make):
+    """A mutable value shared between flushes is copied by the database each time."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        data = Column(JSON)
+
+    session = make()
+    paper = Paper(id=1, data={"n": 1})
+    session.add(paper)
+    session.flush()
+    paper.data = {**paper.data, "n": 2}
+    session.flush()
+    paper.data = {**paper.data, "n": 3}
+    session.commit()
+
+    assert told(session, Paper, "data") == [(0, {"n": 3})]
+
+
+def test_columns_that_change_by_themselves(Base, make):
+    """Columns that follow an excluded one are recorded although nobody has set them."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {"exclude": ["secret"]}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        secret: Mapped[int]
+        double = Column(Integer, Computed("secret * 2"))
+        touched = Column(Integer, onupdate=lambda: 7)
+        counter = mapped_column(Integer, nullable=False)
+        __mapper_args__ = {"version_id_col": counter}
+
+    session = make()
+    paper = Paper(id=1, secret=1)
+    session.add(paper)
+    session.commit()
+    paper.secret = 2
+    session.commit()
+
+    told_ = told(session, Paper, "double", "touched", "counter")
+    assert told_ == [(0, 2, None, 1), (1, 4, 7, 2)]
+
+
+def test_objects_that_refer_to_each_other(Base, make):
+    """Rows that are updated once more at the end of a flush are recorded as they are then."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        next_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
+        next = relationship("Node", remote_side=[id], post_update=True)
+
+    session = make()
+    one, two = Node(id=1), Node(id=2)
+    one.next, two.next = two, one
+    session.add_all([one, two])
+    session.commit()
+    session.delete(one)
+    two.next = None
+    session.commit()
+
+    assert told(session, Node, "id", "next_id")[:2] == [(0, 1, 2), (0, 2, 1)]
+    assert told(session, Node, "id")[2:] == [(2, 1), (1, 2)]
+
+
+@pytest.mark.filterwarnings("ignore:DELETE statement on table")
+def test_deleting_what_is_gone(session, models):
+    """A row that somebody else removed is not recorded as deleted, and its history stays whole."""
+    article = models.factories.Article(id=1)
+    models.factories.Tag()
+    session.commit()
+    session.refresh(article)
+    session.execute(text("DELETE FROM article WHERE id = 1"))
+    session.delete(article)
+    session.flush()
+    session.add(models.Article(id=1, name="again"))
+    session.commit()
+
+    versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
+    versions = versions.all()
+    assert [v.operation_type for v in versions] == [0, 0]
+    assert versions[0].end_transaction_id == versions[1].transaction_id
+
+
+@pytest.mark.filterwarnings("ignore:The .objects. parameter")
+def test_objects_given_to_flush(session, models):
+    """Only what is flushed is recorded."""
+    one, two = models.factories.Article(id=1), models.factories.Article(id=2)
+    with session.no_autoflush:
+        session.flush([one])
+
+        assert told(session, models.Article, "id") == [(0, 1)]
+    assert two in session.new
+
+
+# -- links -------------------------------------------------------------------------------------
+
+
+def test_link_that_is_removed_and_added_again(session, models):
+    """In one transaction it is as it was; nothing is recorded."""
+    article = models.factories.Article(id=1, tags=[models.factories.Tag(id=2)])
+    session.commit()
+    (tag,) = article.tags
+    article.tags.remove(tag)
+    session.flush()
+    article.tags.append(tag)
+    session.commit()
+
+    assert links(session, models.article_tag) == [(0, 1, 2)]
+
+
+def test_link_that_is_added_and_removed_again(session, models):
+    """In one transaction nothing remains of it."""
+    article, tag = models.factories.Article(id=1), models.factories.Tag(id=2)
+    session.commit()
+    article.tags.append(tag)
+    session.flush()
+    article.tags.remove(tag)
+    session.commit()
+
+    assert links(session, models.article_tag) == []
+
+
+def test_link_over_several_transactions(session, models):
+    """Adding, removing and adding again makes three versions."""
+    article, tag = models.factories.Article(id=1), models.factories.Tag(id=2)
+    session.commit()
+    for tags in ([tag], [], [tag]):
+        article.tags = tags
+        session.commit()
+
+    assert links(session, models.article_tag) == [(0, 1, 2), (2, 1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("has_number", [True, False])
+def test_association_table_that_is_a_class_too(Base, make, has_number):
+    """Links written by the class and by a relationship share one history."""
+
+    class Membership(Base):
+        __tablename__ = "membership"
+        __versioned__ = {}
+        if has_number:
+            id: Mapped[int] = mapped_column(primary_key=True)
+        # In another order than the relationship has them.
+        group_id = Column(ForeignKey("team.id"), primary_key=not has_number)
+        user_id = Column(ForeignKey("person.id"), primary_key=not has_number)
+        role = Column(String(10), server_default="guest")
+
+    class Person(Base):
+        __tablename__ = "person"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        teams = relationship("Team", secondary="membership")
+
+    class Team(Base):
+        __tablename__ = "team"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = make()
+    person, team = Person(id=1), Team(id=2)
+    session.add_all([person, team])
+    session.flush()
+    session.add(Membership(user_id=1, group_id=2, role="boss"))
+    session.commit()
+    person.teams = []
+    session.commit()
+    person.teams = [team]
+    session.flush()
+    session.commit()
+    session.add(Team(id=3))
+    session.flush()
+    session.add(Membership(user_id=1, group_id=3))
+    session.flush()
+    session.expire_all()
+    person.teams = [team]
+    session.commit()
+
+    assert told(session, Membership, "role") == [(0, "boss"), (2, "boss"), (0, "guest")]
+
+
+# -- sessions ----------------------------------------------------------------------------------
+
+
+def test_flush_inside_a_flush(session, models, tables):
+    """Another session that is flushed by a listener does not disturb the recording of this one."""
+    article = models.factories.Article(id=1, tags=[models.factories.Tag(id=1)])
+
+    def listener(flushing, context, instances):
+        if flushing is session:
+            with Session(tables) as other:
+                other.add(models.Tag(id=2, name="other"))
+                other.flush()
+                other.rollback()
+
+    event.listen(session, "before_flush", listener)
+    session.flush()
+    event.remove(session, "before_flush", listener)
+
+    assert [v.operation_type for v in article.versions] == [0]
+    assert links(session, models.article_tag) == [(0, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "mode", ["conditional_savepoint", "rollback_only", "control_fully", "create_savepoint"]
+)
+def test_session_in_an_outer_transaction(tables, models, mode):
+    """Each commit of the session is a transaction; rolling back the outer one undoes them all."""
+    with tables.connect() as connection, connection.begin() as outer:
+        with Session(connection, join_transaction_mode=mode) as session:
+            article = models.Article(name="a")
+            session.add(article)
+            session.commit()
+            if mode != "control_fully":
+                article.name = "b"
+                session.commit()
+                assert told(session, models.Article, "name") == [(0, "a"), (1, "b")]
+        if outer.is_active:
+            outer.rollback()
+    with Session(tables) as session:
+        expected = [(0, "a")] if mode == "control_fully" else []
+        assert told(session, models.Article, "name") == expected
+
+
+def test_sessions_on_one_connection(tables, models):
+    """Sessions that share a connection have transactions of their own."""
+    with tables.connect() as connection, connection.begin():
+        one = Session(connection, join_transaction_mode="rollback_only")
+        two = Session(connection, join_transaction_mode="rollback_only")
+        one.add_all([models.Article(id=1, name="a"), models.Article(id=2, name="a")])
+        one.flush()
+        two.get(models.Article, 1).name = "b"
+        two.flush()
+        one.get(models.Article, 2).name = "c"
+        one.flush()
+        versions = told(one, models.Article, "id", "name")
+        one.close()
+        two.close()
+
+    assert versions == [(0, 1, "a"), (0, 2, "c"), (1, 1, "b")]
+
+
+def test_overtaken_on_a_shared_connection(tables, models):
+    """A session whose transaction is older than the row's version draws a later number."""
+    with tables.connect() as connection, connection.begin():
+        one = Session(connection, join_transaction_mode="rollback_only")
+        two = Session(connection, join_transaction_mode="rollback_only")
+        one.add_all([models.Article(id=1, name="a"), models.Article(id=2, name="a")])
+        one.commit()
+        one.get(models.Article, 1).name = "b"
+        one.flush()
+        two.get(models.Article, 2).name = "c"
+        two.flush()
+        one.refresh(one.get(models.Article, 2))
+        one.get(models.Article, 2).name = "d"
+        one.flush()
+        versions = one.scalars(select(version_class(models.Article)).filter_by(id=2)).all()
+        versions.sort(key=lambda v: v.transaction_id)
+        one.close()
+        two.close()
+
+    assert [v.name for v in versions] == ["a", "c", "d"]
+    ends = [v.end_transaction_id for v in versions]
+    assert ends == [*[v.transaction_id for v in versions[1:]], None]
+
+
+def test_autocommit(tables, models):
+    """A session whose connection commits each statement is recorded."""
+    with Session(tables.execution_options(isolation_level="AUTOCOMMIT")) as session:
+        article = models.Article(name="a", tags=[models.Tag(id=1, name="t")])
+        session.add(article)
+        session.commit()
+        article.name = "b"
+        article.tags = []
+        session.commit()
+        session.delete(article)
+        session.commit()
+
+        assert told(session, models.Article, "name") == [(0, "a"), (1, "b"), (2, "b")]
+        assert [operation for operation, *_ in links(session, models.article_tag)] == [0, 2]
+
+
+def test_engine_with_options_of_its_own(tables, models):
+    """Engines made of one another record links once."""
+    for engine in (tables, tables.execution_options(logging_token="x")):
+        with Session(engine) as session:
+            article = models.Article(name="a", tags=[models.Tag(name="t")])
+            session.add(article)
+            session.commit()
+            count = len(links(session, models.article_tag))
+            session.delete(article)
+            session.commit()
+
+    assert count == 3
+
+
+def test_binds_by_class(tables, models):
+    """A session that knows a database for the versioned classes only records them."""
+    classes = [models.Article, models.Tag]
+    binds = dict.fromkeys([*classes, models.article_tag], tables)
+    with Session(binds=binds) as session:
+        session.add(models.Article(id=1, name="a", tags=[models.Tag(id=1, name="t")]))
+        session.commit()
+    with Session(tables) as session:
+        assert told(session, models.Article, "name") == [(0, "a")]
+        assert links(session, models.article_tag) == [(0, 1, 1)]
+
+
+def test_threads(tables, models):
+    """Threads with sessions of their own do not meet."""
+
+    def write(number):
+        with Session(tables) as session:
+            session.add(models.Article(id=number, name=str(number)))
+            session.commit()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Session(tables) as session:
+        versions = session.scalars(select(version_class(models.Article))).all()
+        assert len({v.transaction_id for v in versions}) == 8
+
+
+def test_flush_in_another_context(session, models):
+    """A flush may run in a context of its own, as tasks and web servers have them."""
+    models.factories.Article(id=1, tags=[models.factories.Tag(id=1)])
+
+    contextvars.copy_context().run(session.flush)
+
+    assert links(session, models.article_tag) == [(0, 1, 1)]
+
+
+# -- failures ----------------------------------------------------------------------------------
+
+
+def test_failing_recording_fails_the_flush(session, models, tables):
+    """An error of ours is the error of the flush, and the session can go on after a rollback."""
+    version_class(models.Article).__table__.drop(tables)
+    models.factories.Article()
+    with pytest.raises(SQLAlchemyError, match="article_version"):
+        session.flush()
+    session.rollback()
+    models.factories.Tag(id=1)
+    session.commit()
+
+    assert session.scalar(select(func.count(models.Article.id))) == 0
+    assert told(session, models.Tag, "id") == [(0, 1)]
+
+
+def test_flush_that_failed_is_forgotten(session, models):
+    """What a failed flush was about to record does not turn up in the next one."""
+    models.factories.Article(id=1, tags=[models.factories.Tag(id=1)])
+    session.add(models.Comment(id=1, content="c", article_id=99))
+    with pytest.raises(SQLAlchemyError):
+        session.flush()
+    session.rollback()
+    models.factories.Tag(id=2)
+    session.commit()
+
+    assert links(session, models.article_tag) == []
+    assert told(session, models.Tag, "id") == [(0, 2)]
+
+
+def test_nothing_listens_after_removal(session, models, tables, versioning):
+    """Once versioning is removed, engines have no listener left."""
+    models.factories.Article(tags=[models.factories.Tag()])
+    session.commit()
+    assert tables.dispatch.before_execute
+    versioning._tracker.stop()
+
+    assert not list(tables.dispatch.before_execute)

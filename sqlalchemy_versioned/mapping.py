@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
+from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
 
 from .exc import ImproperlyConfigured
@@ -76,7 +77,7 @@ def key_columns(mapper: Mapper[Any], table: Table) -> tuple[Column[Any], ...]:
     return tuple(columns)
 
 
-def _equivalents(mapper: Mapper[Any], column: Column[Any]) -> list[Column[Any]]:
+def _equivalents(mapper: Mapper[Any], column: Any) -> list[Column[Any]]:
     """Return the columns that joins between the mapper's tables set equal to *column*."""
     found, queue = [column], [column]
     pairs = [pair for m in superclass_mappers(mapper) for pair in _inherit_pairs(m)]
@@ -97,7 +98,7 @@ def _inherit_pairs(mapper: Mapper[Any]) -> list[tuple[Column[Any], Column[Any]]]
     return [
         (binary.left, binary.right)
         for binary in iterate(from_join)
-        if binary.__visit_name__ == "binary"
+        if isinstance(binary, BinaryExpression)
         and isinstance(binary.left, Column)
         and isinstance(binary.right, Column)
     ]

@@ -1,7 +1,8 @@
 """The statements that write and compare the versions of one table.
 
 Statements are values: a :class:`StatementBuilder` knows a spec and how sets of keys are given,
-and never sees a connection.  Parameters are ``versioned_tx`` (and ``versioned_new``), and the sets of keys by name.
+and never sees a connection.  Parameters are ``versioned_tx`` (and ``versioned_new``), and the sets
+of keys by name.
 """
 
 from __future__ import annotations

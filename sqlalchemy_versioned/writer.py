@@ -117,7 +117,9 @@ class TableWriter:
         if self.spec.end_column is None:
             return 0
         is_known = everyone and self.keys.can_look_up(keys)
-        return self._run(connection, "close" if is_known else "close_recorded", keys, {"versioned_tx": tx})
+        return self._run(
+            connection, "close" if is_known else "close_recorded", keys, {"versioned_tx": tx}
+        )
 
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""
@@ -131,7 +133,9 @@ class TableWriter:
     def move(self, connection: Connection, tx: int, new: int) -> None:
         """Give all versions of this transaction another transaction id."""
         if self.spec.end_column is not None:
-            connection.execute(self._statement("move_ends"), {"versioned_tx": tx, "versioned_new": new})
+            connection.execute(
+                self._statement("move_ends"), {"versioned_tx": tx, "versioned_new": new}
+            )
         connection.execute(self._statement("move"), {"versioned_tx": tx, "versioned_new": new})
 
     # -- what can be asked -------------------------------------------------------------------

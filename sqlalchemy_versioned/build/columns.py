@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Enum, Integer, SmallInteger,
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
+from ..operation import Operation
 from ..options import Options
 
 __all__ = ["StoredEnum", "build_bookkeeping_columns", "build_version_column", "transaction_id_type"]
@@ -25,6 +26,21 @@ def transaction_id_type() -> types.TypeEngine[Any]:
     SQLite numbers rows by itself only in columns that are called INTEGER.
     """
     return BigInteger().with_variant(Integer(), "sqlite")
+
+
+class OperationType(types.TypeDecorator[Operation]):
+    """Keeps an operation as a small integer, and loads it as an :class:`.Operation`."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        """Store the number."""
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Operation | None:
+        """Load the member."""
+        return None if value is None else Operation(value)
 
 
 class StoredEnum(types.TypeDecorator[Any]):
@@ -120,5 +136,5 @@ def build_bookkeeping_columns(options: Options, *, has_end: bool) -> list[Column
         index=True,
     )
     end = Column(options.end_transaction_column_name, transaction_id_type(), nullable=True)
-    operation = Column(options.operation_type_column_name, SmallInteger, nullable=False)
+    operation = Column(options.operation_type_column_name, OperationType, nullable=False)
     return [transaction, *([end] if has_end else []), operation]

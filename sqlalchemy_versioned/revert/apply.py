@@ -18,6 +18,7 @@ from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committe
 from sqlalchemy.orm.collections import collection_adapter
 
 from .live import is_unloadable, related_to
+from .pending import drop_pending, remove_member
 from .steps import Delete, Restore, RevertPlan, SetCollection, SetScalar, SetValues, Step, Target
 from .values import differs
 
@@ -117,7 +118,7 @@ class _Application:
     def _delete(self, obj: Any) -> None:
         state: InstanceState[Any] = inspect(obj)
         if state.pending:
-            self._session.expunge(obj)
+            drop_pending(self._session, obj, self._delete)
         elif state.persistent:
             self._session.delete(obj)
 
@@ -145,12 +146,12 @@ class _Application:
         ]
         if relationship.direction is MANYTOMANY:
             for each in surplus:
-                _remove(owner, relationship, each)
+                remove_member(owner, relationship, each)
         elif is_unloadable(relationship):
             added = inspect(owner).attrs[link.key].history.added or ()
             for each in surplus:
                 if any(each is one for one in added):
-                    _remove(owner, relationship, each)
+                    remove_member(owner, relationship, each)
 
     def _attach(self, link: SetScalar | SetCollection) -> None:
         owner, relationship = self._object(link.target), _relationship(link)
@@ -207,13 +208,6 @@ _UNSET: Any = object()
 def _relationship(link: SetScalar | SetCollection) -> RelationshipProperty[Any]:
     mapper: Mapper[Any] = inspect(link.target.cls)
     return mapper.relationships[link.key]
-
-
-def _remove(owner: Any, relationship: RelationshipProperty[Any], member: Any) -> None:
-    if is_unloadable(relationship):
-        getattr(owner, relationship.key).remove(member)
-    else:
-        collection_adapter(getattr(owner, relationship.key)).remove_with_event(member)
 
 
 def _drop_others(

@@ -1,6 +1,7 @@
 """Reverting an object without its relations."""
 
 import pytest
+from sqlalchemy import text
 
 from sqlalchemy_versioned import ReverterException, revert_plan, version_class
 
@@ -135,6 +136,40 @@ def test_reverting_twice_before_a_flush(session, blog):
     session.commit()
 
     assert restored.name == "Second"
+
+
+def test_rows_deleted_behind_the_session(session, blog):
+    """An object in memory whose row is gone gives way to the restored one."""
+    article = blog.factories.Article(name="First")
+    session.commit()
+    version, identity = article.versions[0], article.id
+    session.execute(text("DELETE FROM article"))
+
+    restored = version.revert()
+    session.commit()
+
+    assert (restored.id, restored.name) == (identity, "First")
+
+
+def test_a_restoring_that_is_taken_back(session, blog):
+    """Reverting to a deletion before a flush leaves nothing of an earlier restoring."""
+    author = blog.factories.Author()
+    article = blog.factories.Article(author=author, tags=[blog.factories.Tag()])
+    blog.factories.Comment(article=article)
+    session.commit()
+    first = article.versions[0]
+    session.delete(article)
+    session.commit()
+    deletion = first.next
+    relations = ["author", "tags", "comments"]
+
+    with session.no_autoflush:
+        restored = first.revert(relations=relations)
+        deletion.revert(relations=relations)
+
+    assert restored not in session
+    session.commit()
+    assert (author.articles, session.query(blog.Comment).all()) == ([], [])
 
 
 def test_a_plan_can_be_read(session, blog):

@@ -126,6 +126,7 @@ class TestCollections:
         session.commit()
 
         one.versions[0].revert(relations=["books"])
+        assert books_of(one) == ["a", "b"]
         session.commit()
         assert books_of(one) == ["a", "b"]
 
@@ -213,6 +214,27 @@ def test_association_proxies_show_it(session_of, shelf):
     one.versions[0].revert(relations=["books"])
 
     assert one.titles == ["a"]
+
+
+@pytest.mark.parametrize("cascade", ["save-update", "all, delete-orphan"])
+def test_children_move_back_without_a_relationship_to_their_parent(session_of, shelf, cascade):
+    """A child that knows its parent by a key only is moved back, and is no orphan."""
+    models = shelf(books=relationship("Book", cascade=cascade))
+    session = session_of(models)
+    one, other = models.Shelf(), models.Shelf(books=[models.Book(title="a")])
+    session.add_all([one, other])
+    session.commit()
+    book = other.books[0]
+    one.books.append(book)
+    other.books.remove(book)
+    session.commit()
+    assert one.books == [book]
+
+    one.versions[0].revert(relations=["books"])
+
+    assert one.books == []
+    session.commit()
+    assert (one.books, other.books) == ([], [book])
 
 
 class TestOneToOne:
@@ -383,6 +405,27 @@ def test_conditions_of_a_relationship(session_of, Base, shelf):
 
     assert titles(one.good) == ["a"]
     assert (bad.place, bad.title) == (2, "bb")
+
+
+def test_conditions_of_links(session_of, shelf):
+    """A link to what a relationship's condition leaves out is not taken for an unknown one."""
+    models = shelf()
+    Shelf, Book = models.Shelf, models.Book
+    link = models.metadata.tables["shelf_book"]
+    Shelf.good = relationship(
+        Book, secondary=link, secondaryjoin=and_(Book.id == link.c.book_id, Book.place == 1)
+    )
+    session = session_of(models)
+    one = Shelf(good=[Book(title="a", place=1), Book(title="b", place=2)])
+    session.add(one)
+    session.commit()
+    one.good = []
+    session.commit()
+
+    one.versions[0].revert(relations=["good"])
+    session.commit()
+
+    assert titles(one.good) == ["a"]
 
 
 class TestTrees:

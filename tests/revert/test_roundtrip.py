@@ -5,6 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from sqlalchemy_versioned import version_class
+
 RELATIONS = ["comments", "tags", "author"]
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -109,13 +111,20 @@ class Story:
             }
 
 
-@pytest.mark.strategies
-@given(program=PROGRAMS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_state_can_be_reverted_to(session, blog, program):
-    """Each version, with its relations, brings back the state it was recorded in."""
-    session.rollback()
-    story = Story(session, blog)
+@pytest.fixture
+def tell(session, blog):
+    """Run a program; return its story, the versions of the article and the states they are of."""
+
+    def run(program):
+        session.rollback()
+        story = Story(session, blog)
+        return story, *states_of(story, program)
+
+    return run
+
+
+def states_of(story, program):
+    """Run *program*; return the versions of the article, and what there was at each."""
     states = [story.state()]
     for changes in program:
         for change in changes:
@@ -125,12 +134,36 @@ def test_every_state_can_be_reverted_to(session, blog, program):
         if was_there:
             states.append(story.state())
 
-    version_class = blog.Article.__version_spec__.version_class
-    history = version_class.all_versions(session, {"id": story.identity}, desc=False)
+    version = version_class(story.blog.Article)
+    history = version.all_versions(story.session, {"id": story.identity}, desc=False)
     assert len(history) == len(states)
+    return history, states
+
+
+@pytest.mark.strategies
+@given(program=PROGRAMS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_state_can_be_reverted_to(session, tell, program):
+    """Each version, with its relations, brings back the state it was recorded in."""
+    story, history, states = tell(program)
     order = [*reversed(range(len(states))), *range(len(states))]
     for place in order:
         reverted = history[place].revert(relations=RELATIONS)
         assert (reverted is None) == (states[place] is None)
         session.commit()
         assert story.state() == states[place]
+
+
+@pytest.mark.strategies
+@given(program=PROGRAMS, data=st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_last_of_several_reverts_counts(session, tell, program, data):
+    """Reverting takes back what an earlier revert did and nobody flushed."""
+    story, history, states = tell(program)
+    places = data.draw(st.lists(st.integers(0, len(states) - 1), min_size=2, max_size=4))
+    for place in places:
+        with session.no_autoflush:
+            history[place].revert(relations=RELATIONS)
+    session.commit()
+
+    assert story.state() == states[places[-1]]

@@ -24,7 +24,7 @@ from sqlalchemy.orm import (
     validates,
 )
 
-from sqlalchemy_versioned import ReverterException
+from sqlalchemy_versioned import ReverterException, revert_plan
 from tests.models import Models
 
 pytestmark = pytest.mark.strategies()
@@ -217,17 +217,18 @@ class TestColumns:
 
     def test_mutable_values_are_not_shared(self, session, models):
         """Changing the live object later does not change the version."""
-        page = models.Page(name="a", data={"x": 1})
+        page = models.Page(name="a", data={"x": 1}, raw={"y": [1]})
         session.add(page)
         session.commit()
-        page.data = {}
+        page.data, page.raw = {}, {}
         session.commit()
         version = page.versions[0]
 
         version.revert()
         page.data["x"] = 2
+        page.raw["y"].append(2)
 
-        assert version.data == {"x": 1}
+        assert (version.data, version.raw) == ({"x": 1}, {"y": [1]})
 
     @pytest.mark.parametrize("value", [None, null()], ids=["json", "sql"])
     def test_two_kinds_of_null(self, session, models, value):
@@ -357,6 +358,23 @@ class TestInheritance:
 
         with pytest.raises(ReverterException, match=r"its key belongs to .*Animal"):
             version.revert()
+
+    def test_statements_do_not_grow_with_subclass_objects(
+        self, session, models, engine, count_statements
+    ):
+        """Columns of subclasses are read for all objects at once, live and past."""
+        counts = []
+        for number in (1, 10):
+            birds = [models.Bird(name="b", span=n) for n in range(number)]
+            keeper = models.factories.Keeper(animals=birds)
+            session.commit()
+            version = keeper.versions[0]
+            session.expire_all()
+            with count_statements(engine) as statements:
+                revert_plan(version, relations=["animals"])
+            counts.append(statements.count)
+
+        assert counts[0] == counts[1]
 
     def test_relations_of_subclasses(self, session, models):
         """A path may go on with what only some of the objects have."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    Select,
     bindparam,
     case,
     delete,
@@ -313,9 +314,16 @@ class StatementBuilder:
         """Select a key of which a later transaction has a version."""
         spec = self.spec
         later = spec.transaction_column > bound_tx(spec)
-        return (
-            select(*[pair.version for pair in spec.key]).where(self._in_versions(), later).limit(1)
-        )
+        key = select(*[pair.version for pair in spec.key])
+        return self._now(key.where(self._in_versions(), later).limit(1))
+
+    def _now(self, statement: Select[Any]) -> Select[Any]:
+        """Let a statement see what others have committed since this transaction began."""
+        # Elsewhere, a row that was changed since then cannot be written by a transaction that
+        # does not see the change.
+        if self._dialect.name in ("mysql", "mariadb"):
+            return statement.with_for_update(read=True)
+        return statement
 
     def undone(self) -> Executable:
         """Select the keys of rows that are as they were before this transaction."""

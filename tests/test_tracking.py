@@ -215,7 +215,7 @@ def test_columns_that_change_by_themselves(Base, make):
         __versioned__ = {"exclude": ["secret"]}
         id: Mapped[int] = mapped_column(primary_key=True)
         secret: Mapped[int]
-        double = Column(Integer, Computed("secret * 2"))
+        double = Column(Integer, Computed("secret * 2", persisted=True))
         touched = Column(Integer, onupdate=lambda: 7)
         counter = mapped_column(Integer, nullable=False)
         __mapper_args__ = {"version_id_col": counter}

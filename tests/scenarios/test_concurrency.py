@@ -1,0 +1,212 @@
+"""Whatever the order in which transactions begin, write and commit, history is one chain."""
+
+import itertools
+import random
+import threading
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from sqlalchemy_versioned import transaction_class, version_class
+
+pytestmark = pytest.mark.needs("concurrent_writers")
+
+LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+#: What databases answer when transactions get in each other's way; the application tries again.
+CONFLICTS = (DBAPIError, StaleDataError)
+
+
+@pytest.fixture
+def models(blog):
+    """The blog."""
+    return blog
+
+
+@pytest.fixture
+def rows(tables, models):
+    """Five articles with a version each."""
+    with Session(tables) as session:
+        session.add_all(models.Article(id=number, name="0") for number in range(1, 6))
+        session.commit()
+
+
+def check(tables, models):
+    """Each article's versions are one chain, which ends in the live row."""
+    version = version_class(models.Article)
+    with Session(tables) as session:
+        live = dict(session.execute(select(models.Article.id, models.Article.name)).all())
+        rows = session.scalars(select(version).order_by(version.id, version.transaction_id)).all()
+        known = set(session.scalars(select(transaction_class(models.Article).id)))
+        newest = {}
+        for number, group in itertools.groupby(rows, key=lambda row: row.id):
+            versions = list(group)
+            if hasattr(version, "end_transaction_id"):
+                begins = [v.transaction_id for v in versions]
+                assert [v.end_transaction_id for v in versions] == [*begins[1:], None]
+            if versions[-1].operation_type != 2:
+                newest[number] = versions[-1].name
+        assert newest == live
+        assert {v.transaction_id for v in rows} <= known
+    return rows
+
+
+def interleavings(*programs):
+    """Return every order in which the steps of several programs can be taken."""
+    turns = [number for number, steps in enumerate(programs) for _ in steps]
+    return sorted(set(itertools.permutations(turns)))
+
+
+class Writer:
+    """One connection that writes an article in steps, which others may come between."""
+
+    def __init__(self, tables, models, versioning, name):
+        self.session = Session(tables, expire_on_commit=False)
+        self.models, self.versioning, self.name = models, versioning, name
+
+    def begin(self):
+        """Ask for the transaction before anything is written."""
+        self.versioning.unit_of_work(self.session).create_transaction()
+
+    def write(self):
+        """Write the article and commit: no other step may wait for the lock."""
+        self.session.get(self.models.Article, 1).name = self.name
+        self.session.commit()
+
+    def close(self):
+        """Let go of the connection."""
+        self.session.close()
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", LEVELS)
+def test_transactions_drawn_early(tables, models, rows, versioning, level):
+    """A transaction that was drawn first and writes last does not break the chain."""
+    engine = tables.execution_options(isolation_level=level)
+    for order in interleavings(*[("begin", "write")] * 3):
+        writers = [Writer(engine, models, versioning, f"{order}"[-9:] + str(n)) for n in range(3)]
+        steps = [iter((writer.begin, writer.write)) for writer in writers]
+        for turn in order:
+            try:
+                next(steps[turn])()
+            except CONFLICTS:
+                writers[turn].session.rollback()
+        for writer in writers:
+            writer.close()
+
+    assert len(check(tables, models)) > 90
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", LEVELS)
+def test_waiting_for_a_lock(tables, models, rows, versioning, level):
+    """A transaction that waits for another's lock comes after it in history."""
+    engine = tables.execution_options(isolation_level=level)
+    first, second = Session(engine), Session(engine)
+    second.get(models.Article, 5)
+    versioning.unit_of_work(second).create_transaction()
+    first.get(models.Article, 1).name = "first"
+    first.flush()
+
+    def wait():
+        try:
+            second.get(models.Article, 1).name = "second"
+            second.commit()
+        except CONFLICTS:
+            second.rollback()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    waiting.join(0.3)
+    first.commit()
+    waiting.join()
+    first.close()
+    second.close()
+
+    check(tables, models)
+
+
+def test_deletion_drawn_early(tables, models, rows, versioning):
+    """A row that another transaction changed in between is deleted after that change."""
+    with Session(tables) as early, Session(tables) as late:
+        versioning.unit_of_work(early).create_transaction()
+        late.get(models.Article, 1).name = "late"
+        late.commit()
+        early.delete(early.get(models.Article, 1))
+        early.commit()
+
+    operations = [v.operation_type for v in check(tables, models) if v.id == 1]
+    assert operations == [0, 1, 2]
+
+
+def test_what_hangs_on_a_renumbered_transaction(tables, models, rows, versioning):
+    """What was set on the transaction, and other rows of it, follow it to its later number."""
+    with Session(tables) as early, Session(tables) as late:
+        created = versioning.unit_of_work(early).create_transaction(remote_addr="early")
+        early.get(models.Article, 5).name = "before"
+        early.flush()
+        number = created.id
+        late.get(models.Article, 1).name = "late"
+        late.commit()
+        created.remote_addr = "changed"
+        early.get(models.Article, 1).name = "early"
+        early.commit()
+
+        assert created.id > number
+        assert created.remote_addr == "changed"
+        assert created is early.get(type(created), created.id)
+    moved = [v for v in check(tables, models) if v.transaction_id == created.id]
+    assert {(v.id, v.name) for v in moved} == {(1, "early"), (5, "before")}
+
+
+def test_renumbered_inside_a_savepoint_that_is_rolled_back(tables, models, rows, versioning):
+    """The transaction has its earlier number again, and its versions with it."""
+    with Session(tables) as early, Session(tables) as late:
+        created = versioning.unit_of_work(early).create_transaction()
+        number = created.id
+        early.get(models.Article, 5).name = "before"
+        early.flush()
+        late.get(models.Article, 1).name = "late"
+        late.commit()
+        savepoint = early.begin_nested()
+        early.get(models.Article, 1).name = "early"
+        early.flush()
+        assert created.id > number
+        savepoint.rollback()
+        early.get(models.Article, 3).name = "after"
+        early.commit()
+
+        assert created.id == number
+    assert {v.id for v in check(tables, models) if v.transaction_id == number} == {3, 5}
+
+
+@pytest.mark.strategies
+def test_storm(tables, models, rows, versioning):
+    """Eight threads that write five rows for a while leave no broken link."""
+    written = []
+
+    def write(seed):
+        chance = random.Random(seed)
+        for number in range(40):
+            with Session(tables) as session:
+                try:
+                    if chance.random() < 0.5:
+                        versioning.unit_of_work(session).create_transaction()
+                    for key in chance.sample(range(1, 6), chance.randint(1, 2)):
+                        session.get(models.Article, key).name = f"{seed}.{number}"
+                        session.flush()
+                    session.commit()
+                    written.append(number)
+                except CONFLICTS:
+                    session.rollback()
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(written) > 40
+    assert len(check(tables, models)) > 45

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper, Session, UOWTransaction
 
 from . import _sqlalchemy
 from .hooks import Plugin
+from .keys import Key
 from .operation import Operation
 from .recording import Changes
 from .spec import ClassSpec, Hierarchy, VersionSpec
@@ -43,6 +44,8 @@ class Flush:
     """
 
     def __init__(self, session: Session, context: UOWTransaction, outer: Flush | None) -> None:
+        #: Rows whose loaded versions are no longer true, by hierarchy.
+        self.touched: list[tuple[Hierarchy, list[Key]]] = []
         self.session = session
         self.context = context
         self.outer = None if outer is None else weakref.ref(outer)

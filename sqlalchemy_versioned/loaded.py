@@ -19,7 +19,13 @@ from sqlalchemy.orm import Session, object_session
 from .lookup import find_spec
 from .spec import Hierarchy
 
-__all__ = ["LoadedVersions", "expire_all_versions", "expire_versions", "watch_versions"]
+__all__ = [
+    "LoadedVersions",
+    "expire_all_versions",
+    "expire_versions",
+    "has_loaded_versions",
+    "watch_versions",
+]
 
 #: The key of ``Session.info`` under which the notes are.
 LOADED = "sqlalchemy_versioned.loaded"
@@ -70,6 +76,11 @@ class LoadedVersions:
 def watch_versions(version_class: type[Any]) -> list[tuple[Any, str, Any]]:
     """Return the listeners, as arguments of ``event.listen()``, that note loaded versions."""
     return [(version_class, "load", _on_load), (version_class, "refresh", _on_refresh)]
+
+
+def has_loaded_versions(session: Session) -> bool:
+    """Tell whether *session* has loaded any version."""
+    return LOADED in session.info
 
 
 def expire_versions(session: Session, hierarchy: Hierarchy, keys: Iterable[Any]) -> None:

@@ -43,6 +43,10 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.inserted or self.updated or self.deleted or self.departed or self.given)
 
+    def keys(self) -> list[Key]:
+        """Return the keys of all rows."""
+        return [*self.inserted, *self.updated, *self.deleted, *self.departed, *self.given]
+
     def extend(self, other: Changes) -> None:
         """Add further changes to the same table."""
         self.inserted += other.inserted

@@ -16,6 +16,12 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
 
 from . import _sqlalchemy
 from .flushes import Flush, LinkTable, Work, collect_work
+from .loaded import (
+    expire_all_versions,
+    expire_versions,
+    has_loaded_versions,
+    watch_versions,
+)
 from .recording import Changes
 from .spec import ClassSpec, Hierarchy
 from .touched import ClassReader
@@ -68,6 +74,8 @@ class Tracker:
         mapper: Mapper[Any] = inspect(spec.parent_class)
         self._readers[mapper] = ClassReader(spec)
         self._listen(mapper, "before_delete", self._before_delete)
+        for target, name, listener in watch_versions(spec.version_class):
+            self._listen(target, name, listener)
 
     def track_associations(self, tables: Mapping[Table, Hierarchy]) -> None:
         """Record what relationships write to association tables."""
@@ -124,6 +132,7 @@ class Tracker:
             return
         if transaction.nested:
             unit.ended(transaction)
+            expire_all_versions(session)
         elif transaction.parent is None:
             del session.info[self]
             unit.end()
@@ -170,6 +179,8 @@ class Tracker:
         if flush.is_recorded:
             unit = self.unit_of_work(session)
             unit.finish()
+            for hierarchy, keys in flush.touched:
+                expire_versions(session, hierarchy, keys)
             self._surroundings.plugins().call("after_create_version_objects", unit, session)
 
     def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool]) -> list[Work]:
@@ -202,6 +213,9 @@ class Tracker:
         if not flush.is_imaged:
             flush.is_imaged = True
             plugins.call("before_create_version_objects", unit, session)
+        if has_loaded_versions(session):
+            keys = [changes.keys() for changes in work.changes.values()]
+            flush.touched += [(work.hierarchy, some) for some in keys]
         connection = work.connection
         if connection is None:
             connection = session.connection(bind_arguments={"mapper": work.mapper})

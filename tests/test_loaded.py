@@ -1,37 +1,19 @@
 """Versions that the application holds learn what flushes do to them."""
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import Operation, loaded
-from sqlalchemy_versioned.lookup import spec_of
 
 pytestmark = pytest.mark.strategies()
 
 
 @pytest.fixture
 def keeping(tables, blog):
-    """A session that expires nothing on commit, whose flushes tell what they touched."""
-    spec = spec_of(blog.Article)
-
-    def tell(session, context):
-        touched = [*session.new, *session.dirty, *session.deleted]
-        keys = [obj.id for obj in touched if isinstance(obj, blog.Article)]
-        loaded.expire_versions(session, spec.hierarchy, keys)
-
-    def tell_all(session, previous):
-        loaded.expire_all_versions(session)
-
+    """A session that expires nothing on commit."""
     with Session(tables, expire_on_commit=False) as session:
         blog.factories.session = session
-        listeners = loaded.watch_versions(spec.version_class)
-        listeners += [(session, "after_flush", tell), (session, "after_soft_rollback", tell_all)]
-        for listener in listeners:
-            event.listen(*listener)
         yield session
-        for listener in listeners:
-            event.remove(*listener)
 
 
 def test_held_version_is_closed(keeping, blog):

@@ -145,7 +145,7 @@ class TestColumns:
             id: Mapped[int] = mapped_column(primary_key=True)
             name: Mapped[str] = mapped_column("title", String(20))
             counter: Mapped[int] = __mapper_args__["version_id_col"]
-            double: Mapped[int | None] = mapped_column(Computed("number * 2"))
+            double: Mapped[int | None] = mapped_column(Computed("number * 2", persisted=True))
             number: Mapped[int | None]
             secret: Mapped[str | None]
             kind: Mapped[str] = mapped_column(default="plain", nullable=False)

@@ -19,13 +19,6 @@ html_title = f"{project} {release}"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
-# The driver comes with what the suite needs; whoever has it gets the asynchronous examples run.
-doctest_global_setup = """
-from importlib.util import find_spec
-
-has_aiosqlite = bool(find_spec("aiosqlite") and find_spec("greenlet"))
-"""
-
 # Each page starts without versioning, and leaves none to the next.
 doctest_global_cleanup = """
 from sqlalchemy.orm import clear_mappers, close_all_sessions

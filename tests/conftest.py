@@ -264,6 +264,13 @@ def nothing_left_behind() -> Iterator[None]:
         assert not package.versioning_manager.parent_class_map
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of what a test was given before its module is looked over."""
+    # pytest keeps the arguments until the teardown is over, and with them a unit of work.
+    getattr(item, "funcargs", {}).clear()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def no_unit_of_work_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a module after which a unit of work is still in memory.

@@ -130,6 +130,15 @@ def forget_class_name(reg: registry, name: str, cls: type[Any]) -> None:
             getattr(clsregistry, function)(name, cls, reg._class_registry)
 
 
+def plain_column(column: Column[Any]) -> Column[Any]:
+    """Return the column of a table that an attribute of a class stands for.
+
+    Uses ``Column._deannotate()``.
+    """
+    plain: Column[Any] = column._deannotate()
+    return plain
+
+
 # -- flushes ---------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "can_select_from_target",
     "has_concurrent_writers",
     "has_upsert",
+    "locks_what_is_missing",
     "native_type",
     "numbers_may_recur",
 ]
@@ -122,8 +123,16 @@ def can_select_from_target(dialect: Dialect) -> bool:
     return dialect.name not in ("mysql", "mariadb")
 
 
+def locks_what_is_missing(dialect: Dialect) -> bool:
+    """Tell whether looking for rows that do not exist locks others out of making them.
+
+    InnoDB locks the gap that it finds, in every statement that writes.
+    """
+    return dialect.name in ("mysql", "mariadb")
+
+
 def numbers_may_recur(dialect: Dialect, table: Table) -> bool:
-    """Tell whether the database may number a new row as one that was deleted.
+    """Tell whether the database may number a new row like one that was deleted.
 
     SQLite does, unless the table says AUTOINCREMENT.
     """

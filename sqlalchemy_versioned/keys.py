@@ -167,7 +167,7 @@ class KeyParameters:
 
 
 def _array(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return bindparam(name, type_=postgresql.ARRAY(column.type))
+    return bindparam(name, type_=postgresql.ARRAY(column.type, dimensions=1))
 
 
 def _fits_array(column: Column[Any]) -> bool:

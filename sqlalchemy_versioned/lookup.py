@@ -17,6 +17,7 @@ from .exc import ClassNotVersioned
 from .spec import ClassSpec, VersionSpec
 
 __all__ = [
+    "bind_of",
     "class_of",
     "end_tx_column_name",
     "get_versioning_manager",
@@ -72,6 +73,15 @@ def find_spec(subject: object) -> ClassSpec | None:
     """Return the spec of *subject*, or ``None``."""
     found: ClassSpec | None = class_of(subject).__dict__.get(SPEC)
     return found
+
+
+def bind_of(spec: ClassSpec) -> dict[str, Any]:
+    """Return the bind arguments with which a session finds the database of the versions.
+
+    Versions are beside their rows; a session that has a bind for the parent class alone would
+    not look there by itself.
+    """
+    return {"mapper": inspect(spec.parent_class)}
 
 
 def get_versioning_manager(subject: object) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
 from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
 
+from ._sqlalchemy import plain_column
 from .exc import ImproperlyConfigured
 
 __all__ = [
@@ -96,7 +97,7 @@ def _inherit_pairs(mapper: Mapper[Any]) -> list[tuple[Column[Any], Column[Any]]]
     if from_join is None or mapper.concrete:
         return []
     return [
-        (binary.left, binary.right)
+        (plain_column(binary.left), plain_column(binary.right))
         for binary in iterate(from_join)
         if isinstance(binary, BinaryExpression)
         and isinstance(binary.left, Column)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .dialects import numbers_may_recur
+from .dialects import locks_what_is_missing, numbers_may_recur
 from .operation import Operation, merge
 from .records import Records
 from .spec import Hierarchy, VersionSpec
@@ -190,8 +190,8 @@ class Recording:
     def _keys_are_new(self) -> bool:
         """Whether inserted rows get keys that no row had before."""
         root = self.hierarchy.root.parent_table
-        recurring = numbers_may_recur(self.connection.dialect, root)
-        return root.autoincrement_column is not None and not recurring
+        is_numbered = root.autoincrement_column is not None
+        return is_numbered and not numbers_may_recur(self.connection.dialect, root)
 
     def _are_all_new(self, spec: VersionSpec, work: _Sorted, tx: int) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
@@ -200,13 +200,23 @@ class Recording:
         if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]
-        if self._writers[spec].insert_new(self.connection, keys, tx):
-            self._note(spec, keys, Operation.INSERT)
-            return True
-        # Some have one, so none of it holds; write all of them again.
-        work.closing = list(keys)
-        image.fresh, image.again = {}, {Operation.INSERT: keys}
-        return False
+        if not self._write_new(spec, keys, tx):
+            # Some have one, so none of it holds; write all of them again.
+            work.closing = list(keys)
+            image.fresh, image.again = {}, {Operation.INSERT: keys}
+            return False
+        self._note(spec, keys, Operation.INSERT)
+        return True
+
+    def _write_new(self, spec: VersionSpec, keys: list[Key], tx: int) -> bool:
+        """Write INSERT versions of rows; tell whether none of these rows has a history."""
+        writer, connection = self._writers[spec], self.connection
+        if not locks_what_is_missing(connection.dialect):
+            return writer.insert_new(connection, keys, tx)
+        # Apart, a look reads what is committed and locks nothing.
+        image = Image(fresh={Operation.INSERT: keys})
+        writer.write(connection, image, tx, locks=False)
+        return not writer.has_earlier(connection, keys, tx)
 
     def _write_image(self, spec: VersionSpec, work: _Sorted, tx: int, *, locks: bool) -> None:
         image, writer = work.image, self._writers[spec]

@@ -317,6 +317,13 @@ class StatementBuilder:
         key = select(*[pair.version for pair in spec.key])
         return self._now(key.where(self._in_versions(), later).limit(1))
 
+    def earlier(self) -> Executable:
+        """Select a key of which an earlier transaction has a version."""
+        spec = self.spec
+        before = spec.transaction_column < bound_tx(spec)
+        keys = select(*[pair.version for pair in spec.key])
+        return keys.where(self._in_versions(), before).limit(1)
+
     def _now(self, statement: Select[Any]) -> Select[Any]:
         """Let a statement see what others have committed since this transaction began."""
         # Elsewhere, a row that was changed since then cannot be written by a transaction that

@@ -31,6 +31,7 @@ class ClassReader:
     def __init__(self, spec: ClassSpec) -> None:
         self.spec = spec
         self.key_of = _key_getter(spec.key)
+        self._key = frozenset(spec.key)
         mapper: Mapper[Any] = inspect(spec.parent_class)
         ignored = {column for table in spec.tables for column in table.ignored}
         columns = {key: mapper.column_attrs[key].columns[0] for key in spec.columns}
@@ -60,7 +61,10 @@ class ClassReader:
 
     def _add_update(self, changes: Changes, state: InstanceState[Any]) -> None:
         assert state.key is not None
-        before, now = bare_key(state.key[1]), self.key_of(state)
+        now = before = bare_key(state.key[1])
+        # Only what was assigned changes a key; one that is loaded may come back in another form.
+        if not self._key.isdisjoint(_sqlalchemy.original_values(state)):
+            now = self.key_of(state)
         if before != now:
             changes.departed.append(before)
             changes.inserted.append(now)

@@ -131,8 +131,8 @@ class Tracker:
         if unit is None:
             return
         if transaction.nested:
-            unit.ended(transaction)
-            expire_all_versions(session)
+            if unit.ended(transaction):
+                expire_all_versions(session)
         elif transaction.parent is None:
             del session.info[self]
             unit.end()

@@ -125,11 +125,14 @@ class UnitOfWork:
         """Note that *savepoint* was released; it ends later."""
         self._records.released(savepoint)
 
-    def ended(self, savepoint: SessionTransaction) -> None:
-        """Drop what was recorded in *savepoint*, or keep it for the transaction around."""
+    def ended(self, savepoint: SessionTransaction) -> bool:
+        """Keep what was recorded in *savepoint* for the transaction around, or drop it.
+
+        :returns: whether something was dropped.
+        """
         dropped = self._records.ended(savepoint, around=_savepoint_around(savepoint))
         if dropped is None:
-            return
+            return False
         self._recordings.clear()
         for row, connection in dropped.copies:
             row.forget_copy(connection)
@@ -137,6 +140,7 @@ class UnitOfWork:
             row.rename(self._session, number)
         if dropped.transaction is not None:
             dropped.transaction.forget(self._session)
+        return True
 
     def discard(self) -> None:
         """Let go of transactions whose rows were rolled back."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from .lookup import spec_of
+from .lookup import bind_of, spec_of
 from .query.vacuum import build_end_repairs, build_redundancy_locks, build_removals
 
 __all__ = ["vacuum"]
@@ -27,7 +26,7 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
     0
     """
     spec = spec_of(model)
-    where: dict[str, Any] = {"bind_arguments": {"mapper": inspect(spec.version_class)}}
+    where: dict[str, Any] = {"bind_arguments": bind_of(spec)}
     session.flush()
     for lock in build_redundancy_locks(spec):
         session.execute(lock, **where)

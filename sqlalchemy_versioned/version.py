@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .changeset import difference
 from .exc import ImproperlyConfigured
-from .lookup import find_spec, spec_of, version_class
+from .lookup import bind_of, find_spec, spec_of, version_class
 from .query.history import (
     count_versions_before,
     select_next,
@@ -65,12 +65,15 @@ class VersionAPI:
     @property
     def index(self) -> int:
         """The place of this version among those of its object, from 0."""
-        return self._session().scalar(count_versions_before(self._spec, *self._place())) or 0
+        counted = count_versions_before(self._spec, *self._place())
+        return self._session().scalar(counted, bind_arguments=bind_of(self._spec)) or 0
 
     @property
     def transaction(self) -> Any | None:
         """The transaction that made this version."""
-        return self._session().get(self._spec.transaction_class, self._place()[1])
+        return self._session().get(
+            self._spec.transaction_class, self._place()[1], bind_arguments=bind_of(self._spec)
+        )
 
     @property
     def version_parent(self) -> Any | None:
@@ -131,11 +134,20 @@ class VersionAPI:
         if not inspect(self._version).expired:
             return self.previous
         both = select_with_previous(self._spec, *self._place())
-        found = list(self._session().scalars(both, execution_options=_FRESH))
+        found = list(
+            self._session().scalars(
+                both, execution_options=_FRESH, bind_arguments=bind_of(self._spec)
+            )
+        )
         return next((version for version in found if version is not self._version), None)
 
     def _first(self, statement: Any) -> Any | None:
-        return self._session().scalars(statement, execution_options=_FRESH).first()
+        bind = bind_of(self._spec)
+        return (
+            self._session()
+            .scalars(statement, execution_options=_FRESH, bind_arguments=bind)
+            .first()
+        )
 
     def _session(self) -> Session:
         session = object_session(self._version)
@@ -251,7 +263,8 @@ class Version:
         if at is None:
             return None
         statement = select_version_at(spec, identity, at)
-        return session.scalars(statement, execution_options=_FRESH).first()
+        bind = bind_of(spec)
+        return session.scalars(statement, execution_options=_FRESH, bind_arguments=bind).first()
 
     @classmethod
     def all_versions(
@@ -274,7 +287,8 @@ class Version:
         spec = spec_of(cls)
         statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
         statement = statement.limit(limit).offset(offset)
-        return list(session.scalars(statement, execution_options=_FRESH))
+        bind = bind_of(spec)
+        return list(session.scalars(statement, execution_options=_FRESH, bind_arguments=bind))
 
     def __copy__(self) -> Self:
         """Return a detached copy; the ordinary way would make two objects share one state."""

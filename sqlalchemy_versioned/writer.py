@@ -152,6 +152,10 @@ class TableWriter:
         """Tell whether some row has a version of a later transaction."""
         return bool(self._ask(connection, "overtaken", keys, tx))
 
+    def has_earlier(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Tell whether some row has a version of an earlier transaction; locks nothing."""
+        return bool(self._ask(connection, "earlier", keys, tx))
+
     # -- running -----------------------------------------------------------------------------
 
     def _run(

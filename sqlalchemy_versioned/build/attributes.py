@@ -13,6 +13,7 @@ from sqlalchemy.orm import composite as orm_composite
 from sqlalchemy.orm import synonym as orm_synonym
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
+from .._sqlalchemy import plain_column
 from ..exc import ImproperlyConfigured
 from ..mapping import column_properties, key_columns
 from ..options import Options
@@ -191,7 +192,7 @@ def adapt_to_versions(expression: Any, chain: Iterable[VersionSpec]) -> Any:
 
     def replace(element: Any, **_: Any) -> Any:
         if isinstance(element, Column) and element.table in specs:
-            version = specs[element.table].version_column(element)
+            version = specs[element.table].version_column(plain_column(element))
             if version is None:
                 raise ImproperlyConfigured(
                     f"{element} is excluded, but {expression} needs it; take it out of 'exclude'"

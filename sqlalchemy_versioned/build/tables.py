@@ -83,7 +83,8 @@ def build_table_spec(
     """
     has_end = options.strategy is Strategy.VALIDITY
     _check_clashes(table, options, attribute_keys, has_end=has_end)
-    primary = set(table.primary_key.columns) or set(key)
+    # A surrogate key alone does not tell links apart: SQLite gives it to another link.
+    primary = set(table.primary_key.columns) | set(key)
     copies = {
         column: build_version_column(column, key=attribute_keys[column], is_key=column in primary)
         for column in table.columns
@@ -145,8 +146,9 @@ def forget_table_spec(spec: VersionSpec) -> None:
 
 
 def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:
-    """Return the key columns as the primary key has them, or else as the table has them."""
-    return list(table.primary_key.columns) or [c for c in table.columns if c in primary]
+    """Return the key columns as the primary key has them, the others as the table has them."""
+    own = list(table.primary_key.columns)
+    return own + [c for c in table.columns if c in primary and c not in own]
 
 
 def _version_table(
@@ -198,6 +200,7 @@ def _check_clashes(
         option = said.get(column.name) or said.get(key)
         if option is not None:
             raise ImproperlyConfigured(
-                f"Table {table.fullname!r} has a column {column.name!r}, which is also the name "
-                f"of a column of its version table; set the option {option!r} to another name"
+                f"Table {table.fullname!r} has a column {column.name!r} with the key {key!r}, and "
+                f"its version table has a column of that name itself; set the option {option!r} "
+                "to another name"
             )

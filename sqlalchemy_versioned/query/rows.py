@@ -9,13 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, func, not_, select
+from sqlalchemy import (
+    ColumnElement,
+    Enum,
+    FromClause,
+    String,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    not_,
+    select,
+)
 
 from ..dialects import SameValue
 from ..operation import Operation
 from ..spec import ColumnPair, VersionSpec
 
 __all__ = [
+    "as_stored",
     "bound_tx",
     "differs_elsewhere",
     "newest_before",
@@ -33,7 +46,12 @@ def bound_tx(spec: VersionSpec) -> ColumnElement[int]:
 
 def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
     """Match *rows* of the version table that are of the row of the parent table."""
-    return and_(*[rows.c[pair.version.key] == pair.parent for pair in spec.key])
+    return and_(*[rows.c[pair.version.key] == as_stored(pair.parent) for pair in spec.key])
+
+
+def as_stored(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a parent column as its version column holds it: enums are kept as text."""
+    return cast(column, String) if isinstance(column.type, Enum) else column
 
 
 def newest_before(
@@ -82,7 +100,7 @@ def _compared(spec: VersionSpec) -> list[ColumnPair]:
 def same_image_exists(spec: VersionSpec, source: FromClause) -> ColumnElement[bool]:
     """Match rows of the parent table whose newest version is just like them."""
     rows = spec.version_table.alias()
-    newest = newest_other(spec, [pair.parent for pair in spec.key], source)
+    newest = newest_other(spec, [as_stored(pair.parent) for pair in spec.key], source)
     return (
         exists()
         .select_from(rows)

@@ -32,6 +32,7 @@ from sqlalchemy.orm import aliased
 from ..dialects import SameValue
 from ..operation import Operation
 from ..spec import ClassSpec, VersionSpec
+from .rows import as_stored
 
 __all__ = ["build_end_repairs", "build_redundancy_locks", "build_removals"]
 
@@ -68,7 +69,7 @@ def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
     """
     for table in spec.hierarchy.tables:
         keys = _select_redundant(spec).subquery()
-        primary = [pair.parent for pair in table.key]
+        primary = [as_stored(pair.parent) for pair in table.key]
         places = list(keys.c)[: len(primary)]
         locked = (
             select(*primary)

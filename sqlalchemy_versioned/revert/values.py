@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, inspect, null, select
 from sqlalchemy.orm import ColumnProperty, Mapper, Session
 
-from ..exc import ReverterException
+from ..exc import IncompleteHistory, ReverterException
 from ..query.conditions import is_row_of, transaction_of
 from .nodes import Node, key_of
 
@@ -28,6 +28,7 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
             values[key] = _stored(session, node, key, value)
     if live is None:
         _check_numbering(session, mapper, node)
+        _check_unknown(mapper, node)
     return values
 
 
@@ -92,6 +93,21 @@ def _is_null(session: Session, node: Node, key: str) -> bool:
             )
         )
     )
+
+
+def _check_unknown(mapper: Mapper[Any], node: Node) -> None:
+    """Refuse to restore rows of which history does not keep all that they cannot be without."""
+    for prop in mapper.column_attrs:
+        column = prop.columns[0]
+        if prop.key in node.spec.columns or not isinstance(column, Column):
+            continue
+        made = (column.default, column.server_default, column.computed, column.identity)
+        is_filled = column is mapper.version_id_col or any(each is not None for each in made)
+        if not column.nullable and not column.primary_key and not is_filled:
+            raise IncompleteHistory(
+                f"{node.target} cannot be restored: {column} takes no NULL, has no default and is "
+                "not kept in history; keep it, or give it a default"
+            )
 
 
 def _check_numbering(session: Session, mapper: Mapper[Any], node: Node) -> None:

@@ -139,7 +139,7 @@ def test_again_in_one_transaction(session, models, extra):
 
 
 def test_old_and_new_rows_in_a_later_flush(session, models, extra):
-    """Rows recorded before and others, in one later flush, take three statements together.
+    """Rows recorded before and others, in one later flush, take up to four statements together.
 
     They are replaced, closed and looked at for changes that came to nothing.
     """

@@ -1,0 +1,224 @@
+"""Keys, links and sessions as demanding schemas have them."""
+
+import enum
+
+import pytest
+from sqlalchemy import Column, Enum, ForeignKey, Integer, String, Table, TypeDecorator, select
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
+
+from sqlalchemy_versioned import IncompleteHistory, Operation, count_versions, version_class
+
+
+class Kind(enum.Enum):
+    """What an enum in a primary key may be."""
+
+    one = "one"
+    two = "two"
+
+
+class Folded(TypeDecorator):
+    """Text that comes back in lower case."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else value.lower()
+
+
+@pytest.fixture
+def declare(Base, engine):
+    """Return a function that makes the tables of some classes and opens a session."""
+    sessions = []
+
+    def make(*classes, **options):
+        configure_mappers()
+        Base.metadata.create_all(engine)
+        sessions.append(Session(engine, **options))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+def operations(versions):
+    """Return what versions record, oldest first."""
+    return [version.operation_type for version in versions]
+
+
+def test_key_that_comes_back_in_another_form(Base, declare):
+    """A key is changed by assigning to it, not by the form in which it is loaded."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        key: Mapped[str] = mapped_column(Folded, primary_key=True)
+        text: Mapped[str] = mapped_column(String(20))
+
+    session = declare(Page)
+    page = Page(key="Ann", text="a")
+    session.add(page)
+    session.commit()
+    page.text = "b"
+    session.commit()
+
+    assert [v.text for v in session.scalars(select(version_class(Page)))] == ["a", "b"]
+
+
+@pytest.mark.needs("enum_types")
+def test_enum_in_a_primary_key(Base, declare):
+    """Rows whose key is an enum of the database are recorded, changed or not."""
+
+    class Price(Base):
+        __tablename__ = "price"
+        __versioned__ = {}
+        kind: Mapped[Kind] = mapped_column(Enum(Kind), primary_key=True)
+        amount: Mapped[int] = mapped_column()
+
+    session = declare(Price)
+    price = Price(kind=Kind.one, amount=1)
+    session.add(price)
+    session.commit()
+    price.amount = Price.amount + 1
+    session.commit()
+
+    assert [(v.kind, v.amount) for v in price.versions] == [(Kind.one, 1), (Kind.one, 2)]
+
+
+def test_link_that_takes_over_the_id_of_another(Base, declare):
+    """Replacing a link is a deletion and an insertion, also where the database reuses its id."""
+    link = Table(
+        "link",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("page_id", ForeignKey("page.id")),
+        Column("tag_id", ForeignKey("tag.id")),
+    )
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        tags: Mapped[list[Tag]] = relationship(secondary=link)
+
+    session = declare(Page)
+    page = Page(id=1, tags=[Tag(id=1)])
+    session.add(page)
+    session.commit()
+    page.tags = [Tag(id=2)]
+    session.commit()
+
+    versions = Base.metadata.tables["link_version"]
+    rows = session.execute(select(versions.c.tag_id, versions.c.operation_type)).all()
+    assert sorted(rows) == [(1, Operation.INSERT), (1, Operation.DELETE), (2, Operation.INSERT)]
+
+
+def test_inherit_condition_of_attributes(Base, declare):
+    """An inherit_condition may be written with the attributes of classes."""
+
+    class Party(Base):
+        __tablename__ = "party"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(10))
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "party"}
+
+    class Person(Party):
+        __tablename__ = "person"
+        id: Mapped[int] = mapped_column(ForeignKey("party.id"), primary_key=True)
+        name: Mapped[str] = mapped_column(String(10))
+        __mapper_args__ = {
+            "polymorphic_identity": "person",
+            "inherit_condition": id == Party.id,
+        }
+
+    session = declare(Person)
+    person = Person(name="a")
+    session.add(person)
+    session.commit()
+
+    assert [version.name for version in person.versions] == ["a"]
+
+
+def test_session_with_a_bind_for_one_class(Base, engine, declare):
+    """Versions are read where the class is bound, without a bind for its version class."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str] = mapped_column(String(20))
+
+    declare(Page)
+    with Session(binds={Page: engine}) as session:
+        page = Page(text="a")
+        session.add(page)
+        session.commit()
+        page.text = "b"
+        session.commit()
+
+        assert count_versions(page) == 2
+        assert page.versions[-1].previous.text == "a"
+        assert page.versions[-1].transaction.changed_entities.keys() == {version_class(Page)}
+
+
+def test_restoring_without_a_required_value_is_refused(Base, declare):
+    """A row that cannot be without what history does not keep is not restored by half."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"exclude": ["secret"]}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        secret: Mapped[str] = mapped_column(String(20))
+
+    session = declare(Page)
+    page = Page(secret="s")
+    session.add(page)
+    session.commit()
+    version = page.versions[0]
+    session.delete(page)
+    session.commit()
+
+    with pytest.raises(IncompleteHistory, match="secret"):
+        version.revert()
+    assert not session.new
+
+
+def test_released_savepoint_expires_nothing(session, models, count_statements, engine):
+    """Versions that are held stay loaded when a savepoint comes to a good end."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    version = article.versions[0]
+    article.name = "b"
+    session.flush()
+    assert version.name == "a"
+
+    with session.begin_nested():
+        pass
+    with count_statements(engine) as statements:
+        assert version.name == "a"
+
+    assert statements.count == 0
+
+
+@pytest.mark.needs("concurrent_writers")
+def test_new_rows_do_not_wait_for_each_other(tables, models):
+    """Two transactions insert rows at the same time, as they do without versioning."""
+    author = models.Author
+    with Session(tables) as first, Session(tables) as second:
+        first.add(author(name="a"))
+        first.flush()
+        second.add(author(name="b"))
+        second.flush()
+        first.add(author(name="c"))
+        first.commit()
+        second.add(author(name="d"))
+        second.commit()
+
+        assert len(first.scalars(select(version_class(author))).all()) == 4

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from . import _sqlalchemy
-from .lookup import bind_of, spec_of
+from .lookup import ensure_bound, spec_of
 from .query.conditions import is_row_of, transaction_of
 from .query.history import transaction_id_of
 from .spec import ClassSpec
@@ -77,7 +77,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         if session is None:
             return 0
         counted = select(func.count()).select_from(self._unordered().subquery())
-        return session.scalar(counted, bind_arguments=bind_of(self._spec)) or 0
+        return session.scalar(counted) or 0
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Return the place of *value* among these versions.
@@ -237,9 +237,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         session = self._session()
         if session is None:
             return []
-        return list(
-            session.scalars(build(), execution_options=FRESH, bind_arguments=bind_of(self._spec))
-        )
+        return list(session.scalars(build(), execution_options=FRESH))
 
     def _session(self) -> Session | None:
         """Return the session to ask, or ``None`` where there is nothing to be found."""
@@ -255,6 +253,8 @@ class VersionCollection(Sequence[Any], Generic[T]):
                 session.flush()
             if None in self._identity():
                 return None
+        if session is not None:
+            ensure_bound(session, self._spec)
         return session
 
     def _with(self, statement: Select[Any]) -> VersionCollection[T]:

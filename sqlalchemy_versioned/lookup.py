@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Table, inspect
-from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.orm import Mapper
+from sqlalchemy.exc import NoInspectionAvailable, UnboundExecutionError
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from .exc import ClassNotVersioned
 from .spec import ClassSpec, VersionSpec
 
 __all__ = [
-    "bind_of",
     "class_of",
     "end_tx_column_name",
+    "ensure_bound",
     "get_versioning_manager",
     "is_versioned",
     "parent_class",
@@ -75,13 +75,19 @@ def find_spec(subject: object) -> ClassSpec | None:
     return found
 
 
-def bind_of(spec: ClassSpec) -> dict[str, Any]:
-    """Return the bind arguments with which a session finds the database of the versions.
+def ensure_bound(session: Session, spec: ClassSpec) -> None:
+    """Let *session* look for versions where it looks for their rows.
 
-    Versions are beside their rows; a session that has a bind for the parent class alone would
-    not look there by itself.
+    Versions are beside their rows, but a session that has a bind for the parent class alone does
+    not know that.
     """
-    return {"mapper": inspect(spec.parent_class)}
+    bind = session.get_bind(inspect(spec.parent_class))
+    try:
+        is_bound = session.get_bind(inspect(spec.version_class)) is bind
+    except UnboundExecutionError:
+        is_bound = False
+    if not is_bound:
+        session.bind_mapper(spec.version_class, bind)
 
 
 def get_versioning_manager(subject: object) -> Any:

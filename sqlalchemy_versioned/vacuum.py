@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from .lookup import bind_of, spec_of
+from .lookup import ensure_bound, spec_of
 from .query.vacuum import build_end_repairs, build_redundancy_locks, build_removals
 
 __all__ = ["vacuum"]
@@ -26,7 +27,8 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
     0
     """
     spec = spec_of(model)
-    where: dict[str, Any] = {"bind_arguments": bind_of(spec)}
+    ensure_bound(session, spec)
+    where: dict[str, Any] = {"bind_arguments": {"mapper": inspect(spec.version_class)}}
     session.flush()
     for lock in build_redundancy_locks(spec):
         session.execute(lock, **where)

@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .changeset import difference
 from .exc import ImproperlyConfigured
-from .lookup import bind_of, find_spec, spec_of, version_class
+from .lookup import ensure_bound, find_spec, spec_of, version_class
 from .query.history import (
     count_versions_before,
     select_next,
@@ -66,14 +66,12 @@ class VersionAPI:
     def index(self) -> int:
         """The place of this version among those of its object, from 0."""
         counted = count_versions_before(self._spec, *self._place())
-        return self._session().scalar(counted, bind_arguments=bind_of(self._spec)) or 0
+        return self._session().scalar(counted) or 0
 
     @property
     def transaction(self) -> Any | None:
         """The transaction that made this version."""
-        return self._session().get(
-            self._spec.transaction_class, self._place()[1], bind_arguments=bind_of(self._spec)
-        )
+        return self._session().get(self._spec.transaction_class, self._place()[1])
 
     @property
     def version_parent(self) -> Any | None:
@@ -134,20 +132,11 @@ class VersionAPI:
         if not inspect(self._version).expired:
             return self.previous
         both = select_with_previous(self._spec, *self._place())
-        found = list(
-            self._session().scalars(
-                both, execution_options=_FRESH, bind_arguments=bind_of(self._spec)
-            )
-        )
+        found = list(self._session().scalars(both, execution_options=_FRESH))
         return next((version for version in found if version is not self._version), None)
 
     def _first(self, statement: Any) -> Any | None:
-        bind = bind_of(self._spec)
-        return (
-            self._session()
-            .scalars(statement, execution_options=_FRESH, bind_arguments=bind)
-            .first()
-        )
+        return self._session().scalars(statement, execution_options=_FRESH).first()
 
     def _session(self) -> Session:
         session = object_session(self._version)
@@ -156,6 +145,7 @@ class VersionAPI:
                 f"{self._version!r} is in no session, so nothing around it can be read; "
                 "add it to one"
             )
+        ensure_bound(session, self._spec)
         return session
 
 
@@ -263,8 +253,8 @@ class Version:
         if at is None:
             return None
         statement = select_version_at(spec, identity, at)
-        bind = bind_of(spec)
-        return session.scalars(statement, execution_options=_FRESH, bind_arguments=bind).first()
+        ensure_bound(session, spec)
+        return session.scalars(statement, execution_options=_FRESH).first()
 
     @classmethod
     def all_versions(
@@ -287,8 +277,8 @@ class Version:
         spec = spec_of(cls)
         statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
         statement = statement.limit(limit).offset(offset)
-        bind = bind_of(spec)
-        return list(session.scalars(statement, execution_options=_FRESH, bind_arguments=bind))
+        ensure_bound(session, spec)
+        return list(session.scalars(statement, execution_options=_FRESH))
 
     def __copy__(self) -> Self:
         """Return a detached copy; the ordinary way would make two objects share one state."""

@@ -23,7 +23,7 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, NoChangesAttribute
-from ..lookup import MANAGER, bind_of
+from ..lookup import MANAGER, ensure_bound
 from .classes import build_mapped_class
 from .columns import transaction_id_type
 from .tables import cut_name
@@ -128,7 +128,8 @@ class TransactionBase:
             column = getattr(cls, spec.transaction_key)
             found: dict[type[Any], list[Any]] = {}
             statement = select(cls).where(column == self.id).order_by(*mapper.primary_key)
-            for version in session.scalars(statement, bind_arguments=bind_of(spec)):
+            ensure_bound(session, spec)
+            for version in session.scalars(statement):
                 found.setdefault(type(version), []).append(version)
             yield from found.items()
 

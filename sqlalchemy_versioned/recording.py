@@ -196,7 +196,7 @@ class Recording:
     def _are_all_new(self, spec: VersionSpec, work: _Sorted, tx: int) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
         image = work.image
-        others = image.again or image.added or image.given
+        others = image.again or image.added or image.given or work.departed
         if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]

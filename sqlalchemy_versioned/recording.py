@@ -154,9 +154,10 @@ class Recording:
         self, spec: VersionSpec, changes: Changes, image: Image
     ) -> dict[Key, Mapping[str, Any]]:
         """Return the values of added columns; what is recorded stays unless it is given anew."""
-        merged: dict[Key, Mapping[str, Any]] = {}
-        for key in (*image.keys(),):
-            merged[key] = {**self._records.added(spec, key), **changes.added.get(key, {})}
+        merged: dict[Key, Mapping[str, Any]] = {
+            key: {**self._records.added(spec, key), **changes.added.get(key, {})}
+            for key in image.keys()  # noqa: SIM118
+        }
         self._note_added(spec, merged)
         return merged
 

@@ -19,7 +19,6 @@ from sqlalchemy import (
     case,
     delete,
     exists,
-    func,
     literal_column,
     not_,
     null,
@@ -121,7 +120,7 @@ class StatementBuilder:
         return select(
             *[values[places[pair.parent]] for pair in self.spec.pairs],
             bound_tx(self.spec).label("tx_"),
-            literal_column(str(int(Operation.DELETE))).label("op_"),
+            _literal(Operation.DELETE).label("op_"),
             *[_default_of(column).label(column.name) for column in extra],
             # SQLite takes the ON of an ON CONFLICT that follows for that of a join otherwise.
         ).where(literal_column("1") == literal_column("1"))
@@ -134,11 +133,11 @@ class StatementBuilder:
 
     def _operation(self, shape: Shape) -> ColumnElement[Any]:
         if shape.operation is not None:
-            return literal_column(str(int(shape.operation)))
+            return _literal(shape.operation)
         return case(
-            (self._in("inserts"), literal_column(str(int(Operation.INSERT)))),
-            (self._in("deletes"), literal_column(str(int(Operation.DELETE)))),
-            else_=literal_column(str(int(Operation.UPDATE))),
+            (self._in("inserts"), _literal(Operation.INSERT)),
+            (self._in("deletes"), _literal(Operation.DELETE)),
+            else_=_literal(Operation.UPDATE),
         )
 
     def _added_values(self, groups: Added) -> dict[Column[Any], ColumnElement[Any]]:
@@ -189,7 +188,7 @@ class StatementBuilder:
         source = select(
             *[before.c[pair.version.key] for pair in spec.pairs],
             bound_tx(spec).label("tx_"),
-            literal_column(str(int(Operation.DELETE))).label("op_"),
+            _literal(Operation.DELETE).label("op_"),
             *[value.label(column.name) for column, value in added.items()],
         ).where(
             self.keys.member([before.c[pair.version.key] for pair in spec.key], "keys"),
@@ -225,23 +224,9 @@ class StatementBuilder:
         return self._close_before(select(*keys, newest_before(self.spec, keys, touched)))
 
     def _close_one(self) -> Executable:
-        spec, other = self.spec, self.spec.version_table.alias("other")
-        assert spec.end_column is not None
-        values = self.keys.values("keys")
-        transaction = other.c[spec.transaction_column.key]
-        newest = select(func.max(transaction)).where(
-            *[other.c[p.version.key] == v for p, v in zip(spec.key, values, strict=True)],
-            transaction < bound_tx(spec),
-        )
-        return (
-            update(spec.version_table)
-            .where(
-                self._in_versions(),
-                spec.transaction_column == newest.scalar_subquery(),
-                spec.end_column.is_(None),
-            )
-            .values({spec.end_column: bound_tx(spec)})
-        )
+        spec = self.spec
+        newest = newest_before(spec, self.keys.values("keys"), spec.version_table)
+        return self._end(self._in_versions(), spec.transaction_column == newest)
 
     def close_recorded(self) -> Executable:
         """End the versions before those of this transaction, where there are such."""
@@ -256,15 +241,17 @@ class StatementBuilder:
     def _close_before(self, before: Any) -> Executable:
         """End the versions that *before* tells by key and transaction."""
         spec = self.spec
-        assert spec.end_column is not None
         *keys, transaction = before.subquery("before").c
+        same = [p.version == key for p, key in zip(spec.key, keys, strict=True)]
+        return self._end(*same, spec.transaction_column == transaction)
+
+    def _end(self, *criteria: ColumnElement[bool]) -> Executable:
+        """End the open versions that match *criteria* at this transaction."""
+        spec = self.spec
+        assert spec.end_column is not None
         return (
             update(spec.version_table)
-            .where(
-                *[p.version == key for p, key in zip(spec.key, keys, strict=True)],
-                spec.transaction_column == transaction,
-                spec.end_column.is_(None),
-            )
+            .where(*criteria, spec.end_column.is_(None))
             .values({spec.end_column: bound_tx(spec)})
         )
 
@@ -347,6 +334,11 @@ class StatementBuilder:
 
 def _insert_from(spec: VersionSpec, names: Sequence[Column[Any]], source: Any) -> Executable:
     return spec.version_table.insert().from_select(names, source, include_defaults=False)
+
+
+def _literal(operation: Operation) -> ColumnElement[int]:
+    number: ColumnElement[int] = literal_column(str(int(operation)))
+    return number
 
 
 def _default_of(column: Column[Any]) -> ColumnElement[Any]:

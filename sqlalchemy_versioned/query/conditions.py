@@ -1,7 +1,7 @@
 """What "valid at", "previous" and "next" mean: the only place where strategies differ.
 
 Every function returns a SQL expression; the *entity* it is about is a version class or an alias of
-one, or, for the functions that end in ``_rows``, a version table or an alias of one.
+one, or, for :func:`rows_current_at`, a version table or an alias of one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def valid_at(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
     if spec.end_key is not None:
         end = getattr(entity, spec.end_key)
         return and_(transaction <= at, or_(end.is_(None), end > at))
-    return and_(transaction <= at, transaction == _extreme(spec, entity, func.max, until=at))
+    return and_(transaction <= at, transaction == _newest(spec, entity, until=at))
 
 
 def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
@@ -67,7 +67,7 @@ def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
     if spec.end_key is not None:
         latest: ColumnElement[bool] = getattr(entity, spec.end_key).is_(None)
         return latest
-    latest = transaction_of(spec, entity) == _extreme(spec, entity, func.max)
+    latest = transaction_of(spec, entity) == _newest(spec, entity)
     return latest
 
 
@@ -83,10 +83,12 @@ def next_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[boo
     return after
 
 
-def _extreme(spec: ClassSpec, entity: Any, which: Any, *, until: Any = None) -> Any:
+def _newest(spec: ClassSpec, entity: Any, *, until: Any = None) -> Any:
     """Return the scalar subquery of the last transaction of the object of *entity*."""
     other = aliased(spec.version_class)
-    statement = select(which(transaction_of(spec, other))).where(same_object(spec, other, entity))
+    statement = select(func.max(transaction_of(spec, other))).where(
+        same_object(spec, other, entity)
+    )
     if until is not None:
         statement = statement.where(transaction_of(spec, other) <= until)
     return statement.correlate_except(inspect(other)).scalar_subquery()

@@ -1,7 +1,7 @@
 """Conditions on rows of version tables, as the statements of the writer need them.
 
-The counterpart of :mod:`.conditions` for tables instead of classes; ``tx`` is the parameter for
-the transaction that is being written.
+The counterpart of :mod:`.conditions` for tables instead of classes; ``versioned_tx`` is
+the parameter for the transaction that is being written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def bound_tx(spec: VersionSpec) -> ColumnElement[int]:
-    """Return the parameter ``tx``."""
+    """Return the parameter ``versioned_tx``."""
     return bindparam("versioned_tx", type_=spec.transaction_column.type)
 
 

@@ -13,6 +13,16 @@ from typing import Any
 from sqlalchemy.orm import Mapper, Session
 
 from .build.transaction import TransactionBase, TransactionFactory
+from .capture import UnrecordedWrite
+from .changes import (
+    ChangeRecord,
+    FieldChange,
+    FlatChange,
+    blame,
+    flatten,
+    get_changes,
+    select_changes,
+)
 from .changeset import (
     changeset,
     is_modified,
@@ -26,6 +36,8 @@ from .exc import (
     ClassNotVersioned,
     ImproperlyConfigured,
     IncompleteHistory,
+    InvalidArgument,
+    InvalidArgumentType,
     NoChangesAttribute,
     ReadOnlyRelationship,
     ReadOnlySnapshot,
@@ -51,8 +63,10 @@ from .lookup import (
 from .manager import VersioningManager
 from .operation import Operation
 from .options import check_option_names
+from .paused import paused
 from .query.history import deleted
 from .revert import revert_plan
+from .snapshot import Snapshot, as_of
 from .unit_of_work import UnitOfWork
 from .vacuum import vacuum
 from .version import Version, version_api
@@ -123,9 +137,14 @@ def remove_versioning(
 
 __all__ = [
     "CaptureError",
+    "ChangeRecord",
     "ClassNotVersioned",
+    "FieldChange",
+    "FlatChange",
     "ImproperlyConfigured",
     "IncompleteHistory",
+    "InvalidArgument",
+    "InvalidArgumentType",
     "NoChangesAttribute",
     "Operation",
     "Plugin",
@@ -134,10 +153,12 @@ __all__ = [
     "ReadOnlySnapshot",
     "RelationshipNotVersioned",
     "ReverterException",
+    "Snapshot",
     "TransactionBase",
     "TransactionFactory",
     "UnitOfWork",
     "UnknownOption",
+    "UnrecordedWrite",
     "Version",
     "VersionCollection",
     "VersionIsImmutable",
@@ -146,10 +167,14 @@ __all__ = [
     "Versioned",
     "VersioningError",
     "VersioningManager",
+    "as_of",
+    "blame",
     "changeset",
     "count_versions",
     "deleted",
     "end_tx_column_name",
+    "flatten",
+    "get_changes",
     "get_versioning_manager",
     "is_modified",
     "is_modified_or_deleted",
@@ -157,8 +182,10 @@ __all__ = [
     "is_versioned",
     "make_versioned",
     "parent_class",
+    "paused",
     "remove_versioning",
     "revert_plan",
+    "select_changes",
     "transaction_class",
     "tx_column_name",
     "vacuum",

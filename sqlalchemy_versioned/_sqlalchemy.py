@@ -6,13 +6,32 @@ SQLAlchemy release is checked by reading one file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any, TypeAlias, cast
 
-from sqlalchemy import Column, Connection, Engine
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    Column,
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    NestedTransaction,
+    Over,
+    Select,
+    UnaryExpression,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.cursor import _NO_RESULT_METADATA, FullyBufferedCursorFetchStrategy
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
+    ORMExecuteState,
     Session,
     UOWTransaction,
     clsregistry,
@@ -21,7 +40,13 @@ from sqlalchemy.orm import (
     registry,
 )
 from sqlalchemy.orm.mapped_collection import _AttrGetter, _PlainColumnGetter
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, visitors
+from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
+from sqlalchemy.sql.dml import ValuesBase
+from sqlalchemy.sql.elements import _label_reference, _truncated_label
+from sqlalchemy.sql.lambdas import StatementLambdaElement
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 __all__ = [
     "all_mappers",
@@ -30,6 +55,7 @@ __all__ = [
     "forget_class_name",
     "is_flushing",
     "named_class",
+    "own_name",
     "register_class_name",
     "remove_property",
 ]
@@ -139,6 +165,31 @@ def plain_column(column: Column[Any]) -> Column[Any]:
     return plain
 
 
+def own_name(name: str) -> str:
+    """Return *name* as one that SQLAlchemy made, and so cuts to what a database takes.
+
+    Uses ``elements._truncated_label``.
+    """
+    return _truncated_label(name)
+
+
+def has_bind_expression(type_: TypeEngine[Any]) -> bool:
+    """Tell whether values of a type are put into an expression.
+
+    Uses ``TypeEngine._has_bind_expression``.
+    """
+    return type_._has_bind_expression
+
+
+def converts_value(type_: TypeDecorator[Any]) -> tuple[bool, bool]:
+    """Tell whether a decorator converts what goes into the database, and what comes out of it."""
+    kind = type(type_)
+    return (
+        kind.process_bind_param is not TypeDecorator.process_bind_param,
+        kind.process_result_value is not TypeDecorator.process_result_value,
+    )
+
+
 # -- flushes ---------------------------------------------------------------------------------
 
 
@@ -207,10 +258,21 @@ def root_engine(connection: Connection) -> Engine:
 
     Uses ``OptionEngine._proxied``.
     """
-    engine: Engine = connection.engine
+    return root_engine_of(connection.engine)
+
+
+def root_engine_of(engine: Engine) -> Engine:
+    """Return the engine behind one that was made by ``execution_options()``."""
     while hasattr(engine, "_proxied"):
         engine = engine._proxied
     return engine
+
+
+def info_of(connection: Connection) -> dict[Any, Any]:
+    """Return ``Connection.info``; of a connection that is lost, an empty one."""
+    if connection.closed or connection.invalidated:
+        return {}
+    return connection.info
 
 
 def statement_parameters(
@@ -243,3 +305,418 @@ def columns_of_keyfunc(keyfunc: Any, mapper: Mapper[Any]) -> tuple[Any, ...] | N
 def attribute_of_keyfunc(keyfunc: Any) -> str | None:
     """Return the name that ``attribute_keyed_dict()`` was given, if *keyfunc* is of its making."""
     return keyfunc.attr_name if isinstance(keyfunc, _AttrGetter) else None
+
+
+# -- statements compiled in another way --------------------------------------------------------
+
+
+#: Is called with a compiler and the schemas that stand for others, before a statement is sent.
+Check: TypeAlias = Callable[[SQLCompiler, Mapping[Any, Any]], None]
+
+
+class Recompiled:
+    """A statement that a mixin of its dialect's compiler compiles; see :func:`recompile`.
+
+    Uses ``ClauseElement._compiler()`` and ``._compile_w_cache()``.
+    """
+
+    #: Part of the cache key, so that its value may differ between executions of one text.
+    versioned_parameter: BindParameter[Any]
+    #: Called before anything is sent, whether the compiled statement was cached or not.
+    versioned_check: Check
+    _versioned_mixin: type[Any]
+
+    def _compiler(self, dialect: Dialect, **kw: Any) -> SQLCompiler:
+        base: Any = dialect.statement_compiler
+        mixin: Any = self._versioned_mixin
+        compiler: SQLCompiler = _compiler_class(mixin, base)(dialect, self, **kw)
+        return compiler
+
+    def _compile_w_cache(self, *args: Any, **kw: Any) -> Any:
+        found = super()._compile_w_cache(*args, **kw)  # type: ignore[misc]
+        self.versioned_check(found[0], kw.get("schema_translate_map") or {})
+        return found
+
+
+def recompile(
+    statement: Any,
+    mixin: Any,
+    *,
+    parameter: BindParameter[Any],
+    check: Check,
+) -> Any:
+    """Return a copy of *statement* that *mixin* and the dialect's compiler compile together.
+
+    It is found again in the caches of compiled statements, apart from *statement* itself.
+    Uses ``HasMemoized._memoized_keys``, ``HasTraverseInternals._traverse_internals`` and
+    ``HasCacheKey._cache_key_traversal``.
+
+    :param mixin: overrides what ``SQLCompiler`` does; its ``statement`` is the copy.
+    :param parameter: a parameter that *mixin* may render.
+    :param check: called with the compiler and the ``schema_translate_map`` before each execution;
+        it outlives the statement in the caches, so it must hold nothing that should end.
+    """
+    cls: Any = type(statement)
+    if not isinstance(statement, Recompiled):
+        cls = _statement_class(cls, mixin)
+    copied = cls.__new__(cls)
+    # What it remembers, such as its cache key, is not true of the copy.
+    remembered = statement._memoized_keys
+    vars(copied).update({k: v for k, v in vars(statement).items() if k not in remembered})
+    copied.versioned_parameter = parameter
+    copied.versioned_check = check
+    return copied
+
+
+@cache
+def _statement_class(cls: Any, mixin: Any) -> Any:
+    # The cache key has more than what is traversed: loads of some attributes differ by it alone.
+    keyed = cls._cache_key_traversal or cls._traverse_internals
+    parameter = ("versioned_parameter", InternalTraversal.dp_clauseelement)
+    return type(
+        f"Recompiled{cls.__name__}",
+        (Recompiled, cls),
+        {
+            "_traverse_internals": [*cls._traverse_internals, parameter],
+            "_cache_key_traversal": [*keyed, parameter],
+            "inherit_cache": False,
+            "_versioned_mixin": mixin,
+        },
+    )
+
+
+@cache
+def _compiler_class(mixin: Any, base: Any) -> Any:
+    return type(f"{mixin.__name__}{base.__name__}", (mixin, base), {})
+
+
+def is_lambda(statement: Any) -> bool:
+    """Tell whether a statement was made by ``lambda_stmt()``."""
+    return isinstance(statement, StatementLambdaElement)
+
+
+def resolved(statement: Any) -> Any:
+    """Return the statement that a ``lambda_stmt()`` stands for, or *statement* itself.
+
+    Uses ``StatementLambdaElement._resolved``.
+    """
+    return statement._resolved if isinstance(statement, StatementLambdaElement) else statement
+
+
+def identity_token(state: ORMExecuteState) -> Any:
+    """Return the identity token of the objects that a statement loads.
+
+    Uses ``QueryContext.default_load_options._identity_token``.
+    """
+    options: Any = state.execution_options.get("_sa_orm_load_options")
+    return None if options is None else options._identity_token
+
+
+def is_text(statement: Any) -> bool:
+    """Tell whether *statement* is SQL text.  Uses ``ClauseElement._is_text_clause``."""
+    return bool(getattr(statement, "_is_text_clause", False))
+
+
+def is_within_nested(compiler: SQLCompiler, cte: CTE | None) -> bool:
+    """Tell whether *cte*, which is being compiled, stands in a WITH that is not the outermost.
+
+    Uses ``SQLCompiler.level_name_by_cte`` and ``CTE._get_reference_cte()``.
+    """
+    if cte is None:
+        return False
+    level, *_ = compiler.level_name_by_cte[cte._get_reference_cte()]
+    return level > 1
+
+
+def group_by_of(select: Any) -> tuple[Any, ...]:
+    """Return what a SELECT is grouped by.  Uses ``GenerativeSelect._group_by_clauses``."""
+    clauses: tuple[Any, ...] = select._group_by_clauses
+    return clauses
+
+
+def with_order(clause: Any, adapt: Callable[[Any], Any]) -> Any:
+    """Return a copy of a SELECT, or of a window, with *adapt* applied to what it is ordered by.
+
+    Uses ``GenerativeSelect._order_by_clauses``, ``Over.order_by`` and ``_label_reference``.
+    """
+
+    def adapted(element: Any) -> Any:
+        if isinstance(element, UnaryExpression | _label_reference):
+            copied = element._clone()
+            copied.element = adapted(element.element)
+            return copied
+        return adapt(element)
+
+    copied = clause._clone()
+    if not isinstance(clause, Over):
+        copied._order_by_clauses = tuple(map(adapted, clause._order_by_clauses))
+    elif clause.order_by is not None:
+        copied.order_by = clause.order_by._clone()
+        copied.order_by.clauses = list(map(adapted, clause.order_by.clauses))
+    return copied
+
+
+def shown_of_groups(select: Any) -> Iterator[Any]:
+    """Yield every expression in what a grouped SELECT shows of its groups.
+
+    Uses ``Select._raw_columns``, ``._having_criteria`` and ``._order_by_clauses``.
+    """
+    for part in (*select._raw_columns, *select._having_criteria, *select._order_by_clauses):
+        yield from visitors.iterate(part)
+
+
+def selected_expressions(statement: Any) -> Iterator[Any]:
+    """Yield what the SELECTs in a statement name one by one, and not as a class or table.
+
+    Uses ``Select._raw_columns``.
+    """
+    for each in visitors.iterate(statement):
+        for raw in each._raw_columns if isinstance(each, Select) else ():
+            # Functions are both.
+            if not isinstance(raw, FromClause) or isinstance(raw, ColumnElement):
+                yield raw
+
+
+def columns_in(element: Any) -> Iterator[Any]:
+    """Yield the columns of tables that an expression comes down to."""
+    for each in visitors.iterate(element):
+        if isinstance(each, ColumnClause):
+            yield from (base for base in each.base_columns if isinstance(base, ColumnClause))
+
+
+def without_schema(
+    preparer: IdentifierPreparer, is_hidden: Callable[[Any], bool]
+) -> IdentifierPreparer:
+    """Return a copy of *preparer* that leaves the schema off some tables.
+
+    Made as ``IdentifierPreparer._with_schema_translate()`` makes one.
+    """
+    copied = preparer.__class__.__new__(preparer.__class__)
+    vars(copied).update(vars(preparer))
+    schema_of = preparer.schema_for_object
+
+    def schema_for_object(obj: Any) -> str | None:
+        return None if is_hidden(obj) else schema_of(obj)
+
+    copied.schema_for_object = schema_for_object  # type: ignore[assignment]
+    return copied
+
+
+# -- sessions --------------------------------------------------------------------------------
+
+
+class BorrowingSession(Session):
+    """A session on connections of others: it begins, commits and rolls back nothing on them.
+
+    Its ``get_bind()`` returns connections.  Overrides ``Session._connection_for_bind()``, where a
+    transaction of the session would become that of the connection.
+    """
+
+    def _connection_for_bind(self, engine: Any, *args: Any, **kw: Any) -> Any:
+        return engine
+
+
+def session_options(session: Session) -> dict[str, Any]:
+    """Return the arguments by which another session treats statements like *session*.
+
+    Uses ``Session._query_cls``; ``execution_options`` are new in SQLAlchemy 2.1.
+    """
+    options: dict[str, Any] = {"query_cls": session._query_cls}
+    if said := getattr(session, "execution_options", None):
+        options["execution_options"] = said
+    return options
+
+
+def guard_modified(session: Session, guard: Callable[[InstanceState[Any]], None]) -> None:
+    """Call *guard* before an attribute of an object of *session* is changed.
+
+    Replaces ``WeakInstanceDict._modified``, to which a changed object is added just before.  Uses
+    ``InstanceState.modified`` and ``.committed_state``.
+    """
+    session.identity_map._modified = _GuardedStates(guard)
+
+
+class _GuardedStates(set[InstanceState[Any]]):
+    """The changed objects of a session: none, because *guard* raises."""
+
+    def __init__(self, guard: Callable[[InstanceState[Any]], None]) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def add(self, state: InstanceState[Any]) -> None:
+        # What was noted of the change so far.
+        state.modified = False
+        state.committed_state.clear()
+        self._guard(state)
+
+
+def refuse_reading(state: InstanceState[Any], key: str, refuse: Callable[..., Any]) -> None:
+    """Let *refuse* be called when an attribute of one object is read.
+
+    Uses ``InstanceState.callables`` and ``.expired_attributes``.
+    """
+    state.dict.pop(key, None)
+    state.expired_attributes.discard(key)
+    state.callables = {**(state.callables or {}), key: refuse}
+
+
+# -- statements that write ---------------------------------------------------------------------
+
+
+def written_table(statement: Any) -> Any:
+    """Return the table that a statement writes.
+
+    Of an ORM-enabled one, the table of the class that it is about at present.  Uses the annotations
+    ``_emit_insert_table`` and ``_emit_update_table``.
+    """
+    said = statement._annotations
+    return said.get("_emit_insert_table", said.get("_emit_update_table", statement.table))
+
+
+def subject_of(statement: Any) -> Mapper[Any] | None:
+    """Return the mapper of the class that an ORM-enabled statement is about.
+
+    Uses ``ClauseElement._propagate_attrs``.
+    """
+    subject: Any = statement._propagate_attrs.get("plugin_subject")
+    mapper: Mapper[Any] | None = getattr(subject, "mapper", None)
+    # A Core statement may have it of a class in one of its subqueries.
+    return mapper if mapper is not None and written_table(statement) in mapper.tables else None
+
+
+def narrows_by_itself(statement: Any) -> bool:
+    """Tell whether more than its conditions decides which rows a statement is about.
+
+    Uses ``Mapper._single_table_criterion``, ``Executable._with_options`` and dialect options,
+    such as MySQL's limit.
+    """
+    mapper = subject_of(statement)
+    if mapper is not None and mapper._single_table_criterion is not None:
+        return True
+    return bool(statement._with_options) or is_limited(statement)
+
+
+def is_limited(statement: Any) -> bool:
+    """Tell whether a statement stops at some number of rows, as MySQL's can."""
+    return any(str(name).endswith("_limit") for name in statement.dialect_kwargs)
+
+
+def with_options_of(statement: Any, other: Any) -> Any:
+    """Return *statement* with the options of another.  Uses ``Executable._with_options``."""
+    return statement.options(*other._with_options) if other._with_options else statement
+
+
+def assigned_values(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a statement assigns, by column key; of several sets, the first.
+
+    Uses ``ValuesBase._values``, ``Update._ordered_values`` and ``Insert._multi_values``.
+    """
+    assigned: dict[Any, Any] = dict(sets[0]) if sets else {}
+    if not isinstance(statement, ValuesBase):
+        return {}
+    for multiple in statement._multi_values:
+        assigned.update(multiple[0] if isinstance(multiple[0], Mapping) else {})
+    assigned.update(statement._values or {})
+    assigned.update(getattr(statement, "_ordered_values", None) or ())
+    return {key if isinstance(key, str) else key.key: value for key, value in assigned.items()}
+
+
+def may_meet_rows(statement: Any) -> bool:
+    """Tell whether an INSERT goes on where a row is there already.
+
+    ``ON CONFLICT`` and the like say so, or a prefix such as ``OR IGNORE``.  Uses
+    ``Insert._post_values_clause`` and ``HasPrefixes._prefixes``.
+    """
+    return statement._post_values_clause is not None or bool(statement._prefixes)
+
+
+def is_inline(statement: Any) -> bool:
+    """Tell whether an INSERT does not ask for the key.  Uses ``Insert._inline``."""
+    return bool(statement._inline)
+
+
+def returns_columns(statement: Any, columns: Iterable[Column[Any]]) -> bool:
+    """Tell whether the RETURNING of a statement has *columns*.
+
+    Uses ``UpdateBase._all_selected_columns``.
+    """
+    return set(map(_bare, statement._all_selected_columns)).issuperset(columns)
+
+
+def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
+    """Return the keys among the rows of a RETURNING, which the application gets nevertheless.
+
+    Uses ``FullyBufferedCursorFetchStrategy``.
+
+    :returns: ``None`` if the key is not among what is returned.
+    """
+    found = _places_of(result, key)
+    if found is None:
+        return None
+    dialect = result.dialect
+    places = [
+        (n, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        for n, column in zip(found, key, strict=True)
+    ]
+    strategy = result.cursor_strategy
+    if isinstance(strategy, FullyBufferedCursorFetchStrategy):
+        rows = list(strategy._rowbuffer)
+    else:
+        rows = result.cursor.fetchall()
+        result.cursor_strategy = FullyBufferedCursorFetchStrategy(
+            result.cursor, initial_buffer=collections.deque(rows)
+        )
+    if len(places) == 1:
+        ((place, process),) = places
+        return [process(row[place]) if process else row[place] for row in rows]
+    return [tuple(p(row[n]) if p else row[n] for n, p in places) for row in rows]
+
+
+def defaulted_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any]:
+    """Return the keys among what ``return_defaults()`` has returned."""
+    rows = result.returned_defaults_rows or []
+    places = _places_of(result, key)
+    assert places is not None
+    get = itemgetter(*places)
+    return [get(row) for row in rows]
+
+
+def _places_of(result: Any, key: Sequence[Column[Any]]) -> list[int] | None:
+    """Return where columns stand in what is returned.  Uses ``SQLCompiler._result_columns``."""
+    columns = result.context.compiled._result_columns
+    places = []
+    for column in key:
+        found = [n for n, entry in enumerate(columns) if column in map(_bare, entry.objects)]
+        if not found:
+            return None
+        places.append(found[0])
+    return places
+
+
+def hide_returned(result: Any, count: int) -> None:
+    """Let a result look like that of a statement without the RETURNING that was added to it.
+
+    Uses ``CursorResult._metadata`` and ``DefaultExecutionContext._rowcount``.
+
+    :param count: how many rows the statement has written.
+    """
+    result.close()
+    result.context._rowcount = count
+    result._metadata = _NO_RESULT_METADATA
+
+
+def _bare(column: Any) -> Any:
+    return column._deannotate() if isinstance(column, Column) else column
+
+
+def savepoint_around(savepoint: Any) -> Any:
+    """Return the savepoint in which another was set, of a session or of a connection.
+
+    Uses ``NestedTransaction._previous_nested``.
+    """
+    if isinstance(savepoint, NestedTransaction):
+        return savepoint._previous_nested
+    around = savepoint.parent
+    while around is not None and not around.nested:
+        around = around.parent
+    return around

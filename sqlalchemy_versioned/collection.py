@@ -15,15 +15,12 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from . import _sqlalchemy
 from .lookup import ensure_bound, spec_of
 from .query.conditions import is_row_of, transaction_of
-from .query.history import transaction_id_of
+from .query.history import FRESH, transaction_id_of
 from .spec import ClassSpec
 
 __all__ = ["VersionCollection", "VersionsAttribute", "count_versions", "versions_of"]
 
 T = TypeVar("T")
-
-#: What is read again replaces what the session had: versions are closed behind its back.
-FRESH = {"populate_existing": True}
 
 
 class VersionCollection(Sequence[Any], Generic[T]):

@@ -5,26 +5,45 @@ Below everything that builds statements; nothing here knows what versioning is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Executable, Table, func, types
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Boolean, Column, Executable, Table, cast, func, types
+from sqlalchemy import insert as generic_insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnElement, Null
 from sqlalchemy.sql.functions import FunctionElement
 
 __all__ = [
+    "AsDeclared",
+    "ReadFirst",
     "SameValue",
+    "build_insert_of_missing",
     "build_upsert",
+    "can_go_on_after_errors",
     "can_select_from_target",
+    "cuts_fractions_of_seconds",
+    "decimal_places",
+    "enum_places",
+    "groups_by_keys",
     "has_concurrent_writers",
+    "has_native_uuids",
     "has_upsert",
+    "has_writable_ctes",
+    "is_named",
+    "is_read_in_place",
+    "is_text",
+    "lacks_equality",
+    "locks_one_table",
     "locks_what_is_missing",
     "native_type",
     "numbers_may_recur",
+    "pads_text",
+    "tells_texts_apart",
+    "writes_past_snapshots",
 ]
 
 
@@ -40,6 +59,70 @@ class SameValue(FunctionElement[bool]):
     type = Boolean()
 
 
+class ReadFirst(FunctionElement[Any]):
+    """A column by which no rows are looked up, so that its table is read before those joined to it.
+
+    SQLite does not know that a page needs a few rows only.  Without statistics it reads the larger
+    table first, and puts all of it in order.
+    """
+
+    name = "read_first"
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(ReadFirst)
+def _read_first(element: ReadFirst, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = element.clauses
+    return compiler.process(column, **kw)
+
+
+@compiles(ReadFirst, "sqlite")
+def _read_first_sqlite(element: ReadFirst, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = element.clauses
+    return f"+{compiler.process(column, **kw)}"
+
+
+class AsDeclared(FunctionElement[Any]):
+    """A version column, or NULL, with the type that its parent column has in the database.
+
+    Enums are kept as text; a native enum compares with nothing but its own type.
+    """
+
+    name = "as_declared"
+    inherit_cache = False
+
+    def __init__(self, kept: ColumnElement[Any], declared: ColumnElement[Any]) -> None:
+        super().__init__(kept)
+        self.type = declared.type
+        self.declared = declared
+
+
+@compiles(AsDeclared)
+def _as_declared(element: AsDeclared, compiler: SQLCompiler, **kw: Any) -> str:
+    (kept,) = element.clauses
+    return compiler.process(kept, **kw)
+
+
+@compiles(AsDeclared, "postgresql")
+def _as_declared_postgresql(element: AsDeclared, compiler: SQLCompiler, **kw: Any) -> str:
+    (kept,) = element.clauses
+    is_enum = _is_native_enum(stored_type(element.declared, compiler.dialect))
+    # A column of nothing but NULL would be text.
+    if is_enum or isinstance(kept, Null):
+        kept = cast(kept, element.type)
+    return compiler.process(kept, **kw)
+
+
+def _is_native_enum(type_: types.TypeEngine[Any]) -> bool:
+    if isinstance(type_, types.ARRAY):
+        return _is_native_enum(type_.item_type)
+    return isinstance(type_, types.Enum) and type_.native_enum
+
+
 # Types of which PostgreSQL has an equality that tells every two images apart.
 _COMPARABLE = (
     types.Integer,
@@ -51,7 +134,6 @@ _COMPARABLE = (
     types.Interval,
     types.LargeBinary,
     types.Uuid,
-    postgresql.JSONB,
 )
 
 
@@ -78,12 +160,20 @@ def _same_value_postgresql(element: SameValue, compiler: SQLCompiler, **kw: Any)
 
 def _compares_exactly(column: ColumnElement[Any], dialect: Dialect) -> bool:
     type_ = stored_type(column, dialect)
-    if isinstance(type_, (types.Enum, postgresql.CITEXT)):
+    if isinstance(type_, types.Enum) or is_named(type_, "CITEXT"):
         return False
+    if isinstance(type_, _COMPARABLE) or is_named(type_, "JSONB"):
+        return True
     # Only a collation that a column names itself can take different texts for equal.
-    return isinstance(type_, _COMPARABLE) or (
-        isinstance(type_, types.String) and type_.collation is None
-    )
+    return isinstance(type_, types.String) and type_.collation is None
+
+
+def is_named(type_: types.TypeEngine[Any], name: str) -> bool:
+    """Tell whether a type is the one of this name, which only some databases have.
+
+    Needs no class: the modules of the dialects take long to import, and one of them will do.
+    """
+    return type_.__visit_name__ == name
 
 
 @compiles(SameValue, "mysql")
@@ -123,10 +213,62 @@ def can_select_from_target(dialect: Dialect) -> bool:
     return dialect.name not in ("mysql", "mariadb")
 
 
+def groups_by_keys(dialect: Dialect) -> bool:
+    """Tell whether columns need not be grouped by where the primary key of their table is.
+
+    SQLite and MariaDB never ask for it.
+    """
+    return dialect.name in ("postgresql", "mysql")
+
+
+def lacks_equality(column: ColumnElement[Any], dialect: Dialect) -> bool:
+    """Tell whether values of a column cannot be compared, and so not grouped by."""
+    type_ = stored_type(column, dialect)
+    is_json = isinstance(type_, types.JSON) and not is_named(type_, "JSONB")
+    return is_json and dialect.name == "postgresql"
+
+
+def enum_places(column: ColumnElement[Any], dialect: Dialect) -> tuple[str, ...]:
+    """Return the values of an enum in the order in which the database sorts them.
+
+    Nothing, where it is text or is cast to its type; MySQL has no such cast.
+    """
+    type_ = stored_type(column, dialect)
+    is_sorted = dialect.name in ("mysql", "mariadb") and _is_native_enum(type_)
+    return tuple(type_.enums) if is_sorted and isinstance(type_, types.Enum) else ()
+
+
+def can_go_on_after_errors(dialect: Dialect) -> bool:
+    """Tell whether a transaction goes on after a statement that failed; PostgreSQL's does not."""
+    return dialect.name != "postgresql"
+
+
+def is_read_in_place(dialect: Dialect) -> bool:
+    """Tell whether rows that were selected for update stay the only ones that match.
+
+    SQLite has one writer, InnoDB locks the gaps between rows; elsewhere a statement sees what was
+    committed after the one before.
+    """
+    return dialect.name in ("sqlite", "mysql", "mariadb")
+
+
+def locks_one_table(dialect: Dialect) -> bool:
+    """Tell whether ``FOR UPDATE OF`` exists."""
+    return dialect.name in ("postgresql", "mysql", "oracle")
+
+
 def locks_what_is_missing(dialect: Dialect) -> bool:
     """Tell whether looking for rows that do not exist locks others out of making them.
 
     InnoDB locks the gap that it finds, in every statement that writes.
+    """
+    return dialect.name in ("mysql", "mariadb")
+
+
+def writes_past_snapshots(dialect: Dialect) -> bool:
+    """Tell whether a transaction may write a row of which its reads show an earlier state.
+
+    InnoDB lets it; elsewhere, a row that was changed since the snapshot cannot be written.
     """
     return dialect.name in ("mysql", "mariadb")
 
@@ -137,6 +279,55 @@ def numbers_may_recur(dialect: Dialect, table: Table) -> bool:
     SQLite does, unless the table says AUTOINCREMENT.
     """
     return dialect.name == "sqlite" and not table.dialect_options["sqlite"]["autoincrement"]
+
+
+def is_text(column: ColumnElement[Any]) -> bool:
+    """Tell whether a column holds text that is compared by a collation."""
+    type_ = native_type(column)
+    return isinstance(type_, types.String) and not isinstance(type_, types.Enum)
+
+
+def tells_texts_apart(type_: types.String, dialect: Dialect) -> bool:
+    """Tell whether two texts that differ are two keys.
+
+    The collations of MySQL take letter case, or at least spaces at the end, for nothing.
+    """
+    if dialect.name in ("mysql", "mariadb") or is_named(type_, "CITEXT"):
+        return False
+    return type_.collation in (None, "C", "POSIX", "BINARY")
+
+
+def pads_text(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a column returns spaces up to its length: ``CHAR`` on PostgreSQL."""
+    # Drivers have types of their own, which no longer tell CHAR from VARCHAR.
+    name = dialect.type_compiler_instance.process(type_)
+    return dialect.name == "postgresql" and name.startswith("CHAR(")
+
+
+def has_native_uuids(dialect: Dialect) -> bool:
+    """Tell whether UUIDs are stored as such, however they are written."""
+    return dialect.supports_native_uuid
+
+
+def cuts_fractions_of_seconds(type_: types.DateTime, dialect: Dialect) -> bool:
+    """Tell whether a column without a precision keeps whole seconds."""
+    return dialect.name in ("mysql", "mariadb") and not getattr(type_, "fsp", None)
+
+
+def decimal_places(type_: types.Numeric[Any], dialect: Dialect) -> int | None:
+    """Return to how many places the database rounds; ``None`` where it does not round."""
+    if dialect.name == "sqlite":
+        return None
+    if type_.scale is not None:
+        return type_.scale
+    # NUMERIC(10) has no places; plain NUMERIC is one of those on MySQL.
+    is_whole = type_.precision is not None or dialect.name in ("mysql", "mariadb")
+    return 0 if is_whole else None
+
+
+def has_writable_ctes(dialect: Dialect) -> bool:
+    """Tell whether one statement may hold others that write, in its ``WITH``."""
+    return dialect.name == "postgresql"
 
 
 def has_upsert(dialect: Dialect) -> bool:
@@ -153,15 +344,35 @@ def build_upsert(
     replaced: Sequence[Column[Any]],
 ) -> Executable:
     """Build an ``INSERT … SELECT`` that replaces columns of rows that are there already."""
+    insert = _insert_of(dialect)
+    statement: Any = insert(table).from_select(names, source, include_defaults=False)
     if dialect.name in ("mysql", "mariadb"):
-        statement: Any = mysql.insert(table).from_select(names, source, include_defaults=False)
         new = {column.key: func.values(column) for column in replaced}
         replacing: Executable = statement.on_duplicate_key_update(new)
         return replacing
-    insert: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).from_select(names, source, include_defaults=False)
     upsert: Executable = statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={column.key: statement.excluded[column.key] for column in replaced},
     )
     return upsert
+
+
+def build_insert_of_missing(
+    dialect: Dialect, table: Table, names: Sequence[Column[Any]], source: Any
+) -> Executable:
+    """Build an ``INSERT … SELECT`` that leaves rows alone which are there already."""
+    insert = _insert_of(dialect)
+    statement: Any = insert(table).from_select(names, source, include_defaults=False)
+    if dialect.name in ("mysql", "mariadb"):
+        statement = statement.prefix_with("IGNORE")
+    elif hasattr(statement, "on_conflict_do_nothing"):
+        statement = statement.on_conflict_do_nothing()
+    missing: Executable = statement
+    return missing
+
+
+def _insert_of(dialect: Dialect) -> Any:
+    """Return the ``insert()`` of a dialect, which is imported already."""
+    package = {"mariadb": "mysql"}.get(dialect.name, dialect.name)
+    module = sys.modules.get(f"sqlalchemy.dialects.{package}")
+    return getattr(module, "insert", generic_insert)

@@ -11,6 +11,8 @@ __all__ = [
     "ClassNotVersioned",
     "ImproperlyConfigured",
     "IncompleteHistory",
+    "InvalidArgument",
+    "InvalidArgumentType",
     "NoChangesAttribute",
     "ReadOnlyRelationship",
     "ReadOnlySnapshot",
@@ -45,6 +47,14 @@ class UnknownOption(ImproperlyConfigured, KeyError):
 
     # KeyError shows the repr of its argument, which makes a sentence hard to read.
     __str__ = Exception.__str__
+
+
+class InvalidArgument(VersioningError, ValueError):
+    """A function was given a value that it cannot do anything with; a ``ValueError``, too."""
+
+
+class InvalidArgumentType(VersioningError, TypeError):
+    """A function was given a value of the wrong kind; a ``TypeError``, too."""
 
 
 class IncompleteHistory(VersioningError):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Delete, Insert, Update, inspect, select, tupl
 from sqlalchemy.orm import Mapper, Session, UOWTransaction
 
 from . import _sqlalchemy
+from .cascades import Cascaded
 from .hooks import Plugin
 from .keys import Key
 from .operation import Operation
@@ -44,13 +45,17 @@ class Flush:
     """
 
     def __init__(self, session: Session, context: UOWTransaction, outer: Flush | None) -> None:
-        #: Rows whose loaded versions are no longer true, by hierarchy.
-        self.touched: list[tuple[Hierarchy, list[Key]]] = []
+        #: Rows whose loaded versions are no longer true, by hierarchy; ``None`` for all.
+        self.touched: list[tuple[Hierarchy, list[Key] | None]] = []
         self.session = session
         self.context = context
         self.outer = None if outer is None else weakref.ref(outer)
         #: The base mappers of which images were taken before rows were deleted.
         self.imaged: set[Mapper[Any]] = set()
+        #: The base mappers of which rows without versions were looked for.
+        self.first_kept: set[Mapper[Any]] = set()
+        #: What the database does along with it, by connection.
+        self.cascaded: dict[Connection, Cascaded] = {}
         #: What happened to rows of association tables.
         self.links: dict[LinkTable, Work] = {}
         #: Whether anything is recorded of it.
@@ -152,11 +157,11 @@ class LinkTable:
         if isinstance(statement, Update):
             departed = [self._key(each, prefix="old_") for each in sets]
             return Changes(
-                departed=self._known(departed, connection),
+                departed=self._known(departed, connection, locks=True),
                 inserted=[self._key(each) for each in sets],
             )
         assert isinstance(statement, Delete)
-        gone = self._known([self._key(each) for each in sets], connection)
+        gone = self._known([self._key(each) for each in sets], connection, locks=True)
         return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)
 
     def settle(self, changes: Changes, connection: Connection) -> None:
@@ -169,8 +174,11 @@ class LinkTable:
             key if self._places is None else tuple(key[place] for place in self._places)
         )
 
-    def _known(self, keys: list[Any], connection: Connection) -> list[Any]:
-        """Return the keys under which rows are recorded, for what they link."""
+    def _known(self, keys: list[Any], connection: Connection, *, locks: bool = False) -> list[Any]:
+        """Return the keys under which rows are recorded, for what they link.
+
+        :param locks: lock the rows, which are about to be written, as they are by now.
+        """
         if self._places is not None:
             return keys
         wanted = [pair.parent for pair in self.spec.key]
@@ -178,6 +186,7 @@ class LinkTable:
         found: list[Any] = []
         for start in range(0, len(keys), _CHUNK):
             part = [k if isinstance(k, tuple) else (k,) for k in keys[start : start + _CHUNK]]
-            rows = connection.execute(select(*wanted).where(given.in_(part)))
+            statement = select(*wanted).where(given.in_(part))
+            rows = connection.execute(statement.with_for_update() if locks else statement)
             found += [bare_key(tuple(row)) for row in rows]
         return found

@@ -57,9 +57,9 @@ class LoadedVersions:
         self._count -= len(found)
         return found
 
-    def pop_all(self) -> list[Any]:
-        """Return the identity keys of all noted versions, and forget them."""
-        return self.pop(list(self._by_row))
+    def pop_all(self, hierarchy: Hierarchy | None = None) -> list[Any]:
+        """Return the identity keys of all noted versions, or those of one hierarchy."""
+        return self.pop([row for row in self._by_row if hierarchy in (None, row[0])])
 
     def _forget_gone(self, session: Session) -> None:
         alive = session.identity_map
@@ -83,13 +83,17 @@ def has_loaded_versions(session: Session) -> bool:
     return LOADED in session.info
 
 
-def expire_versions(session: Session, hierarchy: Hierarchy, keys: Iterable[Any]) -> None:
+def expire_versions(session: Session, hierarchy: Hierarchy, keys: Iterable[Any] | None) -> None:
     """Expire the loaded versions of the rows with these *keys*, whose history was written.
 
-    :param keys: as in :class:`.Changes`: a value, or a tuple of several.
+    :param keys: as in :class:`.Changes`: a value, or a tuple of several; ``None`` for any.
     """
     loaded: LoadedVersions | None = session.info.get(LOADED)
-    if loaded is not None:
+    if loaded is None:
+        return
+    if keys is None:
+        _expire(session, loaded.pop_all(hierarchy))
+    else:
         _expire(session, loaded.pop((hierarchy, key) for key in keys))
 
 

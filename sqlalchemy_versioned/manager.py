@@ -140,6 +140,24 @@ class VersioningManager:
         """
         return self._tracker.unit_of_work(session)
 
+    def record_engine(self, engine: Any) -> None:
+        """Record what any connection of *engine* writes, also those that no session has.
+
+        Needed where an engine is used without sessions, or only with sessions that were not named
+        to :func:`.make_versioned`; the engines of the others are found when they begin.
+
+        :param engine: an ``Engine`` or an ``AsyncEngine``.
+
+        >>> versioning_manager.record_engine(engine)
+        """
+        self._tracker.record_engine(
+            _sqlalchemy.root_engine_of(getattr(engine, "sync_engine", engine))
+        )
+
+    def look_again(self) -> None:
+        """Find out anew, at the next flushes, which tables have rows without versions."""
+        self._surroundings.look_again()
+
     def _exposed(self) -> Iterator[ClassSpec]:
         return (spec for spec in self._registry.classes.values() if spec.exposed)
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["Operation", "merge"]
+__all__ = ["BEFORE_RECORDING", "Operation", "merge"]
+
+#: The transaction id of the state that a row had before its first recorded change.  There is no
+#: transaction with it.
+BEFORE_RECORDING = 0
 
 
 class Operation(IntEnum):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from .dialects import locks_what_is_missing, numbers_may_recur
 from .operation import Operation, merge
 from .records import Records
+from .same_rows import find_known_forms
 from .spec import Hierarchy, VersionSpec
 from .writer import Image, Key, TableWriter
 
@@ -39,6 +40,8 @@ class Changes:
     given: list[Key] = field(default_factory=list)
     #: Keys of objects that were deleted while their rows were given to new objects.
     replaced: list[Key] = field(default_factory=list)
+    #: For the keys of rows whose primary key was changed, what they were before.
+    former: dict[Key, Key] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.inserted or self.updated or self.deleted or self.departed or self.given)
@@ -57,6 +60,18 @@ class Changes:
         self.replaced += other.replaced
         self.added.update(other.added)
         self.doubtful |= other.doubtful
+        self.former.update(other.former)
+
+    def rename(self, forms: Mapping[Key, Key]) -> None:
+        """Give keys the forms that *forms* has of them."""
+        if not forms:
+            return
+        for keys in (self.inserted, self.updated, self.deleted, self.departed, self.given):
+            keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
+        self.replaced = [forms.get(key, key) for key in self.replaced]
+        self.added = {forms.get(key, key): values for key, values in self.added.items()}
+        self.doubtful = {forms.get(key, key) for key in self.doubtful}
+        self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
 
     def settle(self) -> None:
         """Make one change of what happened to one key: a row that went and came is changed."""
@@ -81,6 +96,8 @@ class _Sorted:
     marked: list[Key] = field(default_factory=list)
     #: Rows whose version before this transaction must be closed.
     closing: list[Key] = field(default_factory=list)
+    #: How many of them were ended together with the image, if they were.
+    closed: int | None = None
     #: Whether each of these has a version of this transaction.
     is_complete: bool = True
     #: How many of them are new rows, which have no version before.
@@ -119,14 +136,36 @@ class Recording:
         #: Whether something that was recorded, or might have been, is not there in the end.
         self.came_to_nothing = False
 
+    @property
+    def are_keys_certain(self) -> bool:
+        """Whether keys that differ are always of two rows."""
+        return all(writer.forms.are_certain for writer in self._writers.values())
+
     # -- images ------------------------------------------------------------------------------
 
     def take_images(self, spec: VersionSpec, changes: Changes, tx: int, *, locks: bool) -> None:
         """Write the versions of one table's rows; those before them stay open for now."""
+        self._settle_keys(spec, changes, tx)
         work = self._sorted[spec] = self._sort(spec, changes)
         if not self._are_all_new(spec, work, tx):
             self._write_image(spec, work, tx, locks=locks)
         self._write_departures(spec, work, tx)
+
+    def _settle_keys(self, spec: VersionSpec, changes: Changes, tx: int) -> None:
+        """Give the keys of one row one form."""
+        writer = self._writers[spec]
+        changes.rename(writer.forms.find_new([*changes.keys(), *changes.replaced]))
+        if not writer.forms.are_certain:
+            changes.rename(
+                find_known_forms(
+                    writer,
+                    self.connection,
+                    tx,
+                    records=self._records,
+                    left=changes.departed,
+                    keys=changes.keys(),
+                )
+            )
 
     def _sort(self, spec: VersionSpec, changes: Changes) -> _Sorted:
         """Tell rows that this transaction has recorded before from those it has not."""
@@ -224,7 +263,13 @@ class Recording:
         keys = image.keys()
         if not keys and not image.given:
             return
-        written = writer.write(self.connection, image, tx, locks=locks)
+        if not work.departed and writer.can_close_at_once(image):
+            written = work.closed = writer.write_and_close(self.connection, image, tx, locks=locks)
+            if locks and not work.closed:
+                # It may have waited for another transaction, whose version it does not see.
+                work.closed = None
+        else:
+            written = writer.write(self.connection, image, tx, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
         if self._keys_are_new:
             work.new = len(image.fresh.get(Operation.INSERT, []))
@@ -282,7 +327,9 @@ class Recording:
             if not work.closing:
                 continue
             writer = self._writers[spec]
-            closed = writer.close(self.connection, work.closing, tx, everyone=work.is_complete)
+            closed, work.closed = work.closed, None
+            if closed is None:
+                closed = writer.close(self.connection, work.closing, tx, everyone=work.is_complete)
             if self._may_be_overtaken and closed < len(work.closing) - work.new:
                 overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
         return overtaken

@@ -48,6 +48,8 @@ class VersionSpec:
     ignored: frozenset[Column[Any]]
     #: Columns that plugins have added to the version table.
     added: tuple[Column[Any], ...] = ()
+    #: Whether ends may be missing: links that others have recorded have none.
+    may_lack_ends: bool = False
 
     @property
     def bookkeeping(self) -> tuple[Column[Any], ...]:
@@ -65,6 +67,19 @@ class VersionSpec:
     def is_all_key(self) -> bool:
         """Whether rows consist of their key alone, as plain links do."""
         return {pair.parent for pair in self.key} == set(self.parent_table.columns)
+
+    @property
+    def prefix(self) -> str:
+        """How names in statements begin that are ours, as no name of the two tables does.
+
+        SQLAlchemy sets a column to the parameter of its name, asked or not.
+        """
+        columns = (each for column in self.version_table.c for each in (column.key, column.name))
+        taken = [self.parent_table.name, self.version_table.name, *columns]
+        prefix = "versioned_"
+        while any(name.lower().startswith(prefix) for name in taken):
+            prefix += "_"
+        return prefix
 
     def version_column(self, parent_column: ColumnElement[Any]) -> Column[Any] | None:
         """Return the column that keeps *parent_column*, or ``None`` if it is not kept."""
@@ -126,11 +141,18 @@ class ClassSpec:
     exposed: bool = True
     #: The version classes of superclasses, nearest first.
     superclasses: tuple[type[Any], ...] = field(default=())
+    #: Statements that read its changes, by shape; kept here so that they end with the spec.
+    built: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def root(self) -> VersionSpec:
         """The spec of the base-most table."""
         return self.tables[0]
+
+    @property
+    def label(self) -> str:
+        """What change records call the objects of the class."""
+        return str(self.tables[-1].parent_table.name)
 
     @property
     def bookkeeping(self) -> frozenset[str]:

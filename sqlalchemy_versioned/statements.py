@@ -1,8 +1,8 @@
 """The statements that write and compare the versions of one table.
 
 Statements are values: a :class:`StatementBuilder` knows a spec and how sets of keys are given,
-and never sees a connection.  Parameters are ``versioned_tx`` (and ``versioned_new``), and the sets
-of keys by name.
+and never sees a connection.  Parameters are ``tx`` (and ``new``, where it is given another id), and
+the sets of keys by name, all behind the prefix of the spec.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Select,
+    Update,
     bindparam,
     case,
     delete,
     exists,
+    func,
     literal_column,
     not_,
     null,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.engine import Dialect
 
-from .dialects import build_upsert
-from .keys import KeySets, Style
+from .dialects import build_insert_of_missing, build_upsert, writes_past_snapshots
+from .keys import KeyConditions, Style
 from .operation import Operation
 from .query.rows import (
-    bound_tx,
+    as_stored,
     differs_elsewhere,
     newest_before,
     newest_other,
@@ -66,16 +69,26 @@ class StatementBuilder:
     """Builds statements for one table, with sets of keys given in one style.
 
     :param related: the other tables that share objects with it, under joined inheritance.
+    :param keys_may_vary: whether the database may take two keys for one that differ.
     """
 
     def __init__(
-        self, spec: VersionSpec, related: Sequence[VersionSpec], dialect: Dialect, style: Style
+        self,
+        spec: VersionSpec,
+        related: Sequence[VersionSpec],
+        dialect: Dialect,
+        style: Style,
+        *,
+        keys_may_vary: bool = False,
     ) -> None:
         self.spec = spec
         self.related = tuple(related)
         self.style = style
-        self.keys = KeySets([pair.parent for pair in spec.key], style)
+        self.keys = KeyConditions([pair.parent for pair in spec.key], style, spec.prefix)
+        #: The transaction that is being written.
+        self.tx = bindparam(f"{spec.prefix}tx", type_=spec.transaction_column.type)
         self._dialect = dialect
+        self._keys_may_vary = keys_may_vary
 
     def image(self, shape: Shape, added: Added | None = None) -> Executable:
         """Take images of rows of the parent table, in the given shape."""
@@ -85,7 +98,7 @@ class StatementBuilder:
         names = [*self._names(), *extra]
         source: Any = select(
             *[pair.parent for pair in spec.pairs],
-            bound_tx(spec).label(spec.transaction_column.name),
+            self.tx.label(spec.transaction_column.name),
             operation.label(spec.operation_column.name),
             *extra.values(),
         ).where(self._in("keys"))
@@ -103,9 +116,49 @@ class StatementBuilder:
             source = source.union_all(self._given_rows("given", extra))
         if not shape.replaces:
             return _insert_from(spec, names, source)
-        keep = [c for c in names if not c.primary_key]
+        # The key of a version is that of its row, to the letter.
+        keys = [pair.version for pair in spec.key] if self._keys_may_vary else []
+        replaced = [c for c in names if not c.primary_key] + keys
         return build_upsert(
-            self._dialect, spec.version_table, names=names, source=source, replaced=keep
+            self._dialect, spec.version_table, names=names, source=source, replaced=replaced
+        )
+
+    def image_and_close(self, shape: Shape) -> Executable:
+        """Take the image of one row and end the version before it."""
+        taken: Any = self.image(shape)
+        image = taken.returning(self.spec.key[0].version).cte(f"{self.spec.prefix}image")
+        return self._close_one().where(exists().select_from(image))
+
+    def first_state(self) -> Executable:
+        """Take images of rows that have no version, as of a transaction before all others."""
+        spec, parent = self.spec, self.spec.parent_table
+        versions = spec.version_table.alias()
+        recorded = exists().where(same_key(spec, versions)).correlate(parent)
+        source = select(
+            *[pair.parent for pair in spec.pairs],
+            self.tx.label(spec.transaction_column.name),
+            _literal(Operation.INSERT).label(spec.operation_column.name),
+            *[_default_of(column).label(column.name) for column in spec.added],
+        ).where(self._in("keys"), not_(recorded))
+        if parent.primary_key.columns:
+            # Others wait here, and not where they find the same version missing.
+            source = source.with_for_update()
+        names = [*self._names(), *spec.added]
+        return build_insert_of_missing(self._dialect, spec.version_table, names, source)
+
+    def lack_of_versions(self, limit: int) -> Executable:
+        """Select how many rows there are, up to *limit*, and whether one of them has no version."""
+        spec, parent = self.spec, self.spec.parent_table
+        rows = select(*[pair.parent for pair in spec.key]).limit(limit).subquery()
+        versions = spec.version_table.alias()
+        same = [
+            versions.c[pair.version.key] == as_stored(rows.c[pair.parent.key]) for pair in spec.key
+        ]
+        lacking = not_(exists().where(*same).correlate(rows))
+        some = select(literal_column("1").label("one")).select_from(parent).limit(limit).subquery()
+        return select(
+            select(func.count()).select_from(some).scalar_subquery(),
+            exists().select_from(rows).where(lacking),
         )
 
     def _names(self) -> list[Column[Any]]:
@@ -119,7 +172,7 @@ class StatementBuilder:
         places = {pair.parent: place for place, pair in enumerate(self.spec.key)}
         return select(
             *[values[places[pair.parent]] for pair in self.spec.pairs],
-            bound_tx(self.spec).label("tx_"),
+            self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
             *[_default_of(column).label(column.name) for column in extra],
             # SQLite takes the ON of an ON CONFLICT that follows for that of a join otherwise.
@@ -159,12 +212,12 @@ class StatementBuilder:
         return self.keys.member([pair.version for pair in self.spec.key], "keys")
 
     def _open_exists(self) -> ColumnElement[bool]:
-        spec, other = self.spec, self.spec.version_table.alias("open")
-        others = other.c[spec.transaction_column.key] != bound_tx(spec)
+        spec, other = self.spec, self.spec.version_table.alias()
+        others = other.c[spec.transaction_column.key] != self.tx
         return exists().where(same_key(spec, other), others)
 
     def _changed(self) -> ColumnElement[bool]:
-        changes = [not_(same_image_exists(self.spec, self.spec.parent_table))]
+        changes = [not_(same_image_exists(self.spec, self.spec.parent_table, self.tx))]
         for spec in self.related:
             source = spec.parent_table
             joined = [
@@ -174,7 +227,7 @@ class StatementBuilder:
             changes.append(
                 exists()
                 .select_from(source)
-                .where(*joined, not_(same_image_exists(spec, source)))
+                .where(*joined, not_(same_image_exists(spec, source, self.tx)))
                 .correlate(self.spec.parent_table)
             )
         return or_(*changes)
@@ -182,24 +235,24 @@ class StatementBuilder:
     def depart(self) -> Executable:
         """Write DELETE versions of rows that are no longer found under their key."""
         spec = self.spec
-        before = spec.version_table.alias("before")
+        before = spec.version_table.alias()
         added = {column: _default_of(column) for column in spec.added}
         names = [*self._names(), *added]
         source = select(
             *[before.c[pair.version.key] for pair in spec.pairs],
-            bound_tx(spec).label("tx_"),
+            self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
             *[value.label(column.name) for column, value in added.items()],
         ).where(
             self.keys.member([before.c[pair.version.key] for pair in spec.key], "keys"),
             before.c[spec.transaction_column.key]
-            == newest_other(spec, [before.c[p.version.key] for p in spec.key], before),
+            == newest_other(spec, [before.c[p.version.key] for p in spec.key], self.tx),
             before.c[spec.operation_column.key] != Operation.DELETE,
         )
         return _insert_from(spec, names, source)
 
     def _own(self) -> list[ColumnElement[bool]]:
-        return [self.spec.transaction_column == bound_tx(self.spec), self._in_versions()]
+        return [self.spec.transaction_column == self.tx, self._in_versions()]
 
     def mark_deleted(self) -> Executable:
         """Turn this transaction's versions into DELETE versions."""
@@ -214,45 +267,43 @@ class StatementBuilder:
         """End the versions before those of this transaction, which every row has."""
         if self.style is Style.ONE:
             return self._close_one()
-        touched = select(
-            *[
-                key.label(pair.version.name)
-                for key, pair in zip(self.keys.rows("keys"), self.spec.key, strict=True)
-            ]
-        ).subquery("touched")
-        keys = list(touched.c)
-        return self._close_before(select(*keys, newest_before(self.spec, keys, touched)))
+        rows = self.keys.rows("keys")
+        labels = [row.label(f"key_{place}") for place, row in enumerate(rows)]
+        touched = select(*labels).subquery(f"{self.spec.prefix}touched")
+        return self._close_before(list(touched.c))
 
-    def _close_one(self) -> Executable:
+    def _close_one(self) -> Update:
         spec = self.spec
-        newest = newest_before(spec, self.keys.values("keys"), spec.version_table)
+        newest = newest_before(spec, self.keys.values("keys"), self.tx)
         return self._end(self._in_versions(), spec.transaction_column == newest)
 
     def close_recorded(self) -> Executable:
         """End the versions before those of this transaction, where there are such."""
-        own = self.spec.version_table.alias("own")
+        own = self.spec.version_table.alias()
         keys = [own.c[pair.version.key] for pair in self.spec.key]
-        recorded = select(*keys, newest_before(self.spec, keys, own)).where(
-            own.c[self.spec.transaction_column.key] == bound_tx(self.spec),
-            self.keys.member(keys, "keys"),
-        )
-        return self._close_before(recorded)
+        transaction = own.c[self.spec.transaction_column.key]
+        return self._close_before(keys, transaction == self.tx, self.keys.member(keys, "keys"))
 
-    def _close_before(self, before: Any) -> Executable:
-        """End the versions that *before* tells by key and transaction."""
+    def _close_before(
+        self, rows: Sequence[ColumnElement[Any]], *criteria: ColumnElement[bool]
+    ) -> Update:
+        """End the versions before those of this transaction, of rows known by key."""
         spec = self.spec
-        *keys, transaction = before.subquery("before").c
+        labels = [key.label(f"key_{place}") for place, key in enumerate(rows)]
+        newest = newest_before(spec, rows, self.tx).label("newest")
+        before = select(*labels, newest).where(*criteria).subquery(f"{spec.prefix}before")
+        *keys, transaction = before.c
         same = [p.version == key for p, key in zip(spec.key, keys, strict=True)]
         return self._end(*same, spec.transaction_column == transaction)
 
-    def _end(self, *criteria: ColumnElement[bool]) -> Executable:
+    def _end(self, *criteria: ColumnElement[bool]) -> Update:
         """End the open versions that match *criteria* at this transaction."""
         spec = self.spec
         assert spec.end_column is not None
         return (
             update(spec.version_table)
             .where(*criteria, spec.end_column.is_(None))
-            .values({spec.end_column: bound_tx(spec)})
+            .values({spec.end_column: self.tx})
         )
 
     def reopen(self) -> Executable:
@@ -263,72 +314,103 @@ class StatementBuilder:
             update(spec.version_table)
             .where(
                 self._in_versions(),
-                spec.end_column == bound_tx(spec),
-                spec.transaction_column < bound_tx(spec),
+                spec.end_column == self.tx,
+                spec.transaction_column < self.tx,
             )
             .values({spec.end_column: null()})
         )
 
+    @property
+    def _new_tx(self) -> ColumnElement[int]:
+        return bindparam(f"{self.spec.prefix}new", type_=self.spec.transaction_column.type)
+
     def move(self) -> Executable:
         """Give this transaction's versions another id."""
         column = self.spec.transaction_column
-        new = bindparam("versioned_new", type_=column.type)
         return (
-            update(self.spec.version_table)
-            .where(column == bound_tx(self.spec))
-            .values({column: new})
+            update(self.spec.version_table).where(column == self.tx).values({column: self._new_tx})
         )
 
     def move_ends(self) -> Executable:
         """Let the versions before end at another id."""
-        spec, own = self.spec, self.spec.version_table.alias("own")
+        spec, own = self.spec, self.spec.version_table.alias()
         assert spec.end_column is not None
         return (
             update(spec.version_table)
             .where(
                 *[own.c[pair.version.key] == pair.version for pair in spec.key],
-                own.c[spec.transaction_column.key] == bound_tx(spec),
-                spec.end_column == bound_tx(spec),
+                own.c[spec.transaction_column.key] == self.tx,
+                spec.end_column == self.tx,
             )
-            .values({spec.end_column: bindparam("versioned_new", type_=spec.end_column.type)})
+            .values({spec.end_column: self._new_tx})
         )
 
     def recorded(self) -> Executable:
         """Select the keys of which this transaction has versions."""
         return select(*[pair.version for pair in self.spec.key]).where(*self._own())
 
+    def taken(self) -> Executable:
+        """Select the keys of the parent table that are in a set."""
+        return select(*[pair.parent for pair in self.spec.key]).where(self._in("keys"))
+
+    def stored_forms(self, keys: Sequence[Any], *, are_recorded: bool) -> Executable:
+        """Select the number of each of *keys* and the form that the database has of it."""
+        spec = self.spec
+        columns = [pair.version if are_recorded else pair.parent for pair in spec.key]
+        parts = []
+        for number, key in enumerate(keys):
+            values = key if len(columns) > 1 else (key,)
+            same = [column == value for column, value in zip(columns, values, strict=True)]
+            own = [spec.transaction_column == self.tx] if are_recorded else []
+            parts.append(select(literal_column(str(number)), *columns).where(*same, *own))
+        return union_all(*parts)
+
     def overtaken(self) -> Executable:
         """Select a key of which a later transaction has a version."""
         spec = self.spec
-        later = spec.transaction_column > bound_tx(spec)
+        later = spec.transaction_column > self.tx
         key = select(*[pair.version for pair in spec.key])
         return self._now(key.where(self._in_versions(), later).limit(1))
 
     def earlier(self) -> Executable:
         """Select a key of which an earlier transaction has a version."""
         spec = self.spec
-        before = spec.transaction_column < bound_tx(spec)
+        before = spec.transaction_column < self.tx
         keys = select(*[pair.version for pair in spec.key])
         return keys.where(self._in_versions(), before).limit(1)
 
+    def alive(self) -> Executable:
+        """Select the keys whose newest version is no deletion."""
+        spec, later = self.spec, self.spec.version_table.alias()
+        same = [later.c[pair.version.key] == pair.version for pair in spec.key]
+        newer = later.c[spec.transaction_column.key] > spec.transaction_column
+        return select(*[pair.version for pair in spec.key]).where(
+            self._in_versions(),
+            spec.operation_column != Operation.DELETE,
+            not_(exists().where(*same, newer).correlate(spec.version_table)),
+        )
+
     def _now(self, statement: Select[Any]) -> Select[Any]:
         """Let a statement see what others have committed since this transaction began."""
-        # Elsewhere, a row that was changed since then cannot be written by a transaction that
-        # does not see the change.
-        if self._dialect.name in ("mysql", "mariadb"):
-            return statement.with_for_update(read=True)
-        return statement
+        return statement.with_for_update(read=True) if self._must_lock else statement
+
+    @property
+    def _must_lock(self) -> bool:
+        return writes_past_snapshots(self._dialect)
 
     def undone(self) -> Executable:
         """Select the keys of rows that are as they were before this transaction."""
-        spec = self.spec
-        own = spec.version_table.alias("own")
+        spec, locks = self.spec, self._must_lock
+        own = spec.version_table.alias()
         return select(*[own.c[pair.version.key] for pair in spec.key]).where(
             self.keys.member([own.c[pair.version.key] for pair in spec.key], "keys"),
-            own.c[spec.transaction_column.key] == bound_tx(spec),
+            own.c[spec.transaction_column.key] == self.tx,
             own.c[spec.operation_column.key] == Operation.UPDATE,
-            restores_previous(spec, own),
-            *[not_(differs_elsewhere(other, spec, own)) for other in self.related],
+            restores_previous(spec, own, self.tx, locks=locks),
+            *[
+                not_(differs_elsewhere(other, spec, own, self.tx, locks=locks))
+                for other in self.related
+            ],
         )
 
 

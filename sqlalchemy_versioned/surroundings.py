@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
 from . import _sqlalchemy
 from .exc import ImproperlyConfigured
 from .hooks import PluginCollection
 from .spec import VersionSpec
-from .writer import TableWriter
+from .writer import Key, TableWriter
 
-__all__ = ["Surroundings", "sync_session"]
+__all__ = ["Surroundings", "numbering_connection", "sync_session"]
 
 
 def sync_session(session: Any) -> Session:
@@ -34,6 +35,25 @@ def sync_session(session: Any) -> Session:
             f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
         )
     return found
+
+
+def numbering_connection(
+    session: Session, transaction_class: type[Any], versioned: Iterable[type[Any]]
+) -> Connection:
+    """Return the connection on which transactions are numbered.
+
+    :param versioned: the versioned classes, one of which a session may know the database of where
+        it does not know that of the Transaction class.
+    """
+    try:
+        return session.connection(bind_arguments={"mapper": inspect(transaction_class)})
+    except UnboundExecutionError:
+        for cls in versioned:
+            try:
+                return session.connection(bind_arguments={"mapper": inspect(cls)})
+            except UnboundExecutionError:
+                continue
+        raise
 
 
 class Surroundings:
@@ -57,6 +77,7 @@ class Surroundings:
         self.versioned = versioned
         # By engine, so that they go with it.
         self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
+        self._lacking: WeakKeyDictionary[Engine, dict[VersionSpec, bool]] = WeakKeyDictionary()
 
     def writer(
         self, spec: VersionSpec, related: tuple[VersionSpec, ...], connection: Connection
@@ -69,6 +90,26 @@ class Surroundings:
             writers[spec, related] = writer
         return writer
 
+    def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
+        """Tell whether some row of a table may have no version.
+
+        That is looked up once for each engine and table.
+        """
+        lacking = self._lacking.setdefault(_sqlalchemy.root_engine(connection), {})
+        if spec not in lacking:
+            lacking[spec] = self.writer(spec, (), connection).may_lack_versions(connection)
+        return lacking[spec]
+
+    def keep_first_state(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
+        """Write versions of those rows of a table that have none, before they are changed."""
+        if keys and self.may_lack_versions(connection, spec):
+            self.writer(spec, (), connection).keep_first_state(connection, keys)
+
+    def look_again(self) -> None:
+        """Forget which tables have rows without versions."""
+        self._lacking.clear()
+
     def forget(self) -> None:
         """Drop the writers."""
         self._writers.clear()
+        self._lacking.clear()

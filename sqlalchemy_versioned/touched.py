@@ -68,6 +68,7 @@ class ClassReader:
         if before != now:
             changes.departed.append(before)
             changes.inserted.append(now)
+            changes.former[now] = before
             return
         changes.updated.append(now)
         if not self._differs(state):

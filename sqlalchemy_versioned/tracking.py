@@ -11,20 +11,36 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, cast
 
-from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, event, inspect
-from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Engine,
+    Insert,
+    Table,
+    TextClause,
+    Update,
+    event,
+    inspect,
+)
+from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from . import _sqlalchemy
+from .capture import Capture, Target
+from .cascades import Cascaded
 from .flushes import Flush, LinkTable, Work, collect_work
+from .keys import Key
 from .loaded import (
     expire_all_versions,
     expire_versions,
     has_loaded_versions,
     watch_versions,
 )
+from .paused import is_paused
 from .recording import Changes
-from .spec import ClassSpec, Hierarchy
-from .touched import ClassReader
+from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
+from .spec import ClassSpec, Hierarchy, VersionSpec
+from .touched import ClassReader, bare_key
 from .unit_of_work import Surroundings, UnitOfWork, sync_session
 
 __all__ = ["Tracker"]
@@ -50,18 +66,27 @@ class Tracker:
         self._are_links_on = are_links_on
         self._readers: dict[Mapper[Any], ClassReader] = {}
         self._associations: dict[Table, LinkTable] = {}
+        self._mappers: dict[Table, list[Mapper[Any]]] = {}
         self._listeners: list[tuple[Any, str, Any]] = []
+        self._hears_all = False
+        #: Engines of which connections are recorded although no session has them.
+        self._recorded: weakref.WeakSet[Engine] = weakref.WeakSet()
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
         # The flush itself lives as long as SQLAlchemy's, so that one that fails leaves nothing.
         self._name = f"sqlalchemy_versioned_{id(self)}"
         self._flush: ContextVar[weakref.ref[Flush] | None] = ContextVar(
             "sqlalchemy_versioned_flush"
         )
+        self._capture = Capture(self, self._name)
 
     # -- listening ---------------------------------------------------------------------------
 
     def listen_to_sessions(self, target: Any) -> None:
         """Record what the sessions of *target* write: a Session class, a factory or a session."""
+        # Of all sessions: then a connection that none has is nobody's.
+        self._hears_all |= target is Session
+        self._listen(target, "before_attach", self._before_attach)
+        self._listen(target, "do_orm_execute", self._do_orm_execute)
         self._listen(target, "before_flush", self._before_flush)
         self._listen(target, "after_flush", self._after_flush)
         self._listen(target, "after_begin", self._after_begin)
@@ -73,15 +98,26 @@ class Tracker:
         """Record what happens to the objects of a class."""
         mapper: Mapper[Any] = inspect(spec.parent_class)
         self._readers[mapper] = ClassReader(spec)
+        self._listen(mapper, "before_update", self._before_update)
         self._listen(mapper, "before_delete", self._before_delete)
-        for target, name, listener in watch_versions(spec.version_class):
+        for target, name, listener in (*watch_versions(spec.version_class), *watch_unkept(spec)):
             self._listen(target, name, listener)
+        targets = {}
+        for table in spec.tables:
+            self._mappers.setdefault(table.parent_table, []).append(mapper)
+            targets[table.parent_table] = Target(
+                spec.hierarchy, table, lambda: self._is_on(spec), spec.options.capture
+            )
+        self._capture.watch(targets)
 
     def track_associations(self, tables: Mapping[Table, Hierarchy]) -> None:
         """Record what relationships write to association tables."""
         mapped = {mapper.local_table: reader.spec for mapper, reader in self._readers.items()}
         for table, hierarchy in tables.items():
-            self._associations[table] = LinkTable(hierarchy, mapped.get(table))
+            link = self._associations[table] = LinkTable(hierarchy, mapped.get(table))
+            target = Target(link.hierarchy, link.spec, self._are_links_on, "raise")
+            if table not in self._mappers:
+                self._capture.watch({table: target})
 
     def stop(self) -> None:
         """Take every listener off again."""
@@ -89,15 +125,28 @@ class Tracker:
             if event.contains(target, name, listener):
                 event.remove(target, name, listener)
         for engine in list(self._engines):
-            event.remove(engine, "before_execute", self._before_execute)
+            for name, listener in self._engine_listeners():
+                event.remove(engine, name, listener)
         self._listeners.clear()
         self._engines.clear()
+        self._recorded.clear()
+        self._hears_all = False
         self._readers.clear()
         self._associations.clear()
+        self._mappers.clear()
+        self._capture.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
         event.listen(target, name, listener)
         self._listeners.append((target, name, listener))
+
+    # A function that two managers listened with would be gone when one of them stops.
+
+    def _before_attach(self, session: Session, instance: Any) -> None:
+        refuse_past_objects(session, instance)
+
+    def _do_orm_execute(self, state: ORMExecuteState) -> None:
+        refuse_past_lookups(state)
 
     # -- units of work -----------------------------------------------------------------------
 
@@ -113,8 +162,12 @@ class Tracker:
     def _after_begin(
         self, session: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
-        if self._associations:
-            self._watch(_sqlalchemy.root_engine(connection))
+        if not self._mappers:
+            return
+        self.watch(_sqlalchemy.root_engine(connection))
+        info = _sqlalchemy.info_of(connection)
+        info[self._name] = weakref.ref(session)
+        session.info.setdefault(self._name, []).append(info)
 
     def _after_commit(self, session: Session) -> None:
         unit, savepoint = session.info.get(self), session.get_nested_transaction()
@@ -127,6 +180,9 @@ class Tracker:
             unit.discard()
 
     def _after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            for info in session.info.pop(self._name, ()):
+                info.pop(self._name, None)
         unit = session.info.get(self)
         if unit is None:
             return
@@ -163,7 +219,41 @@ class Tracker:
             return
         flush.imaged.add(mapper.base_mapper)
         for work in self._collect(flush, lambda each: each.base_mapper is mapper.base_mapper):
+            gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
+            self.keep_first_state(connection, work.hierarchy, gone)
             self._take_images(flush, work, locks=True)
+            for spec, keys in gone.items():
+                self._record_cascaded(flush, connection, spec.parent_table, keys)
+
+    def _before_update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        """Keep the state of rows that are changed for the first time since they are recorded."""
+        flush = self._current_flush()
+        if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
+            return
+        flush.first_kept.add(mapper.base_mapper)
+        for each in list(_sqlalchemy.flushed_mappers(flush.context)):
+            reader = self._readers.get(each)
+            if reader is None or each.base_mapper is not mapper.base_mapper:
+                continue
+            keys = [
+                bare_key(state.key[1])
+                for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, each)
+                if state.key is not None and not is_deleted
+            ]
+            if keys and self._is_on(reader.spec):
+                specs = reader.spec.tables
+                self.keep_first_state(connection, reader.spec.hierarchy, dict.fromkeys(specs, keys))
+                for spec in specs:
+                    self._capture.keep_referring(connection, spec.parent_table, keys)
+
+    def _record_cascaded(
+        self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
+    ) -> None:
+        cascades = self._capture.cascades
+        if keys and cascades.acts_on_delete(table):
+            found = cascades.of_deleted(connection, table, keys)
+            self._capture.record_cascaded(flush.session, connection, found)
+            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def _after_flush(self, session: Session, context: UOWTransaction) -> None:
         flush: Flush | None = context.attributes.pop(self._name, None)
@@ -172,10 +262,12 @@ class Tracker:
         self._flush.set(flush.outer)
         for work in self._collect(flush, flush.is_due):
             self._take_images(flush, work)
+            self._follow_updated(flush, work)
         for link, work in flush.links.items():
             assert work.connection is not None
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
+        self._settle_cascaded(flush)
         if flush.is_recorded:
             unit = self.unit_of_work(session)
             unit.finish()
@@ -183,7 +275,28 @@ class Tracker:
                 expire_versions(session, hierarchy, keys)
             self._surroundings.plugins().call("after_create_version_objects", unit, session)
 
+    def _settle_cascaded(self, flush: Flush) -> None:
+        for connection, found in flush.cascaded.items():
+            self._capture.settle_cascaded(flush.session, connection, found)
+
+    def _follow_updated(self, flush: Flush, work: Work) -> None:
+        for spec, changes in work.changes.items():
+            if self._capture.cascades.acts_on_update(spec.parent_table):
+                moved = {key: key for key in changes.updated} | changes.former
+                if moved:
+                    connection = self._connection_of(flush, work)
+                    self._capture.follow_updated(
+                        flush.session, connection, spec.parent_table, moved
+                    )
+
+    def _connection_of(self, flush: Flush, work: Work) -> Connection:
+        if work.connection is not None:
+            return work.connection
+        return flush.session.connection(bind_arguments={"mapper": work.mapper})
+
     def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool]) -> list[Work]:
+        if is_paused(flush.session):
+            return []
         readers = {
             mapper: reader
             for mapper in _sqlalchemy.flushed_mappers(flush.context)
@@ -213,22 +326,42 @@ class Tracker:
         if not flush.is_imaged:
             flush.is_imaged = True
             plugins.call("before_create_version_objects", unit, session)
-        if has_loaded_versions(session):
-            keys = [changes.keys() for changes in work.changes.values()]
-            flush.touched += [(work.hierarchy, some) for some in keys]
         connection = work.connection
         if connection is None:
             connection = session.connection(bind_arguments={"mapper": work.mapper})
-        unit.take_images(
+        are_certain = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
         )
+        if has_loaded_versions(session):
+            keys = [changes.keys() for changes in work.changes.values()] if are_certain else [None]
+            flush.touched += [(work.hierarchy, some) for some in keys]
 
-    # -- association tables ------------------------------------------------------------------
+    # -- statements --------------------------------------------------------------------------
 
-    def _watch(self, engine: Engine) -> None:
+    def record_engine(self, engine: Engine) -> None:
+        """Record what the connections of an engine write, also those that no session has."""
+        self._recorded.add(engine)
+        self.watch(engine)
+
+    def watch(self, engine: Engine) -> None:
+        """Listen to what is executed on the connections of an engine."""
         if engine not in self._engines:
-            event.listen(engine, "before_execute", self._before_execute)
+            for name, listener in self._engine_listeners():
+                event.listen(engine, name, listener, retval=name == "before_execute")
             self._engines.add(engine)
+
+    def _engine_listeners(self) -> list[tuple[str, Any]]:
+        return [
+            ("before_execute", self._before_execute),
+            ("before_cursor_execute", self._before_cursor_execute),
+            ("handle_error", self._handle_error),
+        ]
+
+    def _listen_to_connection(self, connection: Connection, **listeners: Any) -> None:
+        """Listen to one connection, once; every event that engines tell costs each connection."""
+        for name, listener in listeners.items():
+            if not event.contains(connection, name, listener):
+                event.listen(connection, name, listener)
 
     def _before_execute(
         self,
@@ -237,24 +370,186 @@ class Tracker:
         multiparams: Any,
         params: Any,
         execution_options: Mapping[str, Any],
-    ) -> None:
+    ) -> tuple[Any, Any, Any]:
+        if _sqlalchemy.is_lambda(statement):
+            actual = _sqlalchemy.resolved(statement)
+            statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
+        if isinstance(statement, (Insert, Update, Delete)):
+            sets = _sqlalchemy.statement_parameters(multiparams, params)
+            if not self._is_of_flush(statement, execution_options) and not self._note_links(
+                connection, statement, sets
+            ):
+                statement = self._capture.before(connection, statement, sets)
+                if self._capture.awaits(connection):
+                    self._listen_to_connection(connection, after_execute=self._after_execute)
+        return statement, multiparams, params
+
+    def _is_of_flush(self, statement: Any, execution_options: Mapping[str, Any]) -> bool:
+        """Tell whether a statement writes objects of the flush that is going on."""
+        mappers = self._mappers.get(statement.table, ())
+        return any(_sqlalchemy.is_of_mapper(execution_options, each) for each in mappers) and (
+            self._current_flush() is not None
+        )
+
+    def _note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:
         """Note the links that a relationship is about to write."""
-        if not isinstance(statement, (Insert, Update, Delete)):
-            return
         link = self._associations.get(cast("Table", statement.table))
         flush = None if link is None else self._current_flush()
-        if link is None or flush is None or link.is_of_class(execution_options):
-            return
-        if not self._are_links_on():
-            return
-        sets = _sqlalchemy.statement_parameters(multiparams, params)
-        if not link.understands(statement, sets):
-            return
+        if link is None or flush is None or not link.understands(statement, sets):
+            return False
+        if not self._are_links_on() or is_paused(flush.session):
+            return True
         changes = link.changes(statement, sets, connection)
+        gone = [*changes.deleted, *changes.given, *changes.departed]
+        self.keep_first_state(connection, link.hierarchy, {link.spec: gone})
         if changes.deleted:
-            gone = Changes(deleted=changes.deleted)
+            going = Changes(deleted=changes.deleted)
             changes.deleted = []
-            work = Work(link.hierarchy, None, connection, {link.spec: gone})
+            work = Work(link.hierarchy, None, connection, {link.spec: going})
             self._take_images(flush, work, locks=True)
         work = flush.links.setdefault(link, Work(link.hierarchy, None, connection))
         work.changes.setdefault(link.spec, Changes()).extend(changes)
+        return True
+
+    def _after_execute(
+        self,
+        connection: Connection,
+        statement: Any,
+        multiparams: Any,
+        params: Any,
+        execution_options: Any,
+        result: Any,
+    ) -> None:
+        if isinstance(statement, (Insert, Update, Delete)):
+            self._capture.after(connection, statement, result)
+
+    def _before_cursor_execute(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        executemany: bool,
+    ) -> None:
+        compiled = None if context is None else context.compiled
+        if compiled is None or isinstance(compiled.statement, TextClause):
+            self._capture.check_text(connection, statement)
+        elif getattr(compiled, "ctes", None):
+            self._capture.check_ctes(connection, compiled.ctes)
+
+    def _handle_error(self, context: Any) -> None:
+        if context.connection is not None:
+            self._capture.failed(context.connection)
+
+    # -- what capture asks for -----------------------------------------------------------------
+
+    def session_of(self, connection: Connection) -> Session | None:
+        """Return the session that a connection is recorded in, or ``None`` if it is not."""
+        info = _sqlalchemy.info_of(connection)
+        reference = info.get(self._name)
+        session: Session | None = None if reference is None else reference()
+        if session is not None and session.in_transaction():
+            return session
+        if self._hears_all or _sqlalchemy.root_engine(connection) in self._recorded:
+            session = info[self] = _ConnectionSession(connection)
+            self._listen_to_connection(
+                connection,
+                commit=self._ended,
+                rollback=self._ended,
+                rollback_savepoint=self._savepoint_rolled_back,
+                release_savepoint=self._savepoint_released,
+            )
+            return session
+        return None
+
+    def is_paused(self, session: Session) -> bool:
+        """Tell whether nothing is recorded in a session at present."""
+        return is_paused(session)
+
+    def is_stored_on(self, session: Session, connection: Connection, table: Table) -> bool:
+        """Tell whether a connection may lead to the database that has a versioned table."""
+        # Who chooses databases otherwise may choose any.
+        if type(session).get_bind is not Session.get_bind:
+            return True
+        try:
+            bind = session.get_bind(next(iter(self._mappers.get(table, ())), None), clause=table)
+        except UnboundExecutionError:
+            return False
+        return _sqlalchemy.root_engine_of(bind.engine) is _sqlalchemy.root_engine(connection)
+
+    def record(
+        self,
+        session: Session,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+        *,
+        locks: bool,
+    ) -> None:
+        """Write the versions of what a statement has changed, or is going to delete."""
+        unit, plugins = self.unit_of_work(session), self._surroundings.plugins()
+        is_early = unit.ensure_transaction(is_wanted=False) or locks
+        plugins.call("before_create_version_objects", unit, session)
+        touched = [each.keys() for each in changes.values()]
+        unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
+        unit.finish()
+        if has_loaded_versions(session):
+            for keys in touched:
+                expire_versions(session, hierarchy, keys)
+        plugins.call("after_create_version_objects", unit, session)
+
+    def keep_first_state(
+        self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
+    ) -> None:
+        """Write versions of rows that have none, before they are changed for the first time."""
+        for spec in hierarchy.tables:
+            if keys.get(spec):
+                self._surroundings.keep_first_state(connection, spec, keys[spec])
+
+    def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
+        """Tell whether some row of a table may have no version."""
+        return self._surroundings.may_lack_versions(connection, spec)
+
+    def split_upserted(
+        self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]
+    ) -> tuple[list[Key], list[Key]]:
+        """Tell rows that were new from rows that were there."""
+        writer = self._surroundings.writer(spec, (), connection)
+        there = set(writer.alive(connection, keys))
+        return [k for k in keys if k not in there], [k for k in keys if k in there]
+
+    # -- connections that no session has -------------------------------------------------------
+
+    def _ended(self, connection: Connection) -> None:
+        session = _sqlalchemy.info_of(connection).pop(self, None)
+        if session is not None:
+            session.close()
+
+    def _savepoint_rolled_back(self, connection: Connection, name: Any, context: Any) -> None:
+        session = _sqlalchemy.info_of(connection).get(self)
+        unit = None if session is None else session.info.get(self)
+        if unit is not None:
+            unit.ended(connection.get_nested_transaction())
+
+    def _savepoint_released(self, connection: Connection, name: Any, context: Any) -> None:
+        session = _sqlalchemy.info_of(connection).get(self)
+        unit = None if session is None else session.info.get(self)
+        if unit is not None:
+            unit.released(connection.get_nested_transaction())
+            unit.ended(connection.get_nested_transaction())
+
+
+class _ConnectionSession(Session):
+    """A session that follows the transaction of a connection which nobody gave to a session."""
+
+    def __init__(self, connection: Connection) -> None:
+        if not connection.in_transaction():
+            connection.begin()
+        super().__init__(bind=connection, autoflush=False, join_transaction_mode="rollback_only")
+        self._followed = connection
+        self.connection()
+
+    def get_nested_transaction(self) -> Any:
+        """Return the savepoint that the connection is in."""
+        return self._followed.get_nested_transaction()

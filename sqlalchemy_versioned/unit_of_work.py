@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Table, inspect
-from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from . import _sqlalchemy
@@ -20,7 +19,7 @@ from .operation import Operation
 from .recording import Changes, Recording
 from .records import Records
 from .spec import Hierarchy, VersionSpec
-from .surroundings import Surroundings, sync_session
+from .surroundings import Surroundings, numbering_connection, sync_session
 from .transaction_row import TransactionRow, split_attributes
 from .writer import Key
 
@@ -42,6 +41,11 @@ class UnitOfWork:
         self._recordings: list[Recording] = []
 
     # -- the transaction ---------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session that is recorded."""
+        return self._session
 
     @property
     def current_transaction(self) -> Any | None:
@@ -100,24 +104,17 @@ class UnitOfWork:
             given.update(returned)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
         is_flushing = _sqlalchemy.is_flushing(self._session)
-        values, later = split_attributes(mapper, {**given, **attributes}, is_flushed=is_flushing)
-        connection = self._numbering_connection(mapper)
+        # Reading the key of an expired user must not flush: that would begin a transaction as well.
+        with self._session.no_autoflush:
+            values, later = split_attributes(
+                mapper, {**given, **attributes}, is_flushed=is_flushing
+            )
+        versioned = self._surroundings.versioned()
+        connection = numbering_connection(self._session, mapper.class_, versioned)
         row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
         for key, value in later.items():
             setattr(self.current_transaction, key, value)
-
-    def _numbering_connection(self, mapper: Mapper[Any]) -> Connection:
-        """Return the connection on which transactions are numbered."""
-        try:
-            return self._session.connection(bind_arguments={"mapper": mapper})
-        except UnboundExecutionError:
-            for cls in self._surroundings.versioned():
-                try:
-                    return self._session.connection(bind_arguments={"mapper": inspect(cls)})
-                except UnboundExecutionError:
-                    continue
-            raise
 
     # -- savepoints --------------------------------------------------------------------------
 
@@ -130,7 +127,7 @@ class UnitOfWork:
 
         :returns: whether something was dropped.
         """
-        dropped = self._records.ended(savepoint, around=_savepoint_around(savepoint))
+        dropped = self._records.ended(savepoint, around=_sqlalchemy.savepoint_around(savepoint))
         if dropped is None:
             return False
         self._recordings.clear()
@@ -166,11 +163,12 @@ class UnitOfWork:
         *,
         is_early: bool,
         locks: bool = False,
-    ) -> None:
+    ) -> bool:
         """Write versions of what a flush changed; :meth:`finish` must follow.
 
         :param is_early: whether the transaction's id may be older than the locks on these rows.
         :param locks: lock the rows, because they are about to be deleted.
+        :returns: whether the keys in *changes* are now those of the versions, to the letter.
         """
         assert self._row is not None
         recording = Recording(
@@ -191,6 +189,7 @@ class UnitOfWork:
                 self._ensure_row_on(connection, spec.transaction_table)
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], self._tx, locks=locks)
+        return recording.are_keys_certain
 
     def _has_rivals(self, connection: Connection) -> bool:
         """Tell whether others may write while this transaction is open."""
@@ -253,10 +252,3 @@ class UnitOfWork:
             return
         row.take_back()
         self._records.take_back(self._session.get_nested_transaction())
-
-
-def _savepoint_around(savepoint: SessionTransaction) -> SessionTransaction | None:
-    around = savepoint.parent
-    while around is not None and not around.nested:
-        around = around.parent
-    return around

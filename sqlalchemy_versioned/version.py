@@ -17,10 +17,12 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from .changes import difference_of_relations
 from .changeset import difference
 from .exc import ImproperlyConfigured
 from .lookup import ensure_bound, find_spec, spec_of, version_class
 from .query.history import (
+    FRESH,
     count_versions_before,
     select_next,
     select_previous,
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Version", "VersionAPI", "version_api"]
-
-_FRESH = {"populate_existing": True}
 
 
 class VersionAPI:
@@ -92,9 +92,10 @@ class VersionAPI:
             hook(self._version, changes)
         return changes
 
-    def diff(self, other: Any) -> dict[str, list[Any]]:
+    def diff(self, other: Any, relations: Any = ()) -> dict[str, list[Any]]:
         """Return in what *other* differs from this version, as ``{name: [this, other]}``.
 
+        :param relations: names of relationships to compare as well.
         :raises ImproperlyConfigured: if *other* is a version of another class.
         """
         if find_spec(other) is not self._spec or type(other) is not type(self._version):
@@ -102,7 +103,10 @@ class VersionAPI:
                 f"a version of {self._spec.parent_class.__name__} cannot be compared with "
                 f"{other!r}; give a version of the same class"
             )
-        return difference(self._spec, self._version, other)
+        found = difference(self._spec, self._version, other)
+        if relations:
+            found |= difference_of_relations(self._session(), self._version, other, relations)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values of this version by attribute name, bookkeeping included."""
@@ -132,11 +136,11 @@ class VersionAPI:
         if not inspect(self._version).expired:
             return self.previous
         both = select_with_previous(self._spec, *self._place())
-        found = list(self._session().scalars(both, execution_options=_FRESH))
+        found = list(self._session().scalars(both, execution_options=FRESH))
         return next((version for version in found if version is not self._version), None)
 
     def _first(self, statement: Any) -> Any | None:
-        return self._session().scalars(statement, execution_options=_FRESH).first()
+        return self._session().scalars(statement, execution_options=FRESH).first()
 
     def _session(self) -> Session:
         session = object_session(self._version)
@@ -197,15 +201,20 @@ class Version:
         """What this version changed, as ``{name: [old, new]}``; one query."""
         return VersionAPI(self).changeset
 
-    def diff(self, other: Self) -> dict[str, list[Any]]:
+    def diff(self, other: Self, relations: Any = ()) -> dict[str, list[Any]]:
         """Return in what *other* differs from this version, as ``{name: [this, other]}``.
 
+        :param relations: names of relationships to compare as well, each as of the transaction of
+            its version; one statement for each that is recorded in other rows.  Of one with many
+            members, each side lists the primary keys that the other has not.
         :raises ImproperlyConfigured: if *other* is a version of another class.
+        :raises InvalidArgument: if a name is no relationship of the class.
+        :raises RelationshipNotVersioned: if history does not tell of a relationship.
 
-        >>> article.versions[0].diff(article.versions[1])
+        >>> article.versions[0].diff(article.versions[1], relations=["tags"])
         {'name': ['Draft', 'Final']}
         """
-        return VersionAPI(self).diff(other)
+        return VersionAPI(self).diff(other, relations)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values of this version by attribute name, bookkeeping included.
@@ -222,7 +231,7 @@ class Version:
 
         :param relations: relationship keys, or dotted paths of them, to put back as well.
         :param on_missing: what to do about a foreign key whose target no longer exists:
-            ``'raise'``, or ``'null'`` to leave it empty.
+            ``'raise'``, ``'null'`` to leave it empty, or ``'restore'`` to bring the target back.
         :returns: the live object, or ``None`` if this version is a deletion.
         :raises ReverterException: if a path is no relationship, or a target is missing.
         :raises IncompleteHistory: if history does not tell what there was.
@@ -254,7 +263,7 @@ class Version:
             return None
         statement = select_version_at(spec, identity, at)
         ensure_bound(session, spec)
-        return session.scalars(statement, execution_options=_FRESH).first()
+        return session.scalars(statement, execution_options=FRESH).first()
 
     @classmethod
     def all_versions(
@@ -278,7 +287,7 @@ class Version:
         statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
         statement = statement.limit(limit).offset(offset)
         ensure_bound(session, spec)
-        return list(session.scalars(statement, execution_options=_FRESH))
+        return list(session.scalars(statement, execution_options=FRESH))
 
     def __copy__(self) -> Self:
         """Return a detached copy; the ordinary way would make two objects share one state."""

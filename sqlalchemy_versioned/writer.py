@@ -11,16 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, false
 from sqlalchemy.engine import Dialect
 
-from .dialects import has_upsert
-from .keys import Key, KeyParameters, Style
-from .operation import Operation
+from .dialects import has_concurrent_writers, has_upsert, has_writable_ctes
+from .key_forms import KeyForms
+from .keys import Key, KeyParameters, KeySets, Style
+from .operation import BEFORE_RECORDING, Operation
 from .spec import VersionSpec
-from .statements import Shape, StatementBuilder
+from .statements import Added, Shape, StatementBuilder
 
 __all__ = ["Image", "Key", "TableWriter"]
+
+#: More rows than this are not looked through for one without a version.
+_MANY = 100_000
+#: How many keys are looked up one by one by one statement.
+_LOOKED_UP = 100
 
 
 @dataclass(slots=True)
@@ -53,7 +59,10 @@ class TableWriter:
     def __init__(self, spec: VersionSpec, related: Sequence[VersionSpec], dialect: Dialect) -> None:
         self.spec = spec
         self.related = tuple(related)
-        self.keys = KeyParameters([pair.parent for pair in spec.key], dialect)
+        self.keys = KeyParameters([pair.parent for pair in spec.key], dialect, spec.prefix)
+        self.forms = KeyForms([pair.parent for pair in spec.key], dialect)
+        #: The names of the parameters for this transaction and for another id of it.
+        self._tx, self._new = f"{spec.prefix}tx", f"{spec.prefix}new"
         self.can_replace = spec.key_is_primary and has_upsert(dialect)
         self._dialect = dialect
         self._statements: dict[Any, Any] = {}
@@ -63,7 +72,7 @@ class TableWriter:
     def insert_new(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Write INSERT versions of rows without history; tell whether that was all of them."""
         shape = Shape(Operation.INSERT, "unopened", replaces=False, locks=False)
-        return self._run(connection, shape, keys, {"versioned_tx": tx}) == len(keys)
+        return self._run(connection, shape, self.keys.sets(keys), tx) == len(keys)
 
     def write(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
         """Write the versions of *image* and return how many rows were written.
@@ -79,18 +88,45 @@ class TableWriter:
             return self._write_given(connection, image.given, tx)
         rows = 0
         shape, lists = self._shape(image, locks=locks)
-        if image.given and self.keys.style({"keys": keys, "given": image.given}) is Style.LIST:
+        numbered = {f"added_{number}": each for number, each in enumerate(_groups(image.added))}
+        lists |= {name: some for name, (_, _, some) in numbered.items()}
+        sets = self.keys.sets(keys, lists)
+        if shape.gives and sets.style is Style.LIST:
             rows = self._write_given(connection, image.given, tx)
-        elif image.given:
-            shape, lists = shape._replace(gives=True), {**lists, "given": image.given}
+            shape, sets = shape._replace(gives=False), sets.without("given")
         if image.added:
-            return rows + self._write_added(connection, shape, image, {"versioned_tx": tx}, lists)
-        return rows + self._run(connection, shape, keys, {"versioned_tx": tx}, lists)
+            groups = {name: (column, value) for name, (column, value, _) in numbered.items()}
+            return rows + self._write_added(connection, shape, groups, sets, tx)
+        return rows + self._run(connection, shape, sets, tx)
+
+    def can_close_at_once(self, image: Image) -> bool:
+        """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
+        is_plain = not (image.again or image.given or image.added)
+        return (
+            is_plain
+            and self.spec.end_column is not None
+            and has_writable_ctes(self._dialect)
+            and len(image.keys()) == 1
+        )
+
+    def write_and_close(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
+        """Write the version of one row and end the one before, in one round trip.
+
+        :returns: how many versions were ended; if none, nothing may have been written.
+        """
+        shape, _ = self._shape(image, locks=locks)
+        statement = self._statements.get(("at once", shape))
+        if statement is None:
+            statement = self._builder(Style.ONE).image_and_close(shape)
+            self._statements["at once", shape] = statement
+        keys = self.keys.sets(image.keys()).parameters()
+        return connection.execute(statement, {self._tx: tx, **keys}).rowcount
 
     def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are their keys."""
-        if self.keys.style({"keys": keys}) is not Style.LIST:
-            return self._run(connection, "given", keys, {"versioned_tx": tx})
+        sets = self.keys.sets(keys)
+        if sets.style is not Style.LIST:
+            return self._run(connection, "given", sets, tx)
         spec = self.spec
         names = [pair.version.key for pair in spec.key]
         fixed = {
@@ -103,11 +139,11 @@ class TableWriter:
 
     def depart(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are no longer found under their key."""
-        return self._run(connection, "depart", keys, {"versioned_tx": tx})
+        return self._run(connection, "depart", self.keys.sets(keys), tx)
 
     def mark_deleted(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Turn this transaction's versions into DELETE versions, as they are."""
-        return self._run(connection, "mark_deleted", keys, {"versioned_tx": tx})
+        return self._run(connection, "mark_deleted", self.keys.sets(keys), tx)
 
     def close(self, connection: Connection, keys: list[Key], tx: int, *, everyone: bool) -> int:
         """End the versions before those of this transaction; return how many were open.
@@ -116,37 +152,34 @@ class TableWriter:
         """
         if self.spec.end_column is None:
             return 0
-        is_known = everyone and self.keys.can_look_up(keys)
-        return self._run(
-            connection, "close" if is_known else "close_recorded", keys, {"versioned_tx": tx}
-        )
+        sets = self.keys.sets(keys)
+        is_known = everyone and sets.can_be_looked_up
+        return self._run(connection, "close" if is_known else "close_recorded", sets, tx)
 
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""
-        self._run(connection, "erase", keys, {"versioned_tx": tx})
+        self._run(connection, "erase", self.keys.sets(keys), tx)
 
     def reopen(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Undo :meth:`close`."""
         if self.spec.end_column is not None:
-            self._run(connection, "reopen", keys, {"versioned_tx": tx})
+            self._run(connection, "reopen", self.keys.sets(keys), tx)
 
     def move(self, connection: Connection, tx: int, new: int) -> None:
         """Give all versions of this transaction another transaction id."""
         if self.spec.end_column is not None:
-            connection.execute(
-                self._statement("move_ends"), {"versioned_tx": tx, "versioned_new": new}
-            )
-        connection.execute(self._statement("move"), {"versioned_tx": tx, "versioned_new": new})
+            connection.execute(self._statement("move_ends"), {self._tx: tx, self._new: new})
+        connection.execute(self._statement("move"), {self._tx: tx, self._new: new})
 
     # -- what can be asked -------------------------------------------------------------------
 
     def recorded(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
         """Return which rows have a version of this transaction."""
-        return self._ask(connection, "recorded", keys, tx)
+        return self._which(connection, "recorded", keys, tx)
 
     def undone(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
         """Return which rows are as they were before this transaction."""
-        return self._ask(connection, "undone", keys, tx)
+        return self._which(connection, "undone", keys, tx)
 
     def is_overtaken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Tell whether some row has a version of a later transaction."""
@@ -156,33 +189,71 @@ class TableWriter:
         """Tell whether some row has a version of an earlier transaction; locks nothing."""
         return bool(self._ask(connection, "earlier", keys, tx))
 
+    def keep_first_state(self, connection: Connection, keys: list[Key]) -> None:
+        """Write versions of rows that have none, as they are now."""
+        self._run(connection, "first_state", self.keys.sets(keys), BEFORE_RECORDING)
+
+    def may_lack_versions(self, connection: Connection) -> bool:
+        """Tell whether some row may have no version; of a large table that is not looked up."""
+        if not has_concurrent_writers(self._dialect):
+            # While others write, SQLite lets nobody write who has begun with a look.
+            connection.execute(delete(self.spec.version_table).where(false()))
+        statement: Any = self._builder(Style.LIST).lack_of_versions(_MANY + 1)
+        count, is_lacking = connection.execute(statement).one()
+        return bool(is_lacking) or count > _MANY
+
+    def alive(self, connection: Connection, keys: list[Key]) -> list[Key]:
+        """Return which rows were there when something was last recorded of them."""
+        return self._which(connection, "alive", keys, 0)
+
+    def is_any_taken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Tell whether some row of the parent table has one of *keys*."""
+        return bool(self._ask(connection, "taken", keys, tx))
+
+    def stored_forms(
+        self, connection: Connection, keys: list[Key], tx: int, *, are_recorded: bool
+    ) -> dict[Key, Key]:
+        """Return the forms that the database has of *keys*, those that it has.
+
+        :param are_recorded: look at the versions of this transaction, not at the parent table.
+        """
+        forms: dict[Key, Key] = {}
+        builder = self._builder(Style.ONE)
+        for start in range(0, len(keys), _LOOKED_UP):
+            part = keys[start : start + _LOOKED_UP]
+            statement = builder.stored_forms(part, are_recorded=are_recorded)
+            for number, *form in connection.execute(statement, {self._tx: tx}):
+                key = form[0] if len(form) == 1 else tuple(form)
+                forms[part[number]] = self.forms.as_loaded([key])[0]
+        return forms
+
     # -- running -----------------------------------------------------------------------------
 
-    def _run(
-        self,
-        connection: Connection,
-        what: str | Shape,
-        keys: list[Key],
-        values: Mapping[str, Any],
-        lists: Mapping[str, list[Key]] | None = None,
-    ) -> int:
-        """Run a statement for *keys*, in chunks where they must be; return the row count."""
+    def _run(self, connection: Connection, what: str | Shape, sets: KeySets, tx: int) -> int:
+        """Run a statement for *sets*, in chunks where they must be; return the row count."""
         rows = 0
-        for chunk in self.keys.chunks(keys, lists or {}):
-            style = self.keys.style(chunk)
-            statement = self._statement(what, style)
-            parameters = {**values, **self.keys.parameters(chunk, style)}
-            rows += connection.execute(statement, parameters).rowcount
+        for chunk in sets.chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
         return rows
 
     def _ask(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
         found: list[Key] = []
-        for chunk in self.keys.chunks(keys, {}):
-            style = self.keys.style(chunk)
-            parameters = {"versioned_tx": tx, **self.keys.parameters(chunk, style)}
-            rows = connection.execute(self._statement(what, style), parameters)
+        for chunk in self.keys.sets(keys).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            rows = connection.execute(self._statement(what, chunk.style), parameters)
             found.extend(row[0] if len(row) == 1 else tuple(row) for row in rows)
-        return found
+        return self.forms.as_loaded(found)
+
+    def _which(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
+        """Return those of *keys* that a statement selects, as they are written in *keys*."""
+        found = self._ask(connection, what, keys, tx)
+        if self.forms.are_certain or not (others := set(found).difference(keys)):
+            return found
+        asked = [key for key in keys if key not in found]
+        forms = self.stored_forms(connection, asked, tx, are_recorded=True)
+        unchanged = [key for key in found if key not in others]
+        return unchanged + [key for key, form in forms.items() if form in others]
 
     def _statement(self, what: str | Shape, style: Style = Style.LIST) -> Any:
         """Return a statement, built when it is first needed."""
@@ -194,7 +265,13 @@ class TableWriter:
         return statement
 
     def _builder(self, style: Style) -> StatementBuilder:
-        return StatementBuilder(self.spec, self.related, self._dialect, style)
+        return StatementBuilder(
+            self.spec,
+            self.related,
+            self._dialect,
+            style,
+            keys_may_vary=not self.forms.are_certain,
+        )
 
     def _shape(self, image: Image, *, locks: bool) -> tuple[Shape, dict[str, list[Key]]]:
         """Return the statement that *image* needs, and the lists of keys that it takes."""
@@ -213,26 +290,19 @@ class TableWriter:
             condition = "changed" if everything else "listed"
             if not everything:
                 lists["checked"] = image.checked
+        if image.given:
+            lists["given"] = image.given
         replaces = bool(image.again) and self.can_replace
-        return Shape(one, condition, replaces, locks), lists
+        return Shape(one, condition, replaces, locks, gives=bool(image.given)), lists
 
     def _write_added(
-        self,
-        connection: Connection,
-        shape: Shape,
-        image: Image,
-        values: Mapping[str, Any],
-        lists: dict[str, list[Key]],
+        self, connection: Connection, shape: Shape, groups: Added, sets: KeySets, tx: int
     ) -> int:
         """Write an image whose rows differ in added columns: still one statement."""
-        numbered = list(enumerate(_groups(image.added)))
-        sets = lists | {f"added_{number}": keys for number, (_, _, keys) in numbered}
-        groups = {f"added_{number}": (name, value) for number, (name, value, _) in numbered}
         rows = 0
-        for chunk in self.keys.chunks(image.keys(), sets):
-            style = self.keys.style(chunk)
-            statement = self._builder(style).image(shape, groups)
-            parameters = {**values, **self.keys.parameters(chunk, style)}
+        for chunk in sets.chunks():
+            statement = self._builder(chunk.style).image(shape, groups)
+            parameters = {self._tx: tx, **chunk.parameters()}
             rows += connection.execute(statement, parameters).rowcount
         return rows
 

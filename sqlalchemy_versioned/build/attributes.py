@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Column, Table
@@ -18,13 +19,17 @@ from ..exc import ImproperlyConfigured
 from ..mapping import column_properties, key_columns
 from ..options import Options
 from ..spec import VersionSpec
+from .generic import build_generic, is_generic
 
 __all__ = [
     "adapt_to_versions",
     "attribute_keys",
     "check_keys",
     "copied_descriptors",
+    "is_hybrid",
     "kept_columns",
+    "other_name",
+    "synonym_target",
     "version_properties",
 ]
 
@@ -125,19 +130,27 @@ def version_properties(
         properties[group[-1].key] = list(group)
     for spec in chain:
         properties.update({column.key: [column] for column in spec.added})
-    for prop in mapper.attrs:
+    # Names for others come last, when these are there.
+    for prop in sorted(mapper.attrs, key=lambda prop: isinstance(prop, SynonymProperty)):
         if prop.key in properties:
             continue
-        mirrored = _mirrored(prop, chain, columns)
+        mirrored = _mirrored(prop, chain, columns, known=properties)
         if mirrored is not None:
             properties[prop.key] = mirrored
     return properties
 
 
-def _mirrored(prop: Any, chain: tuple[VersionSpec, ...], columns: Mapping[str, Any]) -> Any | None:
+def _mirrored(
+    prop: Any,
+    chain: tuple[VersionSpec, ...],
+    columns: Mapping[str, Any],
+    *,
+    known: Mapping[str, Any],
+) -> Any | None:
     """Return the like of a property made of columns, or ``None`` if it needs what is not kept."""
     if isinstance(prop, SynonymProperty):
-        return orm_synonym(prop.name) if prop.name in columns else None
+        target = synonym_target(prop)
+        return other_name(target) if target in known else None
     if isinstance(prop, CompositeProperty):
         keys = [part.key for part in prop.props]
         made_of_kept = all(key in columns for key in keys)
@@ -146,6 +159,24 @@ def _mirrored(prop: Any, chain: tuple[VersionSpec, ...], columns: Mapping[str, A
         is_discriminator = prop.columns[0] is prop.parent.polymorphic_on
         return None if is_discriminator else _mirrored_expression(prop, chain)
     return None
+
+
+def synonym_target(prop: Any) -> str:
+    """Return the key of what a synonym, or a synonym of a synonym, stands for."""
+    while isinstance(prop, SynonymProperty):
+        key = prop.name
+        prop = prop.parent.attrs.get(key)
+    return key
+
+
+def other_name(key: str) -> Any:
+    """Return a synonym of the attribute *key*, also under a name that every version has."""
+
+    def write(version: Any, value: Any) -> None:
+        setattr(version, key, value)
+
+    # Without a descriptor of its own it would take the one that is there by that name.
+    return orm_synonym(key, descriptor=property(attrgetter(key), write))
 
 
 def _mirrored_expression(prop: ColumnProperty[Any], chain: tuple[VersionSpec, ...]) -> Any | None:
@@ -174,10 +205,20 @@ _SELECTS = ("select", "compound_select", "table", "alias", "subquery", "cte", "l
 
 
 def copied_descriptors(mapper: Mapper[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the hybrid attributes of a class: they work on whatever has the same columns."""
+    """Yield the hybrid attributes of a class: they work on whatever has the same columns.
+
+    Generic relationships do not, and have something in their place.
+    """
     for key, descriptor in mapper.all_orm_descriptors.items():
-        if isinstance(descriptor, (hybrid_property, hybrid_method)):
+        if is_generic(descriptor):
+            yield str(key), build_generic(descriptor, str(key), mapper)
+        elif is_hybrid(descriptor):
             yield str(key), descriptor
+
+
+def is_hybrid(descriptor: Any) -> bool:
+    """Tell whether a descriptor is a hybrid attribute."""
+    return isinstance(descriptor, (hybrid_property, hybrid_method))
 
 
 # -- expressions -------------------------------------------------------------------------------

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.orm import MappedAsDataclass, registry
 
 from .. import _sqlalchemy
+from ..version import Version
 
 __all__ = ["build_mapped_class", "displace", "forget_mapped_class", "place_beside"]
 
@@ -42,12 +44,33 @@ def build_mapped_class(
     type.__delattr__(cls, "__abstract__")
     if not hasattr(super(cls, cls), "__versioned__"):
         type.__delattr__(cls, "__versioned__")
-    registry.map_imperatively(cls, table, properties=dict(properties), **mapper_args)
+    is_taken = _is_taken(registry, name)
+    with _nameless(cls) if is_taken else nullcontext():
+        registry.map_imperatively(cls, table, properties=dict(properties), **mapper_args)
+        if is_taken:
+            _sqlalchemy.forget_class_name(registry, cls.__name__, cls)
     if table is not None:
         type.__setattr__(cls, "__table__", table)
     if _sqlalchemy.named_class(registry, name) is None:
         _sqlalchemy.register_class_name(registry, name, cls)
     return cls
+
+
+def _is_taken(reg: registry, name: str) -> bool:
+    """Tell whether a class of the application has the name, which its relationships may use."""
+    found = _sqlalchemy.named_class(reg, name)
+    return found is not None and not issubclass(found, Version)
+
+
+@contextmanager
+def _nameless(cls: type[Any]) -> Iterator[None]:
+    """Give a class a name that nobody else has, for as long as its registry is asked."""
+    name = cls.__name__
+    type.__setattr__(cls, "__name__", f"{name} {id(cls)}")
+    try:
+        yield
+    finally:
+        type.__setattr__(cls, "__name__", name)
 
 
 def _is_plain(base: type[Any] | None) -> bool:
@@ -64,7 +87,9 @@ def forget_mapped_class(cls: type[Any], reg: registry) -> None:
     """Undo :func:`build_mapped_class`."""
     if _sqlalchemy.named_class(reg, cls.__name__) is cls:
         _sqlalchemy.forget_class_name(reg, cls.__name__, cls)
-    _sqlalchemy.dispose_class(cls)
+    # Disposing of a class removes its name, whosever it is.
+    with _nameless(cls) if _is_taken(reg, cls.__name__) else nullcontext():
+        _sqlalchemy.dispose_class(cls)
 
 
 def place_beside(cls: type[Any], owner: type[Any], *, attribute: str) -> None:

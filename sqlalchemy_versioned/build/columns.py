@@ -1,7 +1,7 @@
 """Columns of version tables: what is kept of a parent column, and the bookkeeping columns.
 
 A version column holds values and promises nothing: no default, onupdate, identity, computed
-expression, unique, check or foreign key.
+expression, unique, check or foreign key.  It is indexed where its parent is.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Enum, Integer, SmallInteger, String, types
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
+from ..dialects import is_named
 from ..operation import Operation
 from ..options import Options
 
@@ -93,8 +93,8 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
         return StoredEnum(type_)
     if isinstance(type_, Boolean):
         return Boolean()
-    if isinstance(type_, postgresql.DOMAIN):
-        return version_type(type_.data_type)
+    if is_named(type_, "DOMAIN"):
+        return version_type(type_.data_type)  # type: ignore[attr-defined]
     if isinstance(type_, types.ARRAY):
         array = copy.copy(type_)
         array.item_type = version_type(type_.item_type)
@@ -119,6 +119,8 @@ def build_version_column(column: Column[Any], *, key: str, is_key: bool) -> Colu
         key=key,
         primary_key=is_key,
         nullable=not is_key,
+        # Whoever looks for rows by it looks for them in the past as well.
+        index=bool(column.index),
         # MySQL numbers a lone integer key column by itself unless told not to.
         autoincrement=False,
         comment=column.comment,

@@ -77,6 +77,8 @@ def inheritance_arguments(
 
 def _loading_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {"polymorphic_identity": mapper.polymorphic_identity}
+    if mapper.polymorphic_abstract:
+        arguments["polymorphic_abstract"] = True
     if mapper.polymorphic_load is not None:
         arguments["polymorphic_load"] = mapper.polymorphic_load
     if mapper.with_polymorphic == ("*", None):

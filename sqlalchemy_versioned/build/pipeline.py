@@ -29,10 +29,12 @@ from ..mapping import (
 )
 from ..options import MANAGER_ONLY, Options, build_options
 from ..spec import ClassSpec, Hierarchy, VersionSpec
+from ..version import Version
 from .attributes import (
     attribute_keys,
     check_keys,
     copied_descriptors,
+    is_hybrid,
     kept_columns,
     version_properties,
 )
@@ -48,7 +50,7 @@ from .inheritance import (
 )
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
-from .tables import build_table_spec, extend_table_spec
+from .tables import build_table_spec, expect_missing_ends, extend_table_spec
 from .transaction import copy_transaction_table
 
 __all__ = ["Round"]
@@ -220,8 +222,9 @@ class Round:
         if mapped is not None:
             # A versioned class has the table too: one history, in which links find their rows.
             pairs = {pair.parent: pair for pair in mapped.pairs}
+            expect_missing_ends(mapped)
             return replace(mapped, key=tuple(pairs[column] for column in recognised))
-        return build_table_spec(
+        spec = build_table_spec(
             table,
             options=self.manager_options,
             key=recognised,
@@ -229,6 +232,8 @@ class Round:
             transaction_table=self._transaction_table(table),
             add_columns=lambda parent: self._added_columns(None, parent),
         )
+        expect_missing_ends(spec)
+        return spec
 
     # -- classes -----------------------------------------------------------------------------
 
@@ -292,9 +297,18 @@ class Round:
             **inheritance_arguments(mapper, chain, above),
         )
         for key, descriptor in copied_descriptors(mapper):
-            if not hasattr(cls, key):
+            if _gives_way(cls, key):
                 type.__setattr__(cls, key, descriptor)
         return cls
+
+
+def _gives_way(cls: type[Any], key: str) -> bool:
+    """Tell whether a version class has nothing of its own by a name that a model uses.
+
+    What every version has gives way, and so does what a version class above has copied.
+    """
+    owner = next((each for each in cls.__mro__ if key in vars(each)), Version)
+    return owner is Version or (issubclass(owner, Version) and is_hybrid(vars(owner)[key]))
 
 
 def _said(cls: type[Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVer
 from ..lookup import find_spec
 from ..spec import ClassSpec, Hierarchy
 from .adaption import CannotFollow
+from .attributes import other_name, synonym_target
+from .indexes import index_foreign_keys
 from .mirror import build_mirror
 
 __all__ = [
@@ -72,15 +74,22 @@ def _has_property(mapper: Mapper[Any], key: str) -> bool:
 
 def _is_used(spec: ClassSpec, version: Mapper[Any], key: str) -> bool:
     """Tell whether a version class, or a subclass that would inherit from it, has the name."""
-    if _has_property(version, key):
+    if _has_attribute(version, key):
         return True
     for mapper in version.self_and_descendants:
         heir = find_spec(mapper.class_)
         if heir is None or heir.root is not spec.root:
             continue
-        if key in heir.relationships or _has_property(mapper, key):
+        if key in heir.relationships or _has_attribute(mapper, key):
             return True
     return False
+
+
+def _has_attribute(mapper: Mapper[Any], key: str) -> bool:
+    """Tell whether the class of *mapper* has a property of that name, or a hybrid attribute."""
+    if mapper.has_property(key):
+        return _has_property(mapper, key)
+    return key in mapper.all_orm_descriptors
 
 
 def _is_ours(cls: type[Any]) -> bool:
@@ -150,7 +159,17 @@ def attach_relationships(
             type.__setattr__(spec.version_class, key, UnreadableRelationship(live, str(reason)))
         else:
             version.add_property(key, mirror)
+            index_foreign_keys(live, associations)
             _refuse_changes(getattr(spec.version_class, key))
+    _attach_synonyms(parent, version)
+
+
+def _attach_synonyms(parent: Mapper[Any], version: Mapper[Any]) -> None:
+    """Give a version class the other names of its relationships."""
+    for prop in parent.synonyms:
+        key = synonym_target(prop)
+        if version.has_property(key) and not version.has_property(prop.key):
+            version.add_property(prop.key, other_name(key))
 
 
 def _check_name(spec: ClassSpec, key: str) -> None:

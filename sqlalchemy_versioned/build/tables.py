@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
+from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..lookup import TABLES
 from ..options import Options, Strategy
@@ -18,6 +19,7 @@ from .columns import build_bookkeeping_columns, build_version_column
 __all__ = [
     "build_table_spec",
     "cut_name",
+    "expect_missing_ends",
     "extend_table_spec",
     "forget_table_spec",
     "version_table_name",
@@ -83,6 +85,7 @@ def build_table_spec(
     """
     has_end = options.strategy is Strategy.VALIDITY
     _check_clashes(table, options, attribute_keys, has_end=has_end)
+    _check_key(key)
     # A surrogate key alone does not tell links apart: SQLite gives it to another link.
     primary = set(table.primary_key.columns) | set(key)
     copies = {
@@ -135,6 +138,11 @@ def extend_table_spec(
     object.__setattr__(spec, "ignored", spec.ignored | new)
 
 
+def expect_missing_ends(spec: VersionSpec) -> None:
+    """Let the spec of a table that holds links say so; it may have been made for a class."""
+    object.__setattr__(spec, "may_lack_ends", True)
+
+
 def forget_table_spec(spec: VersionSpec) -> None:
     """Undo :func:`build_table_spec`."""
     metadata = spec.parent_table.metadata
@@ -185,6 +193,17 @@ def _text_options(table: Table) -> dict[str, Any]:
 
 def _key_of(name: str, schema: str | None) -> str:
     return name if schema is None else f"{schema}.{name}"
+
+
+def _check_key(key: Sequence[Column[Any]]) -> None:
+    """Refuse keys whose sets no statement could be given: SQLAlchemy has no tuples of such."""
+    expressed = [column for column in key if _sqlalchemy.has_bind_expression(column.type)]
+    if expressed and len(key) > 1:
+        raise ImproperlyConfigured(
+            f"{expressed[0]} is one of several key columns, and its type has a bind_expression(); "
+            "rows with such a key could not be found: convert the values in process_bind_param(), "
+            "or let it be the only key column"
+        )
 
 
 def _check_clashes(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     Column,
     DateTime,
-    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
     MetaData,
     Sequence,
     String,
     Table,
+    and_,
     inspect,
     select,
     types,
@@ -212,7 +214,8 @@ class TransactionFactory:
         ]
         if self.remote_addr:
             columns.append(Column("remote_addr", String(50)))
-        return Table(name, metadata, *columns)
+        # Pages of changes are read from its end, and moments are looked up in it.
+        return Table(name, metadata, *columns, Index(None, "issued_at", "id"))
 
 
 def _id_sequence(table_name: str, metadata: MetaData) -> Sequence:
@@ -249,14 +252,25 @@ class DefaultName:
 
 
 def _attach_user(table: Table, user_class: type[Any]) -> Any:
+    """Add what refers to a user: ``user_id``, or for a key of several columns one for each.
+
+    :returns: the relationship.
+    """
     mapper: Mapper[Any] = inspect(user_class)
-    key = mapper.primary_key[0]
+    keys = list(mapper.primary_key)
+    names = ["user_id"]
+    if len(keys) > 1:
+        names = [f"user_{mapper.get_property_by_column(key).key}" for key in keys]
+    columns: list[Column[Any]] = []
+    for name, key in zip(names, keys, strict=True):
+        column: Column[Any] = Column(name, key.type, index=name == names[0])
+        table.append_column(column)
+        columns.append(column)
     # A key can only point into a database that is described by the same MetaData.
-    same = key.table is not None and key.table.metadata is table.metadata
-    references = [ForeignKey(key)] if same else []
-    column: Column[Any] = Column("user_id", key.type, *references, index=True)
-    table.append_column(column)
-    return relationship(user_class, primaryjoin=column == key, foreign_keys=[column])
+    if all(key.table is not None and key.table.metadata is table.metadata for key in keys):
+        table.append_constraint(ForeignKeyConstraint(columns, keys))
+    same = [column == key for column, key in zip(columns, keys, strict=True)]
+    return relationship(user_class, primaryjoin=and_(*same), foreign_keys=columns)
 
 
 def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
@@ -274,7 +288,12 @@ def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
             "TransactionFactory(table_name=…) before mappers are configured"
         )
     columns = [_copy_column(column, metadata) for column in table.columns]
-    return Table(table.name, metadata, *columns, schema=table.schema or BLANK_SCHEMA)
+    indexes = [
+        Index(None, *[column.key for column in index.columns])
+        for index in table.indexes
+        if len(index.columns) > 1
+    ]
+    return Table(table.name, metadata, *columns, *indexes, schema=table.schema or BLANK_SCHEMA)
 
 
 def _copy_column(column: Column[Any], metadata: MetaData) -> Column[Any]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, FromClause, and_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from ..operation import Operation
+from ..query.newest import has_not_ended, newest_transaction, row_key
 from ..spec import VersionSpec
 
 __all__ = ["is_link_alive", "is_row_alive"]
@@ -38,22 +39,9 @@ class GreatestTransaction(FunctionElement[int]):
 @compiles(GreatestTransaction)
 def _greatest_transaction(element: GreatestTransaction, compiler: SQLCompiler, **kw: Any) -> str:
     spec = element.table_spec
-    rows = spec.version_table.alias()
-    transaction = rows.c[spec.transaction_column.key]
-    *key, at = element.clauses
-    same = [rows.c[c.key] == value for c, value in zip(row_key(spec), key, strict=True)]
-    greatest = select(func.max(transaction)).where(*same, transaction <= at)
-    return compiler.process(greatest.correlate_except(rows).scalar_subquery(), **kw)
-
-
-def row_key(spec: VersionSpec) -> list[Column[Any]]:
-    """Return the columns of a version table that tell the rows of its parent table apart.
-
-    For links in a table with a surrogate key that is more than their two ends: a row that is moved
-    to other ends, as the row of an association object can be, stays one row.
-    """
-    primary = [c for c in spec.version_table.primary_key if c is not spec.transaction_column]
-    return primary or [pair.version for pair in spec.key]
+    *values, at = element.clauses
+    newest = newest_transaction(spec, values, lambda own: own <= at, key=row_key(spec))
+    return compiler.process(newest, **kw)
 
 
 def is_row_alive(
@@ -72,7 +60,7 @@ def is_row_alive(
         return is_link_alive(spec, rows, at, mark=mark)
     end = mark(rows.c[spec.end_column.key])
     started = mark(rows.c[spec.transaction_column.key]) <= at
-    return and_(started, or_(end.is_(None), end > at), _is_no_deletion(spec, rows, mark))
+    return and_(started, has_not_ended(end, at), _is_no_deletion(spec, rows, mark))
 
 
 def is_link_alive(

@@ -1,19 +1,19 @@
 """What "valid at", "previous" and "next" mean: the only place where strategies differ.
 
 Every function returns a SQL expression; the *entity* it is about is a version class or an alias of
-one, or, for :func:`rows_current_at`, a version table or an alias of one.
+one.  :func:`.rows.rows_valid_at` says "valid at" of tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, inspect, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, ScalarSelect, and_
 
 from ..operation import Operation
-from ..spec import ClassSpec, VersionSpec
+from ..spec import ClassSpec
+from .newest import has_not_ended, newest_transaction
 
 __all__ = [
     "is_alive",
@@ -21,7 +21,6 @@ __all__ = [
     "is_row_of",
     "next_of",
     "previous_of",
-    "rows_current_at",
     "transaction_of",
     "valid_at",
 ]
@@ -58,8 +57,8 @@ def valid_at(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
     transaction = transaction_of(spec, entity)
     if spec.end_key is not None:
         end = getattr(entity, spec.end_key)
-        return and_(transaction <= at, or_(end.is_(None), end > at))
-    return and_(transaction <= at, transaction == _newest(spec, entity, until=at))
+        return and_(transaction <= at, has_not_ended(end, at))
+    return and_(transaction <= at, transaction == _newest(spec, entity, lambda own: own <= at))
 
 
 def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
@@ -83,31 +82,11 @@ def next_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[boo
     return after
 
 
-def _newest(spec: ClassSpec, entity: Any, *, until: Any = None) -> Any:
-    """Return the scalar subquery of the last transaction of the object of *entity*."""
-    other = aliased(spec.version_class)
-    statement = select(func.max(transaction_of(spec, other))).where(
-        same_object(spec, other, entity)
-    )
-    if until is not None:
-        statement = statement.where(transaction_of(spec, other) <= until)
-    return statement.correlate_except(inspect(other)).scalar_subquery()
-
-
-def rows_current_at(spec: VersionSpec, rows: FromClause, at: Any) -> ColumnElement[bool]:
-    """Match the rows of a version table that were the newest at transaction *at*.
-
-    Looks for the greatest transaction, and so is right for tables whose end column was never
-    filled, as association tables made by others are.
-    """
-    other = spec.version_table.alias()
-    greatest = (
-        select(func.max(other.c[spec.transaction_column.key]))
-        .where(
-            *[other.c[p.version.key] == rows.c[p.version.key] for p in spec.key],
-            other.c[spec.transaction_column.key] <= at,
-        )
-        .correlate_except(other)
-        .scalar_subquery()
-    )
-    return rows.c[spec.transaction_column.key] == greatest
+def _newest(
+    spec: ClassSpec,
+    entity: Any,
+    condition: Callable[[ColumnElement[int]], ColumnElement[bool]] | None = None,
+) -> ScalarSelect[int]:
+    """Return the last transaction of the object of *entity*; its root table has them all."""
+    key = [getattr(entity, key) for key in spec.key]
+    return newest_transaction(spec.root, key, condition)

@@ -21,6 +21,7 @@ from .conditions import (
 )
 
 __all__ = [
+    "FRESH",
     "count_versions_before",
     "deleted",
     "select_next",
@@ -31,6 +32,10 @@ __all__ = [
     "select_with_previous",
     "transaction_id_of",
 ]
+
+#: Execution options for statements that read versions.  What is read again replaces what the
+#: session had: versions are ended behind its back.
+FRESH = {"populate_existing": True}
 
 
 def select_versions(

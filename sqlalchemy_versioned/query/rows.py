@@ -1,47 +1,78 @@
-"""Conditions on rows of version tables, as the statements of the writer need them.
+"""Conditions on rows of version tables: the counterpart of :mod:`.conditions` for tables.
 
-The counterpart of :mod:`.conditions` for tables instead of classes; ``versioned_tx`` is
-the parameter for the transaction that is being written.
+All but :func:`rows_valid_at` are for the statements of the writer; *tx* is their parameter for the
+transaction that is being written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Enum,
     FromClause,
+    ScalarSelect,
+    Select,
     String,
     and_,
-    bindparam,
     cast,
     exists,
-    func,
+    literal_column,
     not_,
+    or_,
     select,
 )
 
-from ..dialects import SameValue
+from ..dialects import SameValue, is_text
 from ..operation import Operation
 from ..spec import ColumnPair, VersionSpec
+from .newest import has_not_ended, newest_transaction, row_key
 
 __all__ = [
     "as_stored",
-    "bound_tx",
     "differs_elsewhere",
     "newest_before",
     "newest_other",
     "restores_previous",
+    "rows_valid_at",
     "same_image_exists",
     "same_key",
 ]
 
 
-def bound_tx(spec: VersionSpec) -> ColumnElement[int]:
-    """Return the parameter ``versioned_tx``."""
-    return bindparam("versioned_tx", type_=spec.transaction_column.type)
+def rows_valid_at(spec: VersionSpec, rows: FromClause, at: Any) -> ColumnElement[bool]:
+    """Match the rows of a version table that were the newest of theirs at transaction *at*.
+
+    Those may be deletions.  A row whose end is written needs no look at other versions.  Where no
+    end is, or it may be missing, the row must have the greatest transaction; this costs one step in
+    the primary key for each row that is not ruled out before.
+
+    :param rows: the version table or an alias of it.
+
+    >>> from sqlalchemy_versioned.lookup import spec_of
+    >>> spec = spec_of(Article).root
+    >>> rows = spec.version_table.alias()
+    >>> session.scalars(select(rows.c.name).where(rows_valid_at(spec, rows, first.id))).all()
+    ['Draft']
+    """
+    transaction = rows.c[spec.transaction_column.key]
+    # Implied by the greatest transaction; lets an index narrow the rows before the subquery runs.
+    started = transaction <= at
+    if spec.end_column is None:
+        return and_(started, transaction == _newest_until(spec, rows, at))
+    end = rows.c[spec.end_column.key]
+    valid = and_(started, has_not_ended(end, at))
+    if not spec.may_lack_ends:
+        return valid
+    return and_(valid, or_(end.is_not(None), transaction == _newest_until(spec, rows, at)))
+
+
+def _newest_until(spec: VersionSpec, rows: FromClause, at: Any) -> ScalarSelect[int]:
+    key = row_key(spec)
+    values = [rows.c[column.key] for column in key]
+    return newest_transaction(spec, values, lambda transaction: transaction <= at, key=key)
 
 
 def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
@@ -55,52 +86,40 @@ def as_stored(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def newest_before(
-    spec: VersionSpec, keys: Sequence[ColumnElement[Any]], source: FromClause
-) -> ColumnElement[int]:
-    """Return the last transaction before this one that has a version of a row.
+    spec: VersionSpec,
+    key: Sequence[ColumnElement[Any]],
+    tx: ColumnElement[int],
+    *,
+    locks: bool = False,
+) -> ScalarSelect[int]:
+    """Return the last transaction before *tx* that has a version of the row *key*.
 
-    One step back in the primary key, however long the history; a look for an open end would read
-    all of it.
+    A look for an open end would read all of its history.
 
-    :param keys: the row's key, columns of *source*.
+    :param locks: read what is committed, not what a snapshot shows.
     """
-    return _newest(spec, keys, source, lambda transaction: transaction < bound_tx(spec))
+    return newest_transaction(spec, key, lambda transaction: transaction < tx, locks=locks)
 
 
 def newest_other(
-    spec: VersionSpec, keys: Sequence[ColumnElement[Any]], source: FromClause
-) -> ColumnElement[int]:
-    """Return the last other transaction that has a version of a row, as :func:`newest_before`."""
-    return _newest(spec, keys, source, lambda transaction: transaction != bound_tx(spec))
-
-
-def _newest(
-    spec: VersionSpec,
-    keys: Sequence[ColumnElement[Any]],
-    source: FromClause,
-    condition: Callable[[ColumnElement[int]], ColumnElement[bool]],
-) -> ColumnElement[int]:
-    other = spec.version_table.alias()
-    transaction = other.c[spec.transaction_column.key]
-    same = [other.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)]
-    greatest: ColumnElement[int] = (
-        select(func.max(transaction))
-        .where(*same, condition(transaction))
-        .correlate(source)
-        .scalar_subquery()
-    )
-    return greatest
+    spec: VersionSpec, key: Sequence[ColumnElement[Any]], tx: ColumnElement[int]
+) -> ScalarSelect[int]:
+    """Return the last transaction but *tx* that has a version of the row *key*."""
+    return newest_transaction(spec, key, lambda transaction: transaction != tx)
 
 
 def _compared(spec: VersionSpec) -> list[ColumnPair]:
-    keys = {pair.parent for pair in spec.key}
+    # Matching keys can differ in letter case.
+    keys = {pair.parent for pair in spec.key if not is_text(pair.parent)}
     return [p for p in spec.pairs if p.parent not in keys and p.parent not in spec.ignored]
 
 
-def same_image_exists(spec: VersionSpec, source: FromClause) -> ColumnElement[bool]:
+def same_image_exists(
+    spec: VersionSpec, source: FromClause, tx: ColumnElement[int]
+) -> ColumnElement[bool]:
     """Match rows of the parent table whose newest version is just like them."""
     rows = spec.version_table.alias()
-    newest = newest_other(spec, [as_stored(pair.parent) for pair in spec.key], source)
+    newest = newest_other(spec, [as_stored(pair.parent) for pair in spec.key], tx)
     return (
         exists()
         .select_from(rows)
@@ -114,27 +133,41 @@ def same_image_exists(spec: VersionSpec, source: FromClause) -> ColumnElement[bo
     )
 
 
-def restores_previous(spec: VersionSpec, own: FromClause) -> ColumnElement[bool]:
-    """Match own versions that are just like the version before."""
+def restores_previous(
+    spec: VersionSpec, own: FromClause, tx: ColumnElement[int], *, locks: bool = False
+) -> ColumnElement[bool]:
+    """Match own versions that are just like the version before.
+
+    :param locks: read what is committed, not what a snapshot shows.
+    """
     before = spec.version_table.alias()
     keys = [own.c[pair.version.key] for pair in spec.key]
-    return (
-        exists()
+    like_own: Select[Any] = (
+        select(literal_column("1"))
         .select_from(before)
         .where(
             *[before.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)],
-            before.c[spec.transaction_column.key] == newest_before(spec, keys, own),
+            before.c[spec.transaction_column.key] == newest_before(spec, keys, tx, locks=locks),
             before.c[spec.operation_column.key] != Operation.DELETE,
             *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(spec)],
         )
         .correlate(own)
     )
+    return (like_own.with_for_update(read=True) if locks else like_own).exists()
 
 
 def differs_elsewhere(
-    other: VersionSpec, spec: VersionSpec, own: FromClause
+    other: VersionSpec,
+    spec: VersionSpec,
+    own: FromClause,
+    tx: ColumnElement[int],
+    *,
+    locks: bool = False,
 ) -> ColumnElement[bool]:
-    """Match own versions whose object differs from what it was in another table."""
+    """Match own versions whose object differs from what it was in another table.
+
+    :param locks: read what is committed, not what a snapshot shows.
+    """
     theirs = other.version_table.alias()
     return (
         exists()
@@ -144,8 +177,8 @@ def differs_elsewhere(
                 theirs.c[there.version.key] == own.c[here.version.key]
                 for there, here in zip(other.key, spec.key, strict=True)
             ],
-            theirs.c[other.transaction_column.key] == bound_tx(other),
-            not_(restores_previous(other, theirs)),
+            theirs.c[other.transaction_column.key] == tx,
+            not_(restores_previous(other, theirs, tx, locks=locks)),
         )
         .correlate(own)
     )

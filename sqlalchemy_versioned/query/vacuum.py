@@ -8,14 +8,13 @@ the root still tells what came before what.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Delete,
     FromClause,
     Select,
-    Subquery,
     Update,
     and_,
     delete,
@@ -37,6 +36,18 @@ from .rows import as_stored
 __all__ = ["build_end_repairs", "build_redundancy_locks", "build_removals"]
 
 
+class _Rows(NamedTuple):
+    """The rows of a version table with what was before and after each."""
+
+    clause: FromClause
+    key: list[ColumnElement[Any]]
+    transaction: ColumnElement[int]
+    operation: ColumnElement[int]
+    previous: ColumnElement[int]
+    previous_operation: ColumnElement[int]
+    next: ColumnElement[int]
+
+
 def build_removals(spec: ClassSpec) -> Iterator[Delete]:
     """Build one statement for each table, to be executed in this order; the root comes last."""
     for table in reversed(spec.hierarchy.tables):
@@ -53,11 +64,11 @@ def build_end_repairs(spec: ClassSpec) -> Iterator[Update]:
         yield (
             update(table.version_table)
             .where(
-                *[rows.c[p.version.key] == p.version for p in table.key],
-                rows.c[table.transaction_column.key] == table.transaction_column,
-                table.end_column.is_distinct_from(rows.c.next_),
+                *[key == p.version for key, p in zip(rows.key, table.key, strict=True)],
+                rows.transaction == table.transaction_column,
+                table.end_column.is_distinct_from(rows.next),
             )
-            .values({table.end_column: rows.c.next_})
+            .values({table.end_column: rows.next})
         )
 
 
@@ -82,13 +93,11 @@ def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
 
 def _select_redundant(spec: ClassSpec) -> Select[Any]:
     """Select the keys and transactions of the versions that say nothing new."""
-    root = spec.root
-    rows = _rows_with_neighbours(root)
-    keys = [rows.c[pair.version.key] for pair in root.key]
-    statement = select(*keys, rows.c[root.transaction_column.key]).where(
-        rows.c[root.operation_column.key] == Operation.UPDATE,
-        rows.c.previous_operation_ != Operation.DELETE,
-        *[not_(_differs(table, root, rows)) for table in spec.hierarchy.tables],
+    rows = _rows_with_neighbours(spec.root)
+    statement = select(*rows.key, rows.transaction).where(
+        rows.operation == Operation.UPDATE,
+        rows.previous_operation != Operation.DELETE,
+        *[not_(_differs(table, rows)) for table in spec.hierarchy.tables],
     )
     if spec.superclasses:
         statement = statement.where(_is_of_class(spec, rows))
@@ -96,43 +105,45 @@ def _select_redundant(spec: ClassSpec) -> Select[Any]:
     return select(*statement.subquery().c)
 
 
-def _rows_with_neighbours(table: VersionSpec) -> Subquery:
+def _rows_with_neighbours(table: VersionSpec) -> _Rows:
     """Select the rows of a version table with the transactions before and after each."""
     window: Any = {
         "partition_by": [pair.version for pair in table.key],
         "order_by": table.transaction_column,
     }
-    own, operation = table.transaction_column, table.operation_column
-    return select(
-        *[pair.version for pair in table.key],
-        own,
-        operation,
-        func.lag(own).over(**window).label("previous_"),
-        func.lag(operation).over(**window).label("previous_operation_"),
-        func.lead(own).over(**window).label("next_"),
-    ).subquery()
+    transaction, operation = table.transaction_column, table.operation_column
+    # All of them under names of ours, so that none can be that of a column of the key.
+    keys = {f"key_{place}": pair.version for place, pair in enumerate(table.key)}
+    others = {
+        "transaction": transaction,
+        "operation": operation,
+        "previous": func.lag(transaction).over(**window),
+        "previous_operation": func.lag(operation).over(**window),
+        "next": func.lead(transaction).over(**window),
+    }
+    # The underscore keeps them from being words of SQL.
+    rows = select(*[each.label(f"{name}_") for name, each in (keys | others).items()]).subquery()
+    columns: list[Any] = list(rows.c)
+    return _Rows(rows, columns[: len(keys)], *columns[len(keys) :])
 
 
-def _differs(table: VersionSpec, root: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
+def _differs(table: VersionSpec, rows: _Rows) -> ColumnElement[bool]:
     """Match *rows* that brought something new to a table."""
     own, before = table.version_table.alias(), table.version_table.alias()
-    transaction = table.transaction_column.key
     same = exists().where(
-        _is_at(table, before, root, rows, rows.c.previous_),
+        _is_at(table, before, rows, rows.previous),
         *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(table)],
     )
     return exists().where(
-        _is_at(table, own, root, rows, rows.c[transaction]), not_(same.correlate(own, rows))
+        _is_at(table, own, rows, rows.transaction), not_(same.correlate(own, rows.clause))
     )
 
 
-def _is_at(
-    table: VersionSpec, found: FromClause, root: VersionSpec, rows: FromClause, at: Any
-) -> ColumnElement[bool]:
+def _is_at(table: VersionSpec, found: FromClause, rows: _Rows, at: Any) -> ColumnElement[bool]:
     """Match what a table *found* for the object of *rows* at a transaction."""
-    pairs = zip(table.key, root.key, strict=True)
+    pairs = zip(table.key, rows.key, strict=True)
     return and_(
-        *[found.c[here.version.key] == rows.c[there.version.key] for here, there in pairs],
+        *[found.c[pair.version.key] == key for pair, key in pairs],
         found.c[table.transaction_column.key] == at,
     )
 
@@ -142,14 +153,14 @@ def _compared(table: VersionSpec) -> Iterator[Any]:
     return (pair for pair in table.pairs if pair.parent not in keys)
 
 
-def _is_of_class(spec: ClassSpec, rows: FromClause) -> ColumnElement[bool]:
+def _is_of_class(spec: ClassSpec, rows: _Rows) -> ColumnElement[bool]:
     """Match rows of objects of a subclass: their first version is never removed."""
     version = aliased(spec.version_class, flat=True)
-    pairs = zip(spec.key, spec.root.key, strict=True)
+    pairs = zip(spec.key, rows.key, strict=True)
     return (
         select(literal_column("1"))
         .select_from(version)
-        .where(*[getattr(version, key) == rows.c[p.version.key] for key, p in pairs])
-        .correlate(rows)
+        .where(*[getattr(version, name) == key for name, key in pairs])
+        .correlate(rows.clause)
         .exists()
     )

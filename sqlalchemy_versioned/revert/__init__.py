@@ -20,10 +20,14 @@ What is put back
   that has a default, the attribute is ``null()`` until the flush.
 * The relations that are named.  Objects on the other side are put back as well, and restored if
   they were deleted.  Objects that are related now and were not then are unlinked (many-to-many,
-  one-to-one), put back to where they belonged, or deleted if they did not exist.
+  one-to-one), put back to where they belonged, or deleted if they did not exist and nothing that
+  stays refers to them.
+* The other columns of association tables, such as a position or a role.  A link that exists keeps
+  its surrogate key; one that comes back gets its own again, unless another link has that by now.
 
-Rows that exchange unique values cannot do so in one flush; then, and only then, reverting flushes
-the session in between.
+Rows that exchange unique values cannot do so in one flush, nor can rows that refer to each other,
+or by foreign keys without a relationship, be inserted in one.  Then, and only then, reverting
+flushes the session in between.  On PostgreSQL a DEFERRABLE unique constraint is deferred instead.
 """
 
 from __future__ import annotations
@@ -45,9 +49,11 @@ def revert_plan(
 
     :param relations: relationship keys, or dotted paths of them, to put back as well.
     :param on_missing: what to do about a foreign key whose target no longer exists:
-        ``'raise'``, or ``'null'`` to leave it empty.
-    :raises ReverterException: if a path is no relationship, a target is missing, or a unique
-        value was given to another row.
+        ``'raise'``, ``'null'`` to leave it empty, or ``'restore'`` to bring the target back as it
+        was then, and whatever that refers to.
+    :raises ReverterException: if a path is no relationship, a target is missing, a unique value
+        was given to another row, something refers to what would be deleted, or several rows of an
+        association table make one link.
     :raises IncompleteHistory: if history does not tell what there was.
 
     >>> print(revert_plan(article.versions[0]))

@@ -9,6 +9,7 @@ from sqlalchemy import Null, inspect
 from sqlalchemy.orm import (
     MANYTOMANY,
     MANYTOONE,
+    ONETOMANY,
     InstanceState,
     Mapper,
     RelationshipProperty,
@@ -17,10 +18,27 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from .columns import differs
+from .deferral import DeferConstraint
+from .link_values import keep_until_flush
 from .live import is_unloadable, related_to
+from .paths import pair_keys
 from .pending import drop_pending, remove_member
-from .steps import Delete, Restore, RevertPlan, SetCollection, SetScalar, SetValues, Step, Target
-from .values import differs
+from .steps import (
+    Defer,
+    Delete,
+    Reload,
+    Restore,
+    RevertPlan,
+    SetCollection,
+    SetLink,
+    SetScalar,
+    SetValues,
+    Step,
+    Target,
+    Unlink,
+    Vacate,
+)
 
 __all__ = ["apply_plan"]
 
@@ -42,6 +60,18 @@ class _Application:
         self._restored: dict[int, Any] = {}
 
     def run(self, plan: RevertPlan) -> Any | None:
+        for step in plan.steps:
+            if isinstance(step, Defer):
+                place = {"mapper": inspect(step.target.cls)}
+                self._session.execute(DeferConstraint(step.constraint), bind_arguments=place)
+        for step in plan.steps:
+            if isinstance(step, Restore) and step.target.live is not None:
+                # Or a release would flush its deletion.
+                self._session.add(step.target.live)
+        reloads = [step for step in plan.steps if isinstance(step, Reload)]
+        for reload in reloads:
+            if reload.target.live is not None:
+                self._reload(reload.target.live, reload.key)
         for release in plan.releases:
             self._release(release)
         columns = [step for step in plan.steps if isinstance(step, (Restore, SetValues))]
@@ -58,7 +88,11 @@ class _Application:
         for each in plan.steps:
             if isinstance(each, Delete):
                 self._delete(each.target.live)
+            elif isinstance(each, SetLink):
+                self._set_link(each)
         self._load()
+        for reload in reloads:
+            self._reload(self._object(reload.target), reload.key)
         for step in columns:
             self._set_nulls(self._object(step.target), step.values)
         return None if plan.target is None else self._object(plan.target)
@@ -72,14 +106,19 @@ class _Application:
         for step in steps:
             if isinstance(step, Delete):
                 self._delete(step.target.live)
-            elif isinstance(step, SetValues):
-                self._set(step.target.live, step.values)
+            elif isinstance(step, (Restore, SetValues)):
+                self._write(step)
+                self._set_nulls(self._object(step.target), step.values)
+            elif isinstance(step, Vacate):
+                _set_silently(step.target.live, step.values)
+            elif isinstance(step, Unlink):
+                self._unlink(step)
         self._session.flush()
 
     def _write(self, step: Restore | SetValues) -> None:
         target = step.target
         if isinstance(step, Restore):
-            if target.live is None:
+            if target.live is None and id(target) not in self._restored:
                 mapper: Mapper[Any] = inspect(target.cls)
                 # As loading does: the application's __init__ is not for rows that exist.
                 self._restored[id(target)] = mapper.class_manager.new_instance()
@@ -106,21 +145,34 @@ class _Application:
     def _set_nulls(self, obj: Any, values: Mapping[str, Any]) -> None:
         """Set what has to be NULL, whatever a default or a type would make of ``None``.
 
-        Last of all, and past the events of attributes: validators and mutable types expect values.
+        Last of all, because mutable types expect values.
         """
-        state: InstanceState[Any] = inspect(obj)
-        for key, value in values.items():
-            if isinstance(value, Null):
-                set_committed_value(obj, key, value)
-                if state.persistent:
-                    flag_modified(obj, key)
+        _set_silently(obj, {key: value for key, value in values.items() if isinstance(value, Null)})
 
     def _delete(self, obj: Any) -> None:
         state: InstanceState[Any] = inspect(obj)
         if state.pending:
             drop_pending(self._session, obj, self._delete)
         elif state.persistent:
+            self._disown(obj)
             self._session.delete(obj)
+
+    def _disown(self, obj: Any) -> None:
+        """Take those out of what a deletion cascades to who belong to something else by now.
+
+        Without events, which would empty their foreign keys or delete them as orphans.
+        """
+        state: InstanceState[Any] = inspect(obj)
+        for relationship in state.mapper.relationships:
+            if not _deletes_children(relationship, state):
+                continue
+            members = related_to(self._session, obj, relationship)
+            own = [each for each in members if _is_child(obj, each, relationship)]
+            if len(own) < len(members):
+                value: Any = own if relationship.uselist else None
+                set_committed_value(obj, relationship.key, value)
+            for each in own:
+                self._disown(each)
 
     def _load(self) -> None:
         """Tell restored objects that they were loaded, as ``Session.merge()`` does."""
@@ -129,6 +181,23 @@ class _Application:
             state.manager.dispatch.load(state, None)
 
     # -- links -------------------------------------------------------------------------------
+
+    def _unlink(self, step: Unlink) -> None:
+        owner, relationship = step.target.live, _relationship(step)
+        for member in step.members:
+            if relationship.uselist:
+                remove_member(owner, relationship, member.live)
+            else:
+                set_attribute(owner, step.key, None)
+
+    def _set_link(self, step: SetLink) -> None:
+        keep_until_flush(
+            self._session,
+            _relationship(step),
+            (self._object(step.target), self._object(step.member)),
+            values=step.values,
+            is_stored=step.is_stored,
+        )
 
     def _detach(self, link: SetScalar | SetCollection) -> None:
         """Take out of a collection what does not belong there.
@@ -191,6 +260,13 @@ class _Application:
         if value is not None or (is_reference and not _may_orphan(state.mapper)):
             set_attribute(owner, key, value)
 
+    def _reload(self, owner: Any, key: str) -> None:
+        state: InstanceState[Any] = inspect(owner)
+        if state.persistent:
+            self._session.expire(owner, [key])
+        elif key in state.dict:
+            set_committed_value(owner, key, None)
+
     def _attach_unloaded(
         self, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
     ) -> None:
@@ -205,9 +281,33 @@ class _Application:
 _UNSET: Any = object()
 
 
-def _relationship(link: SetScalar | SetCollection) -> RelationshipProperty[Any]:
+def _set_silently(obj: Any, values: Mapping[str, Any]) -> None:
+    """Set attributes past their events, which expect values of the application's own."""
+    state: InstanceState[Any] = inspect(obj)
+    for key, value in values.items():
+        set_committed_value(obj, key, value)
+        if state.persistent:
+            flag_modified(obj, key)
+
+
+def _relationship(link: SetScalar | SetCollection | SetLink | Unlink) -> RelationshipProperty[Any]:
     mapper: Mapper[Any] = inspect(link.target.cls)
     return mapper.relationships[link.key]
+
+
+def _deletes_children(relationship: RelationshipProperty[Any], state: InstanceState[Any]) -> bool:
+    """Tell whether deleting an object makes the session delete its children."""
+    if relationship.direction is not ONETOMANY or not relationship.cascade.delete:
+        return False
+    if relationship.viewonly or is_unloadable(relationship):
+        return False
+    return not relationship.passive_deletes or relationship.key in state.dict
+
+
+def _is_child(parent: Any, child: Any, relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether the foreign key of *child* says that it belongs to *parent*."""
+    here, there = pair_keys(relationship)
+    return [getattr(parent, key) for key in here] == [getattr(child, key) for key in there]
 
 
 def _drop_others(

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..lookup import spec_of
+from ..exc import ReverterException
+from ..lookup import find_spec, spec_of
 from ..operation import Operation
 from ..spec import ClassSpec
 from .live import find_live, identity_of
@@ -70,6 +71,10 @@ class Objects:
         """Return the node of *target*, if its columns are put back."""
         return self._by_target.get(id(target))
 
+    def find(self, spec: ClassSpec, identity: tuple[Any, ...]) -> Node | None:
+        """Return the node of the object of a class that has a primary key."""
+        return self._nodes.get((spec.hierarchy, identity))
+
     def add(self, versions: Iterable[Any], spec: ClassSpec, tree: Tree) -> dict[int, Node]:
         """Return nodes for *versions*, by the id of the version.
 
@@ -104,6 +109,11 @@ class Objects:
         node = self._nodes.get(where)
         if node is None:
             found = live.get(identity)
+            if found is not None and find_spec(found) not in (None, spec):
+                raise ReverterException(
+                    f"{Target(spec.parent_class, identity, None)} cannot be reverted: its key "
+                    f"belongs to {found!r} now; delete that first"
+                )
             target = (
                 Target(spec.parent_class, identity, None)
                 if found is None

@@ -26,12 +26,13 @@ from ..lookup import find_spec, spec_of, table_spec_of
 from ..operation import Operation
 from ..query.conditions import (
     is_row_of,
-    rows_current_at,
     same_object,
     transaction_of,
     valid_at,
 )
+from ..query.rows import rows_valid_at
 from ..spec import ClassSpec, VersionSpec
+from .associations import association_of
 
 __all__ = [
     "Crossing",
@@ -103,14 +104,18 @@ class Crossing:
         self._links: FromClause | None = None
         if self._links_spec is not None:
             self._links = self._links_spec.version_table.alias()
+        #: The association table, if it has columns to put back.
+        self.association = association_of(relationship)
 
     def select_related(self, identities: Sequence[tuple[Any, ...]]) -> Select[Any]:
-        """Select the keys of parents, and what was related to each of them.
+        """Select the keys of parents, what was related to each of them, and the links.
 
         Deletions are among the versions; there is none where history knows nothing.
         """
         condition = [] if self._spec is None else [valid_at(self._spec, self._target, self._at)]
-        statement = select(*self._parent_keys(), self._target).select_from(self._parent)
+        links = self.association.expressions(self._link_column) if self.association else []
+        selected = select(*self._parent_keys(), self._target, *links)
+        statement = selected.select_from(self._parent)
         if self._links is None:
             on = and_(self._adapt(self._relationship.primaryjoin), *condition)
             is_optional = self._relationship.direction is MANYTOONE
@@ -167,7 +172,7 @@ class Crossing:
         assert spec is not None
         return and_(
             self._adapt(self._relationship.primaryjoin),
-            rows_current_at(spec, links, self._at),
+            rows_valid_at(spec, links, self._at),
             links.c[spec.operation_column.key] != Operation.DELETE,
         )
 
@@ -213,7 +218,12 @@ class Crossing:
         assert self._links_spec is not None
         live = self._links_spec.parent_table.c[column.key]
         kept = self._links_spec.version_column(live)
-        return None if kept is None else self._links.c[kept.key]
+        if kept is None:
+            raise ReverterException(
+                f"{live} is excluded from history, but a relationship that is to be reverted "
+                "depends on it; leave the relationship out, or version the column"
+            )
+        return self._links.c[kept.key]
 
 
 def _attribute(entity: Any, mapper: Mapper[Any], column: Any) -> Any:

@@ -10,25 +10,29 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
 from ..exc import ReverterException
 from ..lookup import class_of, find_spec
 from ..spec import ClassSpec
+from .columns import column_of
+from .deletions import Deletions
+from .handover import plan_releases
+from .insertions import plan_insertions
+from .links import plan_links
 from .live import find_live
+from .missing import ON_MISSING, Missing
 from .nodes import Node, Objects, is_deletion, key_of
 from .paths import pair_keys, parse_paths, remote_keys
 from .references import References
 from .relations import Relations
 from .steps import Delete, Restore, RevertPlan, SetValues, Step, Target
-from .unique import plan_releases
-from .values import column_of, values_of
+from .values import values_of
 
 __all__ = ["build_plan", "session_of"]
-
-_ON_MISSING = ("raise", "null")
 
 
 def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
     """Return the plan of reverting *version*; see :func:`.revert_plan`."""
     spec, session = _checked_spec(version), session_of(version)
-    if on_missing not in _ON_MISSING:
-        raise ReverterException(f"on_missing is {on_missing!r}; choose 'raise' or 'null'")
+    if on_missing not in ON_MISSING:
+        known = ", ".join(map(repr, ON_MISSING))
+        raise ReverterException(f"on_missing is {on_missing!r}; choose one of {known}")
     tree = parse_paths(spec, relations)
     with session.no_autoflush:
         if is_deletion(version):
@@ -36,21 +40,26 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         objects = Objects(session)
         at: int = getattr(version, spec.transaction_key)
         root = objects.add([version], spec, tree)[id(version)]
-        _check_class(session, spec, root)
         found = Relations(objects, at, on_missing)
         found.follow([root], tree)
         deleted = _place_surplus(objects, found)
         references = References(
             objects,
-            deleted=frozenset(id(target.live) for target in deleted),
-            on_missing=on_missing,
+            deleted=[target.live for target in deleted],
+            missing=Missing(objects, at, on_missing),
         )
         references.settle()
+        _check_classes(objects)
+        deletions = Deletions(objects, deleted)
+        deletions.find()
         steps = [step for node in objects.nodes if (step := _column_step(session, node))]
+        rows, unlinked = plan_links(session, found.rows, found.removed)
+        others, releases = plan_releases(session, steps, deleted)
+        links, first = plan_insertions(references, steps, [*references.links, *found.links])
         return RevertPlan(
             target=root.target,
-            steps=(*steps, *references.links, *found.links, *map(Delete, deleted)),
-            releases=plan_releases(session, steps, deleted),
+            steps=(*others, *steps, *links, *rows, *map(Delete, deleted)),
+            releases=tuple(filter(None, (unlinked, *deletions.release(releases), *first))),
         )
 
 
@@ -84,16 +93,21 @@ def _plan_deletion(session: Session, spec: ClassSpec, version: Any) -> RevertPla
     return RevertPlan(target=None, steps=(Delete(Target(type(live), identity, live)),))
 
 
-def _check_class(session: Session, spec: ClassSpec, root: Node) -> None:
-    """Refuse to restore an object whose key another class of its hierarchy has taken."""
-    mapper: Mapper[Any] = inspect(spec.parent_class)
-    if root.target.live is not None or mapper.base_mapper is mapper or mapper.concrete:
-        return
-    taken = session.get(mapper.base_mapper.class_, root.target.identity)
-    if taken is not None:
-        raise ReverterException(
-            f"{root.target} cannot be restored: its key belongs to {taken!r} now; delete that first"
-        )
+def _check_classes(objects: Objects) -> None:
+    """Refuse to restore objects whose keys other classes of their hierarchies have taken."""
+    groups: dict[ClassSpec, dict[Any, Node]] = {}
+    for node in objects.nodes:
+        mapper: Mapper[Any] = inspect(node.spec.parent_class)
+        base = find_spec(mapper.base_mapper.class_)
+        is_base = mapper.base_mapper is mapper or mapper.concrete
+        if node.target.live is None and base is not None and not is_base:
+            groups.setdefault(base, {})[node.target.identity] = node
+    for spec, nodes in groups.items():
+        for identity, taken in find_live(objects.session, spec, nodes, ()).items():
+            raise ReverterException(
+                f"{nodes[identity].target} cannot be restored: its key belongs to {taken!r} now; "
+                "delete that first"
+            )
 
 
 def _column_step(session: Session, node: Node) -> Step | None:

@@ -1,8 +1,13 @@
-"""What foreign keys that are put back refer to: live objects, restored ones, or nothing."""
+"""What foreign keys that are put back refer to: live objects, restored ones, or nothing.
+
+Objects that are restored because something refers to them have foreign keys themselves, so this
+goes on until nothing is missing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, inspect, select, tuple_
@@ -14,84 +19,157 @@ from sqlalchemy.orm import (
     Session,
 )
 
-from ..exc import ReverterException
+from ..lookup import find_spec
+from .columns import differs
 from .live import chunks, find_by
+from .missing import Missing, class_behind
 from .nodes import Node, Objects
 from .paths import is_plain, pair_keys
 from .steps import SetScalar, Target
-from .values import column_of, differs
 
-__all__ = ["References"]
+__all__ = ["Reference", "References"]
 
 _Value = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What an object of the plan is to refer to, or refers to now."""
+
+    source: Node
+    #: The foreign key.
+    keys: tuple[str, ...]
+    target: Target
+    #: The key of the relationship that stands for it, if there is one.
+    relationship: str | None
 
 
 class References:
     """The many-to-one side of a plan.
 
-    :param deleted: ids of the live objects that the plan deletes.
-    :param on_missing: ``'raise'`` or ``'null'``.
+    :param deleted: the live objects that the plan deletes.
+    :param missing: what to do about objects that are not there.
     """
 
-    def __init__(self, objects: Objects, *, deleted: frozenset[int], on_missing: str) -> None:
+    def __init__(self, objects: Objects, *, deleted: Iterable[Any], missing: Missing) -> None:
         self.links: list[SetScalar] = []
+        self.found: list[Reference] = []
         self._objects = objects
         self._session = objects.session
-        self._deleted = deleted
-        self._on_missing = on_missing
-        self._nodes = objects.nodes
+        self._deleted = [*deleted, *objects.session.deleted]
+        self._missing = missing
 
     def settle(self) -> None:
         """Find what the foreign keys of all nodes refer to.
 
         :raises ReverterException: if there is nothing, and no way to do without.
+        :raises IncompleteHistory: if something is to be restored that is not known.
         """
-        for relationship, nodes in self._relationships():
-            self._settle(relationship, nodes)
-        for constraint, nodes in self._constraints():
-            self._settle_constraint(constraint, nodes)
+        settled = 0
+        while fresh := self._objects.nodes[settled:]:
+            settled += len(fresh)
+            for relationship, nodes in self._relationships(fresh):
+                self._settle(relationship, nodes)
+            for constraint, nodes in self._constraints(fresh):
+                self._settle_constraint(constraint, nodes)
 
     # -- relationships -----------------------------------------------------------------------
 
-    def _relationships(self) -> Iterable[tuple[RelationshipProperty[Any], list[Node]]]:
+    def _relationships(
+        self, nodes: Iterable[Node]
+    ) -> Iterable[tuple[RelationshipProperty[Any], list[Node]]]:
         groups: dict[RelationshipProperty[Any], list[Node]] = {}
-        for node in self._nodes:
+        for node in nodes:
             mapper: Mapper[Any] = inspect(node.spec.parent_class)
             for relationship in mapper.relationships:
-                if _is_reference(relationship) and _has_moved(relationship, node):
+                if _is_reference(relationship) and self._has_moved(relationship, node):
                     groups.setdefault(relationship, []).append(node)
         return groups.items()
 
     def _settle(self, relationship: RelationshipProperty[Any], nodes: list[Node]) -> None:
         here, there = pair_keys(relationship)
+        cls = relationship.mapper.class_
         wanted = {id(node): tuple(node.value(key) for key in here) for node in nodes}
         values = [value for value in wanted.values() if None not in value]
         targets = self._targets(relationship.mapper, there, values)
         for node in nodes:
-            target = targets.get(wanted[id(node)])
-            if target is None and None not in wanted[id(node)]:
-                self._do_without(node, here, relationship.mapper.class_.__name__)
+            value = wanted[id(node)]
+            target = targets.get(value)
+            if target is None and None not in value:
+                self._missing.do_without(node, here, cls, cls.__name__)
             self.links.append(SetScalar(node.target, relationship.key, target))
+            if target is not None:
+                self.found.append(Reference(node, here, target, relationship.key))
 
     def _targets(
         self, mapper: Mapper[Any], keys: tuple[str, ...], values: list[_Value]
     ) -> dict[_Value, Target]:
         found = {
             tuple(node.value(key) for key in keys): node.target
-            for node in self._nodes
+            for node in self._objects.nodes
             if inspect(node.spec.parent_class).isa(mapper) and node.keys.issuperset(keys)
         }
         missing = [value for value in values if value not in found]
         for value, live in find_by(self._session, mapper.class_, keys, missing).items():
-            if id(live) not in self._deleted:
+            if not any(live is each for each in self._deleted):
                 found[value] = self._objects.target_of(live)
-        return found
+        missing = [value for value in missing if value not in found]
+        return found | self._missing.restore(mapper.class_, keys, missing)
+
+    def _has_moved(self, relationship: RelationshipProperty[Any], node: Node) -> bool:
+        """Tell whether *node* refers to something else than it should."""
+        here, there = pair_keys(relationship)
+        if not node.keys.issuperset(here):
+            return False
+        live = node.target.live
+        if live is None or live in self._session.deleted:
+            return any(node.value(key) is not None for key in here)
+        state: InstanceState[Any] = inspect(live)
+        if not state.attrs[relationship.key].history.has_changes():
+            return self._differs(node, here)
+        referred = getattr(live, relationship.key)
+        now = tuple(None if referred is None else getattr(referred, key) for key in there)
+        return now != tuple(node.value(key) for key in here)
+
+    def _differs(self, node: Node, keys: Iterable[str]) -> bool:
+        live, mapper = node.target.live, inspect(node.spec.parent_class)
+        if live is None or live in self._session.deleted:
+            return True
+        return any(differs(mapper, key, getattr(live, key), node.value(key)) for key in keys)
+
+    # -- the present -------------------------------------------------------------------------
+
+    def present(self) -> Iterator[Reference]:
+        """Yield what stored objects of the plan refer to now, as far as that is in the plan."""
+        for node in self._objects.nodes:
+            mapper: Mapper[Any] = inspect(node.spec.parent_class)
+            live = node.target.live
+            if live is None or not inspect(live).persistent:
+                continue
+            for relationship in mapper.relationships:
+                if _is_reference(relationship):
+                    referred = self._referred_now(relationship, live)
+                    if referred is not None:
+                        here, _ = pair_keys(relationship)
+                        yield Reference(node, here, referred.target, relationship.key)
+
+    def _referred_now(self, relationship: RelationshipProperty[Any], live: Any) -> Node | None:
+        loaded = inspect(live).dict.get(relationship.key)
+        if loaded is not None:
+            return self._objects.node_of(self._objects.target_of(loaded))
+        here, there = pair_keys(relationship)
+        spec = find_spec(relationship.mapper.class_)
+        if spec is None or spec.key != there:
+            return None
+        return self._objects.find(spec, tuple(getattr(live, key) for key in here))
 
     # -- foreign keys that no relationship stands for ----------------------------------------
 
-    def _constraints(self) -> Iterable[tuple[ForeignKeyConstraint, list[Node]]]:
+    def _constraints(
+        self, nodes: Iterable[Node]
+    ) -> Iterable[tuple[ForeignKeyConstraint, list[Node]]]:
         groups: dict[ForeignKeyConstraint, list[Node]] = {}
-        for node in self._nodes:
+        for node in nodes:
             for table in node.spec.tables:
                 for constraint in table.parent_table.foreign_key_constraints:
                     if self._is_open(constraint, node):
@@ -110,9 +188,10 @@ class References:
             _is_reference(each) and set(keys) <= set(pair_keys(each)[0])
             for each in mapper.relationships
         )
-        return not covered and _differ(mapper, node, keys)
+        return not covered and self._differs(node, keys)
 
     def _settle_constraint(self, constraint: ForeignKeyConstraint, nodes: list[Node]) -> None:
+        table = constraint.referred_table
         wanted = {}
         for node in nodes:
             keys = _keys_of(inspect(node.spec.parent_class), constraint) or ()
@@ -122,47 +201,42 @@ class References:
         for node in nodes:
             keys, value = wanted[id(node)]
             if None not in value and value not in known:
-                self._do_without(node, keys, constraint.referred_table.name)
+                self._missing.do_without(node, keys, class_behind(table), table.name)
+            elif (target := known.get(value)) is not None:
+                self.found.append(Reference(node, keys, target, None))
 
-    def _referred_to(self, constraint: ForeignKeyConstraint, values: list[_Value]) -> set[_Value]:
-        known = set()
+    def _referred_to(
+        self, constraint: ForeignKeyConstraint, values: list[_Value]
+    ) -> dict[_Value, Target | None]:
+        """Return which values there are, with the objects of the plan that have them."""
+        known: dict[_Value, Target | None] = {}
         columns = [element.column for element in constraint.elements]
-        for node in self._nodes:
+        for node in self._objects.nodes:
             mapper: Mapper[Any] = inspect(node.spec.parent_class)
             if constraint.referred_table in mapper.tables:
                 keys = [mapper.get_property_by_column(column).key for column in columns]
                 if node.keys.issuperset(keys):
-                    known.add(tuple(node.value(key) for key in keys))
+                    known[tuple(node.value(key) for key in keys)] = node.target
+        cls = class_behind(constraint.referred_table)
+        gone = self._gone(constraint.referred_table, columns)
         for some in chunks(value for value in values if value not in known):
-            known |= _existing(self._session, columns, some)
-        return known
+            known |= dict.fromkeys(_existing(self._session, cls, columns, some) - gone)
+        missing = [value for value in values if value not in known]
+        if cls is None or not missing:
+            return known
+        keys = [inspect(cls).get_property_by_column(column).key for column in columns]
+        return known | self._missing.restore(cls, keys, missing)
 
-    # -- nothing there -----------------------------------------------------------------------
-
-    def _do_without(self, node: Node, keys: tuple[str, ...], name: str) -> None:
-        """Leave a foreign key empty.
-
-        :raises ReverterException: if that was not asked for, or cannot be.
-        """
-        mapper: Mapper[Any] = inspect(node.spec.parent_class)
-        value = ", ".join(f"{key} = {node.value(key)!r}" for key in keys)
-        said = f"{node.target} cannot be reverted: {value} refers to a {name} that is not there"
-        if self._on_missing == "raise":
-            raise ReverterException(
-                f"{said} any more; revert that one first, name the relationship in relations, or "
-                "pass on_missing='null' to leave it empty"
-            )
-        empty = [
-            key
-            for key in keys
-            if column_of(mapper, key).nullable and not column_of(mapper, key).primary_key
-        ]
-        if not empty:
-            raise ReverterException(
-                f"{said} any more, and it takes no NULL; revert that one first, or name the "
-                "relationship in relations"
-            )
-        node.overrides.update(dict.fromkeys(empty))
+    def _gone(self, table: Any, columns: Iterable[Any]) -> set[_Value]:
+        """Return values of rows that are still there, and about to be deleted."""
+        gone = set()
+        for each in self._deleted:
+            mapper: Mapper[Any] = inspect(type(each))
+            is_kept = self._objects.node_of(self._objects.target_of(each)) is not None
+            if table in mapper.tables and not is_kept:
+                keys = [mapper.get_property_by_column(column).key for column in columns]
+                gone.add(tuple(getattr(each, key) for key in keys))
+        return gone
 
 
 def _is_reference(relationship: RelationshipProperty[Any]) -> bool:
@@ -170,29 +244,6 @@ def _is_reference(relationship: RelationshipProperty[Any]) -> bool:
         relationship.direction is MANYTOONE
         and not relationship.viewonly
         and is_plain(relationship.primaryjoin)
-    )
-
-
-def _has_moved(relationship: RelationshipProperty[Any], node: Node) -> bool:
-    """Tell whether *node* refers to something else than it should."""
-    here, there = pair_keys(relationship)
-    if not node.keys.issuperset(here):
-        return False
-    live = node.target.live
-    if live is None:
-        return any(node.value(key) is not None for key in here)
-    state: InstanceState[Any] = inspect(live)
-    if not state.attrs[relationship.key].history.has_changes():
-        return _differ(node.spec.parent_class.__mapper__, node, here)
-    referred = getattr(live, relationship.key)
-    now = tuple(None if referred is None else getattr(referred, key) for key in there)
-    return now != tuple(node.value(key) for key in here)
-
-
-def _differ(mapper: Mapper[Any], node: Node, keys: Iterable[str]) -> bool:
-    live = node.target.live
-    return live is None or any(
-        differs(mapper, key, getattr(live, key), node.value(key)) for key in keys
     )
 
 
@@ -210,7 +261,11 @@ def _keys_of(mapper: Mapper[Any], constraint: ForeignKeyConstraint) -> tuple[str
     return tuple(mapper.get_property_by_column(column).key for column in constraint.columns)
 
 
-def _existing(session: Session, columns: list[Any], values: list[_Value]) -> set[_Value]:
+def _existing(
+    session: Session, cls: type[Any] | None, columns: list[Any], values: list[_Value]
+) -> set[_Value]:
     subject = columns[0] if len(columns) == 1 else tuple_(*columns)
     listed: Any = [value[0] for value in values] if len(columns) == 1 else values
-    return {tuple(row) for row in session.execute(select(*columns).where(subject.in_(listed)))}
+    place = {} if cls is None else {"mapper": inspect(cls)}
+    rows = session.execute(select(*columns).where(subject.in_(listed)), bind_arguments=place)
+    return {tuple(row) for row in rows}

@@ -15,6 +15,8 @@ from ..exc import IncompleteHistory, ReverterException
 from ..lookup import find_spec, spec_of
 from ..operation import Operation
 from ..spec import ClassSpec
+from .associations import Row, association_of, link_columns
+from .links import Link
 from .live import chunks, identity_of, related_to
 from .nodes import Node, Objects, is_deletion, key_of
 from .past import Crossing, select_first_operations, select_versions_of
@@ -37,6 +39,9 @@ class Relations:
         #: What is related now and was not: with the version that says where it belonged, or
         #: ``None`` if it did not exist.
         self.surplus: list[tuple[RelationshipProperty[Any], Any, Any | None]] = []
+        #: The links that are to be, and those that are to go, whose rows say more.
+        self.rows: list[Link] = []
+        self.removed: list[Link] = []
         self._objects = objects
         self._session = objects.session
         self._at = at
@@ -58,40 +63,50 @@ class Relations:
     def _follow(
         self, relationship: RelationshipProperty[Any], nodes: list[Node], branch: Tree
     ) -> None:
-        related = self._read(relationship, nodes)
+        related, rows = self._read(relationship, nodes)
         spec = find_spec(relationship.mapper.class_)
-        members: dict[int, list[Target]]
+        targets: dict[int, Target]
         if spec is None:
-            members = self._live_members(relationship, related)
+            live = [each for _, objects in related for each in objects]
+            targets = {id(each): self._objects.target_of(each) for each in live}
         else:
             reached = self._objects.add(_alive(related), spec, branch)
-            members = {
-                id(node): [reached[id(v)].target for v in versions if not is_deletion(v)]
-                for node, versions in related
-            }
+            targets = {place: node.target for place, node in reached.items()}
             self.follow(reached.values(), branch)
         fresh = [n for n in nodes if (id(n), relationship.key) not in self._followed]
         self._followed |= {(id(node), relationship.key) for node in fresh}
-        if relationship.direction is not MANYTOONE:
-            self._link(relationship, fresh, members)
+        if relationship.direction is MANYTOONE:
+            return
+        members = {
+            id(node): [targets[id(each)] for each in some if id(each) in targets]
+            for node, some in related
+        }
+        self._link(relationship, fresh, members)
+        self._add_rows(relationship, fresh, targets, rows)
 
     # -- the past ----------------------------------------------------------------------------
 
     def _read(
         self, relationship: RelationshipProperty[Any], nodes: list[Node]
-    ) -> list[tuple[Node, list[Any]]]:
-        """Return what was related to each node: versions, or live rows of unversioned classes."""
+    ) -> tuple[list[tuple[Node, list[Any]]], list[tuple[Node, Any, Row]]]:
+        """Return what was related to each node: versions, or live rows of unversioned classes.
+
+        And the links, whose rows say more.
+        """
         crossing = Crossing(relationship, self._at)
         found: dict[int, list[Any]] = {id(node): [] for node in nodes}
-        for node, related in self._rows(crossing.select_related, relationship, nodes):
-            if related is not None:
-                found[id(node)].append(related)
-            else:
+        rows: list[tuple[Node, Any, Row]] = []
+        for node, related, *link in self._rows(crossing.select_related, relationship, nodes):
+            if related is None:
                 self._refuse_unknown_object(relationship, node)
+                continue
+            found[id(node)].append(related)
+            if crossing.association is not None:
+                rows.append((node, related, crossing.association.row(link)))
         if relationship.direction is not MANYTOONE:
             for node, *_ in self._rows(crossing.select_unknown, relationship, nodes):
                 _refuse(relationship, node, "the history of something related to it begins later")
-        return [(node, _once(found[id(node)])) for node in nodes]
+        return [(node, _once(found[id(node)])) for node in nodes], rows
 
     def _rows(
         self,
@@ -120,20 +135,12 @@ class Relations:
                 _refuse(relationship, node, "nothing is known of the object it referred to")
         elif is_versioned:
             _refuse(relationship, node, "nothing is known of an object it was linked to")
-        elif self._on_missing == "raise":
+        elif self._on_missing != "null":
             raise ReverterException(
                 f"{node.target}.{relationship.key} was linked to a "
                 f"{relationship.mapper.class_.__name__} that no longer exists, and whose class is "
                 "not versioned; create it again, or pass on_missing='null' to do without the link"
             )
-
-    def _live_members(
-        self, relationship: RelationshipProperty[Any], related: list[tuple[Node, list[Any]]]
-    ) -> dict[int, list[Target]]:
-        return {
-            id(node): [self._objects.target_of(live) for live in objects]
-            for node, objects in related
-        }
 
     # -- the present -------------------------------------------------------------------------
 
@@ -151,10 +158,31 @@ class Relations:
             kept = {id(target.live) for target in wanted if target.live is not None}
             surplus += [(node, each) for each in now if id(each) not in kept]
             self.links.append(_link_step(relationship, node, wanted))
-        if relationship.direction is MANYTOMANY:
-            self._check_links(relationship, surplus)
-        else:
+        if relationship.direction is not MANYTOMANY:
             self._add_surplus(relationship, surplus)
+            return
+        self._check_links(relationship, surplus)
+        association = association_of(relationship)
+        if association is None:
+            return
+        for node, live in surplus:
+            row = link_columns(relationship, node.target.live, live)
+            self.removed.append(
+                Link(association, relationship, node.target, self._objects.target_of(live), row)
+            )
+
+    def _add_rows(
+        self,
+        relationship: RelationshipProperty[Any],
+        nodes: list[Node],
+        targets: dict[int, Target],
+        rows: Iterable[tuple[Node, Any, Row]],
+    ) -> None:
+        association = association_of(relationship)
+        for node, related, row in rows:
+            if association is not None and node in nodes and id(related) in targets:
+                target = targets[id(related)]
+                self.rows.append(Link(association, relationship, node.target, target, row))
 
     def _check_links(
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]

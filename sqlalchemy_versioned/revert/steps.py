@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sqlalchemy import BindParameter, Null, UniqueConstraint
+
 __all__ = [
+    "Defer",
     "Delete",
+    "Reload",
     "Restore",
     "RevertPlan",
     "SetCollection",
+    "SetLink",
     "SetScalar",
     "SetValues",
     "Step",
     "Target",
+    "Unlink",
+    "Vacate",
 ]
 
 
@@ -101,6 +108,68 @@ class SetCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """Let a relationship follow its columns when it is next asked for."""
+
+    target: Target
+    key: str
+
+    def __str__(self) -> str:
+        return f"reload {self.target}.{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """Let a link have values in the other columns of its association table."""
+
+    target: Target
+    key: str
+    member: Target
+    #: By column key.
+    values: Mapping[str, Any]
+    #: Whether the table has a row of the link, which the relationship leaves alone.
+    is_stored: bool
+
+    def __str__(self) -> str:
+        return f"link {self.target}.{self.key} to {self.member}{_assignments(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Remove objects from a relationship for the time being."""
+
+    target: Target
+    key: str
+    members: tuple[Target, ...]
+
+    def __str__(self) -> str:
+        return f"unlink {self.target}.{self.key} from {', '.join(map(str, self.members))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Vacate:
+    """Give up unique values for the time being; no validator is asked."""
+
+    target: Target
+    values: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"vacate {self.target}{_assignments(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Have a constraint checked at the end of the transaction."""
+
+    #: One of the objects that will do without it until then.
+    target: Target
+    constraint: UniqueConstraint
+
+    def __str__(self) -> str:
+        return f"defer {self.constraint.name} of {self.target.cls.__name__}"
+
+
+@dataclass(frozen=True, slots=True)
 class RevertPlan:
     """What :func:`revert` would do; everything that can be checked has been.
 
@@ -111,7 +180,8 @@ class RevertPlan:
     target: Target | None
     #: What is done at once, in this order.
     steps: tuple[Step, ...]
-    #: What is flushed first, one flush after each, so that unique values can change hands.
+    #: What is flushed first, one flush after each: what has to let go of unique values, and what
+    #: has to be there before something else can refer to it.
     releases: tuple[tuple[Step, ...], ...] = field(default=())
 
     def __str__(self) -> str:
@@ -122,4 +192,10 @@ class RevertPlan:
 def _assignments(values: Mapping[str, Any]) -> str:
     if not values:
         return ""
-    return ": " + ", ".join(f"{key} = {value!r}" for key, value in values.items())
+    return ": " + ", ".join(f"{key} = {_plain(value)!r}" for key, value in values.items())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Null):
+        return None
+    return value.value if isinstance(value, BindParameter) else value

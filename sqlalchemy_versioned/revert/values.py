@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from sqlalchemy import Column, inspect, null, select
-from sqlalchemy.orm import ColumnProperty, Mapper, Session
+from sqlalchemy import Column, Enum, inspect, null, select
+from sqlalchemy.orm import Mapper, Session
 
 from ..exc import IncompleteHistory, ReverterException
 from ..query.conditions import is_row_of, transaction_of
+from .columns import column_of, differs, is_filled, is_made
 from .nodes import Node, key_of
 
-__all__ = ["column_of", "differs", "values_of"]
+__all__ = ["values_of"]
 
 
 def values_of(session: Session, node: Node) -> dict[str, Any]:
@@ -25,30 +26,12 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
             continue
         value = node.value(key)
         if live is None or differs(mapper, key, getattr(live, key), value):
+            _check_member(mapper, node, key, value)
             values[key] = _stored(session, node, key, value)
     if live is None:
         _check_numbering(session, mapper, node)
         _check_unknown(mapper, node)
     return values
-
-
-def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
-    """Return the column that an attribute stands for."""
-    prop: ColumnProperty[Any] = mapper.column_attrs[key]
-    column = prop.columns[0]
-    assert isinstance(column, Column)
-    return column
-
-
-def differs(mapper: Mapper[Any], key: str, one: Any, other: Any) -> bool:
-    """Tell whether two values of an attribute are different."""
-    if one is other:
-        return False
-    try:
-        return not column_of(mapper, key).type.compare_values(one, other)
-    except (TypeError, ValueError):
-        # SQL expressions and arrays have no one truth.
-        return True
 
 
 def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
@@ -63,8 +46,7 @@ def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
         return False
     if any(column in mapper.primary_key for column in columns):
         return is_new
-    column = column_of(mapper, key)
-    return column.identity is None or not column.identity.always
+    return not is_made(column_of(mapper, key))
 
 
 def _stored(session: Session, node: Node, key: str, value: Any) -> Any:
@@ -95,15 +77,28 @@ def _is_null(session: Session, node: Node, key: str) -> bool:
     )
 
 
+def _check_member(mapper: Mapper[Any], node: Node, key: str, value: Any) -> None:
+    """Refuse values that an enum no longer has; of those, history gives the text."""
+    enum = column_of(mapper, key).type
+    if not isinstance(enum, Enum) or not isinstance(value, str) or value in enum.enums:
+        return
+    if enum.enum_class is None or not isinstance(value, enum.enum_class):
+        raise ReverterException(
+            f"{node.target} cannot be put back: {key} = {value!r}, which its enum no longer has; "
+            f"members are {', '.join(map(str, enum.enums))}; add the member again, or set another "
+            "value and the rest by hand"
+        )
+
+
 def _check_unknown(mapper: Mapper[Any], node: Node) -> None:
     """Refuse to restore rows of which history does not keep all that they cannot be without."""
     for prop in mapper.column_attrs:
         column = prop.columns[0]
         if prop.key in node.spec.columns or not isinstance(column, Column):
             continue
-        made = (column.default, column.server_default, column.computed, column.identity)
-        is_filled = column is mapper.version_id_col or any(each is not None for each in made)
-        if not column.nullable and not column.primary_key and not is_filled:
+        if column is mapper.version_id_col or column.primary_key:
+            continue
+        if not is_filled(column):
             raise IncompleteHistory(
                 f"{node.target} cannot be restored: {column} takes no NULL, has no default and is "
                 "not kept in history; keep it, or give it a default"

@@ -1,0 +1,496 @@
+"""Reading and reverting with an ``AsyncSession``: an awaitable form of everything that asks.
+
+Each function does what its namesake does, in the session of its object; there is one
+implementation, which runs by ``AsyncSession.run_sync()``.  Writing needs none of this: flushes of
+an ``AsyncSession`` are recorded like any other.  What never asks the database, such as
+:func:`.is_modified` and ``unit.current_transaction``, has no other form and is used as it is.
+
+>>> from sqlalchemy_versioned import asyncio as versioned
+>>> async def show(article):
+...     names = [version.name async for version in versioned.versions(article)]
+...     last = await versioned.versions(article).get(-1)
+...     return names, await versioned.changeset(last)
+>>> run(show)
+(['Draft', 'Final'], {'name': ['Draft', 'Final']})
+
+In these examples, ``run()`` calls a function in an event loop, with what its parameters name.
+Statements need no awaitable form: ``article.versions.select()``, :func:`.deleted` and the like are
+executed by ``await session.scalars(…)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession, async_session
+from sqlalchemy.orm import Session
+
+from .changes import ChangeRecord
+from .changes import blame as _blame
+from .changes import get_changes as _get_changes
+from .changeset import changeset as _changeset
+from .collection import VersionCollection, versions_of
+from .collection import count_versions as _count_versions
+from .exc import ImproperlyConfigured
+from .lookup import version_class
+from .maintenance import Fault
+from .maintenance import baseline as _baseline
+from .maintenance import verify as _verify
+from .paused import paused as _paused
+from .revert import RevertPlan
+from .revert import revert as _revert
+from .revert import revert_plan as _revert_plan
+from .snapshot import Moment, Snapshot
+from .snapshot import as_of as _as_of
+from .unit_of_work import UnitOfWork
+from .vacuum import vacuum as _vacuum
+from .version import Version, VersionAPI, version_api
+
+__all__ = [
+    "AsyncSnapshot",
+    "AsyncVersions",
+    "all_versions",
+    "as_of",
+    "baseline",
+    "blame",
+    "changed_entities",
+    "changeset",
+    "count_versions",
+    "create_transaction",
+    "diff",
+    "entity_names",
+    "get_changes",
+    "index",
+    "next",
+    "operation_type",
+    "paused",
+    "previous",
+    "revert",
+    "revert_plan",
+    "to_dict",
+    "transaction",
+    "vacuum",
+    "verify",
+    "version_at",
+    "version_parent",
+    "versions",
+]
+
+T = TypeVar("T")
+
+
+async def _run(subject: Any, function: Callable[..., T], *args: Any) -> T:
+    """Call *function* where it may use the session of an object."""
+    state = inspect(subject, raiseerr=False)
+    session = getattr(state, "session", None)
+    if session is None:
+        # Without a session nothing is asked; the function says so where that is an error.
+        return function(*args)
+    return await _run_in(session, subject, function, *args)
+
+
+async def _run_in(session: Session, subject: Any, function: Callable[..., T], *args: Any) -> T:
+    found = async_session(session)
+    if found is None:
+        raise ImproperlyConfigured(
+            f"{subject!r} is in a synchronous session; use what has this name in "
+            "sqlalchemy_versioned itself"
+        )
+    return await found.run_sync(lambda _: function(*args))
+
+
+def _asynchronous(session: Any) -> AsyncSession:
+    # A registry of sessions is called for the one of the task.
+    found = session() if hasattr(session, "registry") else session
+    if not isinstance(found, AsyncSession):
+        raise ImproperlyConfigured(
+            f"{session!r} is no asynchronous session; give an AsyncSession, or use what has this "
+            "name in sqlalchemy_versioned itself"
+        )
+    return found
+
+
+# -- the past --------------------------------------------------------------------------------
+
+
+class AsyncSnapshot(AsyncSession):
+    """An ``AsyncSession`` that reads the past; made by :func:`as_of`."""
+
+    sync_session: Snapshot
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(sync_session_class=lambda **_: snapshot)  # type: ignore[arg-type]
+
+    @property
+    def moment(self) -> Moment:
+        """The point in history that is read."""
+        return self.sync_session.moment
+
+    def __repr__(self) -> str:
+        return f"<AsyncSnapshot as of {self.moment}>"
+
+
+class as_of:  # Used like the function that it is the twin of.
+    """Return a read-only session in which every versioned table reads as it stood at *when*.
+
+    To be awaited, or used by ``async with``; otherwise as :func:`sqlalchemy_versioned.as_of`.
+
+    >>> async def first_name(session, first):
+    ...     async with versioned.as_of(session, first) as past:
+    ...         return (await past.get(Article, 1)).name
+    >>> run(first_name)
+    'Draft'
+    """
+
+    def __init__(self, session: Any, when: Any, *, on_incomplete: str = "raise") -> None:
+        self._session = _asynchronous(session)
+        self._when = when
+        self._on_incomplete = on_incomplete
+        self._past: AsyncSnapshot | None = None
+
+    async def _open(self) -> AsyncSnapshot:
+        return AsyncSnapshot(
+            await self._session.run_sync(_as_of, self._when, on_incomplete=self._on_incomplete)
+        )
+
+    def __await__(self) -> Generator[Any, None, AsyncSnapshot]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncSnapshot:
+        self._past = await self._open()
+        return self._past
+
+    async def __aexit__(self, *details: Any) -> None:
+        assert self._past is not None
+        await self._past.__aexit__(*details)
+
+
+# -- the versions of an object ---------------------------------------------------------------
+
+
+class AsyncVersions:
+    """The versions of one object, oldest first: ``article.versions`` for an ``AsyncSession``.
+
+    :meth:`filter`, :meth:`filter_by`, :meth:`order_by` and :meth:`options` return narrower ones.
+
+    >>> async def last_name(article):
+    ...     return (await versioned.versions(article).get(-1)).name
+    >>> run(last_name)
+    'Final'
+    """
+
+    def __init__(self, obj: Any, found: VersionCollection[Any]) -> None:
+        self._obj = obj
+        self._found = found
+
+    def select(self) -> Any:
+        """Return the statement of this collection."""
+        return self._found.select()
+
+    async def all(self) -> list[Any]:
+        """Return all versions as a list."""
+        return await _run(self._obj, self._found.all)
+
+    async def first(self) -> Any | None:
+        """Return the first version, or ``None``."""
+        return await _run(self._obj, self._found.first)
+
+    async def get(self, place: int | slice) -> Any:
+        """Return the version at a place, counted from 0 or, if negative, from the end.
+
+        :raises IndexError: if there is none.
+        """
+        return await _run(self._obj, self._found.__getitem__, place)
+
+    async def at(self, when: Any) -> Any | None:
+        """Return the version that was the newest at *when*."""
+        return await _run(self._obj, self._found.at, when)
+
+    async def count(self) -> int:
+        """Return how many versions there are."""
+        return await _run(self._obj, self._found.count)
+
+    async def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """Return the place of a version among these.
+
+        :raises ValueError: if it is not there.
+        """
+        return await _run(self._obj, self._found.index, value, start, stop)
+
+    async def contains(self, value: Any) -> bool:
+        """Tell whether *value* is one of these versions."""
+        return await _run(self._obj, self._found.__contains__, value)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for version in await self.all():
+            yield version
+
+    def filter(self, *criteria: Any) -> AsyncVersions:
+        """Return the versions that match *criteria* as well."""
+        return AsyncVersions(self._obj, self._found.filter(*criteria))
+
+    def filter_by(self, **values: Any) -> AsyncVersions:
+        """Return the versions with these attribute values."""
+        return AsyncVersions(self._obj, self._found.filter_by(**values))
+
+    def order_by(self, *clauses: Any) -> AsyncVersions:
+        """Return the versions in another order."""
+        return AsyncVersions(self._obj, self._found.order_by(*clauses))
+
+    def options(self, *options: Any) -> AsyncVersions:
+        """Return the versions with loader options applied."""
+        return AsyncVersions(self._obj, self._found.options(*options))
+
+
+def versions(obj: Any) -> AsyncVersions:
+    """Return the versions of *obj*; nothing is asked yet.
+
+    >>> async def number_of_versions(article):
+    ...     return await versioned.versions(article).count()
+    >>> run(number_of_versions)
+    2
+    """
+    return AsyncVersions(obj, versions_of(obj))
+
+
+async def count_versions(obj: Any) -> int:
+    """Return how many versions *obj* has; see :func:`sqlalchemy_versioned.count_versions`."""
+    return await _run(obj, _count_versions, obj)
+
+
+async def version_at(
+    session: Any, model: Any, primary_key_values: Any, transaction_id: Any
+) -> Any | None:
+    """Return the version of one object that was the newest at a transaction.
+
+    See :meth:`.Version.version_at`.
+
+    >>> async def first_name(session, first):
+    ...     return (await versioned.version_at(session, Article, 1, first)).name
+    >>> run(first_name)
+    'Draft'
+    """
+    found = version_class(model).version_at
+    return await _asynchronous(session).run_sync(found, primary_key_values, transaction_id)
+
+
+async def all_versions(
+    session: Any,
+    model: Any,
+    primary_key_values: Any,
+    limit: int | None = None,
+    offset: int | None = None,
+    desc: bool = True,
+) -> list[Any]:
+    """Return the versions of one object, newest first unless *desc* is false.
+
+    See :meth:`.Version.all_versions`.
+    """
+    found = version_class(model).all_versions
+    return list(
+        await _asynchronous(session).run_sync(found, primary_key_values, limit, offset, desc)
+    )
+
+
+# -- one version -----------------------------------------------------------------------------
+
+
+def _ask(version: Any, name: str) -> Any:
+    return getattr(_api(version), name)
+
+
+def _api(version: Any) -> VersionAPI:
+    if not isinstance(version, Version):
+        raise ImproperlyConfigured(
+            f"{version!r} is no version; give one, such as await versions(article).get(-1)"
+        )
+    return version_api(version)
+
+
+async def previous(version: Any) -> Any | None:
+    """Return the version before *version*, or ``None`` for the oldest."""
+    return await _run(version, _ask, version, "previous")
+
+
+async def next(version: Any) -> Any | None:
+    """Return the version after *version*, or ``None`` for the newest."""
+    return await _run(version, _ask, version, "next")
+
+
+async def index(version: Any) -> int:
+    """Return the place of *version* among those of its object, from 0."""
+    place: int = await _run(version, _ask, version, "index")
+    return place
+
+
+async def operation_type(version: Any) -> int:
+    """Return what *version* records, as an :class:`.Operation` value."""
+    operation: int = await _run(version, _ask, version, "operation_type")
+    return operation
+
+
+async def transaction(version: Any) -> Any | None:
+    """Return the transaction that made *version*."""
+    return await _run(version, _ask, version, "transaction")
+
+
+async def version_parent(version: Any) -> Any | None:
+    """Return the live object, or ``None`` if it is deleted."""
+    return await _run(version, _ask, version, "version_parent")
+
+
+async def changeset(subject: Any) -> dict[str, list[Any]]:
+    """Return what a version changed, or what is changed in an object and not flushed.
+
+    See :attr:`.Version.changeset` and :func:`sqlalchemy_versioned.changeset`.
+    """
+    if isinstance(subject, Version):
+        changes: dict[str, list[Any]] = await _run(subject, _ask, subject, "changeset")
+        return changes
+    return await _run(subject, _changeset, subject)
+
+
+async def diff(version: Any, other: Any, relations: Any = ()) -> dict[str, list[Any]]:
+    """Return in what *other* differs from *version*; see :meth:`.Version.diff`."""
+    return await _run(version, lambda: _api(version).diff(other, relations))
+
+
+async def to_dict(version: Any) -> dict[str, Any]:
+    """Return the values of *version* by attribute name, loading what is expired."""
+    return await _run(version, lambda: _api(version).to_dict())
+
+
+async def revert(
+    version: Any, relations: Iterable[str] | str | None = (), on_missing: str = "raise"
+) -> Any | None:
+    """Put an object, and the relations that are named, back to *version*.
+
+    See :meth:`.Version.revert`.
+
+    >>> async def restore(article):
+    ...     oldest = await versioned.versions(article).first()
+    ...     return (await versioned.revert(oldest)).name
+    >>> run(restore)
+    'Draft'
+    """
+    return await _run(version, _revert, version, relations, on_missing)
+
+
+async def revert_plan(
+    version: Any, relations: Iterable[str] | str | None = (), on_missing: str = "raise"
+) -> RevertPlan:
+    """Return what reverting to *version* would do; see :func:`sqlalchemy_versioned.revert_plan`."""
+    return await _run(version, _revert_plan, version, relations, on_missing)
+
+
+# -- changes ---------------------------------------------------------------------------------
+
+
+async def get_changes(model: Any, session: Any, **asked: Any) -> list[ChangeRecord]:
+    """Return what changed of the objects of a class, newest first.
+
+    :param asked: as for :func:`sqlalchemy_versioned.get_changes`.
+
+    >>> async def deletions(session):
+    ...     return await versioned.get_changes(Article, session, operations="D")
+    >>> run(deletions)
+    []
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _get_changes(model, sync, **asked))
+
+
+async def blame(obj: Any) -> dict[str, Any]:
+    """Return the transaction that last set each column of an object or version, by attribute.
+
+    See :func:`sqlalchemy_versioned.blame`.
+    """
+    return await _run(obj, _blame, obj)
+
+
+class paused:  # Used like the function that it is the twin of.
+    """Record nothing that *session* writes inside the block; other sessions go on.
+
+    See :func:`sqlalchemy_versioned.paused`.
+
+    >>> async def touch(session, article):
+    ...     async with versioned.paused(session):
+    ...         article.name = "Not worth a version"
+    ...     return await versioned.count_versions(article)
+    >>> run(touch)
+    2
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = _asynchronous(session)
+        self._block = _paused(self._session.sync_session)
+
+    async def __aenter__(self) -> None:
+        await self._session.run_sync(lambda _: self._block.__enter__())
+
+    async def __aexit__(self, *details: Any) -> None:
+        await self._session.run_sync(lambda _: self._block.__exit__(*details))
+
+
+# -- transactions ----------------------------------------------------------------------------
+
+
+async def changed_entities(transaction: Any) -> dict[type[Any], list[Any]]:
+    """Return the versions that *transaction* made, by version class.
+
+    See :attr:`.TransactionBase.changed_entities`.
+    """
+    found: dict[type[Any], list[Any]] = await _run(
+        transaction, getattr, transaction, "changed_entities"
+    )
+    return found
+
+
+async def entity_names(transaction: Any) -> list[str]:
+    """Return the names of the classes of which *transaction* changed objects, sorted."""
+    found: list[str] = await _run(transaction, getattr, transaction, "entity_names")
+    return found
+
+
+async def create_transaction(unit_of_work: UnitOfWork, **attributes: Any) -> Any:
+    """Write a transaction now, whatever is changed later, and return it.
+
+    See :meth:`.UnitOfWork.create_transaction`.
+
+    >>> async def begin_import(session):
+    ...     unit = versioning_manager.unit_of_work(session)
+    ...     begun = await versioned.create_transaction(unit, remote_addr="127.0.0.1")
+    ...     return begun is unit.current_transaction
+    >>> run(begin_import)
+    True
+    """
+    create = unit_of_work.create_transaction
+    return await _run_in(unit_of_work.session, unit_of_work, lambda: create(**attributes))
+
+
+# -- looking after history -------------------------------------------------------------------
+
+
+async def verify(session: Any, *models: Any, **asked: Any) -> list[Fault]:
+    """Compare history with the live rows, and with itself; return what is wrong.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.verify`.
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _verify(sync, *models, **asked))
+
+
+async def baseline(session: Any, model: Any, **asked: Any) -> int:
+    """Give the rows that have no version one of their present state; return how many there were.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.baseline`.
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _baseline(sync, model, **asked))
+
+
+async def vacuum(session: Any, model: type[Any]) -> int:
+    """Remove the versions of a class that say nothing new.
+
+    See :func:`sqlalchemy_versioned.vacuum`.
+    """
+    return await _asynchronous(session).run_sync(_vacuum, model)

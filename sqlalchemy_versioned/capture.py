@@ -1,0 +1,461 @@
+"""Recording statements that write versioned tables without objects.
+
+Whatever writes a versioned table and is no flush of an object comes by here: ORM-enabled and Core
+statements, bulk operations, upserts, on the connection of a session or on one that no session has.
+The rows that a statement will change are locked and looked up before it, and their images taken
+after it; what is to be deleted is recorded before; what was made tells itself.  What cannot be
+known is refused before it is executed, or let through as the option ``capture`` says.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import UpdateBase
+
+from . import _sqlalchemy
+from .cascades import Cascaded, Cascades
+from .dialects import can_go_on_after_errors, is_read_in_place
+from .exc import CaptureError
+from .keys import Key
+from .recording import Changes
+from .spec import Hierarchy, VersionSpec
+from .writes import TextualWrites, Write
+
+__all__ = ["Capture", "Recorder", "Target", "UnrecordedWrite"]
+
+
+class UnrecordedWrite(UserWarning):
+    """A write to a versioned table was let through without being recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A versioned table, and what is done about writes to it that cannot be recorded."""
+
+    hierarchy: Hierarchy
+    spec: VersionSpec
+    #: Tells whether the table is recorded, now.
+    is_on: Callable[[], bool]
+    #: ``'raise'``, ``'warn'`` or ``'ignore'``.
+    policy: str
+
+
+class Recorder(Protocol):
+    """Writes versions in the transaction of a session."""
+
+    def session_of(self, connection: Connection) -> Session | None:
+        """Return the session that a connection is recorded in, or ``None`` if it is not."""
+
+    def is_paused(self, session: Session) -> bool:
+        """Tell whether nothing is recorded in a session at present."""
+
+    def is_stored_on(self, session: Session, connection: Connection, table: Table) -> bool:
+        """Tell whether a connection may lead to the database that has a versioned table."""
+
+    def record(
+        self,
+        session: Session,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+        *,
+        locks: bool,
+    ) -> None:
+        """Write the versions of what a statement has changed, or is going to delete."""
+
+    def keep_first_state(
+        self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
+    ) -> None:
+        """Write versions of rows that have none, before they are changed for the first time."""
+
+    def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
+        """Tell whether some row of a table may have no version."""
+
+    def split_upserted(
+        self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]
+    ) -> tuple[list[Key], list[Key]]:
+        """Tell rows that were new from rows that were there."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A statement that is being executed."""
+
+    statement: Any
+    write: Write
+    #: ``None`` for a table that is not versioned and has others behind it.
+    target: Target | None
+    session: Session
+    #: The rows that it is going to change, with what their keys are going to be.
+    moved: dict[Key, Key] = field(default_factory=dict)
+    #: What the database is going to do along with it.
+    cascaded: Cascaded = field(default_factory=Cascaded)
+    #: Whether the application did not ask for the rows that come back.
+    is_ours: bool = False
+    #: Whether the statement returns the keys of the rows that it has changed.
+    tells_itself: bool = False
+
+
+class Capture:
+    """Recognises statements that write versioned tables, and has them recorded."""
+
+    def __init__(self, recorder: Recorder, name: str) -> None:
+        self._recorder = recorder
+        self._targets: dict[Table, Target] = {}
+        self._by_spec: dict[VersionSpec, Target] = {}
+        self._texts: TextualWrites | None = None
+        self._cascades: Cascades | None = None
+        self._name = f"{name}_pending"
+
+    def watch(self, targets: Mapping[Table, Target]) -> None:
+        """Record writes to further tables."""
+        self._targets.update(targets)
+        self._by_spec.update({target.spec: target for target in targets.values()})
+        self._texts = self._cascades = None
+
+    def clear(self) -> None:
+        """Let go of all tables."""
+        self._targets.clear()
+        self._by_spec.clear()
+        self._texts = self._cascades = None
+
+    @property
+    def cascades(self) -> Cascades:
+        """What the database does along with deletions and other keys."""
+        if self._cascades is None:
+            specs = {table: target.spec for table, target in self._targets.items()}
+
+            def related(spec: VersionSpec) -> tuple[VersionSpec, ...]:
+                return self._by_spec[spec].hierarchy.related(spec)
+
+            self._cascades = Cascades(specs, related)
+        return self._cascades
+
+    # -- before ------------------------------------------------------------------------------
+
+    def target_of(self, statement: Any) -> Target | None:
+        """Return the versioned table that *statement* writes."""
+        if not isinstance(statement, (Insert, Update, Delete)):
+            return None
+        target = self._targets.get(_sqlalchemy.written_table(statement))
+        return target if target is not None and target.is_on() else None
+
+    def before(
+        self, connection: Connection, statement: Any, sets: Sequence[Mapping[str, Any]]
+    ) -> Any:
+        """Prepare to record *statement*; return what is to be executed in its place.
+
+        :raises CaptureError: if it cannot be known which rows it touches.
+        """
+        target, table = self.target_of(statement), _sqlalchemy.written_table(statement)
+        if target is None:
+            self._check_name(connection, table)
+        is_behind = isinstance(statement, Delete) and self.cascades.acts_on_delete(table)
+        if target is None and not is_behind:
+            return statement
+        session = self._recorder.session_of(connection)
+        if session is None or self._recorder.is_paused(session):
+            return statement
+        write = Write(self.cascades.key_of(table), statement, sets)
+        pending = _Pending(statement, write, target, session)
+        if isinstance(statement, Insert):
+            reason = self._prepare_insert(pending, connection)
+        else:
+            reason = self._prepare_change(pending, connection, table)
+        if reason is not None:
+            self._give_up(target, reason)
+            return statement
+        _sqlalchemy.info_of(connection)[self._name] = pending
+        return pending.statement
+
+    def awaits(self, connection: Connection) -> bool:
+        """Tell whether a statement is about to be executed that is recorded afterwards."""
+        return self._name in _sqlalchemy.info_of(connection)
+
+    def _prepare_insert(self, pending: _Pending, connection: Connection) -> str | None:
+        write, dialect = pending.write, connection.dialect
+        if write.hides_keys:
+            return "its RETURNING leaves out the primary key; add the key columns to it"
+        if not write.needs_returning(dialect):
+            return None
+        if not dialect.insert_returning:
+            return "the database does not tell which rows an INSERT of this kind makes"
+        pending.statement, pending.is_ours = write.returning(), True
+        return None
+
+    def _prepare_change(
+        self, pending: _Pending, connection: Connection, table: Table
+    ) -> str | None:
+        write, dialect = pending.write, connection.dialect
+        if _sqlalchemy.is_limited(pending.statement):
+            return "which rows it takes when it stops at a number of them is not known beforehand"
+        keys = write.known_keys()
+        if keys is None and self._can_tell_itself(pending, connection, table):
+            pending.statement, pending.tells_itself = write.telling(), True
+            return None
+        if isinstance(pending.statement, Delete) and not is_read_in_place(dialect):
+            # What is added under a known key after the look would be deleted without a version.
+            keys = None
+        if keys is None:
+            pending.moved = self._look_up(write, connection)
+            if not is_read_in_place(dialect):
+                pending.statement = write.restricted_to(list(pending.moved), dialect)
+        else:
+            pending.moved = {key: key for key in keys}
+        if not pending.moved:
+            return None
+        rows = list(pending.moved)
+        if pending.target is not None:
+            specs = self._specs_of(pending.target)
+            self._recorder.keep_first_state(
+                connection, pending.target.hierarchy, dict.fromkeys(specs, rows)
+            )
+        if isinstance(pending.statement, Update):
+            self.keep_referring(connection, table, rows)
+        if isinstance(pending.statement, Delete):
+            if self.cascades.acts_on_delete(table):
+                pending.cascaded = self.cascades.of_deleted(connection, table, rows)
+                self.record_cascaded(pending.session, connection, pending.cascaded)
+            self._record(pending, connection, lambda: Changes(deleted=list(rows)), locks=True)
+        return None
+
+    def _can_tell_itself(self, pending: _Pending, connection: Connection, table: Table) -> bool:
+        """Tell whether nothing need be known before an UPDATE, and it tells what it has done."""
+        if pending.target is None or not isinstance(pending.statement, Update):
+            return False
+        if not pending.write.can_tell_changed_rows(connection.dialect):
+            return False
+        specs = [*self._specs_of(pending.target), *self.cascades.behind(table)]
+        return not any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
+
+    def _look_up(self, write: Write, connection: Connection) -> dict[Key, Key]:
+        found: dict[Key, Key] = {}
+        size = write.width
+        for statement, parameters in write.select_rows(connection.dialect):
+            for row in connection.execute(statement, parameters):
+                key = row[0] if size == 1 else tuple(row[:size])
+                moved = row[size:] or (key if isinstance(key, tuple) else (key,))
+                found[key] = moved[0] if size == 1 else tuple(moved)
+        return found
+
+    # -- after -------------------------------------------------------------------------------
+
+    def after(self, connection: Connection, statement: Any, result: Any) -> None:
+        """Record what *statement* has done."""
+        pending = self._take(connection, statement)
+        if pending is None:
+            return
+        if pending.tells_itself:
+            pending.moved = {key: key for key in pending.write.changed_keys(result)}
+        if isinstance(statement, Insert):
+            self._after_insert(pending, connection, result)
+        elif isinstance(statement, Delete):
+            self.settle_cascaded(pending.session, connection, pending.cascaded)
+        elif pending.moved and pending.target is not None:
+            moved = pending.moved
+            self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
+            table = pending.target.spec.parent_table
+            before = {now: key for key, now in moved.items()}
+            self.follow_updated(pending.session, connection, table, before)
+
+    def _after_insert(self, pending: _Pending, connection: Connection, result: Any) -> None:
+        assert pending.target is not None
+        keys = pending.write.made_keys(result)
+        if pending.is_ours:
+            _sqlalchemy.hide_returned(result, len(keys or ()))
+        if keys is None:
+            self._give_up(pending.target, "the database does not tell which rows it has made")
+            return
+        is_upsert = pending.write.is_upsert
+        self._record_made(pending, pending.target, connection, keys, may_be_old=is_upsert)
+
+    def _record_made(
+        self,
+        pending: _Pending,
+        target: Target,
+        connection: Connection,
+        keys: list[Key],
+        *,
+        may_be_old: bool,
+    ) -> None:
+        spec, updated = target.spec, list[Key]()
+        if not keys:
+            return
+        if may_be_old:
+            keys, updated = self._recorder.split_upserted(pending.session, connection, spec, keys)
+        changes = Changes(inserted=keys, updated=updated, doubtful=set(updated))
+        self._recorder.record(
+            pending.session, connection, target.hierarchy, {spec: changes}, locks=False
+        )
+
+    def failed(self, connection: Connection) -> None:
+        """Take back what was recorded of a statement that the database refused."""
+        pending: _Pending | None = _sqlalchemy.info_of(connection).pop(self._name, None)
+        if pending is None or not can_go_on_after_errors(connection.dialect):
+            return
+        if isinstance(pending.statement, Delete) and pending.moved:
+            there = list(pending.moved)
+            self._record(pending, connection, lambda: Changes(inserted=list(there)), locks=False)
+            self.settle_cascaded(pending.session, connection, pending.cascaded)
+        elif pending.target is not None and pending.write.is_repeated:
+            self._settle_repeated(pending, pending.target, connection)
+
+    def _settle_repeated(self, pending: _Pending, target: Target, connection: Connection) -> None:
+        """Record what was written for the first of several sets of parameters."""
+        if isinstance(pending.statement, Insert):
+            given = self.cascades.remaining(connection, target.spec, pending.write.given_keys())
+            self._record_made(pending, target, connection, given, may_be_old=True)
+            return
+        keys = self.cascades.remaining(connection, target.spec, list(pending.moved.values()))
+        moved = {key: now for key, now in pending.moved.items() if now in set(keys)}
+        self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
+
+    def _take(self, connection: Connection, statement: Any) -> _Pending | None:
+        pending: _Pending | None = _sqlalchemy.info_of(connection).get(self._name)
+        if pending is None or pending.statement is not statement:
+            return None
+        del _sqlalchemy.info_of(connection)[self._name]
+        return pending
+
+    def _record(
+        self,
+        pending: _Pending,
+        connection: Connection,
+        build: Callable[[], Changes],
+        *,
+        locks: bool,
+    ) -> None:
+        if pending.target is not None:
+            changes = {spec: build() for spec in self._specs_of(pending.target)}
+            hierarchy = pending.target.hierarchy
+            self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
+
+    def _specs_of(self, target: Target) -> list[VersionSpec]:
+        """Return the tables in which a change of a row makes a version, base-most first."""
+        related = (target.spec, *target.hierarchy.related(target.spec))
+        return [spec for spec in target.hierarchy.tables if spec in related]
+
+    # -- cascades ----------------------------------------------------------------------------
+
+    def record_cascaded(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
+        """Record rows that the database is going to delete along with others."""
+        for spec, keys in cascaded.updated.items():
+            target = self._by_spec[spec]
+            self._recorder.keep_first_state(connection, target.hierarchy, {spec: keys})
+        for spec, keys in cascaded.deleted.items():
+            target = self._by_spec[spec]
+            self._recorder.keep_first_state(connection, target.hierarchy, {spec: keys})
+            if target.is_on():
+                changes = {spec: Changes(deleted=list(keys))}
+                self._recorder.record(session, connection, target.hierarchy, changes, locks=True)
+
+    def settle_cascaded(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
+        """Record what has become of rows behind others that were deleted."""
+        for spec, keys in cascaded.deleted.items():
+            there = self.cascades.remaining(connection, spec, keys)
+            if there:
+                changes = {spec: Changes(inserted=there)}
+                hierarchy = self._by_spec[spec].hierarchy
+                self._recorder.record(session, connection, hierarchy, changes, locks=False)
+        for spec, keys in cascaded.updated.items():
+            self._record_updated(session, connection, spec, {key: key for key in keys})
+
+    def keep_referring(self, connection: Connection, table: Table, keys: list[Key]) -> None:
+        """Keep the first states of rows that the database may change along with updates."""
+        behind = self.cascades.behind(table)
+        if any(self._recorder.may_lack_versions(connection, spec) for spec in behind):
+            for spec, some in self.cascades.referring(connection, table, keys).items():
+                hierarchy = self._by_spec[spec].hierarchy
+                self._recorder.keep_first_state(connection, hierarchy, {spec: some})
+
+    def follow_updated(
+        self, session: Session, connection: Connection, table: Table, moved: Mapping[Key, Key]
+    ) -> None:
+        """Record rows that the database has changed along with rows that were updated.
+
+        :param moved: for the key of each row that was updated, the key that it had before.
+        """
+        if not self.cascades.acts_on_update(table):
+            return
+        for spec, rows in self.cascades.of_updated(connection, table, moved).items():
+            former = {before: now for now, before in rows.items()}
+            self._record_updated(session, connection, spec, former)
+
+    def _record_updated(
+        self, session: Session, connection: Connection, spec: VersionSpec, moved: Mapping[Key, Key]
+    ) -> None:
+        target = self._by_spec[spec]
+        if target.is_on():
+            changes = {each: _changes_of_update(moved) for each in self._specs_of(target)}
+            self._recorder.record(session, connection, target.hierarchy, changes, locks=False)
+
+    # -- what cannot be known ----------------------------------------------------------------
+
+    def check_text(self, connection: Connection, text: str) -> None:
+        """Refuse SQL text that writes a versioned table."""
+        if self._texts is None:
+            self._texts = TextualWrites(self._targets)
+        name = self._texts.find(text)
+        for target in self._named(name) if name is not None else ():
+            self._refuse(connection, target, f"it is text: {' '.join(text.split())[:80]!r}")
+
+    def _check_name(self, connection: Connection, table: Any) -> None:
+        """Refuse a statement that knows a versioned table by an object that is not its own."""
+        if table in self._targets:
+            return
+        schema = getattr(table, "schema", None)
+        for target in self._named(table.name):
+            if target.spec.parent_table.schema == schema:
+                reason = "it is made with another Table object of that name"
+                self._refuse(connection, target, reason)
+
+    def _named(self, name: str) -> list[Target]:
+        """Return the versioned tables of a name, in any schema."""
+        found = [t for table, t in self._targets.items() if str(table.name).lower() == name.lower()]
+        return [target for target in found if target.is_on()]
+
+    def check_ctes(self, connection: Connection, ctes: Iterable[Any]) -> None:
+        """Refuse a statement that writes a versioned table in its ``WITH``."""
+        for cte in ctes:
+            element = cte.element
+            if isinstance(element, UpdateBase) and (target := self.target_of(element)):
+                self._refuse(connection, target, "it stands in the WITH of another statement")
+
+    def _refuse(self, connection: Connection, target: Target, reason: str) -> None:
+        session = self._recorder.session_of(connection)
+        if session is None or self._recorder.is_paused(session):
+            return
+        if self._recorder.is_stored_on(session, connection, target.spec.parent_table):
+            self._give_up(target, reason)
+
+    def _give_up(self, target: Target | None, reason: str) -> None:
+        if target is None:
+            return
+        message = (
+            f"a statement writes {target.spec.parent_table.fullname} in a way that cannot be "
+            f"recorded: {reason}. Write it with insert(), update() or delete(), or let it through "
+            "with paused(session) or the option capture='ignore'"
+        )
+        if target.policy == "raise":
+            raise CaptureError(message)
+        if target.policy == "warn":
+            warnings.warn(message, UnrecordedWrite, stacklevel=3)
+
+
+def _changes_of_update(moved: Mapping[Key, Key]) -> Changes:
+    """Return the changes of an UPDATE, by the keys that rows had and have now."""
+    stayed = [key for key, now in moved.items() if key is now or key == now]
+    if len(stayed) == len(moved):
+        return Changes(updated=stayed, doubtful=set(stayed))
+    return Changes(
+        inserted=[now for key, now in moved.items() if key != now],
+        updated=stayed,
+        departed=[key for key, now in moved.items() if key != now],
+        doubtful=set(stayed),
+    )

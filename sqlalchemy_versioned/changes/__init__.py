@@ -1,0 +1,127 @@
+"""What changed, when, and who did it: change records, read from versions.
+
+:func:`get_changes` reads records by object, field, user, time and operation, a page at a time.  A
+record tells what one transaction did to one object: each field with its old and its new value.
+
+>>> for record in get_changes(Article, session):
+...     print(record.operation.name, *[(c.field, c.old, c.new) for c in record.changes])
+UPDATE ('name', 'Draft', 'Final')
+INSERT ('id', None, 1) ('name', None, 'Draft') ('description', None, 'No description')
+
+Nothing is stored for it: records are made of versions by one statement, in which the database looks
+up the version before each, filters, sorts and counts.  :func:`select_changes` returns it, with what
+makes records of its rows, for whoever executes statements in another way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import inspect
+
+from ..lookup import ensure_bound
+from ..surroundings import sync_session
+from .asked import check_class
+from .objects import blame, difference_of_relations
+from .queries import ChangeQuery, select_changes
+from .records import ChangeRecord, FieldChange, FlatChange, flatten
+from .running import flush, read_rows
+
+__all__ = [
+    "ChangeQuery",
+    "ChangeRecord",
+    "FieldChange",
+    "FlatChange",
+    "blame",
+    "difference_of_relations",
+    "flatten",
+    "get_changes",
+    "select_changes",
+]
+
+
+def get_changes(
+    model: Any,
+    session: Any,
+    *,
+    object_ids: Any = None,
+    fields: Any = None,
+    relations: Any = None,
+    user_ids: Any = None,
+    between: tuple[datetime | None, datetime | None] | None = None,
+    transaction: Any = None,
+    operations: Any = None,
+    sort_by: str = "issued_at",
+    descending: bool = True,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> list[ChangeRecord]:
+    """Return what changed of the objects of a class, newest first.
+
+    A record tells what one transaction did to one object.  An insertion gives each field that has a
+    value its new value, a deletion takes it; an update has the fields that differ.  Versions in
+    which nothing differs have no record.  All filters must hold; an empty list matches nothing.
+
+    One statement is sent, and one more for each relationship that is asked for and recorded in
+    other rows, however many records there are.
+
+    :param model: a versioned class; objects of its subclasses are among the records, with all their
+        fields.
+    :param session: where to ask; what it has not flushed is flushed, unless autoflush is off.
+    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.
+    :param fields: names of columns: records that changed one of them, with only these changes.
+        Names that the class does not have match nothing.
+    :param relations: names of relationships whose changes are to be told as well: of one with many
+        members, whom it lost and gained; of others, the former and the new target, all by their
+        primary keys.  An object of which nothing else changed then has a record, too.
+    :param user_ids: keys of users, or users; ``None`` in a list matches transactions without one.
+    :param between: first and last moment, both included; ``None`` for either leaves it open.
+    :param transaction: a Transaction, its id, or a list.
+    :param operations: members of :class:`Operation`, their numbers or letters; one or a list.
+    :param sort_by: ``'issued_at'``, ``'transaction_id'``, ``'object_id'`` or ``'operation'``; the
+        transaction and the object decide between equals.
+    :param descending: ``False`` for oldest, or smallest, first.
+    :param limit: how many records at most.
+    :param offset: how many records to pass over.
+    :raises ClassNotVersioned: if *model* has no version class.
+    :raises InvalidArgument: if a value cannot be used; it is a ``ValueError``, too.
+    :raises InvalidArgumentType: if a value is of the wrong kind; it is a ``TypeError``, too.
+    :raises RelationshipNotVersioned: if history does not tell of a relationship.
+
+    >>> [record.transaction == last.id for record in get_changes(Article, session, fields=["name"])]
+    [True, False]
+    >>> get_changes(Article, session, object_ids=article, operations="D")
+    []
+    """
+
+    def build() -> ChangeQuery:
+        return select_changes(
+            model,
+            object_ids=object_ids,
+            fields=fields,
+            relations=relations,
+            user_ids=user_ids,
+            between=between,
+            transaction=transaction,
+            operations=operations,
+            sort_by=sort_by,
+            descending=descending,
+            limit=limit,
+            offset=offset,
+            dialect=asked.get_bind(inspect(spec.version_class)).dialect,
+        )
+
+    spec = check_class(model)
+    asked = sync_session(session)
+    ensure_bound(asked, spec)
+    query = build()
+    if flush(asked):
+        # Objects may have got their keys.
+        query = build()
+    rows = read_rows(asked, spec, query.statement, query.parameters)
+    member_rows = {
+        name: read_rows(asked, spec, statement, parameters)
+        for name, statement, parameters in query.member_queries(rows)
+    }
+    return query.records(rows, member_rows)

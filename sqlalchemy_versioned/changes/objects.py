@@ -1,0 +1,113 @@
+"""Questions about one object: who set its columns, and to what it was related."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm.exc import DetachedInstanceError
+
+from ..lookup import ensure_bound, spec_of
+from ..query.blame import build_blame
+from ..query.member_changes import build_members
+from ..query.members import Membership, Reference, relation_of
+from ..spec import ClassSpec
+from .asked import relation_names, stored_key
+from .queries import kept
+from .reading import identity
+from .running import flush, read_rows
+
+__all__ = ["blame", "difference_of_relations"]
+
+#: No transaction comes after this one.
+_LAST = 2**63 - 1
+
+
+def blame(obj: Any) -> dict[str, Any]:
+    """Return the transaction that last set each column of an object, by attribute.
+
+    One statement is sent, however many versions there are.
+
+    :param obj: an object, or one of its versions: then as of that version.
+    :returns: Transaction objects; ``None`` for a transaction that is not there any more.
+    :raises ClassNotVersioned: if its class is not versioned.
+
+    >>> found = blame(article)
+    >>> found["name"] is last, found["description"] is first
+    (True, True)
+    """
+    spec = spec_of(obj)
+    session = _session_of(obj)
+    ensure_bound(session, spec)
+    flush(session)
+    key = stored_key(obj, spec.key)
+    if None in key:
+        return {}
+    parameters = {f"key_{place}": value for place, value in enumerate(key)}
+    is_version = isinstance(obj, spec.version_class)
+    parameters["until"] = stored_key(obj, [spec.transaction_key])[0] if is_version else _LAST
+    statement = kept(spec, "blame", lambda: build_blame(spec, spec.columns))
+    rows = read_rows(session, spec, statement, parameters)
+    by_id = {row[0].id: row[0] for row in rows}
+    numbers = rows[0][1:] if rows else ()
+    return {name: by_id.get(each) for name, each in zip(spec.columns, numbers, strict=bool(rows))}
+
+
+def _session_of(obj: Any) -> Session:
+    state: InstanceState[Any] = inspect(obj)
+    if state.session is None:
+        raise DetachedInstanceError(
+            f"{obj!r} is in no session, so its versions cannot be read; add it to one"
+        )
+    return state.session
+
+
+def difference_of_relations(
+    session: Session, old: Any, new: Any, relations: Any
+) -> dict[str, list[Any]]:
+    """Return what two versions were related to, where it differs, as ``{name: [old, new]}``.
+
+    Of a relationship with many members, each side lists the keys that the other has not; of others
+    it is the key of the target.  One statement is sent for each relationship that is recorded in
+    other rows.
+
+    :param relations: names of relationships.
+    :raises InvalidArgument: if one of them is no relationship of the class.
+    :raises RelationshipNotVersioned: if history does not tell of a relationship.
+    """
+    spec = spec_of(old)
+    found = {}
+    for name in relation_names(spec, relations):
+        relation = relation_of(spec, name)
+        if isinstance(relation, Reference):
+            sides = [_target(relation, version) for version in (old, new)]
+        elif relation is not None:
+            sides = _differing_members(session, spec, relation, old, new)
+        if relation is not None and sides[0] != sides[1]:
+            found[name] = sides
+    return found
+
+
+def _target(relation: Reference, version: Any) -> Any:
+    mapper = inspect(type(version))
+    keys = [mapper.get_property_by_column(column).key for column in relation.target]
+    return identity([getattr(version, key) for key in keys])
+
+
+def _differing_members(
+    session: Session, spec: ClassSpec, membership: Membership, old: Any, new: Any
+) -> list[Any]:
+    statement = kept(spec, ("members", membership.key), lambda: build_members(membership))
+    parameters: dict[str, Any] = {}
+    for side, version in (("old", old), ("new", new)):
+        *key, parameters[f"{side}_at"] = stored_key(version, [*spec.key, spec.transaction_key])
+        parameters |= {f"{side}_key_{place}": value for place, value in enumerate(key)}
+    rows = read_rows(session, spec, statement, parameters)
+    before, after = ([identity(row[1:]) for row in rows if row[0] == side] for side in (0, 1))
+    if membership.is_scalar:
+        return [before[0] if before else None, after[0] if after else None]
+    return [
+        [each for each in before if each not in after],
+        [each for each in after if each not in before],
+    ]

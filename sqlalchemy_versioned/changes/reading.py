@@ -1,0 +1,161 @@
+"""Rows become records: what the statements of :mod:`..query.changes` return, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ..operation import Operation
+from ..query.changes import BuiltChanges, Fields, Place
+from .records import ChangeRecord, FieldChange
+
+__all__ = ["Members", "read_members", "read_records"]
+
+#: By relationship, and by key of the owner and transaction: who was lost, and who was gained.
+Members = Mapping[str, Mapping[tuple[Any, ...], tuple[list[Any], list[Any]]]]
+
+
+def read_records(
+    built: BuiltChanges,
+    rows: Sequence[Any],
+    relations: Sequence[str] = (),
+    members: Members | None = None,
+    scalars: frozenset[str] = frozenset(),
+) -> list[ChangeRecord]:
+    """Return the records that rows of a page are.
+
+    :param relations: the relationships that were asked for, in order.
+    :param members: what happened to members, as :func:`read_members` returns it.
+    :param scalars: the relationships that have one member at most.
+    """
+    return list(_Reader(built, relations, members or {}, scalars).read(rows))
+
+
+def read_members(
+    rows: Sequence[Any], key_size: int
+) -> dict[tuple[Any, ...], tuple[list[Any], list[Any]]]:
+    """Return who was lost and who was gained, by key of the owner and transaction."""
+    found: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
+    for row in rows:
+        place, is_gain = tuple(row[: key_size + 1]), row[key_size + 1]
+        found.setdefault(place, ([], []))[is_gain].append(identity(row[key_size + 2 :]))
+    return found
+
+
+def identity(values: Sequence[Any]) -> Any:
+    """Return a key as records have it: a value, or a tuple; ``None`` if it names nobody."""
+    if len(values) == 1:
+        return values[0]
+    return None if None in values else tuple(values)
+
+
+class _Reader:
+    def __init__(
+        self,
+        built: BuiltChanges,
+        relations: Sequence[str],
+        members: Members,
+        scalars: frozenset[str],
+    ) -> None:
+        self._built = built
+        self._relations = relations
+        self._members = members
+        self._scalars = scalars
+        self._key = len(built.facts) + 2
+        self._operation = self._key + built.key_size
+
+    def read(self, rows: Sequence[Any]) -> Iterator[ChangeRecord]:
+        built, facts = self._built, self._built.facts
+        user = facts.index("user_id") + 2 if "user_id" in facts else None
+        context = [(name, at) for at, name in enumerate(facts, 2) if at != user]
+        key, at_operation = self._key, self._operation
+        reads = {each: self._changes_of(each) for each in (*built.fields.values(), built.others)}
+        for row in rows:
+            fields = built.fields.get(row[at_operation + 2], built.others)
+            operation = row[at_operation]
+            yield ChangeRecord(
+                fields.spec.label,
+                identity(row[key:at_operation]),
+                # An object that has no version of its own there was changed beside its row.
+                Operation.UPDATE if operation is None else operation,
+                _aware(row[1]),
+                row[0],
+                None if user is None else row[user],
+                {name: row[at] for name, at in context},
+                tuple(reads[fields](row)),
+            )
+
+    def _changes_of(self, fields: Fields) -> Callable[[Any], list[FieldChange]]:
+        """Return what reads the changes of objects of one class; it runs for every row."""
+        at_operation, at_before = self._operation, self._operation + 1
+        columns, differing, references = fields.columns, fields.differing, fields.references
+
+        def read(row: Any) -> list[FieldChange]:
+            operation, before = row[at_operation], row[at_before]
+            had_row = before is not None and before is not Operation.DELETE
+            if operation is None:
+                changes = []
+            elif operation is Operation.UPDATE and had_row:
+                changes = [
+                    FieldChange(name, row[former], row[own])
+                    for name, (own, former, same) in differing
+                    if not row[same]
+                ]
+            elif operation is Operation.DELETE:
+                lasts = [(name, row[at.former if had_row else at.own]) for name, at in columns]
+                changes = [
+                    FieldChange(name, last, None) for name, last in lasts if last is not None
+                ]
+            else:
+                firsts = [(name, row[at.own]) for name, at in columns]
+                changes = [FieldChange(name, None, new) for name, new in firsts if new is not None]
+            return changes
+
+        if not self._relations:
+            return read
+        return lambda row: [*read(row), *self._relation_changes(references, row)]
+
+    def _relation_changes(
+        self, references: Sequence[tuple[str, tuple[Place, ...]]], row: Any
+    ) -> Iterator[FieldChange]:
+        targets = dict(references)
+        for name in self._relations:
+            if name in targets:
+                old, new = self._targets(targets[name], row)
+                change = None if old == new else FieldChange(name, old, new)
+            else:
+                change = self._member_change(name, row)
+            if change is not None:
+                yield change
+
+    def _targets(self, places: Sequence[Place], row: Any) -> tuple[Any, Any]:
+        """Return whom an object pointed to, and whom it points to now."""
+        operation, before = row[self._operation], row[self._operation + 1]
+        old = new = None
+        if operation is not None and before is not None and before is not Operation.DELETE:
+            old = identity([row[place.former] for place in places])
+        if operation is Operation.DELETE and before is None:
+            old = identity([row[place.own] for place in places])
+        if operation is Operation.INSERT:
+            old = None
+        if operation is Operation.INSERT or operation is Operation.UPDATE:
+            new = identity([row[place.own] for place in places])
+        return old, new
+
+    def _member_change(self, name: str, row: Any) -> FieldChange | None:
+        place = (*row[self._key : self._operation], row[0])
+        found = self._members.get(name, {}).get(place)
+        if found is None:
+            return None
+        lost, gained = found
+        if name not in self._scalars:
+            return FieldChange(name, lost, gained)
+        return FieldChange(name, *[each[0] if each else None for each in (lost, gained)])
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    # A Transaction class of the application's own may load what it stores, which is UTC.
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=timezone.utc)

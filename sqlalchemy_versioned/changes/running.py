@@ -1,0 +1,32 @@
+"""Executing the statements of change records in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
+
+from .. import _sqlalchemy
+from ..spec import ClassSpec
+
+__all__ = ["flush", "read_rows"]
+
+
+def flush(session: Session) -> bool:
+    """Flush what waits, as a query would; tell whether there was anything."""
+    waits = bool(session.new or session.deleted or session.dirty)
+    if not waits or not session.autoflush or _sqlalchemy.is_flushing(session):
+        return False
+    session.flush()
+    return True
+
+
+def read_rows(
+    session: Session, spec: ClassSpec, statement: Any, parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Execute a statement where the versions of a class are."""
+    # The mapper alone would not do: a statement that reads Transactions looks where those are.
+    where = {"bind": session.get_bind(inspect(spec.version_class))}
+    return session.execute(statement, parameters, bind_arguments=where).all()

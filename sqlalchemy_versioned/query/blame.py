@@ -1,0 +1,61 @@
+"""The statement that reads who set the columns of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Select, bindparam, case, func, inspect, not_, select
+from sqlalchemy.orm import aliased
+
+from ..operation import Operation
+from ..spec import ClassSpec
+from .images import Images, version_column
+
+__all__ = ["build_blame"]
+
+
+def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
+    """Build the statement that reads which transaction last set each column of one object.
+
+    Its parameters are ``key_0`` and so on, and ``until``.  Each row has a Transaction, and for each
+    column the id of the one that set it.
+    """
+    images = Images(spec, has_subclasses=False)
+    root = spec.root
+    wanted = [version_column(spec, key) for key in columns]
+    key = [
+        column == bindparam(f"key_{place}", type_=column.type)
+        for place, column in enumerate(images.key)
+    ]
+    until = images.transaction <= bindparam("until", type_=root.transaction_column.type)
+    differing = images.comparable(wanted)
+    setting = [
+        func.max(
+            case(
+                (images.is_first, images.transaction),
+                *(
+                    [(not_(images.is_same(column)), images.transaction)]
+                    if column in differing
+                    else ()
+                ),
+            )
+        )
+        for column in wanted
+    ]
+    last = (
+        select(*[number.label(f"set_{place}") for place, number in enumerate(setting)])
+        .select_from(images.versions())
+        .where(*key, until, images.operation != Operation.DELETE)
+        .subquery()
+    )
+    transaction = _transaction_beside(spec)
+    return select(transaction, *last.c).join(last, transaction.id.in_(list(last.c)))
+
+
+def _transaction_beside(spec: ClassSpec) -> Any:
+    """Return the Transaction class, reading the table that is beside the versions."""
+    cls, table = spec.transaction_class, spec.root.transaction_table
+    if inspect(cls).local_table is table:
+        return cls
+    return aliased(cls, table.alias(), adapt_on_names=True)

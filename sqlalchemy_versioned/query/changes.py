@@ -1,0 +1,206 @@
+"""The statement that reads a page of change records.
+
+A page of a whole table is read from its end: transactions by the index on ``issued_at``, their
+versions by the index on the transaction, and the version before each by primary key, until there
+are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, FromClause, Select, case, inspect, null, select
+from sqlalchemy.orm import Mapper
+
+from ..spec import ClassSpec
+from .filters import ISSUED_AT, Filters, Shape
+from .images import Images, family_of, version_column
+from .member_changes import MemberChanges
+from .members import Membership, Reference, relations_of
+
+__all__ = ["BuiltChanges", "Fields", "Place", "build_changes"]
+
+
+class Place(NamedTuple):
+    """Where a row has what versions hold in a column."""
+
+    own: int
+    #: Where it has what the version before held.
+    former: int
+    #: Where it says that both are the same; ``None`` for columns that cannot differ.
+    same: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fields:
+    """What a row has of an object of one class."""
+
+    spec: ClassSpec
+    columns: tuple[tuple[str, Place], ...]
+    #: Relationships, with the columns that name the target.
+    references: tuple[tuple[str, tuple[Place, ...]], ...]
+
+    @property
+    def differing(self) -> tuple[tuple[str, Place], ...]:
+        """The columns that an update may have changed."""
+        return tuple(each for each in self.columns if each[1].same is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BuiltChanges:
+    """A statement that reads changes, and what its rows are made of.
+
+    A row has, in this order: the transaction (id, moment, ``facts``), the key of the object, the
+    operation, the operation of the version before, the discriminator, and then what ``fields`` say.
+    """
+
+    statement: Select[Any]
+    #: Names of what is known of a transaction beside id and moment.
+    facts: tuple[str, ...]
+    key_size: int
+    #: The fields of each class by its discriminator.
+    fields: Mapping[Any, Fields]
+    #: The fields of all other objects.
+    others: Fields
+    #: The relationships that rows beside the object tell of, and whether they have one member.
+    memberships: Mapping[str, bool]
+
+
+def build_changes(spec: ClassSpec, shape: Shape) -> BuiltChanges:
+    """Build the statement that reads the change records of a class."""
+    return _Changes(spec, shape).build()
+
+
+class _Changes:
+    def __init__(self, spec: ClassSpec, shape: Shape) -> None:
+        self._spec = spec
+        self._shape = shape
+        relations = [each for name in shape.relations for each in relations_of(spec, name)]
+        self._references = [each for each in relations if isinstance(each, Reference)]
+        self._memberships = [each for each in relations if isinstance(each, Membership)]
+        self._filters = Filters(spec, shape)
+        self._asked = {each: self._columns_of(each) for each in family_of(spec)}
+        targets = [column for each in self._references for column in each.target]
+        columns = [column for found in self._asked.values() for column in found.values()]
+        #: The columns whose values are needed, and those of them that may differ.
+        self._columns = list(dict.fromkeys((*columns, *targets)))
+        self._differing = Images(spec).comparable(self._columns)
+
+    def build(self) -> BuiltChanges:
+        fields = {each: self._fields(each) for each in self._asked}
+        images = Images(self._spec)
+        statement = self._with_members(images) if self._memberships else self._directly(images)
+        mapper: Mapper[Any] = inspect(self._spec.version_class)
+        by_class = {each.version_class: found for each, found in fields.items()}
+        return BuiltChanges(
+            statement,
+            facts=self._further_facts,
+            key_size=len(self._spec.key),
+            fields={
+                identity: by_class[each.class_]
+                for identity, each in mapper.polymorphic_map.items()
+                if each.class_ in by_class
+            },
+            others=fields[self._spec],
+            memberships={each.key: each.is_scalar for each in self._memberships},
+        )
+
+    @property
+    def _further_facts(self) -> tuple[str, ...]:
+        """What is known of a transaction beside its id and moment."""
+        return tuple(name for name in self._filters.facts if name not in ("id", ISSUED_AT))
+
+    def _columns_of(self, spec: ClassSpec) -> dict[str, Column[Any]]:
+        """Return the columns of a class that are asked for, by attribute."""
+        asked = self._shape.fields
+        keys = [key for key in spec.columns if asked is None or key in asked]
+        return {key: version_column(spec, key) for key in keys}
+
+    def _fields(self, spec: ClassSpec) -> Fields:
+        references = [
+            (each.key, tuple(map(self._place, each.target)))
+            for each in self._references
+            if issubclass(spec.parent_class, each.spec.parent_class)
+        ]
+        columns = [(key, self._place(column)) for key, column in self._asked[spec].items()]
+        return Fields(spec, tuple(columns), tuple(references))
+
+    def _place(self, column: Column[Any]) -> Place:
+        start = 2 + len(self._further_facts) + len(self._spec.key) + 3
+        own = start + self._columns.index(column)
+        if column not in self._differing:
+            return Place(own, own, None)
+        former = start + len(self._columns) + self._differing.index(column)
+        return Place(own, former, former + len(self._differing))
+
+    # -- of versions -------------------------------------------------------------------------
+
+    def _directly(self, images: Images) -> Select[Any]:
+        """Read versions, where they alone tell what changed."""
+        transactions = self._filters.transactions()
+        statement = self._select(images, transactions, images.key, images.operation)
+        source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
+        statement = statement.select_from(source).where(*self._made(images, transactions))
+        order = self._filters.order(transactions, images.key, images.operation)
+        return self._filters.page(statement.order_by(*order))
+
+    def _made(self, images: Images, transactions: FromClause) -> Iterator[ColumnElement[bool]]:
+        """Yield what must hold of versions."""
+        yield from self._filters.conditions(transactions, images.key, images.operation)
+        if images.is_of_class is not None:
+            yield images.is_of_class
+        if self._shape.fields is None:
+            yield images.is_a_change
+        else:
+            yield images.is_changed(self._columns)
+
+    def _select(
+        self,
+        images: Images,
+        transactions: FromClause,
+        key: Sequence[ColumnElement[Any]],
+        operation: ColumnElement[Any],
+    ) -> Select[Any]:
+        discriminator = images.discriminator
+        moment = self._filters.moment(transactions)
+        return select(
+            self._filters.number(transactions),
+            null() if moment is None else moment,
+            *[transactions.c[self._filters.facts[name]] for name in self._further_facts],
+            *key,
+            operation,
+            images.operation_before,
+            null() if discriminator is None else discriminator,
+            *[images.own(column) for column in self._columns],
+            *[images.before(column) for column in self._differing],
+            *[images.is_same(column) for column in self._differing],
+        )
+
+    # -- of versions and of members ----------------------------------------------------------
+
+    def _with_members(self, images: Images) -> Select[Any]:
+        """Read what happened to objects and to their members, in the page where it belongs.
+
+        An object whose members changed need not have a version of its own; then the one it had is
+        read, for its class.
+        """
+        changes = MemberChanges(self._spec, self._filters, self._memberships)
+        pages = changes.pages(self._version_changes(changes))
+        key = [pages.c[f"key_{place}"] for place in range(len(self._spec.key))]
+        transactions = self._filters.transactions()
+        operation = case((images.transaction == pages.c.number, images.operation))
+        joined = pages.join(transactions, self._filters.number(transactions) == pages.c.number)
+        source = images.join_seen_at(joined, key, pages.c.number)
+        statement = self._select(images, transactions, key, operation)
+        return statement.select_from(source).order_by(*changes.order(pages.c))
+
+    def _version_changes(self, changes: MemberChanges) -> Iterator[Select[Any]]:
+        """Yield where versions changed what is asked for."""
+        if not self._columns:
+            return
+        images, transactions = Images(self._spec), self._filters.transactions()
+        source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
+        found = changes.place(transactions, images.key, images.operation)
+        yield found.select_from(source).where(*self._made(images, transactions))

@@ -1,0 +1,157 @@
+"""Which changes are wanted: conditions on transactions, objects and operations, order and page.
+
+A :class:`Shape` says which filters there are, and not their values, so that one statement serves
+all questions of a shape and is built and compiled once.  The values are parameters by the names of
+the filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, bindparam, inspect, or_
+from sqlalchemy.orm import Mapper
+
+from ..dialects import ReadFirst
+from ..keys import KeyConditions, Style
+from ..spec import ClassSpec
+
+__all__ = [
+    "ISSUED_AT",
+    "OBJECT",
+    "OPERATION",
+    "TRANSACTION",
+    "Filters",
+    "Shape",
+    "transaction_facts",
+]
+
+#: By what changes can be sorted.
+ISSUED_AT, TRANSACTION, OBJECT, OPERATION = "issued_at", "transaction_id", "object_id", "operation"
+
+
+class Shape(NamedTuple):
+    """What distinguishes statements that read changes."""
+
+    #: The attributes asked for, or ``None`` for all.
+    fields: tuple[str, ...] | None = None
+    relations: tuple[str, ...] = ()
+    #: How the keys of objects are given, if they are.
+    keys: Style | None = None
+    #: The other filters: ``users``, ``no_user``, ``start``, ``end``, ``transactions``,
+    #: ``operations``, ``limit`` (with ``last``, the number of the last record) and ``offset``.
+    filters: frozenset[str] = frozenset()
+    sort_by: str = ISSUED_AT
+    is_descending: bool = True
+
+
+def transaction_facts(spec: ClassSpec) -> dict[str, str]:
+    """Return the column key of each attribute of the transactions of a class."""
+    mapper: Mapper[Any] = inspect(spec.transaction_class)
+    return {
+        prop.key: prop.columns[0].key
+        for prop in mapper.column_attrs
+        if getattr(prop.columns[0], "table", None) is mapper.local_table
+    }
+
+
+class Filters:
+    """The conditions, the order and the page of one shape.
+
+    Transactions are given as what :meth:`transactions` returns, or as a subquery of it.
+    """
+
+    def __init__(self, spec: ClassSpec, shape: Shape) -> None:
+        self.shape = shape
+        self.facts = transaction_facts(spec)
+        self._spec = spec
+
+    def transactions(self) -> FromClause:
+        """Return an alias of the transactions."""
+        return self._spec.root.transaction_table.alias()
+
+    def number(self, transactions: FromClause) -> ColumnElement[Any]:
+        """Return the id of transactions."""
+        return transactions.c[self.facts["id"]]
+
+    @property
+    def reads_transactions_first(self) -> bool:
+        """Whether the page is found by going through transactions, and not through few objects."""
+        is_by_transaction = self.shape.sort_by in (ISSUED_AT, TRANSACTION)
+        return is_by_transaction and self.shape.keys is None
+
+    def number_to_join(self, transactions: FromClause) -> ColumnElement[Any]:
+        """Return the id of transactions, to join versions to it."""
+        number = self.number(transactions)
+        return ReadFirst(number) if self.reads_transactions_first else number
+
+    def moment(self, transactions: FromClause) -> ColumnElement[Any] | None:
+        """Return when transactions were issued, or ``None`` if they do not tell."""
+        return transactions.c[self.facts[ISSUED_AT]] if ISSUED_AT in self.facts else None
+
+    def conditions(
+        self,
+        transactions: FromClause,
+        key: Sequence[ColumnElement[Any]],
+        operation: ColumnElement[Any],
+    ) -> Iterator[ColumnElement[bool]]:
+        """Yield what must hold of a transaction, an object and an operation."""
+        yield from self.transaction_conditions(transactions)
+        if self.shape.keys is not None:
+            columns = [pair.version for pair in self._spec.root.key]
+            yield KeyConditions(columns, self.shape.keys, "").member(key, "keys")
+        if "operations" in self.shape.filters:
+            yield operation.in_(bindparam("operations", expanding=True))
+
+    def transaction_conditions(self, transactions: FromClause) -> Iterator[ColumnElement[bool]]:
+        """Yield what must hold of a transaction."""
+        filters, moment = self.shape.filters, self.moment(transactions)
+        if "start" in filters and moment is not None:
+            yield moment >= bindparam("start", type_=moment.type)
+        if "end" in filters and moment is not None:
+            yield moment <= bindparam("end", type_=moment.type)
+        if "transactions" in filters:
+            yield self.number(transactions).in_(bindparam("transactions", expanding=True))
+        if filters & {"users", "no_user"}:
+            yield self._is_by_users(transactions.c[self.facts["user_id"]])
+
+    def _is_by_users(self, user: ColumnElement[Any]) -> ColumnElement[bool]:
+        is_one = user.in_(bindparam("users", expanding=True))
+        if "no_user" not in self.shape.filters:
+            return is_one
+        return or_(user.is_(None), is_one) if "users" in self.shape.filters else user.is_(None)
+
+    def order(
+        self,
+        transactions: FromClause,
+        key: Sequence[ColumnElement[Any]] = (),
+        operation: ColumnElement[Any] | None = None,
+    ) -> list[ColumnElement[Any]]:
+        """Return the order, in which the transaction and the object decide between equals."""
+        number, moment = self.number(transactions), self.moment(transactions)
+        orders: dict[str, list[Any]] = {
+            ISSUED_AT: [*(() if moment is None else (moment,)), number, *key],
+            TRANSACTION: [number, *key],
+            OBJECT: [*key, number],
+            OPERATION: [operation, number, *key],
+        }
+        return self.directed(orders[self.shape.sort_by])
+
+    def directed(self, order: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        """Return columns as the shape orders them: this way, or the other way round."""
+        return [column.desc() if self.shape.is_descending else column for column in order]
+
+    def page(self, statement: Select[Any]) -> Select[Any]:
+        """Cut what is selected to the page."""
+        if "limit" in self.shape.filters:
+            statement = statement.limit(bindparam("limit", type_=Integer()))
+        if "offset" in self.shape.filters:
+            statement = statement.offset(bindparam("offset", type_=Integer()))
+        return statement
+
+    def up_to_page(self, statement: Select[Any]) -> Select[Any]:
+        """Cut what is selected to what comes before the end of the page, if it has an end."""
+        if "limit" not in self.shape.filters:
+            return statement
+        return statement.limit(bindparam("last", type_=Integer()))

@@ -1,0 +1,261 @@
+"""Where members were gained and lost, and who: the parts of change records that other rows tell.
+
+An object whose members change need not have a version of its own, so a page of records is put
+together of what versions say and what rows of members say, each in the order of the page and no
+longer than it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from ..keys import KeyConditions, Style
+from ..operation import Operation
+from ..spec import ClassSpec
+from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
+from .members import Events, Membership, Reference, relations_of, says
+from .rows import rows_valid_at
+
+__all__ = ["MemberChanges", "build_events", "build_members"]
+
+
+class _Told(NamedTuple):
+    """What rows tell: of whom, what was done, where it is read, and when that is so."""
+
+    source: FromClause
+    owner: list[ColumnElement[Any]]
+    operation: ColumnElement[Any]
+    conditions: list[ColumnElement[bool]]
+
+
+class MemberChanges:
+    """Where records of a class are told by rows of its members.
+
+    Each place is selected as ``key_0`` and so on, ``number`` (the transaction), and ``sorted_by``
+    where the order needs it.
+    """
+
+    def __init__(
+        self, spec: ClassSpec, filters: Filters, memberships: Sequence[Membership]
+    ) -> None:
+        self._spec = spec
+        self._filters = filters
+        self._memberships = memberships
+
+    def pages(self, others: Iterable[Select[Any]]) -> Subquery:
+        """Return the places of one page, with those that *others* select."""
+        parts = [*others, *self._places()]
+        if "limit" in self._filters.shape.filters:
+            cut = [
+                self._filters.up_to_page(part.order_by(*self.order(_labels(part)))).subquery()
+                for part in parts
+            ]
+            parts = [select(part) for part in cut]
+        united = union(*parts).subquery()
+        return self._filters.page(select(united).order_by(*self.order(united.c))).subquery()
+
+    def order(self, places: Any) -> list[ColumnElement[Any]]:
+        """Return the order of places, given their columns by label."""
+        key = [places[f"key_{place}"] for place in range(len(self._spec.key))]
+        order = [places["number"], *key]
+        if self._filters.shape.sort_by == OBJECT:
+            order = [*key, places["number"]]
+        elif "sorted_by" in places:
+            order = [places["sorted_by"], *order]
+        return self._filters.directed(order)
+
+    def place(
+        self,
+        transactions: FromClause,
+        key: Sequence[ColumnElement[Any]],
+        operation: ColumnElement[Any],
+    ) -> Select[Any]:
+        """Select an object and a transaction."""
+        sorted_by = {ISSUED_AT: self._filters.moment(transactions), OPERATION: operation}.get(
+            self._filters.shape.sort_by
+        )
+        return select(
+            *[column.label(f"key_{place}") for place, column in enumerate(key)],
+            self._filters.number(transactions).label("number"),
+            *(() if sorted_by is None else [sorted_by.label("sorted_by")]),
+        )
+
+    def _places(self) -> Iterator[Select[Any]]:
+        for membership in self._memberships:
+            for is_gain in (True, False):
+                yield self._place(membership, is_gain=is_gain)
+
+    def _place(self, membership: Membership, *, is_gain: bool) -> Select[Any]:
+        """Select where members were gained, or lost; once, however many they are."""
+        transactions = self._filters.transactions()
+        if self._reads_last_transactions:
+            transactions = self._last_transactions(membership, is_gain=is_gain)
+        told = self._told(membership, transactions, is_gain=is_gain)
+        found = self.place(transactions, told.owner, told.operation)
+        return found.select_from(told.source).where(*told.conditions).distinct()
+
+    @property
+    def _reads_last_transactions(self) -> bool:
+        """Whether the page is among a few transactions that an index leads to.
+
+        PostgreSQL puts everything in order for a DISTINCT, even if it has a LIMIT.
+        """
+        filters = self._filters.shape.filters
+        is_page = "limit" in filters and "transactions" not in filters
+        return is_page and self._filters.reads_transactions_first
+
+    def _last_transactions(self, membership: Membership, *, is_gain: bool) -> Subquery:
+        """Return the transactions that make up a page if each of them has one place in it."""
+        transactions = self._filters.transactions()
+        told = self._told(membership, transactions, is_gain=is_gain, is_joined=False)
+        happened = (
+            select(literal_column("1"))
+            .select_from(told.source)
+            .where(*told.conditions)
+            .correlate(transactions)
+            .exists()
+        )
+        found = select(transactions).where(
+            *self._filters.transaction_conditions(transactions), happened
+        )
+        return self._filters.up_to_page(
+            found.order_by(*self._filters.order(transactions))
+        ).subquery()
+
+    def _told(
+        self,
+        membership: Membership,
+        transactions: FromClause,
+        *,
+        is_gain: bool,
+        is_joined: bool = True,
+    ) -> _Told:
+        """Return what rows tell of the members gained, or lost, in *transactions*."""
+        events, number = Events(membership), self._filters.number(transactions)
+        owner = events.columns(membership.owner, is_gain=is_gain)
+        conditions = [events.is_gain() if is_gain else events.is_loss()]
+        source = events.rows()
+        if is_joined:
+            source = events.join_made_by(transactions, self._filters.number_to_join(transactions))
+        else:
+            conditions.append(events.transaction == number)
+        operation: ColumnElement[Any] = literal_column(str(int(Operation.UPDATE)))
+        shape = self._filters.shape
+        if "operations" in shape.filters or shape.sort_by == OPERATION:
+            source, operation = self._with_operation(source, owner, events.transaction)
+        conditions += self._filters.conditions(transactions, owner, operation)
+        if self._spec.superclasses:
+            conditions.append(self._is_of_class(owner))
+        return _Told(source, owner, operation, conditions)
+
+    def _with_operation(
+        self, source: FromClause, key: list[ColumnElement[Any]], number: ColumnElement[Any]
+    ) -> tuple[FromClause, ColumnElement[Any]]:
+        """Join the versions of objects, and return what was done to them.
+
+        An object that has none in the transaction was updated, by what became of its members.
+        """
+        root = self._spec.root
+        version = root.version_table.alias()
+        operation = version.c[root.operation_column.key]
+        same = [version.c[p.version.key] == value for p, value in zip(root.key, key, strict=True)]
+        is_here = version.c[root.transaction_column.key] == number
+        update = literal_column(str(int(Operation.UPDATE)), operation.type)
+        return source.outerjoin(version, and_(*same, is_here)), func.coalesce(operation, update)
+
+    def _is_of_class(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+        """Match keys of objects of a subclass."""
+        version = aliased(self._spec.version_class, flat=True)
+        same = [getattr(version, k) == value for k, value in zip(self._spec.key, key, strict=True)]
+        return (
+            select(literal_column("1"))
+            .select_from(version)
+            .where(*same)
+            .correlate_except(version)
+            .exists()
+        )
+
+
+def _labels(statement: Select[Any]) -> dict[str, Any]:
+    return dict(statement.selected_columns.items())
+
+
+# -- who -------------------------------------------------------------------------------------
+
+
+def build_events(
+    spec: ClassSpec, relation: str, *, keys: Style, transactions: Style
+) -> Select[Any]:
+    """Build the statement that reads whom owners gained and lost.
+
+    Its parameters are the sets ``keys``, of owners, and ``transactions``.  A row has the key of the
+    owner, the transaction, whether it was a gain, and the key of the member.
+    """
+    key = KeyConditions([pair.version for pair in spec.root.key], keys, "")
+    parts = []
+    for membership in relations_of(spec, relation):
+        if isinstance(membership, Reference):
+            continue
+        number = KeyConditions([membership.spec.transaction_column], transactions, "")
+        for is_gain in (True, False):
+            events = Events(membership)
+            owner = events.columns(membership.owner, is_gain=is_gain)
+            member = events.columns(membership.member, is_gain=is_gain)
+            event = select(
+                *[column.label(f"owner_{place}") for place, column in enumerate(owner)],
+                events.transaction.label("number"),
+                literal_column("1" if is_gain else "0").label("is_gain"),
+                *[column.label(f"member_{place}") for place, column in enumerate(member)],
+            ).select_from(events.rows())
+            parts.append(
+                event.where(
+                    number.member([events.transaction], "transactions"),
+                    key.member(owner, "keys"),
+                    events.is_gain() if is_gain else events.is_loss(),
+                )
+            )
+    rows = union_all(*parts).subquery()
+    return select(rows).order_by(*rows.c)
+
+
+def build_members(membership: Membership) -> Select[Any]:
+    """Build the statement that reads who belonged to whom at two moments.
+
+    Its parameters are ``key_0`` and so on, and ``at``, each with ``old_`` or ``new_`` before it.
+    A row tells which moment it is about, and the key of a member.
+    """
+    parts = []
+    for place, side in enumerate(("old", "new")):
+        rows = membership.spec.version_table.alias()
+        at = bindparam(f"{side}_at", type_=membership.spec.transaction_column.type)
+        key = [
+            rows.c[column.key] == bindparam(f"{side}_key_{number}", type_=column.type)
+            for number, column in enumerate(membership.owner)
+        ]
+        is_alive = rows.c[membership.spec.operation_column.key] != Operation.DELETE
+        parts.append(
+            select(
+                literal_column(str(place)).label("side"),
+                *[rows.c[c.key].label(f"member_{i}") for i, c in enumerate(membership.member)],
+            ).where(
+                *key, rows_valid_at(membership.spec, rows, at), is_alive, says(membership, rows)
+            )
+        )
+    rows_of_both = union_all(*parts).subquery()
+    return select(rows_of_both).order_by(*rows_of_both.c)

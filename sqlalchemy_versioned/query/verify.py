@@ -1,0 +1,273 @@
+"""Statements that find what is wrong with the history of one table, in ranges of its keys.
+
+Each selects faults of some kinds, and nothing where history is right.  A range lies after one key,
+up to and including another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from ..dialects import SameValue
+from ..operation import BEFORE_RECORDING, Operation
+from ..spec import VersionSpec
+from .rows import as_stored, same_key
+
+__all__ = [
+    "Range",
+    "select_broken_chains",
+    "select_different_rows",
+    "select_left_out_versions",
+    "select_missing_deletions",
+    "select_orphans",
+    "select_range_end",
+    "select_rest",
+    "select_split_objects",
+    "select_unrecorded_keys",
+]
+
+#: The keys between which is looked: after the first, up to the second; ``None`` is open.
+Range = tuple[Sequence[Any] | None, Sequence[Any] | None]
+
+
+def select_range_end(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> Select[Any]:
+    """Select the key that ends a range of *size* rows, of those there are and those there were."""
+    keys = _keys(spec, after, size)
+    return select(*keys.c).order_by(*keys.c).offset(size - 1).limit(1)
+
+
+def select_rest(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> Select[Any]:
+    """Select how many rows the last range has, which has less than *size*."""
+    return select(func.count()).select_from(_keys(spec, after, size))
+
+
+def _keys(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> FromClause:
+    """Select more keys than a range has, without reading those that come after it."""
+
+    def first(columns: list[ColumnElement[Any]]) -> Select[Any]:
+        labels = [column.label(f"k{n}") for n, column in enumerate(columns)]
+        found = select(*labels).where(_is_within(columns, (after, None))).distinct()
+        some = found.order_by(*labels).limit(size).subquery()
+        return select(*some.c)
+
+    live = first(_live_key(spec))
+    kept = first([pair.version for pair in spec.key])
+    return live.union(kept).subquery()
+
+
+def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
+    """Select versions that do not end where the next one begins, with both places."""
+    assert spec.end_column is not None
+    key = [pair.version for pair in spec.key]
+    window: Any = {"partition_by": key, "order_by": spec.transaction_column}
+    rows = (
+        select(
+            *[column.label(f"k{n}") for n, column in enumerate(key)],
+            spec.transaction_column.label("began"),
+            spec.end_column.label("ended"),
+            func.lead(spec.transaction_column).over(**window).label("followed"),
+        )
+        .where(_is_within(key, within))
+        .subquery()
+    )
+    broken = rows.c.ended.is_distinct_from(rows.c.followed)
+    if spec.may_lack_ends:
+        # Links that were recorded by others have no ends at all.
+        broken = and_(broken, rows.c.ended.is_not(None))
+    return select(*rows.c).where(broken).order_by(*rows.c)
+
+
+def select_different_rows(spec: VersionSpec, within: Range) -> Select[Any]:
+    """Select rows that are not as their newest version says.
+
+    After the key come the transaction of that version, its operation, and for each column that is
+    kept whether it differs.
+    """
+    newest = _newest(spec, within)
+    key = _live_key(spec)
+    same = [newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(spec.key)]
+    versions = spec.version_table.alias()
+    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
+    this.append(versions.c[spec.transaction_column.key] == newest.c.began)
+    # What is ignored may have changed since.
+    differs = [
+        literal(0)
+        if p.parent in spec.ignored
+        else case((SameValue(versions.c[p.version.key], p.parent), 0), else_=1)
+        for p in spec.pairs
+    ]
+    operation = versions.c[spec.operation_column.key]
+    joined = spec.parent_table.outerjoin(newest, and_(*same)).outerjoin(versions, and_(*this))
+    wrong = or_(
+        newest.c.began.is_(None), operation == Operation.DELETE, *[flag == 1 for flag in differs]
+    )
+    return (
+        select(
+            *[column.label(f"k{n}") for n, column in enumerate(key)],
+            newest.c.began,
+            operation.label("operation"),
+            *[flag.label(f"differs_{n}") for n, flag in enumerate(differs)],
+        )
+        .select_from(joined)
+        .where(_is_within(key, within), wrong)
+        .order_by(*key)
+    )
+
+
+def select_missing_deletions(spec: VersionSpec, within: Range) -> Select[Any]:
+    """Select rows that are gone, of which the newest version is no deletion."""
+    newest, versions = _newest(spec, within), spec.version_table.alias()
+    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
+    this.append(versions.c[spec.transaction_column.key] == newest.c.began)
+    there = exists().select_from(spec.parent_table).where(same_key(spec, versions))
+    return (
+        select(*newest.c)
+        .select_from(newest.join(versions, and_(*this)))
+        .where(
+            versions.c[spec.operation_column.key] != Operation.DELETE,
+            not_(there.correlate(versions)),
+        )
+        .order_by(*newest.c)
+    )
+
+
+def select_orphans(spec: VersionSpec, within: Range) -> Select[Any]:
+    """Select versions of transactions that do not exist."""
+    key = [pair.version for pair in spec.key]
+    number = next(iter(spec.transaction_table.primary_key.columns))
+    known = exists().where(number == spec.transaction_column).correlate(spec.version_table)
+    return (
+        select(*key, spec.transaction_column)
+        .where(
+            _is_within(key, within),
+            spec.transaction_column != BEFORE_RECORDING,
+            not_(known),
+        )
+        .order_by(*key, spec.transaction_column)
+    )
+
+
+def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) -> Select[Any]:
+    """Select versions of objects of which the base-most table says something else, or nothing."""
+    key = [pair.version for pair in spec.key]
+    base = root.version_table.alias()
+    operation = base.c[root.operation_column.key]
+    said = exists().where(
+        *_same_object(spec, spec.version_table, root, base),
+        base.c[root.transaction_column.key] == spec.transaction_column,
+        # An object that has become one of another class is inserted, or deleted, in some tables.
+        or_(operation == spec.operation_column, operation == Operation.UPDATE),
+    )
+    return (
+        select(*key, spec.transaction_column)
+        .where(_is_within(key, within), not_(said.correlate(spec.version_table)))
+        .order_by(*key, spec.transaction_column)
+    )
+
+
+def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range) -> Select[Any]:
+    """Select versions in the base-most table that *spec* should have, and has not."""
+    key = [pair.version for pair in spec.key]
+    window: Any = {"partition_by": key, "order_by": spec.transaction_column}
+    rows = (
+        select(
+            *key,
+            spec.transaction_column,
+            spec.operation_column,
+            func.lead(spec.transaction_column).over(**window).label("followed"),
+            func.lag(spec.transaction_column).over(**window).label("preceded"),
+        )
+        .where(_is_within(key, within))
+        .subquery()
+    )
+    base = root.version_table.alias()
+    began, number = rows.c[spec.transaction_column.key], base.c[root.transaction_column.key]
+    operation = rows.c[spec.operation_column.key]
+    is_between = and_(
+        operation != Operation.DELETE,
+        number > began,
+        or_(rows.c.followed.is_(None), number < rows.c.followed),
+    )
+    is_before = and_(operation != Operation.INSERT, rows.c.preceded.is_(None), number < began)
+    keys = [rows.c[column.key] for column in key]
+    joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))
+    return (
+        select(*keys, number)
+        .select_from(joined)
+        .where(or_(is_between, is_before))
+        .order_by(*keys, number)
+    )
+
+
+def select_unrecorded_keys(spec: VersionSpec, within: Range) -> Select[Any]:
+    """Select the keys of rows that have no version."""
+    versions = spec.version_table.alias()
+    recorded = exists().where(same_key(spec, versions)).correlate(spec.parent_table)
+    key = _live_key(spec)
+    return select(*[pair.parent for pair in spec.key]).where(
+        _is_within(key, within), not_(recorded)
+    )
+
+
+def _same_object(
+    spec: VersionSpec, rows: FromClause, root: VersionSpec, base: FromClause
+) -> list[ColumnElement[bool]]:
+    return [
+        base.c[theirs.version.key] == rows.c[ours.version.key]
+        for theirs, ours in zip(root.key, spec.key, strict=True)
+    ]
+
+
+def _live_key(spec: VersionSpec) -> list[ColumnElement[Any]]:
+    """Return the key columns of the parent table, with the values that versions have."""
+    return [type_coerce(as_stored(pair.parent), pair.version.type) for pair in spec.key]
+
+
+def _newest(spec: VersionSpec, within: Range) -> FromClause:
+    """Select the newest transaction of each row."""
+    key = [pair.version for pair in spec.key]
+    return (
+        select(
+            *[column.label(f"k{n}") for n, column in enumerate(key)],
+            func.max(spec.transaction_column).label("began"),
+        )
+        .where(_is_within(key, within))
+        .group_by(*key)
+        .subquery()
+    )
+
+
+def _is_within(key: Sequence[ColumnElement[Any]], within: Range) -> ColumnElement[bool]:
+    after, until = within
+    conditions: list[ColumnElement[bool]] = [true()]
+    if after is not None:
+        conditions.append(_is_beyond(key, after))
+    if until is not None:
+        conditions.append(not_(_is_beyond(key, until)))
+    return and_(*conditions)
+
+
+def _is_beyond(key: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Match keys that come after another; an index on the key serves its first column."""
+    column, value = key[0], literal(values[0], key[0].type)
+    if len(key) == 1:
+        return column > value
+    rest = _is_beyond(key[1:], values[1:])
+    return and_(column >= value, or_(column > value, rest))

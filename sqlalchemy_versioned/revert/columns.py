@@ -1,0 +1,49 @@
+"""What columns take, and when two of their values are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column
+from sqlalchemy.orm import ColumnProperty, Mapper
+
+__all__ = ["column_of", "differs", "is_filled", "is_made", "is_same"]
+
+
+def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
+    """Return the column that an attribute stands for."""
+    prop: ColumnProperty[Any] = mapper.column_attrs[key]
+    column = prop.columns[0]
+    assert isinstance(column, Column)
+    return column
+
+
+def differs(mapper: Mapper[Any], key: str, one: Any, other: Any) -> bool:
+    """Tell whether two values of an attribute are different."""
+    return not is_same(column_of(mapper, key), one, other)
+
+
+def is_same(column: Column[Any], one: Any, other: Any) -> bool:
+    """Tell whether two values of a column are the same."""
+    if one is other:
+        return True
+    try:
+        return bool(column.type.compare_values(one, other))
+    except (TypeError, ValueError):
+        # SQL expressions and arrays have no one truth.
+        return False
+
+
+def is_made(column: Column[Any]) -> bool:
+    """Tell whether the database makes the values of a column, and takes no others."""
+    if column.computed is not None:
+        return True
+    return column.identity is not None and bool(column.identity.always)
+
+
+def is_filled(column: Column[Any]) -> bool:
+    """Tell whether a new row can do without a value for a column."""
+    made = (column.default, column.server_default, column.computed, column.identity)
+    if column.nullable or any(each is not None for each in made):
+        return True
+    return column is column.table.autoincrement_column

@@ -1,0 +1,269 @@
+"""What refers to rows that a plan deletes.
+
+Objects of the plan let go first where no relationship has the flush do it in that order.  Rows that
+are not in the plan would be left referring to nothing, so the plan is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ForeignKeyConstraint, Table, inspect, select, tuple_
+from sqlalchemy.orm import MANYTOMANY, MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
+
+from ..exc import ReverterException
+from .columns import column_of
+from .live import chunks, is_unloadable
+from .nodes import Objects
+from .steps import Delete, SetValues, Step, Target, Vacate
+
+__all__ = ["Deletions"]
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reference:
+    """A foreign key of an object of the plan, which refers to one that is deleted."""
+
+    source: Target
+    target: Target
+    keys: tuple[str, ...]
+    #: What the foreign key is to be; of objects that are deleted as well, nothing.
+    values: dict[str, Any]
+    #: Whether a relationship has one flush do both in the right order.
+    is_ordered: bool
+
+
+class Deletions:
+    """The deletions of a plan.
+
+    :param deleted: the objects that are deleted.
+    """
+
+    def __init__(self, objects: Objects, deleted: Sequence[Target]) -> None:
+        self._objects = objects
+        self._session = objects.session
+        self._deleted = {id(target.live): target for target in deleted}
+        #: Of objects that stay, and of objects that are deleted as well.
+        self._leaving: list[_Reference] = []
+        self._going: list[_Reference] = []
+
+    def find(self) -> None:
+        """Find what refers to the objects.
+
+        :raises ReverterException: if something does that would go on.
+        """
+        groups: dict[tuple[Mapper[Any], ForeignKeyConstraint], list[Target]] = {}
+        for target in self._deleted.values():
+            mapper: Mapper[Any] = inspect(target.cls)
+            for constraint in _referring_to(mapper):
+                groups.setdefault((mapper, constraint), []).append(target)
+        for (mapper, constraint), targets in groups.items():
+            for obj, row, target in self._rows(mapper, constraint, targets):
+                self._settle(constraint, obj, row, target)
+
+    def release(self, releases: Sequence[Sequence[Step]]) -> list[tuple[Step, ...]]:
+        """Return what is flushed first, and *releases* after it.
+
+        :param releases: what has to let go of unique values, flush by flush.  Objects that are
+            deleted for that are deleted together with all others.
+        """
+        early = {s.target: s for steps in releases for s in steps if isinstance(s, Delete)}
+        circles = self._break_circles()
+        leaving = [each for each in self._leaving if early or not each.is_ordered]
+        rounds = [tuple(map(_let_go, [*leaving, *circles])), *self._one_after_another()]
+        if early:
+            rounds.append(tuple(map(Delete, dict.fromkeys((*early, *self._deleted.values())))))
+        rounds += [tuple(s for s in steps if not isinstance(s, Delete)) for steps in releases]
+        return [steps for steps in rounds if steps]
+
+    # -- order -------------------------------------------------------------------------------
+
+    def _break_circles(self) -> list[_Reference]:
+        """Take references out until no circle is left, and return them."""
+        broken: list[_Reference] = []
+        left = self._going
+        while left:
+            sources = {each.source for each in left}
+            referred = {each.target for each in left}
+            inner = [each for each in left if each.source in referred and each.target in sources]
+            if len(inner) < len(left):
+                left = inner
+                continue
+            chosen = next((each for each in inner if _nullable_key(each)), inner[0])
+            broken.append(chosen)
+            left = [each for each in left if each is not chosen]
+        self._going = [each for each in self._going if each not in broken]
+        return [each for each in broken if _nullable_key(each)]
+
+    def _one_after_another(self) -> Iterator[tuple[Step, ...]]:
+        """Yield deletions, flush by flush, that no relationship puts in order."""
+        early = {each.source for each in self._going if not each.is_ordered}
+        fresh = early
+        while fresh:
+            fresh = {each.source for each in self._going if each.target in fresh} - early
+            early |= fresh
+        while early:
+            referred = {each.target for each in self._going if each.source in early}
+            free = [target for target in self._deleted.values() if target in early - referred]
+            yield tuple(map(Delete, free))
+            early = early.difference(free)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def _rows(
+        self, mapper: Mapper[Any], constraint: ForeignKeyConstraint, targets: Iterable[Target]
+    ) -> Iterator[tuple[Any, tuple[_Row, _Row], Target]]:
+        """Yield what refers to some objects of *mapper* by a foreign key.
+
+        :returns: the object, if it is about to change; its foreign and primary key; and what it
+            refers to.
+        """
+        table: Any = constraint.table
+        here, primary = list(constraint.columns), list(table.primary_key.columns)
+        there = [element.column for element in constraint.elements]
+        referred = {_values(target.live, there): target for target in targets}
+        known = self._known(table, primary)
+        for some in chunks(value for value in referred if None not in value):
+            statement = select(*here, *primary).where(tuple_(*here).in_(some))
+            for row in self._session.execute(statement, bind_arguments={"mapper": mapper}):
+                value, key = tuple(row[: len(here)]), tuple(row[len(here) :])
+                yield known.get(key), (value, key), referred[value]
+
+    def _known(self, table: Table, primary: Sequence[Any]) -> dict[_Row, Any]:
+        """Return the objects that have rows in a table and are about to change, by its key."""
+        nodes = (node.target.live for node in self._objects.nodes)
+        going = (target.live for target in self._deleted.values())
+        session = self._session
+        return {
+            _values(obj, primary): obj
+            for obj in (*session.dirty, *session.deleted, *nodes, *going)
+            if obj is not None and table in inspect(type(obj)).tables
+        }
+
+    def _settle(
+        self, constraint: ForeignKeyConstraint, obj: Any, row: tuple[_Row, _Row], target: Target
+    ) -> None:
+        """Have an object let go of *target*.
+
+        :param obj: the object that refers to it, if it is known.
+        :param row: its foreign key and its primary key.
+        :raises ReverterException: if it does not.
+        """
+        value, key = row
+        if obj is None:
+            if not _is_seen_to(target, constraint):
+                raise _still_referred_to(constraint, value, key, target)
+            return
+        keys, is_ordered = _keys(obj, constraint.columns), _is_ordered(obj, target, constraint)
+        if id(obj) in self._deleted:
+            if obj is not target.live or is_ordered or self._refuses_own(target):
+                source = self._deleted[id(obj)]
+                self._going.append(_Reference(source, target, keys, {}, is_ordered))
+            return
+        node = self._objects.node_of(self._objects.target_of(obj))
+        if node is not None and node.keys.issuperset(keys):
+            before = dict(zip(keys, value, strict=True))
+            values = {each: node.value(each) for each in keys if node.value(each) != before[each]}
+            if values:
+                self._leaving.append(_Reference(node.target, target, keys, values, is_ordered))
+                return
+        elif obj in self._session.deleted or _values(obj, constraint.columns) != value:
+            return
+        if not _is_seen_to(target, constraint):
+            raise _still_referred_to(constraint, value, key, target)
+
+    def _refuses_own(self, target: Target) -> bool:
+        """Tell whether the database refuses to delete a row that refers to itself."""
+        dialect = self._session.get_bind(inspect(target.cls)).dialect
+        return dialect.name in ("mysql", "mariadb")
+
+
+def _still_referred_to(
+    constraint: ForeignKeyConstraint, value: _Row, key: _Row, target: Target
+) -> ReverterException:
+    pairs = zip(constraint.columns, value, strict=True)
+    said = ", ".join(f"{column.name} = {each!r}" for column, each in pairs)
+    name = key[0] if len(key) == 1 else key
+    return ReverterException(
+        f"{target} was not there then, but cannot be deleted: row {name!r} of "
+        f"{constraint.table.fullname!r} refers to it by {said}; change or delete that first"
+    )
+
+
+def _referring_to(mapper: Mapper[Any]) -> Iterator[ForeignKeyConstraint]:
+    """Yield the foreign keys of rows that refer to objects of *mapper*."""
+    tables: list[Table] = [each for each in mapper.tables if isinstance(each, Table)]
+    for table in dict.fromkeys(each for one in tables for each in one.metadata.tables.values()):
+        for constraint in table.foreign_key_constraints:
+            # The rows of one object refer to each other by their primary keys.
+            is_own = table in tables and set(constraint.columns) <= set(table.primary_key)
+            if constraint.referred_table in tables and not is_own:
+                yield constraint
+
+
+def _is_seen_to(target: Target, constraint: ForeignKeyConstraint) -> bool:
+    """Tell whether deleting an object deletes the rows that refer to it, or empties their keys."""
+    if (constraint.ondelete or "").upper() in ("CASCADE", "SET NULL", "SET DEFAULT"):
+        return True
+    mapper: Mapper[Any] = inspect(target.cls)
+    can_be_empty = all(column.nullable for column in constraint.columns)
+    return any(
+        each.secondary is constraint.table
+        if each.direction is MANYTOMANY
+        else each.cascade.delete or can_be_empty
+        for each in mapper.relationships
+        if not each.viewonly
+        and (each.direction is MANYTOMANY or _stands_for(each, constraint, ONETOMANY))
+    )
+
+
+def _is_ordered(obj: Any, target: Target, constraint: ForeignKeyConstraint) -> bool:
+    """Tell whether a relationship has one flush move *obj* away before *target* is deleted."""
+    here: Mapper[Any] = inspect(type(obj))
+    there: Mapper[Any] = inspect(target.cls)
+    children = [each for each in there.relationships if _stands_for(each, constraint, ONETOMANY)]
+    if any(each.cascade.delete and is_unloadable(each) for each in children):
+        # The session reads what to delete from the database, before anything is flushed.
+        return False
+    parents = (each for each in here.relationships if _stands_for(each, constraint, MANYTOONE))
+    return bool(children) or any(parents)
+
+
+def _stands_for(
+    relationship: RelationshipProperty[Any], constraint: ForeignKeyConstraint, direction: Any
+) -> bool:
+    if relationship.direction is not direction or relationship.viewonly:
+        return False
+    place = 0 if direction is MANYTOONE else 1
+    columns = {pair[place] for pair in relationship.local_remote_pairs or ()}
+    return columns == set(constraint.columns) and relationship.passive_deletes != "all"
+
+
+def _let_go(reference: _Reference) -> Step:
+    key = _nullable_key(reference)
+    if key is not None:
+        return Vacate(reference.source, {key: None})
+    return SetValues(reference.source, reference.values)
+
+
+def _nullable_key(reference: _Reference) -> str | None:
+    """Return an attribute of a foreign key that can be empty for a moment."""
+    mapper: Mapper[Any] = inspect(reference.source.cls)
+    for key in reference.values or reference.keys:
+        column = column_of(mapper, key)
+        if column.nullable and not column.primary_key:
+            return key
+    return None
+
+
+def _keys(obj: Any, columns: Iterable[Any]) -> tuple[str, ...]:
+    mapper: Mapper[Any] = inspect(type(obj))
+    return tuple(mapper.get_property_by_column(column).key for column in columns)
+
+
+def _values(obj: Any, columns: Iterable[Any]) -> _Row:
+    return tuple(getattr(obj, key) for key in _keys(obj, columns))

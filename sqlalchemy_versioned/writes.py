@@ -1,0 +1,365 @@
+"""Statements that write without objects: which rows of a versioned table they touch.
+
+A :class:`Write` is made of a statement and its parameters before it is executed.  It tells which
+rows it is going to change or delete, as a statement that locks them, and afterwards which rows it
+has made.  Nothing is executed or recorded here; see :mod:`.capture`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression
+
+from . import _sqlalchemy
+from .dialects import locks_one_table
+from .keys import Key, KeyConditions, KeyParameters, Style
+
+__all__ = ["TextualWrites", "Write"]
+
+#: How many sets of parameters one look for rows can take.
+_CHUNK = 200
+
+
+class Write:
+    """An INSERT, UPDATE or DELETE, about to be executed.
+
+    :param key: the columns by which the rows of the table are told apart.
+    :param sets: the sets of parameters it is given, none for a statement that has its values.
+    """
+
+    def __init__(
+        self, key: Sequence[Column[Any]], statement: Any, sets: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.statement = statement
+        self._sets = sets
+        self._key = list(key)
+        self._table = key[0].table
+
+    @property
+    def width(self) -> int:
+        """How many columns the key has."""
+        return len(self._key)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it is executed for several sets of parameters."""
+        return len(self._sets) > 1
+
+    # -- rows that are there -----------------------------------------------------------------
+
+    @property
+    def moves_keys(self) -> bool:
+        """Whether an UPDATE assigns key columns."""
+        return isinstance(self.statement, Update) and bool(self._assigned_keys())
+
+    def known_keys(self) -> list[Key] | None:
+        """Return the keys of the rows, if conditions and parameters tell them."""
+        if _sqlalchemy.narrows_by_itself(self.statement):
+            return None
+        wanted = self._equal_values()
+        if wanted is None or self.moves_keys:
+            return None
+        keys = []
+        for values in self._sets or [{}]:
+            key = [_value_of(parameter, values) for parameter in wanted]
+            if None in key:
+                return None
+            keys.append(key[0] if len(key) == 1 else tuple(key))
+        return list(dict.fromkeys(keys))
+
+    def _equal_values(self) -> list[BindParameter[Any]] | None:
+        """Return what each key column is compared with, if nothing else is a condition."""
+        found: dict[Column[Any], BindParameter[Any]] = {}
+        conditions = list(_conjuncts(self.statement._where_criteria))
+        for condition in conditions:
+            pair = _equality(condition)
+            if pair is not None:
+                found[pair[0]] = pair[1]
+        if len(conditions) != len(self._key) or set(found) != set(self._key):
+            return None
+        return [found[column] for column in self._key]
+
+    def select_rows(self, dialect: Dialect) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
+        """Select the keys of the rows and lock them; after each key, what it is going to be.
+
+        The second half is there where the statement assigns key columns.
+
+        :returns: statements, each with its parameters.
+        """
+        assigned = self._assigned_keys()
+        if len(self._sets) <= 1:
+            values = self._sets[0] if self._sets else {}
+            yield self._select(self.statement._where_criteria, assigned, dialect), values
+            return
+        # One look for many sets: a key could only be said for each of them.
+        for start in range(0, len(self._sets), 1 if assigned else _CHUNK):
+            part = self._sets[start : start + (1 if assigned else _CHUNK)]
+            criteria = [self._bound(each) for each in part]
+            moved = {c: _with_values(v, part[0]) for c, v in assigned.items()}
+            yield self._select([or_(*criteria)], moved, dialect), {}
+
+    def _bound(self, values: Mapping[str, Any]) -> ColumnElement[bool]:
+        return and_(*[_with_values(each, values) for each in self.statement._where_criteria])
+
+    def _select(
+        self,
+        criteria: Iterable[ColumnElement[bool]],
+        assigned: Mapping[Column[Any], Any],
+        dialect: Dialect,
+    ) -> Select[Any]:
+        columns = self._selected()
+        moved = [assigned.get(column, column) for column in self._key] if assigned else []
+        named = [each.label(f"moved_{place}") for place, each in enumerate(moved)]
+        found: Any = select(*columns, *named).where(*criteria)
+        found = _sqlalchemy.with_options_of(found, self.statement)
+        of = self._table if locks_one_table(dialect) else None
+        locked: Select[Any] = found.with_for_update(of=of)
+        return locked
+
+    def _selected(self) -> list[Any]:
+        """Return the key columns, by the class that the statement is about if there is one."""
+        mapper = _sqlalchemy.subject_of(self.statement)
+        if mapper is None:
+            return list(self._key)
+        # Of the class itself: a superclass's attributes are not narrowed to it.
+        keys = [mapper.get_property_by_column(column).key for column in self._key]
+        return [getattr(mapper.class_, key) for key in keys]
+
+    def _assigned_keys(self) -> dict[Column[Any], Any]:
+        assigned = _sqlalchemy.assigned_values(self.statement, self._sets)
+        found = {c: assigned[c.key] for c in self._key if c.key in assigned}
+        return {
+            column: value
+            if isinstance(value, ColumnElement)
+            else bindparam(None, value, column.type)
+            for column, value in found.items()
+        }
+
+    def restricted_to(self, keys: list[Key], dialect: Dialect) -> Any:
+        """Return the statement for the rows that were selected, and no more.
+
+        Rows that others have committed since then would escape otherwise.
+        """
+        found = KeyParameters(self._key, dialect).sets(keys)
+        # A list cannot be given to a statement that has several sets of parameters.
+        if found.style is Style.LIST and len(self._sets) > 1:
+            return self.statement
+        condition = KeyConditions(self._key, found.style).member(self._key, "keys")
+        return self.statement.where(_with_values(condition, found.parameters()))
+
+    # -- rows that are made ------------------------------------------------------------------
+
+    @property
+    def is_upsert(self) -> bool:
+        """Whether rows that are there already may be changed instead."""
+        return _sqlalchemy.may_meet_rows(self.statement)
+
+    def needs_returning(self, dialect: Dialect) -> bool:
+        """Tell whether only the database can say which rows an INSERT makes."""
+        statement = self.statement
+        if statement._returning or statement._return_defaults:
+            return False
+        if self._is_special or self._has_expressions:
+            return True
+        return self._lacks_keys and len(self._sets) > 1
+
+    @property
+    def hides_keys(self) -> bool:
+        """Whether an INSERT has a RETURNING that keeps from us which rows it makes."""
+        statement = self.statement
+        if not statement._returning or statement._return_defaults:
+            return False
+        if _sqlalchemy.returns_columns(statement, self._key):
+            return False
+        return self._is_special or self._has_expressions or self._lacks_keys
+
+    @property
+    def _is_special(self) -> bool:
+        """Whether an INSERT does more than make one row of each set of parameters."""
+        statement = self.statement
+        is_multiple = statement.select is not None or bool(statement._multi_values)
+        return self.is_upsert or is_multiple or _sqlalchemy.is_inline(statement)
+
+    @property
+    def _has_expressions(self) -> bool:
+        return any(isinstance(value, ColumnElement) for value in self._given().values())
+
+    @property
+    def _lacks_keys(self) -> bool:
+        given = self._given()
+        return any(c.key not in given and not _is_made_here(c) for c in self._key)
+
+    def given_keys(self) -> list[Key]:
+        """Return the keys that an INSERT is given in its sets of parameters."""
+        rows = [[each.get(column.key) for column in self._key] for each in self._sets]
+        return [_bare(row) for row in rows if None not in row]
+
+    def _given(self) -> dict[str, Any]:
+        """Return what an INSERT says of key columns."""
+        given = _sqlalchemy.assigned_values(self.statement, self._sets)
+        return {c.key: given[c.key] for c in self._key if given.get(c.key) is not None}
+
+    def returning(self) -> Any:
+        """Return the INSERT, telling the keys of the rows that it makes."""
+        return self.statement.returning(*self._key)
+
+    def can_tell_changed_rows(self, dialect: Dialect) -> bool:
+        """Tell whether an UPDATE can say itself which rows it has changed."""
+        statement = self.statement
+        if self.is_repeated or self.moves_keys or not dialect.update_returning:
+            return False
+        return self._table.implicit_returning and not (
+            statement._returning or statement._return_defaults
+        )
+
+    def telling(self) -> Any:
+        """Return the UPDATE, telling the keys of the rows that it changes."""
+        return self.statement.return_defaults(*self._key)
+
+    def changed_keys(self, result: Any) -> list[Key]:
+        """Return the keys of the rows that were changed by what :meth:`telling` returned."""
+        keys = _sqlalchemy.defaulted_keys(result, self._key)
+        # An ORM-enabled one may look at them as well.
+        if _sqlalchemy.subject_of(self.statement) is None:
+            _sqlalchemy.hide_returned(result, len(keys))
+        return keys
+
+    def made_keys(self, result: Any) -> list[Key] | None:
+        """Return the keys of the rows that were made; ``None`` if nothing tells them."""
+        if result.context.invoked_statement._returning:
+            keys = _sqlalchemy.returned_keys(result, self._key)
+            if keys is not None:
+                return keys
+        rows = result.context.compiled_parameters
+        names = [column.key for column in self._key]
+        if all(row.get(name) is not None for row in rows for name in names):
+            return [_bare([row[name] for name in names]) for row in rows]
+        made = result.inserted_primary_key_rows
+        if len(made) != len(rows):
+            return None
+        primary = list(self._table.primary_key.columns)
+        places = [primary.index(column) for column in self._key]
+        return [_bare([key[place] for place in places]) for key in made]
+
+
+def _bare(values: Sequence[Any]) -> Key:
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _is_made_here(column: Column[Any]) -> bool:
+    """Tell whether Python makes the value of a column that is not given."""
+    default: Any = column.default
+    return default is not None and (default.is_scalar or default.is_callable)
+
+
+def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
+    for each in criteria:
+        if getattr(each, "operator", None) is operators.and_:
+            yield from _conjuncts(each.clauses)
+        else:
+            yield each
+
+
+def _equality(condition: Any) -> tuple[Column[Any], BindParameter[Any]] | None:
+    if not isinstance(condition, BinaryExpression) or condition.operator is not operators.eq:
+        return None
+    for one, other in ((condition.left, condition.right), (condition.right, condition.left)):
+        if isinstance(one, Column) and isinstance(other, BindParameter):
+            return _sqlalchemy.plain_column(one), other
+    return None
+
+
+def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:
+    return values.get(parameter.key, parameter.effective_value)
+
+
+def _with_values(clause: Any, values: Mapping[str, Any]) -> Any:
+    """Return *clause* with the values of its named parameters in it."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        if isinstance(element, BindParameter) and element.key in values:
+            return bindparam(None, values[element.key], element.type, expanding=element.expanding)
+        return None
+
+    return visitors.replacement_traverse(clause, {}, replace)
+
+
+class TextualWrites:
+    """Finds versioned tables that a piece of SQL text writes.
+
+    Text is looked through, not understood: what only looks like a write is found as well.
+
+    :param tables: the versioned tables.
+    """
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        names = sorted({re.escape(str(table.name)) for table in tables})
+        self._mention = re.compile("|".join(names) or "(?!)", re.IGNORECASE)
+        self._patterns = [re.compile(each, re.IGNORECASE) for each in _patterns("|".join(names))]
+
+    def find(self, text: str) -> str | None:
+        """Return the name of a versioned table that *text* writes, if there is one."""
+        if not self._mention.search(text):
+            return None
+        for plain in {" ".join(scan.sub(_kept, text).split()) for scan in _SCANS}:
+            for pattern in self._patterns:
+                found = pattern.search(plain)
+                if found is not None:
+                    return found.group("name")
+        return None
+
+
+def _scan(literal: str, comment: str) -> re.Pattern[str]:
+    """Return what matches quoted names, which are kept, and literals and comments, which are not.
+
+    Comments that start with an exclamation mark are executed by MySQL.
+    """
+    kept = r'(?P<kept>"(?:[^"]|"")*"|`[^`]*`)'
+    dropped = rf"{literal}|(?P<dollar>\$\w*\$).*?(?P=dollar)|/\*(?!!).*?\*/|{comment}"
+    return re.compile(f"{kept}|{dropped}", re.DOTALL)
+
+
+#: Whether a backslash escapes a quote, and whether a hash begins a comment, differs between
+#: databases and their settings; what is a write in any of these ways is one.
+_SCANS = [
+    _scan(literal, comment)
+    for literal in (r"'(?:[^']|'')*'", r"'(?:[^'\\]|''|\\.)*'")
+    for comment in (r"--[^\n]*", r"(?:--|#)[^\n]*")
+]
+
+
+def _kept(match: re.Match[str]) -> str:
+    return match["kept"] or " '' "
+
+
+def _patterns(names: str) -> Iterator[str]:
+    """Yield what matches writes to tables, in text with single spaces."""
+    name = rf'(?:[`"\[]?[\w$]+[`"\]]? ?\. ?)*[`"\[]?(?<!\w)(?P<name>{names})(?!\w)(?![`"\]]? ?\.)'
+    modifiers = r"(?: (?:low_priority|high_priority|delayed|quick|ignore|or \w+))*"
+    yield rf"\b(?:insert|replace){modifiers}(?: into)? {name}"
+    yield rf"\bmerge(?: into)?(?: only)? {name}"
+    yield rf"\bdelete{modifiers}(?: from)?(?: only)? {name}"
+    yield rf"\btruncate(?: table)?(?: only)? (?:[^;]*, ?)?(?:only )?{name}"
+    yield rf"\bcopy {name}[^;]* from\b"
+    yield rf"\bload (?:data|xml)\b[^;]* into table {name}"
+    # MySQL may change any of the tables that it names before SET, and deletes by aliases.
+    yield rf"(?<!\bfor )(?<!\bkey )(?<!\bon )\bupdate\b(?:(?!\bset\b)[^;])*?{name}[^;]*?\bset\b"
+    yield rf"\bdelete{modifiers} (?!from\b)[^;]*? from [^;]*?{name}"
+    yield rf"\bdelete{modifiers} from (?P<alias>\w+) using [^;]*?{name} (?:as )?(?P=alias)\b"

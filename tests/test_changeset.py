@@ -31,12 +31,15 @@ def test_new_value_comes_first(article):
     assert changeset(article) == {"name": ["b", "a"]}
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_falsy_values_are_changes(article, value):
+@pytest.mark.parametrize(
+    ("name", "value"), [("content", None), ("content", ""), ("author_id", 0), ("author_id", False)]
+)
+def test_falsy_values_are_changes(article, name, value):
     """To be emptied is a change, too."""
-    article.content = value
+    before = getattr(article, name)
+    setattr(article, name, value)
 
-    assert changeset(article) == {"content": [value, "Some content"]}
+    assert changeset(article) == {name: [value, before]}
 
 
 def test_values_that_were_not_loaded_are_read(article, session, engine, count_statements):

@@ -3,12 +3,13 @@
 import gc
 import itertools
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import String, Uuid, select
+from sqlalchemy import Integer, String, Uuid, select
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, selectinload
 from sqlalchemy.orm.exc import DetachedInstanceError
+from sqlalchemy.schema import CreateSchema
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
@@ -220,33 +221,62 @@ def test_collection_keeps_its_object(article, session, blog):
     assert session.get(blog.Article, number).versions[0].name == "a"
 
 
-@pytest.mark.parametrize("key", [("x", 1), ("y", 2)])
+@pytest.mark.parametrize("key", [("x", 1), ("' OR 1=1 --", 2)])
 def test_keys_of_any_kind_identify(Base, engine, key):
-    """Keys of several columns, some of other names than their attributes, and UUIDs identify."""
+    """Keys of several columns, some of other names than their attributes, identify by value."""
 
     class Thing(Base):
         __tablename__ = "thing"
         __versioned__ = {}
 
-        code: Mapped[str] = mapped_column("the code", String(9), primary_key=True)
+        code: Mapped[str] = mapped_column("the code", String(20), primary_key=True)
         number: Mapped[int] = mapped_column("_number", primary_key=True, autoincrement=False)
         uid: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+        day: Mapped[date] = mapped_column(primary_key=True)
         name: Mapped[str]
 
     configure_mappers()
     Base.metadata.create_all(engine)
     with Session(engine) as session:
-        uid = uuid.uuid4()
-        things = [Thing(code=c, number=n, uid=uid, name="a") for c, n in [("x", 1), ("y", 2)]]
+        more = {"uid": uuid.uuid4(), "day": date(2020, 2, 29)}
+        things = [
+            Thing(code=code, number=number, name="a", **more)
+            for code, number in [("x", 1), ("' OR 1=1 --", 2)]
+        ]
         session.add_all(things)
         session.commit()
-        thing = session.get(Thing, (*key, uid))
+        thing = session.get(Thing, (*key, *more.values()))
         thing.name = "b"
         session.commit()
 
         assert (count_versions(thing), thing.versions[-1].name) == (2, "b")
         assert thing.versions[-1].previous is thing.versions[0]
         assert sum(count_versions(each) for each in things) == 3
+
+
+@pytest.mark.needs("schemas")
+def test_versions_in_a_schema(Base, engine):
+    """Tables of one name in two schemas have versions of their own."""
+
+    def declare(schema):
+        body = {"__tablename__": "thing", "__versioned__": {}, "__table_args__": {"schema": schema}}
+        body |= {"id": mapped_column(Integer, primary_key=True), "name": mapped_column(String(9))}
+        return type(f"Thing{schema or ''}", (Base,), body)
+
+    classes = declare(None), declare("one")
+    configure_mappers()
+    with engine.begin() as connection:
+        connection.execute(CreateSchema("one"))
+        Base.metadata.create_all(connection)
+    with Session(engine) as session:
+        here, there = (cls(id=1, name="a") for cls in classes)
+        session.add_all([here, there])
+        session.commit()
+        there.name = "b"
+        session.commit()
+
+        assert (count_versions(here), count_versions(there)) == (1, 2)
+        assert names(there.versions) == "ab"
 
 
 def test_versions_cannot_be_assigned(article):

@@ -2,18 +2,23 @@
 
 Each docstring gets a scene of its own: the names of its module, the public names, and a blog with
 one ``article`` on an SQLite database, committed as ``'Draft'`` by the transaction ``first`` and
-changed to ``'Final'`` by the transaction ``last``, which is ``transaction``, too.
+changed to ``'Final'`` by the transaction ``last``, which is ``transaction``, too.  Asynchronous
+examples find the same by parameters of the function that they give to ``run()``.
 """
 
+import asyncio
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
 from sqlalchemy import Integer, Text, create_engine, select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, configure_mappers, mapped_column
 
 import sqlalchemy_versioned
+from sqlalchemy_versioned import asyncio as versioned
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -49,10 +54,36 @@ def scene(blog):
     engine.dispose()
 
 
+def run(function, blog):
+    """Await a function with what its parameters name, on a database of its own."""
+
+    async def main():
+        engine = create_async_engine("sqlite+aiosqlite://")
+        async with engine.begin() as connection:
+            await connection.run_sync(blog.metadata.create_all)
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            article = blog.Article(name="Draft")
+            session.add(article)
+            await session.commit()
+            article.name = "Final"
+            await session.commit()
+            first = await versioned.transaction(await versioned.versions(article).first())
+            names = {"session": session, "article": article, "first": first}
+            found = await function(
+                *[names[each] for each in inspect.signature(function).parameters]
+            )
+        await engine.dispose()
+        return found
+
+    return asyncio.run(main())
+
+
 @pytest.mark.parametrize("example", find_examples(), ids=lambda test: test.name)
 def test_docstring(example, scene):
     """The example prints what it shows."""
     public = {name: getattr(sqlalchemy_versioned, name) for name in sqlalchemy_versioned.__all__}
+    if example.name.startswith(versioned.__name__):
+        public |= {"versioned": versioned, "run": lambda function: run(function, scene["blog"])}
     example.globs.update(public | scene)
     report = []
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ POSTGRESQL_URL = "VERSIONED_TEST_POSTGRESQL_URL"
 def models():
     """The blog, unversioned, so that this module tests nothing but the fixtures."""
     return build_blog(build_base())
+
+
+def test_every_test_module_is_collected(pytestconfig):
+    """No directory of tests has a name that pytest passes over."""
+    here = Path(__file__).parent
+    names = {part for path in here.rglob("test_*.py") for part in path.relative_to(here).parts}
+
+    patterns = pytestconfig.getini("norecursedirs")
+
+    assert [name for name in names if any(fnmatch(name, each) for each in patterns)] == []
 
 
 def test_default_databases_need_no_server():

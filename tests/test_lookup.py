@@ -15,6 +15,7 @@ from sqlalchemy_versioned import (
     version_class,
     version_table,
 )
+from tests.models import build_blog
 
 LOOKUPS = [
     get_versioning_manager,
@@ -86,8 +87,9 @@ def test_unversioned_class_and_table(blog):
         version_table(blog.Category.__table__)
 
 
-def test_too_early(blog):
+def test_too_early(Base):
     """Before mappers are configured the message says so."""
+    blog = build_blog(Base)
     with pytest.raises(ClassNotVersioned, match=r"call sqlalchemy.orm.configure_mappers\(\)"):
         version_class(blog.Article)
 

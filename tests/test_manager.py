@@ -38,10 +38,12 @@ from sqlalchemy_versioned import (
     TransactionFactory,
     UnknownOption,
     VersioningManager,
+    count_versions,
     is_versioned,
     make_versioned,
     remove_versioning,
     transaction_class,
+    tx_column_name,
     version_api,
     version_class,
     version_table,
@@ -488,6 +490,23 @@ def test_models_without_tables(where, Base, versioning):
         configure_mappers()
 
 
+def test_models_without_tables_leave_live_classes_alone(Base, versioning, open_session):
+    """The relationships of live classes are theirs, also while the mistake is there."""
+    blog = build_blog(Base)
+    versioning.options["create_tables"] = False
+    before = {cls: dict(vars(cls)) for cls in blog.classes}
+    with pytest.raises(ImproperlyConfigured, match="create_models=False too"):
+        configure_mappers()
+    assert {cls: dict(vars(cls)) for cls in blog.classes} == before
+
+    del versioning.options["create_tables"]
+    session = open_session(Base)
+    article = blog.Article(name="a", tags=[blog.Tag(name="t")])
+    session.add(article)
+    session.commit()
+    assert [tag.name for tag in article.tags] == ["t"]
+
+
 @pytest.mark.parametrize("name", ["create_models", "use_module_name"])
 def test_options_of_the_manager_only(name, Base, versioning):
     """What shapes all classes cannot be said by one."""
@@ -605,6 +624,63 @@ def test_column_names_of_one_class(Base, versioning, open_session):
     assert first.transaction.id == first.tx
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("transaction_id", "transaction_column_name"),
+        ("end_transaction_id", "end_transaction_column_name"),
+        ("operation_type", "operation_type_column_name"),
+    ],
+)
+def test_columns_called_like_ours(name, option, Base, versioning, open_session):
+    """A column that has the name of one of ours is kept, with its values, where ours gives way."""
+    Article = declare(Base, __versioned__={option: "ours"}, **{name: mapped_column(Integer)})
+    session = open_session(Base)
+    first, second, _ = live(session, Article(name="a", **{name: 7}), **{name: 8})
+    api = version_api(second)
+
+    assert (getattr(first, name), getattr(second, name)) == (7, 8)
+    assert (api.changeset, api.index, api.operation_type) == ({name: [7, 8]}, 1, 1)
+    assert api.transaction.id == getattr(second, tx_column_name(Article))
+    assert getattr(first.revert(), name) == 7
+    session.commit()
+    assert count_versions(session.get(Article, first.id)) == 4
+
+
+@pytest.mark.parametrize("where", ["manager", "class"])
+def test_custom_table_name_in_a_hierarchy(where, Base, versioning, open_session):
+    """The version tables of joined tables, and relationships to and from them, follow it."""
+    said = {"table_name": "old_%s"}
+    if where == "manager":
+        versioning.options.update(said)
+    Box = declare(Base, "Box", items=relationship("Item", back_populates="box"))
+    Item = declare(
+        Base,
+        "Item",
+        kind=mapped_column(String(20)),
+        box_id=mapped_column(ForeignKey("box.id")),
+        box=relationship("Box", back_populates="items"),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "item"},
+        __versioned__=said if where == "class" else {},
+    )
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        __mapper_args__ = {"polymorphic_identity": "tool"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+
+    session = open_session(Base)
+    box = Box(name="a", items=[Tool(id=1, name="x")])
+    session.add_all([box, Box(name="another", items=[Tool(id=2, name="y")])])
+    session.commit()
+    box.name, box.items[0].name, (tool,) = "b", "z", box.items
+    session.commit()
+
+    assert (version_table(Item).name, version_table(Tool).name) == ("old_item", "old_tool")
+    assert [v.box.name for v in tool.versions] == ["a", "b"]
+    assert [[i.name for i in v.items] for v in box.versions] == [["x"], ["z"]]
+
+
 @pytest.mark.options(table_name="history_%s")
 def test_custom_table_name_with_links(Base, versioning, open_session):
     """Relationships and association tables follow the names of version tables."""
@@ -704,6 +780,23 @@ def test_remove_versioning_leaves_nothing(engine):
     assert not engine.dispatch.before_execute
     assert versioning_manager.options == {}
     assert len(versioning_manager.plugins) == 0
+
+
+def test_what_was_said_is_forgotten():
+    """Options, plugins, user and Transaction class are as they were before, each time."""
+    said = versioning_manager.transaction_cls, versioning_manager.user_cls
+    for options in ({"strategy": "subquery"}, {"table_name": "%s_log"}):
+        make_versioned(plugins=[Noting()], user_cls=None, **options)
+        Base = build_base()
+        declare(Base)
+        configure_mappers()
+        assert versioning_manager.options == options
+        remove_versioning()
+
+        assert (versioning_manager.transaction_cls, versioning_manager.user_cls) == said
+        assert versioning_manager.options == {}
+        assert list(versioning_manager.plugins) == []
+        Base.registry.dispose()
 
 
 def test_models_stay_usable(engine):

@@ -10,9 +10,14 @@ import sqlalchemy_versioned
 
 NAMES = {
     "CaptureError",
+    "ChangeRecord",
     "ClassNotVersioned",
+    "FieldChange",
+    "FlatChange",
     "ImproperlyConfigured",
     "IncompleteHistory",
+    "InvalidArgument",
+    "InvalidArgumentType",
     "NoChangesAttribute",
     "Operation",
     "Plugin",
@@ -21,10 +26,12 @@ NAMES = {
     "ReadOnlySnapshot",
     "RelationshipNotVersioned",
     "ReverterException",
+    "Snapshot",
     "TransactionBase",
     "TransactionFactory",
     "UnitOfWork",
     "UnknownOption",
+    "UnrecordedWrite",
     "Version",
     "VersionCollection",
     "VersionIsImmutable",
@@ -33,10 +40,14 @@ NAMES = {
     "Versioned",
     "VersioningError",
     "VersioningManager",
+    "as_of",
+    "blame",
     "changeset",
     "count_versions",
     "deleted",
     "end_tx_column_name",
+    "flatten",
+    "get_changes",
     "get_versioning_manager",
     "is_modified",
     "is_modified_or_deleted",
@@ -44,8 +55,10 @@ NAMES = {
     "is_versioned",
     "make_versioned",
     "parent_class",
+    "paused",
     "remove_versioning",
     "revert_plan",
+    "select_changes",
     "transaction_class",
     "tx_column_name",
     "vacuum",
@@ -75,6 +88,18 @@ def run(code):
 def test_import_needs_sqlalchemy_only(missing):
     """A plain installation is enough."""
     code = f"import sys; sys.modules[{missing!r}] = None; import sqlalchemy_versioned"
+
+    assert run(code).returncode == 0
+
+
+def test_import_brings_in_nothing_slow():
+    """Importing the package takes no dialect with it, nor SQLAlchemy-Utils."""
+    code = """if True:
+        import sys
+        import sqlalchemy_versioned
+        slow = ("sqlalchemy.dialects.", "sqlalchemy_utils")
+        assert not [name for name in sys.modules if name.startswith(slow)]
+    """
 
     assert run(code).returncode == 0
 

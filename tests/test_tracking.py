@@ -11,15 +11,20 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     String,
+    bindparam,
+    delete,
     event,
     func,
+    insert,
+    null,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, deferred, mapped_column, relationship
 
-from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned import paused, transaction_class, version_class
 from sqlalchemy_versioned.lookup import table_spec_of
 
 
@@ -42,22 +47,6 @@ def links(session, table):
     return [(row[spec.operation_column], *[row[pair.version] for pair in spec.key]) for row in rows]
 
 
-@pytest.fixture
-def make(Base, engine):
-    """Make the tables of the classes a test has declared, and a session on them."""
-    sessions = []
-
-    def make_session(**options):
-        configure_mappers()
-        Base.metadata.create_all(engine)
-        sessions.append(Session(engine, **options))
-        return sessions[-1]
-
-    yield make_session
-    for session in sessions:
-        session.close()
-
-
 # -- what objects are given --------------------------------------------------------------------
 
 
@@ -71,6 +60,25 @@ def test_none_is_recorded_as_none(session, models):
     assert told(session, models.Article, "description") == [(0, "No description"), (1, None)]
 
 
+def test_none_instead_of_a_default_of_the_server(Base, open_session):
+    """A column that the database would fill is None in history where the row has no value."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        status: Mapped[str | None] = mapped_column(server_default="new")
+
+    session = open_session(Base)
+    one, other = Paper(id=1), Paper(id=2, status=null())
+    session.add_all([one, other])
+    session.commit()
+    one.status = None
+    session.commit()
+
+    assert told(session, Paper, "id", "status") == [(0, 1, "new"), (0, 2, None), (1, 1, None)]
+
+
 def test_sql_expression_alone(session, models):
     """An attribute set to an SQL expression and nothing else makes a version of the result."""
     article = models.factories.Article(name="a")
@@ -79,6 +87,21 @@ def test_sql_expression_alone(session, models):
     session.commit()
 
     assert told(session, models.Article, "name") == [(0, "a"), (1, "ab")]
+
+
+@pytest.mark.strategies
+def test_change_that_is_undone(session, models):
+    """A value that is the former one again at the end makes no version, and no transaction."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    for name in "bca":
+        article.name = name
+        session.flush()
+    session.commit()
+
+    assert told(session, models.Article, "name") == [(0, "a")]
+    assert session.query(transaction_class(models.Article)).count() == 1
+    assert getattr(article.versions[0], "end_transaction_id", None) is None
 
 
 def test_expression_that_changes_nothing(session, models):
@@ -92,16 +115,33 @@ def test_expression_that_changes_nothing(session, models):
     assert session.query(transaction_class(models.Article)).count() == 1
 
 
-def test_foreign_key_emptied_by_a_flush(session, models):
-    """A child that loses its unversioned parent in the flush gets a version."""
-    category = models.factories.Category(id=1)
-    article = models.factories.Article(category=category)
+@pytest.mark.parametrize("how", ["deleted", "taken out"])
+def test_foreign_key_emptied_by_a_flush(Base, open_session, how):
+    """A child that only the flush takes from its unversioned parent gets a version."""
+
+    class Box(Base):
+        __tablename__ = "box"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        papers: Mapped[list["Paper"]] = relationship()
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        box_id: Mapped[int | None] = mapped_column(ForeignKey("box.id"))
+
+    session = open_session(Base)
+    box = Box(id=1, papers=[Paper(id=2)])
+    session.add(box)
     session.commit()
-    article.category = None
-    session.delete(category)
+    if how == "deleted":
+        session.delete(box)
+    else:
+        box.papers.clear()
     session.commit()
 
-    assert told(session, models.Article, "category_id") == [(0, 1), (1, None)]
+    assert told(session, Paper, "box_id") == [(0, 1), (1, None)]
+    assert session.query(transaction_class(Paper)).count() == 2
 
 
 def test_foreign_key_emptied_from_the_other_side(session, models):
@@ -142,7 +182,8 @@ def test_row_switch(session, models):
     session.commit()
     stored = session.scalar(select(models.Article.content))
 
-    assert told(session, models.Article, "name", "content")[-1] == (1, "b", stored)
+    assert stored == "kept"
+    assert told(session, models.Article, "name", "content") == [(0, "a", "kept"), (1, "b", "kept")]
 
 
 def test_changed_key(session, models):
@@ -153,6 +194,10 @@ def test_changed_key(session, models):
     session.commit()
 
     assert told(session, models.Article, "id") == [(0, 1), (2, 1), (0, 2)]
+    version = version_class(models.Article)
+    first, last = session.scalars(select(version).filter_by(id=1).order_by("transaction_id"))
+    assert (first.end_transaction_id, last.end_transaction_id) == (last.transaction_id, None)
+    assert [v.end_transaction_id for v in article.versions] == [None]
 
 
 def test_unflushed_values_of_a_deleted_object(session, models):
@@ -167,7 +212,7 @@ def test_unflushed_values_of_a_deleted_object(session, models):
     assert told(session, models.Article, "name") == [(0, "a"), (2, "a")]
 
 
-def test_deferred_column_of_a_deleted_object(Base, make):
+def test_deferred_column_of_a_deleted_object(Base, open_session):
     """A column that was never loaded is in the deletion."""
 
     class Paper(Base):
@@ -176,7 +221,7 @@ def test_deferred_column_of_a_deleted_object(Base, make):
         id: Mapped[int] = mapped_column(primary_key=True)
         body = deferred(Column(String(50)))
 
-    session = make()
+    session = open_session(Base)
     session.add(Paper(id=1, body="long"))
     session.commit()
     session.delete(session.get(Paper, 1))
@@ -186,7 +231,7 @@ def test_deferred_column_of_a_deleted_object(Base, make):
 
 
 @pytest.mark.needs("json")
-def test_value_mutated_twice(Base, make):
+def test_value_mutated_twice(Base, open_session):
     """A mutable value shared between flushes is copied by the database each time."""
 
     class Paper(Base):
@@ -195,7 +240,7 @@ def test_value_mutated_twice(Base, make):
         id: Mapped[int] = mapped_column(primary_key=True)
         data = Column(JSON)
 
-    session = make()
+    session = open_session(Base)
     paper = Paper(id=1, data={"n": 1})
     session.add(paper)
     session.flush()
@@ -207,7 +252,7 @@ def test_value_mutated_twice(Base, make):
     assert told(session, Paper, "data") == [(0, {"n": 3})]
 
 
-def test_columns_that_change_by_themselves(Base, make):
+def test_columns_that_change_by_themselves(Base, open_session):
     """Columns that follow an excluded one are recorded although nobody has set them."""
 
     class Paper(Base):
@@ -220,7 +265,7 @@ def test_columns_that_change_by_themselves(Base, make):
         counter = mapped_column(Integer, nullable=False)
         __mapper_args__ = {"version_id_col": counter}
 
-    session = make()
+    session = open_session(Base)
     paper = Paper(id=1, secret=1)
     session.add(paper)
     session.commit()
@@ -231,7 +276,7 @@ def test_columns_that_change_by_themselves(Base, make):
     assert told_ == [(0, 2, None, 1), (1, 4, 7, 2)]
 
 
-def test_objects_that_refer_to_each_other(Base, make):
+def test_objects_that_refer_to_each_other(Base, open_session):
     """Rows that are updated once more at the end of a flush are recorded as they are then."""
 
     class Node(Base):
@@ -241,7 +286,7 @@ def test_objects_that_refer_to_each_other(Base, make):
         next_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
         next = relationship("Node", remote_side=[id], post_update=True)
 
-    session = make()
+    session = open_session(Base)
     one, two = Node(id=1), Node(id=2)
     one.next, two.next = two, one
     session.add_all([one, two])
@@ -261,7 +306,8 @@ def test_deleting_what_is_gone(session, models):
     models.factories.Tag()
     session.commit()
     session.refresh(article)
-    session.execute(text("DELETE FROM article WHERE id = 1"))
+    with paused(session):
+        session.execute(text("DELETE FROM article WHERE id = 1"))
     session.delete(article)
     session.flush()
     session.add(models.Article(id=1, name="again"))
@@ -323,8 +369,104 @@ def test_link_over_several_transactions(session, models):
     assert links(session, models.article_tag) == [(0, 1, 2), (2, 1, 2), (0, 1, 2)]
 
 
+def test_links_alone(session, models):
+    """Links that are all a transaction has done are in it, and no version of either side is."""
+    article, tag = models.factories.Article(id=1), models.factories.Tag(id=2)
+    session.commit()
+    article.tags.append(tag)
+    session.commit()
+
+    spec = table_spec_of(models.article_tag)
+    (number,) = session.scalars(select(spec.version_table.c.transaction_id))
+    newest = session.scalars(select(transaction_class(models.Article)).order_by("id")).all()[-1]
+    assert (number, newest.changed_entities) == (newest.id, {})
+    assert (len(article.versions), len(tag.versions)) == (1, 1)
+    article.name = "next"
+    session.commit()
+    assert [[t.id for t in version.tags] for version in article.versions] == [[], [2]]
+
+
+def test_links_that_come_to_nothing(session, models):
+    """A link that is added and removed again, and nothing else, leaves no transaction."""
+    article, tag = models.factories.Article(id=1), models.factories.Tag(id=2)
+    session.commit()
+    article.tags.append(tag)
+    session.flush()
+    article.tags.remove(tag)
+    session.commit()
+
+    assert session.query(transaction_class(models.Article)).count() == 1
+
+
+def test_unversioned_child(Base, open_session):
+    """A child without history is no change of its versioned parent, and makes no transaction."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        notes: Mapped[list["Note"]] = relationship(cascade="all, delete-orphan")
+
+    class Note(Base):
+        __tablename__ = "note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        paper_id: Mapped[int | None] = mapped_column(ForeignKey("paper.id"))
+
+    session = open_session(Base)
+    paper = Paper(id=1)
+    session.add(paper)
+    session.commit()
+    for notes in ([Note()], [Note(), Note()], []):
+        paper.notes = notes
+        session.commit()
+
+    assert told(session, Paper, "id") == [(0, 1)]
+    assert session.query(transaction_class(Paper)).count() == 1
+
+
+@pytest.mark.parametrize("place", ["connection", "session", "flush"])
+def test_core_statements_on_an_association_table(session, models, tables, place):
+    """Values and conditions may be given in any way, wherever the statement is executed."""
+    link = models.article_tag
+    article = models.factories.Article(id=1)
+    for number in (2, 3):
+        models.factories.Tag(id=number)
+    session.commit()
+    statements = [
+        (insert(link), [{"article_id": 1, "tag_id": 2}]),
+        (insert(link).values(article_id=1, tag_id=3), None),
+        (delete(link).where(link.c.tag_id == bindparam("gone")), {"gone": 2}),
+        (update(link).values(tag_id=2).where(link.c.tag_id == 3), None),
+    ]
+    found = []
+    for number, (statement, parameters) in enumerate(statements):
+        if place == "connection":
+            with tables.begin() as connection:
+                connection.execute(statement, parameters)
+        elif place == "session":
+            session.execute(statement, parameters)
+        else:
+            execute_in_flush(session, statement, parameters)
+        article.name = str(number)
+        session.commit()
+        found.append([tag.id for tag in article.tags])
+        session.rollback()
+
+    assert found == [[2], [2, 3], [3], [2]]
+    assert told(session, models.Article, "id") == [(0, 1), *[(1, 1)] * 4]
+
+
+def execute_in_flush(session, statement, parameters):
+    """Execute a statement in the midst of the next flush."""
+
+    def listener(session, context, instances):
+        session.connection().execute(statement, parameters)
+
+    event.listen(session, "before_flush", listener, once=True)
+
+
 @pytest.mark.parametrize("has_number", [True, False])
-def test_association_table_that_is_a_class_too(Base, make, has_number):
+def test_association_table_that_is_a_class_too(Base, open_session, has_number):
     """Links written by the class and by a relationship share one history."""
 
     class Membership(Base):
@@ -348,7 +490,7 @@ def test_association_table_that_is_a_class_too(Base, make, has_number):
         __versioned__ = {}
         id: Mapped[int] = mapped_column(primary_key=True)
 
-    session = make()
+    session = open_session(Base)
     person, team = Person(id=1), Team(id=2)
     session.add_all([person, team])
     session.flush()

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import threading
+import weakref
 
 import pytest
 from sqlalchemy import select
@@ -193,6 +195,26 @@ def test_first_flush_inside_a_released_savepoint(session, models):
     assert len(transactions(session, models)) == 1
 
 
+@pytest.mark.parametrize("is_second", [False, True], ids=["first change", "second change"])
+@pytest.mark.parametrize("name", ["undone", "other"])
+def test_change_after_a_rolled_back_savepoint(session, models, is_second, name):
+    """Nothing is left of what was recorded inside; what follows is recorded, if it is the same."""
+    article = models.factories.Article(name="a")
+    session.commit()
+    if is_second:
+        article.name = "b"
+        session.flush()
+    savepoint = session.begin_nested()
+    article.name = "undone"
+    session.flush()
+    savepoint.rollback()
+    article.name = name
+    session.commit()
+
+    assert [(v.name, v.operation_type) for v in article.versions] == [("a", 0), (name, 1)]
+    assert ids(session, models) == [each.id for each in transactions(session, models)]
+
+
 def test_scoped_session(tables, models, versioning):
     """A scoped session is known by the session behind it."""
     scoped = scoped_session(sessionmaker(tables))
@@ -202,6 +224,69 @@ def test_scoped_session(tables, models, versioning):
 
     assert ids(scoped, models) == [created.id]
     scoped.remove()
+
+
+def test_scoped_session_on_a_connection(tables, models, versioning):
+    """Each commit ends its unit of work, although the connection and its transaction go on."""
+    with tables.connect() as connection, connection.begin():
+        scoped = scoped_session(sessionmaker(connection, join_transaction_mode="rollback_only"))
+        article, units = models.Article(), []
+        scoped.add(article)
+        for name in "ab":
+            units.append(versioning.unit_of_work(scoped))
+            article.name = name
+            scoped.commit()
+
+        assert [unit.current_transaction for unit in units] == [None, None]
+        first, second = ids(scoped, models)
+        assert first < second
+        del units
+        scoped.remove()
+        gc.collect()
+        assert find_units_of_work() == []
+
+
+@pytest.mark.parametrize("order", ["close, commit", "commit, close"])
+def test_outer_transaction_that_is_committed_directly(tables, models, order):
+    """A session that never ended its own transaction leaves nothing behind for the next one."""
+    with tables.connect() as connection:
+        for name in "ab":
+            outer = connection.begin()
+            session = Session(connection, join_transaction_mode="rollback_only")
+            session.add(models.Article(name=name))
+            session.flush()
+            ends = {"close": session.close, "commit": outer.commit}
+            for end in order.split(", "):
+                ends[end]()
+            del session, ends
+            gc.collect()
+            assert find_units_of_work() == []
+    with Session(tables) as session:
+        first, second = ids(session, models)
+        assert first < second
+        assert [each.id for each in transactions(session, models)] == [first, second]
+
+
+def test_connection_that_is_lost(tables, models):
+    """A session whose connection is gone hinders no other, in whichever thread it ends."""
+
+    def write():
+        with Session(tables) as session:
+            session.add(models.Article(name="b"))
+            session.flush()
+            session.rollback()
+            session.add(models.Article(name="c"))
+            session.commit()
+
+    with Session(tables) as lost:
+        lost.add(models.Article(name="a"))
+        lost.flush()
+        lost.connection().invalidate()
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        lost.rollback()
+        assert [each.name for each in lost.scalars(select(version_class(models.Article)))] == ["c"]
 
 
 def test_no_session(versioning):
@@ -234,6 +319,33 @@ def test_async_session(database, tables, models, versioning):
         versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
         assert [(v.name, v.operation_type) for v in versions] == [("a", 0), ("b", 1), ("b", 2)]
         assert transactions(session, models)[0].remote_addr == "here"
+
+
+ENDS = {
+    "commit and close": lambda session: (session.commit(), session.close()),
+    "close": Session.close,
+    "rollback": Session.rollback,
+    "savepoint left open": lambda session: (session.begin_nested(), session.close()),
+    "invalidated": Session.invalidate,
+    "never ended": lambda session: None,
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_nothing_is_kept_of_a_session_that_ended(tables, models, versioning, end):
+    """However a session ends, it goes, with its unit of work, objects and versions."""
+    session = Session(tables)
+    article = models.Article(name="a", tags=[models.Tag(name="t")])
+    session.add(article)
+    session.flush()
+    unit = versioning.unit_of_work(session)
+    things = [session, unit, unit.current_transaction, article, article.versions[0]]
+    held = [weakref.ref(each) for each in [*things, session.get_transaction()]]
+    end(session)
+    del session, article, unit, things
+    gc.collect()
+
+    assert [each() for each in held] == [None] * len(held)
 
 
 def test_nothing_is_kept_of_a_session_that_failed(tables, models, versioning):
@@ -278,3 +390,33 @@ def test_nothing_is_kept_of_a_cancelled_task(database, tables, models):
     gc.collect()
 
     assert find_units_of_work() == []
+
+
+@pytest.mark.needs("async", "concurrent_writers")
+def test_task_that_is_cancelled_while_it_waits(database, tables, models):
+    """A flush that is cancelled while it waits for a lock leaves nothing, and hinders nobody."""
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    async def write(engine, article):
+        async with AsyncSession(engine) as session:
+            (await session.get(models.Article, 1)).name = article
+            await session.commit()
+
+    async def cancel():
+        engine = database.create_async_engine()
+        async with AsyncSession(engine) as holder:
+            holder.add(models.Article(id=1, name="a"))
+            await holder.commit()
+            (await holder.get(models.Article, 1)).name = "b"
+            await holder.flush()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(write(engine, "never"), 0.3)
+            await holder.commit()
+        await write(engine, "c")
+        await engine.dispose()
+
+    asyncio.run(cancel())
+    gc.collect()
+    assert find_units_of_work() == []
+    with Session(tables) as session:
+        assert [v.name for v in session.get(models.Article, 1).versions] == ["a", "b", "c"]

@@ -1,10 +1,11 @@
 """Looking after versions: vacuum()."""
 
 import pytest
-from sqlalchemy import JSON, ForeignKey, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import ClassNotVersioned, vacuum, version_class
+from tests.schemas.animals import build_animals
 
 pytestmark = pytest.mark.strategies()
 
@@ -35,6 +36,20 @@ def test_version_like_the_one_before_is_removed(session, blog):
 
     assert vacuum(session, blog.Article) == 3
     assert story(session, blog.Article) == [(1, "a"), (3, "b"), (9, "c")]
+
+
+def test_ends_are_no_values(session, blog):
+    """Versions that are alike but for where they end are alike."""
+    rows = [(1, 0, 2), (2, 1, 3), (3, 1, None)]
+    write(session, blog.Article, *[(tx, op, {"name": "a"}) for tx, op, _ in rows])
+    Version = version_class(blog.Article)
+    if hasattr(Version, "end_transaction_id"):
+        for (_, _, end), version in zip(rows, session.scalars(select(Version)), strict=True):
+            version.end_transaction_id = end
+    session.commit()
+
+    assert vacuum(session, blog.Article) == 2
+    assert story(session, blog.Article) == [(1, "a")]
 
 
 def test_return_to_a_former_state_is_kept(session, blog):
@@ -72,6 +87,33 @@ def test_objects_are_told_apart(session, blog):
         session.commit()
 
     assert vacuum(session, blog.Article) == 0
+
+
+def test_objects_are_told_apart_by_all_of_their_key(Base, engine):
+    """Every column of a key counts, whatever its attribute is called."""
+
+    class Seat(Base):
+        __tablename__ = "seat"
+        __versioned__ = {}
+
+        row: Mapped[int] = mapped_column("_row", primary_key=True, autoincrement=False)
+        id: Mapped[int] = mapped_column("number", primary_key=True, autoincrement=False)
+        name: Mapped[str] = mapped_column("_name")
+
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        Version = version_class(Seat)
+        rows = [(1, 1, "a"), (1, 2, "b"), (2, 1, "c"), (1, 1, "b"), (1, 2, "c"), (2, 1, "c")]
+        for transaction, (row, number, name) in enumerate([*rows, (1, 1, "b")], start=1):
+            version = Version(row=row, id=number, name=name, transaction_id=transaction)
+            version.operation_type = int(transaction > 3)
+            session.add(version)
+        session.commit()
+
+        assert vacuum(session, Seat) == 2
+        left = session.scalars(select(Version.transaction_id).order_by(Version.transaction_id))
+        assert left.all() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.options(ignore=["description"])
@@ -127,35 +169,6 @@ def test_unversioned_class_cannot_be_vacuumed(session, blog):
         vacuum(session, blog.Category)
 
 
-@pytest.fixture
-def animals(Base, engine):
-    """Animals, of which cats have a table more."""
-
-    class Animal(Base):
-        __tablename__ = "animal"
-        __versioned__ = {}
-        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
-
-        id: Mapped[int] = mapped_column(primary_key=True)
-        kind: Mapped[str]
-        name: Mapped[str | None]
-
-    class Cat(Animal):
-        __tablename__ = "cat"
-        __mapper_args__ = {"polymorphic_identity": "cat"}
-
-        number: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
-        lives: Mapped[int]
-        likes: Mapped[dict | None] = mapped_column(JSON)
-
-    class Dog(Animal):
-        __mapper_args__ = {"polymorphic_identity": "dog"}
-
-    configure_mappers()
-    Base.metadata.create_all(engine)
-    return Animal, Cat, Dog
-
-
 CATS = [
     (1, 0, {"number": 1, "name": "a", "lives": 9}),
     (2, 1, {"number": 1, "name": "a", "lives": 9}),
@@ -167,24 +180,27 @@ CATS = [
 ]
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_version_of_several_tables_goes_as_a_whole(animals, engine, place):
-    """A version is kept if any of its tables has something new."""
-    Animal, Cat, _ = animals
-    with Session(engine) as session:
-        write(session, Cat, *CATS)
+class TestSubclasses:
+    """Classes whose versions are in several tables, or share one."""
 
-        assert vacuum(session, animals[place]) == 2
-        assert [tx for tx, _ in story(session, Cat)] == [1, 3, 4, 6, 7]
+    @pytest.fixture
+    def models(self, keep):
+        """Animals, of which cats have a table more."""
+        return keep(build_animals)
+
+    @pytest.mark.parametrize("name", ["Animal", "Cat"])
+    def test_version_of_several_tables_goes_as_a_whole(self, session, models, name):
+        """A version is kept if any of its tables has something new."""
+        write(session, models.Cat, *CATS)
+
+        assert vacuum(session, getattr(models, name)) == 2
+        assert [tx for tx, _ in story(session, models.Cat)] == [1, 3, 4, 6, 7]
         for table in ("animal_version", "cat_version"):
             assert session.scalar(text(f"SELECT count(*) FROM {table}")) == 5
-        assert len(story(session, Animal)) == 5
+        assert len(story(session, models.Animal)) == 5
 
-
-def test_subclass_is_vacuumed_alone(animals, engine):
-    """What was not asked for is not touched."""
-    _, Cat, Dog = animals
-    with Session(engine) as session:
-        write(session, Dog, *[(i, int(i > 1), {"name": "a"}) for i in (1, 2)])
-        assert vacuum(session, Cat) == 0
-        assert vacuum(session, Dog) == 1
+    def test_subclass_is_vacuumed_alone(self, session, models):
+        """What was not asked for is not touched."""
+        write(session, models.Dog, *[(i, int(i > 1), {"name": "a"}) for i in (1, 2)])
+        assert vacuum(session, models.Cat) == 0
+        assert vacuum(session, models.Dog) == 1

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ForeignKey, String, inspect, text
-from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
+from sqlalchemy import String, inspect, text
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, object_session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqlalchemy_versioned import (
@@ -16,6 +16,7 @@ from sqlalchemy_versioned import (
     version_class,
     versions_of,
 )
+from tests.schemas.animals import build_animals
 
 pytestmark = pytest.mark.strategies()
 
@@ -188,36 +189,64 @@ def test_pages_of_versions(article, session, blog, desc):
     assert Version.all_versions(session, key, offset=1, desc=desc) == everything[1:]
 
 
-def test_subclasses_give_their_own_versions(Base, engine):
-    """The versions of a base class are of the classes of their objects."""
+def test_neighbours_are_those_of_now(article, session, blog):
+    """Whatever was read along with a version, it is asked anew what comes before and after."""
+    Version, key = version_class(blog.Article), {"id": article.id}
+    third, second, _ = Version.all_versions(session, key)
+    assert (third.previous, third.next) == (second, None)
+    article.name = "d"
+    session.flush()
+    assert third.next.name == "d"
+    session.delete(second)
+    session.flush()
 
-    class Animal(Base):
-        __tablename__ = "animal"
-        __versioned__ = {}
-        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+    assert third.previous is article.versions[0]
+    assert third.changeset == {"name": ["a", "c"]}
 
-        id: Mapped[int] = mapped_column(primary_key=True)
-        kind: Mapped[str]
 
-    class Cat(Animal):
-        __tablename__ = "cat"
-        __mapper_args__ = {"polymorphic_identity": "cat"}
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda article, oldest, newest: article.versions[1],
+        lambda article, oldest, newest: oldest.next,
+        lambda article, oldest, newest: newest.previous,
+        lambda article, oldest, newest: type(oldest).all_versions(
+            object_session(article), article.id
+        )[1],
+    ],
+    ids=["versions", "next", "previous", "all_versions"],
+)
+def test_loaded_version_is_read_again(article, session, read):
+    """A version that a statement has changed since it was loaded is read as it is now."""
+    oldest, loaded, newest = article.versions.all()
+    table = inspect(type(loaded)).local_table
+    session.execute(table.update().values(description="told later"))
+    assert loaded.description != "told later"
 
-        id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
-        lives: Mapped[int]
+    found = read(article, oldest, newest)
 
-    configure_mappers()
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        cat = Cat(lives=9)
-        session.add(cat)
+    assert found is loaded
+    assert found.description == "told later"
+
+
+class TestSubclasses:
+    """Classes whose versions are in several tables."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """Animals, of which cats have a table more."""
+        return keep(build_animals)
+
+    def test_subclasses_give_their_own_versions(self, session, models):
+        """The versions of a base class are of the classes of their objects."""
+        cat = models.factories.Cat(lives=9)
         session.commit()
         cat.lives = 8
         session.commit()
         first, second = cat.versions
-        base_class = version_class(Animal)
+        base_class = version_class(models.Animal)
 
-        assert type(first) is version_class(Cat)
+        assert type(first) is version_class(models.Cat)
         assert second.changeset == {"lives": [9, 8]}
         assert (second.index, second.previous, first.next) == (1, first, second)
         assert base_class.all_versions(session, {"id": cat.id}) == [second, first]
@@ -253,6 +282,8 @@ def test_names_of_columns_win(Base, engine):
         assert (api.transaction.id, api.operation_type) == (second.transaction_id, 1)
         assert api.version_parent is thing
         assert type(first).version_at(session, thing.id, api.transaction) is second
+        assert version_api(first).revert() is thing
+        assert thing.index == "index"
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])

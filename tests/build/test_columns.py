@@ -70,8 +70,16 @@ def test_nothing_but_the_value_is_copied(arguments, keywords):
     assert not column.constraints
     assert not column.foreign_keys
     assert not column.unique
-    assert not column.index
     assert column.nullable
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_indexes_are_kept(index):
+    """The past of a column is looked up like its present; a unique index becomes a plain one."""
+    column = build(Integer, index=index, unique=index)
+
+    assert column.index is index
+    assert not column.unique
 
 
 def test_key_columns():

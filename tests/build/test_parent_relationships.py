@@ -25,22 +25,6 @@ from sqlalchemy_versioned import (
 from tests.models import build_base, build_blog
 
 
-@pytest.fixture
-def start(engine, Base):
-    """Make the tables of what a test has declared, and open a session."""
-    sessions = []
-
-    def start():
-        configure_mappers()
-        Base.metadata.create_all(engine)
-        sessions.append(Session(engine))
-        return sessions[-1]
-
-    yield start
-    for session in sessions:
-        session.close()
-
-
 def test_versions_can_be_joined(session, blog):
     """Statements about the live class can join its versions."""
     Article, Version = blog.Article, version_class(blog.Article)
@@ -100,7 +84,7 @@ def test_live_objects_can_be_copied(session, blog):
     assert all(each.viewonly for each in inspect(blog.Article).relationships if "_r" in each.key)
 
 
-def test_dataclasses_get_no_new_arguments(Base, start):
+def test_dataclasses_get_no_new_arguments(Base, open_session):
     """The constructor of a dataclass is what its fields say."""
 
     class Page(MappedAsDataclass, Base):
@@ -109,7 +93,7 @@ def test_dataclasses_get_no_new_arguments(Base, start):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column(default="x")
 
-    session = start()
+    session = open_session(Base)
     page = Page(id=1)
     session.add(page)
     session.commit()
@@ -118,7 +102,7 @@ def test_dataclasses_get_no_new_arguments(Base, start):
     assert Page(id=1) == Page(id=1)
 
 
-def test_names_of_the_application_stay_its_own(Base, start):
+def test_names_of_the_application_stay_its_own(Base, open_session):
     """Attributes called like those that versioning adds are left alone."""
 
     class Book(Base):
@@ -130,7 +114,7 @@ def test_names_of_the_application_stay_its_own(Base, start):
         version_parent_id: Mapped[int | None] = mapped_column(ForeignKey("book.id"))
         version_parent = relationship("Book", remote_side=[id])
 
-    session = start()
+    session = open_session(Base)
     book = Book(
         versions="many", transaction="sold", version_parent=Book(versions="", transaction="")
     )
@@ -145,7 +129,7 @@ def test_names_of_the_application_stay_its_own(Base, start):
     assert isinstance(version.version_parent or version, version_class(Book))
 
 
-def test_superclass_that_is_not_versioned_has_no_versions(Base, start):
+def test_superclass_that_is_not_versioned_has_no_versions(Base, open_session):
     """Where only a subclass is versioned, only that has versions."""
 
     class Item(Base):
@@ -160,7 +144,7 @@ def test_superclass_that_is_not_versioned_has_no_versions(Base, start):
         __mapper_args__ = {"polymorphic_identity": "tool"}
         id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
 
-    session = start()
+    session = open_session(Base)
     tool = Tool()
     session.add(tool)
     session.commit()

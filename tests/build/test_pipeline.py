@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, re
 from sqlalchemy_versioned import ImproperlyConfigured, Plugin, version_class, version_table
 from sqlalchemy_versioned.lookup import spec_of
 from tests.lives import live
+from tests.models import build_blog
 
 
 class Noting(Plugin):
@@ -33,10 +34,11 @@ class Noting(Plugin):
         self.notes.append(("models", len(manager.version_class_map)))
 
 
-def test_order_of_hooks(blog, versioning):
+def test_order_of_hooks(Base, versioning):
     """Plugins see the Transaction class, then tables, then classes, then all of it."""
     plugin = Noting()
     versioning.plugins = [plugin]
+    blog = build_blog(Base)
     configure_mappers()
 
     steps = [note[0] for note in plugin.notes]

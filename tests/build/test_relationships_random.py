@@ -3,81 +3,35 @@
 from copy import deepcopy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, ForeignKey, Table, select
+from sqlalchemy import select
 from sqlalchemy.orm import (
-    Mapped,
     Session,
     joinedload,
-    mapped_column,
-    relationship,
     selectinload,
     subqueryload,
 )
 
 from sqlalchemy_versioned import version_class
+from tests.schemas.nodes import build_nodes
 
 pytestmark = pytest.mark.strategies
 
 KEYS = ("parent", "children", "follows", "followers", "tags")
 IDS = (1, 2, 3)
+NAMES = st.sampled_from("abcdefghij")
 
 
 @pytest.fixture
-def models(Base):
+def models(keep):
     """Nodes with a parent, links among themselves, and tags."""
-    link = Table(
-        "follows",
-        Base.metadata,
-        Column("a", ForeignKey("node.id"), primary_key=True),
-        Column("b", ForeignKey("node.id"), primary_key=True),
-    )
-    node_tag = Table(
-        "node_tag",
-        Base.metadata,
-        Column("node_id", ForeignKey("node.id"), primary_key=True),
-        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
-    )
-
-    class Tag(Base):
-        __tablename__ = "tag"
-        __versioned__ = {}
-        id: Mapped[int] = mapped_column(primary_key=True)
-        value: Mapped[int]
-        nodes = relationship("Node", secondary=node_tag, back_populates="tags")
-
-    class Node(Base):
-        __tablename__ = "node"
-        __versioned__ = {}
-        id: Mapped[int] = mapped_column(primary_key=True)
-        value: Mapped[int]
-        parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
-        parent = relationship("Node", remote_side=[id], back_populates="children")
-        children = relationship("Node", back_populates="parent")
-        tags = relationship(Tag, secondary=node_tag, back_populates="nodes")
-        follows = relationship(
-            "Node",
-            secondary=link,
-            primaryjoin=id == link.c.a,
-            secondaryjoin=id == link.c.b,
-            back_populates="followers",
-        )
-        followers = relationship(
-            "Node",
-            secondary=link,
-            primaryjoin=id == link.c.b,
-            secondaryjoin=id == link.c.a,
-            back_populates="follows",
-        )
-
-    Base.Node, Base.Tag = Node, Tag
-    return Base
+    return keep(build_nodes)
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("node"), st.sampled_from(IDS), st.integers(0, 9)),
-    st.tuples(st.just("tag"), st.sampled_from(IDS), st.integers(0, 9)),
+    st.tuples(st.just("node"), st.sampled_from(IDS), NAMES),
+    st.tuples(st.just("tag"), st.sampled_from(IDS), NAMES),
     st.tuples(st.just("parent"), st.sampled_from(IDS), st.sampled_from((None, *IDS))),
     st.tuples(st.just("follow"), st.sampled_from(IDS), st.sampled_from(IDS)),
     st.tuples(st.just("label"), st.sampled_from(IDS), st.sampled_from(IDS)),
@@ -101,22 +55,22 @@ class World:
         # Collections still hold what was deleted.
         self.session.expire_all()
 
-    def node(self, one, value):
-        """Make or change a node."""
-        self._put(self.models.Node, one, value)
-        self.nodes[one] = value
+    def node(self, one, name):
+        """Make or rename a node."""
+        self._put(self.models.Node, one, name)
+        self.nodes[one] = name
 
-    def tag(self, one, value):
-        """Make or change a tag."""
-        self._put(self.models.Tag, one, value)
-        self.tags[one] = value
+    def tag(self, one, name):
+        """Make or rename a tag."""
+        self._put(self.models.Tag, one, name)
+        self.tags[one] = name
 
-    def _put(self, cls, one, value):
+    def _put(self, cls, one, name):
         found = self.session.get(cls, one)
         if found is None:
-            self.session.add(cls(id=one, value=value))
+            self.session.add(cls(id=one, name=name))
         else:
-            found.value = value
+            found.name = name
 
     def parent(self, one, other):
         """Set a node's parent, never in a circle."""
@@ -154,7 +108,7 @@ class World:
         change(member)
 
     def image(self):
-        """Return for each node what it leads to, as sorted lists of ids and values."""
+        """Return for each node what it leads to, as sorted lists of ids and names."""
         nodes, tags = self.nodes, self.tags
         return {
             one: {
@@ -185,20 +139,15 @@ def run(world, steps):
 
 
 def read(value):
-    """Return what a relationship gave as a sorted list of ids and values."""
+    """Return what a relationship gave as a sorted list of ids and names."""
     members = value if isinstance(value, list) else [value] if value is not None else []
-    return sorted((each.id, each.value) for each in members)
+    return sorted((each.id, each.name) for each in members)
 
 
-@settings(
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 @given(steps=st.lists(STEPS, min_size=5, max_size=25))
-def test_any_history(tables, models, steps):
+def test_any_history(tables, empty_tables, models, steps):
     """After any changes, every version leads to what there was at its transaction."""
-    models.metadata.drop_all(tables)
-    models.metadata.create_all(tables)
+    empty_tables()
     Node = version_class(models.Node)
     with Session(tables) as session:
         images = run(World(session, models), steps)

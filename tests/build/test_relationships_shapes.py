@@ -17,10 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import (
     Mapped,
-    Session,
     aliased,
     column_property,
-    configure_mappers,
     foreign,
     joinedload,
     mapped_column,
@@ -32,26 +30,11 @@ from sqlalchemy.orm import (
 )
 
 from sqlalchemy_versioned import ImproperlyConfigured, RelationshipNotVersioned, version_class
+from tests.schemas.nodes import build_nodes
 
 pytestmark = pytest.mark.strategies
 
 LOADERS = (joinedload, selectinload, subqueryload)
-
-
-@pytest.fixture
-def start(engine, Base, strategy):
-    """Make the tables of what a test has declared, and open a session."""
-    sessions = []
-
-    def start():
-        configure_mappers()
-        Base.metadata.create_all(engine)
-        sessions.append(Session(engine))
-        return sessions[-1]
-
-    yield start
-    for session in sessions:
-        session.close()
 
 
 def commit(session, *objects):
@@ -96,99 +79,66 @@ def name(each):
 # -- self-referential ------------------------------------------------------------------------
 
 
-def test_tree(Base, start):
-    """Nodes have the children and the parent of their time."""
+class TestNodes:
+    """A class that refers to itself."""
 
-    class Node(Base):
-        __tablename__ = "node"
-        __versioned__ = {}
-        id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
-        parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
-        children = relationship("Node", back_populates="parent", order_by="Node.name")
-        parent = relationship("Node", back_populates="children", remote_side=[id])
+    @pytest.fixture
+    def models(self, keep):
+        """Nodes of a tree, and of a graph."""
+        return keep(build_nodes)
 
-    session = start()
-    root = Node(name="root", children=[Node(name="b"), Node(name="a")])
-    commit(session, root)
-    leaf = root.children[0]
-    leaf.parent, root.name, leaf.name = root.children[1], "top", "leaf"
-    session.commit()
+    def test_tree(self, session, models):
+        """Nodes have the children and the parent of their time."""
+        Node = models.Node
+        root = models.factories.Node(name="root", children=[Node(name="b"), Node(name="a")])
+        session.commit()
+        leaf = root.children[0]
+        leaf.parent, root.name, leaf.name = root.children[1], "top", "leaf"
+        session.commit()
 
-    first, second = root.versions
-    assert loaded_in_every_way(first, "children", names) == ["a", "b"]
-    assert loaded_in_every_way(second, "children", names) == ["b"]
-    first, second = leaf.versions
-    assert loaded_in_every_way(first, "parent", name) == "root"
-    assert loaded_in_every_way(second, "parent", name) == "b"
-    assert loaded_in_every_way(second.parent, "parent", name) == "root"
-    NodeVersion = version_class(Node)
-    parent = aliased(NodeVersion)
-    pairs = select(NodeVersion.name, parent.name).join(NodeVersion.parent.of_type(parent))
-    assert sorted(map(tuple, session.execute(pairs))) == [
-        ("a", "root"),
-        ("b", "root"),
-        ("leaf", "b"),
-    ]
-    named = select(NodeVersion.name).where(NodeVersion.children.any(NodeVersion.name == "leaf"))
-    assert session.scalars(named).all() == []
-    child = aliased(NodeVersion)
-    named = select(NodeVersion.name).where(
-        NodeVersion.children.of_type(child).any(child.name == "a")
-    )
-    assert session.scalars(named).all() == ["root"]
-
-
-def test_graph(Base, start):
-    """Both directions of a self-referential many-to-many relationship are those of their time."""
-    link = Table(
-        "follows",
-        Base.metadata,
-        Column("follower_id", ForeignKey("person.id"), primary_key=True),
-        Column("followed_id", ForeignKey("person.id"), primary_key=True),
-    )
-
-    class Person(Base):
-        __tablename__ = "person"
-        __versioned__ = {}
-        id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
-        follows = relationship(
-            "Person",
-            secondary=link,
-            primaryjoin=id == link.c.follower_id,
-            secondaryjoin=id == link.c.followed_id,
-            back_populates="followers",
-            order_by="Person.name",
+        first, second = root.versions
+        assert loaded_in_every_way(first, "children", names) == ["a", "b"]
+        assert loaded_in_every_way(second, "children", names) == ["b"]
+        first, second = leaf.versions
+        assert loaded_in_every_way(first, "parent", name) == "root"
+        assert loaded_in_every_way(second, "parent", name) == "b"
+        assert loaded_in_every_way(second.parent, "parent", name) == "root"
+        NodeVersion = version_class(Node)
+        parent = aliased(NodeVersion)
+        pairs = select(NodeVersion.name, parent.name).join(NodeVersion.parent.of_type(parent))
+        assert sorted(map(tuple, session.execute(pairs))) == [
+            ("a", "root"),
+            ("b", "root"),
+            ("leaf", "b"),
+        ]
+        named = select(NodeVersion.name).where(NodeVersion.children.any(NodeVersion.name == "leaf"))
+        assert session.scalars(named).all() == []
+        child = aliased(NodeVersion)
+        named = select(NodeVersion.name).where(
+            NodeVersion.children.of_type(child).any(child.name == "a")
         )
-        followers = relationship(
-            "Person",
-            secondary=link,
-            primaryjoin=id == link.c.followed_id,
-            secondaryjoin=id == link.c.follower_id,
-            back_populates="follows",
-            order_by="Person.name",
-        )
+        assert session.scalars(named).all() == ["root"]
 
-    session = start()
-    ann, bob, cid = (Person(name=each) for each in ("ann", "bob", "cid"))
-    ann.follows = [bob, cid, ann]
-    commit(session, ann, bob, cid)
-    ann.name, ann.follows, cid.name = "Ann", [bob], "Cid"
-    session.commit()
+    def test_graph(self, session, models):
+        """Both directions of a many-to-many relationship to itself are those of their time."""
+        ann, bob, cid = (models.factories.Node(name=each) for each in ("ann", "bob", "cid"))
+        ann.follows = [bob, cid, ann]
+        session.commit()
+        ann.name, ann.follows, cid.name = "Ann", [bob], "Cid"
+        session.commit()
 
-    assert loaded_in_every_way(ann.versions[0], "follows", names) == ["ann", "bob", "cid"]
-    assert loaded_in_every_way(ann.versions[1], "follows", names) == ["bob"]
-    assert loaded_in_every_way(ann.versions[0], "followers", names) == ["ann"]
-    assert loaded_in_every_way(cid.versions[0], "followers", names) == ["ann"]
-    assert loaded_in_every_way(cid.versions[1], "followers", names) == []
-    assert loaded_in_every_way(bob.versions[0], "followers", names) == ["ann"]
+        assert loaded_in_every_way(ann.versions[0], "follows", names) == ["ann", "bob", "cid"]
+        assert loaded_in_every_way(ann.versions[1], "follows", names) == ["bob"]
+        assert loaded_in_every_way(ann.versions[0], "followers", names) == ["ann"]
+        assert loaded_in_every_way(cid.versions[0], "followers", names) == ["ann"]
+        assert loaded_in_every_way(cid.versions[1], "followers", names) == []
+        assert loaded_in_every_way(bob.versions[0], "followers", names) == ["ann"]
 
 
 # -- conditions ------------------------------------------------------------------------------
 
 
-def test_composite_foreign_key(Base, start):
+def test_composite_foreign_key(Base, open_session):
     """Keys of several columns, and columns under other names, are followed."""
 
     class Shelf(Base):
@@ -209,7 +159,7 @@ def test_composite_foreign_key(Base, start):
         shelf_number: Mapped[int | None] = mapped_column("n")
         shelf = relationship(Shelf, back_populates="books")
 
-    session = start()
+    session = open_session(Base)
     one, two = Shelf(room=1, number=1, name="1.1"), Shelf(room=1, number=2, name="1.2")
     book = Book(name="a", shelf=one)
     commit(session, one, two, book)
@@ -220,7 +170,7 @@ def test_composite_foreign_key(Base, start):
     assert [loaded_in_every_way(v, "books", names) for v in one.versions] == [["a"], []]
 
 
-def test_composite_secondary(Base, start):
+def test_composite_secondary(Base, open_session):
     """Association tables may refer to composite keys, in conditions written either way round."""
     link = Table(
         "part_car",
@@ -253,7 +203,7 @@ def test_composite_secondary(Base, start):
         name: Mapped[str]
         cars = relationship(Car, secondary=link, back_populates="parts")
 
-    session = start()
+    session = open_session(Base)
     car = Car(id=1, name="car", parts=[Part(a=1, b=1, name="x"), Part(a=1, b=2, name="y")])
     commit(session, car)
     part = car.parts.pop()
@@ -264,7 +214,46 @@ def test_composite_secondary(Base, start):
     assert [loaded_in_every_way(v, "cars", names) for v in part.versions] == [["car"], []]
 
 
-def test_extra_conditions_are_asked_of_versions(Base, start):
+def test_columns_of_other_names(Base, open_session):
+    """Links and keys are followed by column, whatever the attributes are called."""
+    link = Table(
+        "book_mark",
+        Base.metadata,
+        Column("_book", ForeignKey("book._id"), primary_key=True, key="book"),
+        Column("_mark", ForeignKey("mark._id"), primary_key=True, key="mark"),
+    )
+
+    class Book(Base):
+        __tablename__ = "book"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column("_id", primary_key=True)
+        name: Mapped[str] = mapped_column("_name")
+        first_id: Mapped[int | None] = mapped_column("_first", ForeignKey("mark._id"))
+        first = relationship("Mark", back_populates="begun")
+        marks = relationship("Mark", secondary=link, back_populates="books", order_by="Mark.name")
+
+    class Mark(Base):
+        __tablename__ = "mark"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column("_id", primary_key=True)
+        name: Mapped[str] = mapped_column("_name")
+        begun = relationship(Book, back_populates="first")
+        books = relationship(Book, secondary=link, back_populates="marks")
+
+    session = open_session(Base)
+    one, two = Mark(name="1"), Mark(name="2")
+    book = Book(name="a", marks=[one, two], first=one)
+    commit(session, book)
+    book.name, book.marks, book.first, one.name = "b", [two], two, "one"
+    session.commit()
+
+    assert [loaded_in_every_way(v, "marks", names) for v in book.versions] == [["1", "2"], ["2"]]
+    assert [loaded_in_every_way(v, "first", name) for v in book.versions] == ["1", "2"]
+    assert [loaded_in_every_way(v, "books", names) for v in one.versions] == [["a"], []]
+    assert [loaded_in_every_way(v, "begun", names) for v in one.versions] == [["a"], []]
+
+
+def test_extra_conditions_are_asked_of_versions(Base, open_session):
     """What a custom condition says of either class is checked against its values of that time."""
 
     class Post(Base):
@@ -290,7 +279,7 @@ def test_extra_conditions_are_asked_of_versions(Base, start):
         language: Mapped[str]
         post_id: Mapped[int | None] = mapped_column(ForeignKey("post.id"))
 
-    session = start()
+    session = open_session(Base)
     post = Post(id=1, name="p", language="en")
     notes = [
         Note(id=1, name="a", kind="hot", language="EN", post_id=1),
@@ -307,7 +296,7 @@ def test_extra_conditions_are_asked_of_versions(Base, start):
     assert [loaded_in_every_way(v, "hot", names) for v in post.versions] == [[], ["a"], ["c"]]
 
 
-def test_condition_without_foreign_key(Base, start):
+def test_condition_without_foreign_key(Base, open_session):
     """A join on marked columns, the one side being no key, is followed."""
 
     class Town(Base):
@@ -323,7 +312,7 @@ def test_condition_without_foreign_key(Base, start):
             order_by="Town.path",
         )
 
-    session = start()
+    session = open_session(Base)
     top = Town(name="top", path="a")
     commit(session, top, Town(name="x", path="a/x"), Town(name="y", path="b/y"))
     top.path = "b"
@@ -332,7 +321,7 @@ def test_condition_without_foreign_key(Base, start):
     assert [loaded_in_every_way(v, "below", names) for v in top.versions] == [["x"], ["y"]]
 
 
-def test_one_to_one(Base, start):
+def test_one_to_one(Base, open_session):
     """A scalar relationship whose key is on the other side gives one version or none."""
 
     class Owner(Base):
@@ -350,7 +339,7 @@ def test_one_to_one(Base, start):
         owner_id: Mapped[int | None] = mapped_column(ForeignKey("owner.id"))
         owner = relationship(Owner, back_populates="badge")
 
-    session = start()
+    session = open_session(Base)
     owner = Owner(name="o", badge=Badge(name="1"))
     commit(session, owner)
     owner.name, owner.badge = "p", Badge(name="2")
@@ -396,12 +385,12 @@ def build_link(Base, *columns, is_key=True):
 
 
 @pytest.mark.parametrize("kind", ["key", "no key", "surrogate key"])
-def test_links_are_cut_and_made_again(Base, start, kind):
+def test_links_are_cut_and_made_again(Base, open_session, kind):
     """A link that was cut, and made again later, is seen when it was there."""
     surrogate = [Column("id", Integer, primary_key=True)] if kind == "surrogate key" else []
     link = build_link(Base, *surrogate, is_key=kind == "key")
     Left, Right = declare_linked(Base, link, order_by="Right.id")
-    session = start()
+    session = open_session(Base)
     left, a, b = Left(name="1"), Right(name="a"), Right(name="b")
     left.rights = [a, b]
     commit(session, left)
@@ -413,11 +402,11 @@ def test_links_are_cut_and_made_again(Base, start, kind):
     assert found == [["a", "b"], ["a"], [], ["a", "b"]]
 
 
-def test_order_by_association_column(Base, start):
+def test_order_by_association_column(Base, open_session):
     """Members come in the order that the links had."""
     link = build_link(Base, Column("place", Integer, default=0))
     Left, Right = declare_linked(Base, link, order_by=link.c.place.desc())
-    session = start()
+    session = open_session(Base)
     left = Left(id=1, name="l")
     commit(session, left, *[Right(id=n, name=str(n)) for n in (1, 2, 3)])
     left.name = "m"
@@ -429,10 +418,10 @@ def test_order_by_association_column(Base, start):
     assert names(left.rights) == ["1", "3", "2"]
 
 
-def test_scalar_many_to_many(Base, start):
+def test_scalar_many_to_many(Base, open_session):
     """A many-to-many relationship may have one member."""
     Left, Right = declare_linked(Base, build_link(Base), uselist=False)
-    session = start()
+    session = open_session(Base)
     left = Left(name="l", rights=Right(name="a"))
     commit(session, left)
     left.name, left.rights = "m", None
@@ -442,7 +431,7 @@ def test_scalar_many_to_many(Base, start):
     assert found == ["a", None]
 
 
-def test_condition_on_association_column(Base, start):
+def test_condition_on_association_column(Base, open_session):
     """Extra conditions on both joins hold for links and members of their time."""
     link = build_link(Base, Column("kind", String(20), default="x"))
     Left, Right = declare_linked(
@@ -452,7 +441,7 @@ def test_condition_on_association_column(Base, start):
         secondaryjoin="and_(Right.id == l_r.c.r_id, Right.name != 'off')",
         order_by="Right.id",
     )
-    session = start()
+    session = open_session(Base)
     left = Left(name="l", rights=[Right(name="a"), Right(name="b")])
     commit(session, left)
     left.name, left.rights[0].name = "m", "off"
@@ -464,7 +453,7 @@ def test_condition_on_association_column(Base, start):
     assert found == [["a", "b"], ["b"], []]
 
 
-def test_links_to_unversioned_class(Base, start):
+def test_links_to_unversioned_class(Base, open_session):
     """Links are those of their time also where what they lead to has no history."""
     link = build_link(Base)
 
@@ -480,19 +469,28 @@ def test_links_to_unversioned_class(Base, start):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
 
-    session = start()
+    session = open_session(Base)
     left = Left(name="1", rights=[Right(name="a"), Right(name="b")])
     commit(session, left)
     left.name, right = "2", left.rights.pop()
     right.name = "c"
     session.commit()
 
+    left.name, kept = "3", left.rights[0]
+    left.rights.append(Right(name="d"))
+    session.commit()
+
     found = [loaded_in_every_way(version, "rights", names) for version in left.versions]
-    assert found == [["a", "c"], ["a"]]
+    assert found == [["a", "c"], ["a"], ["a", "d"]]
     assert left.versions[0].rights[1] is right
+    left.rights.remove(kept)
+    session.delete(kept)
+    session.commit()
+    found = [loaded_in_every_way(version, "rights", names) for version in left.versions]
+    assert found == [["c"], [], ["d"]]
 
 
-def test_view_only_links_of_an_association_class(Base, start):
+def test_view_only_links_of_an_association_class(Base, open_session):
     """A shortcut past a versioned association object follows the object's history."""
 
     class Left(Base):
@@ -516,7 +514,7 @@ def test_view_only_links_of_an_association_class(Base, start):
         r_id: Mapped[int] = mapped_column(ForeignKey("r.id"))
         place: Mapped[int]
 
-    session = start()
+    session = open_session(Base)
     left = Left(id=1, name="1")
     commit(session, left, *[Right(id=n, name=str(n)) for n in (1, 2, 3)])
     links = [Link(l_id=1, r_id=1, place=2), Link(l_id=1, r_id=2, place=1)]
@@ -531,11 +529,11 @@ def test_view_only_links_of_an_association_class(Base, start):
     assert found == [[], ["2", "1"], ["3"]]
 
 
-def test_view_only_links_without_history(Base, start):
+def test_view_only_links_without_history(Base, open_session):
     """A view-only relationship by an unversioned association table has the links of today."""
     link = build_link(Base)
     Left, Right = declare_linked(Base, link, viewonly=True, order_by="Right.id")
-    session = start()
+    session = open_session(Base)
     left = Left(id=1, name="l")
     commit(session, left, Right(id=1, name="a"))
     session.execute(link.insert().values(l_id=1, r_id=1))
@@ -552,7 +550,7 @@ def test_view_only_links_without_history(Base, start):
 
 
 @pytest.mark.parametrize("kind", ["subquery", "alias", "other table", "excluded"])
-def test_what_cannot_be_followed_says_so(Base, start, kind):
+def test_what_cannot_be_followed_says_so(Base, open_session, kind):
     """A relationship that cannot be said of versions raises when it is read, naming itself."""
 
     class Note(Base):
@@ -582,7 +580,7 @@ def test_what_cannot_be_followed_says_so(Base, start, kind):
             viewonly=True,
         )
 
-    session = start()
+    session = open_session(Base)
     post = Post(name="p")
     commit(session, post)
 
@@ -593,7 +591,7 @@ def test_what_cannot_be_followed_says_so(Base, start, kind):
     assert "notes" not in inspect(version_class(Post)).relationships
 
 
-def test_excluded_relationships_are_no_attributes(Base, start):
+def test_excluded_relationships_are_no_attributes(Base, open_session):
     """Excluding a relationship leaves nothing of it, also if it has an association table."""
     link = build_link(Base)
 
@@ -610,7 +608,7 @@ def test_excluded_relationships_are_no_attributes(Base, start):
         id: Mapped[int] = mapped_column(primary_key=True)
         lefts = relationship(Left, secondary=link, back_populates="rights")
 
-    session = start()
+    session = open_session(Base)
     right = Right(lefts=[Left(), Left()])
     commit(session, right)
 
@@ -658,10 +656,10 @@ def declare_joined(Base):
     return Box, Item, Tool
 
 
-def test_joined_inheritance(Base, start):
+def test_joined_inheritance(Base, open_session):
     """Keys on the table of a superclass, or of a subclass of another name, are followed."""
     Box, Item, Tool = declare_joined(Base)
-    session = start()
+    session = open_session(Base)
     box = Box(name="1")
     tool = Tool(id=2, name="saw", box=box, maker=box)
     commit(session, box, Item(id=1, name="nail", box=box), tool)
@@ -679,10 +677,10 @@ def test_joined_inheritance(Base, start):
     assert type(box.versions[0].items[1]) is version_class(Tool)
 
 
-def test_of_type_narrows_to_a_subclass(Base, start):
+def test_of_type_narrows_to_a_subclass(Base, open_session):
     """Joins, criteria and loaders can ask for members of one subclass."""
     Box, Item, Tool = declare_joined(Base)
-    session = start()
+    session = open_session(Base)
     box, tool = Box(name="1"), Tool(name="saw")
     box.items = [Item(name="nail"), tool]
     commit(session, box)
@@ -702,7 +700,7 @@ def test_of_type_narrows_to_a_subclass(Base, start):
         assert "saw" not in names(second.__dict__["items"])
 
 
-def test_single_table_inheritance(Base, start):
+def test_single_table_inheritance(Base, open_session):
     """Relationships of and to subclasses without a table of their own are followed."""
 
     class Pet(Base):
@@ -718,7 +716,7 @@ def test_single_table_inheritance(Base, start):
         friend_id: Mapped[int | None] = mapped_column(ForeignKey("pet.id"))
         friend = relationship("Dog", remote_side=lambda: Pet.id, foreign_keys=[friend_id])
 
-    session = start()
+    session = open_session(Base)
     dog = Dog(name="rex", friend=Dog(name="max"))
     commit(session, dog, Pet(name="tom"))
     dog.friend.name, dog.name = "min", "Rex"
@@ -731,7 +729,7 @@ def test_single_table_inheritance(Base, start):
     assert not hasattr(version_class(Pet), "friend")
 
 
-def test_subclass_without_history(Base, start):
+def test_subclass_without_history(Base, open_session):
     """Members of a subclass that is not versioned are live, though its superclass has history."""
 
     class Pet(Base):
@@ -748,7 +746,7 @@ def test_subclass_without_history(Base, start):
         __versioned__ = {"versioning": False}
         __mapper_args__ = {"polymorphic_identity": "dog"}
 
-    session = start()
+    session = open_session(Base)
     pet, other, dog = Pet(id=1, name="1"), Pet(id=2, name="2"), Dog(id=3, name="rex", owner_id=1)
     commit(session, pet, other)
     commit(session, dog)
@@ -757,7 +755,7 @@ def test_subclass_without_history(Base, start):
     assert loaded_in_every_way(other.versions[0], "dogs", list) == []
 
 
-def test_concrete_inheritance(Base, start):
+def test_concrete_inheritance(Base, open_session):
     """Each concrete class has versions, the live object, the transaction and its relationships."""
 
     class Kind(Base):
@@ -782,7 +780,7 @@ def test_concrete_inheritance(Base, start):
         kind_id: Mapped[int | None] = mapped_column(ForeignKey("kind.id"))
         kind = relationship(Kind)
 
-    session = start()
+    session = open_session(Base)
     kind = Kind(name="k")
     page, blog = Page(id=1, name="page", kind=kind), Blog(id=1, name="blog", kind=kind)
     commit(session, page, blog)
@@ -797,7 +795,7 @@ def test_concrete_inheritance(Base, start):
         assert session.scalars(joined).all() == [live.name]
 
 
-def test_excluded_above_and_wanted_below(Base, start):
+def test_excluded_above_and_wanted_below(Base, open_session):
     """A subclass that does not exclude a relationship has it, though its superclass has not."""
 
     class Item(Base):
@@ -814,7 +812,7 @@ def test_excluded_above_and_wanted_below(Base, start):
         __versioned__ = {}
         __mapper_args__ = {"polymorphic_identity": "tool"}
 
-    session = start()
+    session = open_session(Base)
     tool = Tool(name="t", items=[Item(name="i")])
     commit(session, tool)
 
@@ -826,7 +824,7 @@ def test_excluded_above_and_wanted_below(Base, start):
 
 
 @pytest.mark.options(table_name="%s_log", operation_type_column_name="op")
-def test_custom_names(Base, start):
+def test_custom_names(Base, open_session):
     """Relationships do not depend on what tables and bookkeeping columns are called."""
     link = build_link(Base)
 
@@ -847,7 +845,7 @@ def test_custom_names(Base, start):
         lefts = relationship(Left, secondary=link, back_populates="rights")
         left = relationship(Left, foreign_keys=[l_id], overlaps="nexts")
 
-    session = start()
+    session = open_session(Base)
     right = Right(name="a")
     left = Left(name="1", rights=[right], nexts=[right])
     commit(session, left)
@@ -860,7 +858,7 @@ def test_custom_names(Base, start):
     assert [loaded_in_every_way(v, "lefts", names) for v in right.versions] == [["1"], []]
 
 
-def test_names_of_the_version_api_are_the_models(Base, start):
+def test_names_of_the_version_api_are_the_models(Base, open_session):
     """A relationship named like a member of every version gives the model's data."""
 
     class Chapter(Base):
@@ -873,7 +871,7 @@ def test_names_of_the_version_api_are_the_models(Base, start):
         previous = relationship("Chapter", back_populates="next", uselist=False)
         transaction = relationship("Chapter", viewonly=True)
 
-    session = start()
+    session = open_session(Base)
     first = Chapter(name="1", next=Chapter(name="2"))
     commit(session, first)
     first.next.name, first.name = "two", "one"
@@ -887,7 +885,7 @@ def test_names_of_the_version_api_are_the_models(Base, start):
     assert new.version_api.transaction.id == new.transaction_id
 
 
-def test_transaction_relationship_of_a_subclass(Base, start):
+def test_transaction_relationship_of_a_subclass(Base, open_session):
     """A subclass may use the name ``transaction``; its superclass then has no link of that name."""
 
     class Item(Base):
@@ -903,7 +901,7 @@ def test_transaction_relationship_of_a_subclass(Base, start):
         item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
         transaction = relationship("Item", remote_side=lambda: Item.id)
 
-    session = start()
+    session = open_session(Base)
     payment = Payment(name="p", transaction=Item(name="i"))
     commit(session, payment)
     version = payment.versions[0]
@@ -912,7 +910,7 @@ def test_transaction_relationship_of_a_subclass(Base, start):
     assert version.version_api.transaction.id == version.transaction_id
 
 
-def test_name_of_a_bookkeeping_column_is_refused(Base, start):
+def test_name_of_a_bookkeeping_column_is_refused(Base, open_session):
     """A relationship that hides a bookkeeping column is refused with the way out."""
 
     class Thing(Base):
@@ -923,10 +921,10 @@ def test_name_of_a_bookkeeping_column_is_refused(Base, start):
         operation_type = relationship("Thing", remote_side=[id])
 
     with pytest.raises(ImproperlyConfigured, match="'operation_type_column_name'"):
-        start()
+        open_session(Base)
 
 
-def test_order_by_what_is_not_kept(Base, start):
+def test_order_by_what_is_not_kept(Base, open_session):
     """An order that needs what history has not is left out; the members are right."""
 
     class Box(Base):
@@ -945,7 +943,7 @@ def test_order_by_what_is_not_kept(Base, start):
         box_id: Mapped[int] = mapped_column(ForeignKey("box.id"))
         count = column_property(select(func.count(Box.id)).scalar_subquery())
 
-    session = start()
+    session = open_session(Base)
     box = Box(name="b", items=[Item(id=n, name=str(n)) for n in (1, 2, 3)])
     commit(session, box)
 

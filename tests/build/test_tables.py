@@ -1,7 +1,10 @@
 """Layout and names of version tables."""
 
+import re
+
 import pytest
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Computed,
@@ -18,7 +21,14 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
+from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    configure_mappers,
+    mapped_column,
+    relationship,
+)
 from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
 from sqlalchemy_versioned import ImproperlyConfigured, version_table, versioning_manager
@@ -29,6 +39,7 @@ DIALECTS = {
     "sqlite": sqlite.dialect(),
     "postgresql": postgresql.dialect(),
     "mysql": mysql.dialect(),
+    "mariadb": MariaDBDialect(),
     "mssql": mssql.dialect(),
     "oracle": oracle.dialect(),
 }
@@ -46,6 +57,7 @@ CREATE TABLE article_version (
     operation_type SMALLINT NOT NULL,
     PRIMARY KEY ("group", seat, transaction_id)
 )
+CREATE INDEX ix_article_version_name ON article_version (name)
 CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
 """,
     "postgresql": """
@@ -60,6 +72,7 @@ CREATE TABLE article_version (
     operation_type SMALLINT NOT NULL,
     PRIMARY KEY ("group", seat, transaction_id)
 )
+CREATE INDEX ix_article_version_name ON article_version (name)
 CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
 """,
     "mysql": """
@@ -74,6 +87,22 @@ CREATE TABLE article_version (
     operation_type SMALLINT NOT NULL,
     PRIMARY KEY (`group`, seat, transaction_id)
 )
+CREATE INDEX ix_article_version_name ON article_version (name)
+CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
+""",
+    "mariadb": """
+CREATE TABLE article_version (
+    seat INTEGER NOT NULL,
+    `group` VARCHAR(5) NOT NULL,
+    name VARCHAR(50),
+    status VARCHAR(255),
+    `double` INTEGER,
+    transaction_id BIGINT NOT NULL,
+    end_transaction_id BIGINT,
+    operation_type SMALLINT NOT NULL,
+    PRIMARY KEY (`group`, seat, transaction_id)
+)
+CREATE INDEX ix_article_version_name ON article_version (name)
 CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
 """,
     "mssql": """
@@ -88,6 +117,7 @@ CREATE TABLE article_version (
     operation_type SMALLINT NOT NULL,
     PRIMARY KEY ([group], seat, transaction_id)
 )
+CREATE INDEX ix_article_version_name ON article_version (name)
 CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
 """,
     "oracle": """
@@ -102,6 +132,7 @@ CREATE TABLE article_version (
     operation_type SMALLINT NOT NULL,
     PRIMARY KEY ("group", seat, transaction_id)
 )
+CREATE INDEX ix_article_version_name ON article_version (name)
 CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_id)
 """,
 }
@@ -109,7 +140,8 @@ CREATE INDEX ix_article_version_transaction_id ON article_version (transaction_i
 
 def ddl(table, dialect):
     """Return the statements that make a table, without differences of white space."""
-    statements = [CreateTable(table), *map(CreateIndex, table.indexes)]
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    statements = [CreateTable(table), *map(CreateIndex, indexes)]
     lines = "\n".join(str(each.compile(dialect=DIALECTS[dialect])) for each in statements)
     return [line.strip().rstrip(",").strip() for line in lines.splitlines() if line.strip()]
 
@@ -150,7 +182,7 @@ def Article(Base):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_version_table_ddl(dialect, Article):
-    """Columns in the parent's order, then ours; one key, one index, no other promise."""
+    """Columns in the parent's order, then ours; one key, indexes, no other promise."""
     assert ddl(version_table(Article), dialect) == lines_of(GOLDEN[dialect])
 
 
@@ -171,6 +203,8 @@ def test_one_key_column_is_not_numbered(Base):
         id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     configure_mappers()
+    # SQL Server would be told to take numbers for it (IDENTITY_INSERT).
+    assert version_table(Article).autoincrement_column is None
     for dialect in DIALECTS:
         text = " ".join(ddl(version_table(Article), dialect)).upper()
         assert not any(word in text for word in ("AUTO_INCREMENT", "IDENTITY", "SERIAL"))
@@ -299,6 +333,71 @@ def test_names_are_cut_to_the_limit(name):
     assert cut_name(f"{name}_version") == cut
 
 
+#: Databases with the length that their names may have.
+LIMITS = [
+    pytest.param(postgresql.dialect(), 63, id="postgresql"),
+    pytest.param(mysql.dialect(), 64, id="mysql"),
+    pytest.param(MariaDBDialect(), 64, id="mariadb"),
+    pytest.param(oracle.dialect(), 128, id="oracle"),
+    pytest.param(mssql.dialect(), 128, id="mssql"),
+    pytest.param(oracle.dialect(max_identifier_length=30), 30, id="old oracle"),
+]
+
+
+def names_in(statement):
+    """Return the names that a statement gives, without quotes."""
+    quoted = r'["`\[]?([^"`\]\s(]+)["`\]]?'
+    found = re.findall(
+        rf"(?:CREATE TABLE|CREATE INDEX|CREATE SEQUENCE|CONSTRAINT) {quoted}", statement
+    )
+    columns = re.findall(rf"^\t{quoted} [A-Z]", statement, re.MULTILINE)
+    return found, [name for name in columns if name not in ("CONSTRAINT", "PRIMARY", "FOREIGN")]
+
+
+@pytest.mark.parametrize(("dialect", "limit"), LIMITS)
+def test_all_names_keep_the_limits(versioning, dialect, limit):
+    """Tables, keys, indexes, columns and sequences fit, and none is called like another."""
+    convention = {
+        "ix": "ix_%(column_0_label)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    }
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(naming_convention=convention)
+
+    # The longest names that there may be, or that leave room for "_version" if that is too short.
+    room = limit - 8 if limit < 63 else min(limit, 64)
+    long = "x" * (room - 2)
+
+    def declare(last, **body):
+        body |= {f"{long}_k": mapped_column(Integer, primary_key=True)}
+        names = {"__tablename__": long + last, "__versioned__": {}}
+        return type(f"Page{last}", (Base,), names | body)
+
+    One = declare("1")
+    key = mapped_column(f"{long}_f", ForeignKey(One.__table__.c[f"{long}_k"]), index=True)
+    Two = declare("2", key=key, one=relationship(One, backref="twos"))
+    ends = [
+        Column(f"{long}{n}", ForeignKey(cls.__table__.c[f"{long}_k"]), primary_key=True)
+        for n, cls in enumerate((One, Two))
+    ]
+    Two.others = relationship(One, secondary=Table(f"{long}3", Base.metadata, *ends))
+    configure_mappers()
+    sequence = versioning.transaction_cls.__table__.c.id.default
+    statements = [CreateSequence(sequence), *map(CreateTable, Base.metadata.tables.values())]
+    indexes = [index for table in Base.metadata.tables.values() for index in table.indexes]
+    given = []
+    for statement in (*statements, *map(CreateIndex, indexes)):
+        found, columns = names_in(str(statement.compile(dialect=dialect)))
+        assert max(map(len, (*found, *columns))) <= limit, found
+        assert len(set(columns)) == len(columns)
+        given += found
+    assert len(set(given)) == len(given)
+    assert len(given) > 12
+    Base.registry.dispose(cascade=True)
+
+
 def test_mysql_text_options(Base):
     """Keys of a table with its own collation compare alike in its versions."""
 
@@ -319,6 +418,7 @@ TRANSACTION = {
     "sqlite": "id INTEGER NOT NULL",
     "postgresql": "id BIGINT NOT NULL",
     "mysql": "id BIGINT NOT NULL AUTO_INCREMENT",
+    "mariadb": "id BIGINT NOT NULL AUTO_INCREMENT",
     "mssql": "id BIGINT NOT NULL",
     "oracle": "id NUMBER(19) NOT NULL",
 }
@@ -341,6 +441,21 @@ def test_transaction_sequence(blog):
 
     made = str(CreateSequence(sequence).compile(dialect=postgresql.dialect()))
     assert made == "CREATE SEQUENCE transaction_id_seq"
+
+
+def test_big_integers_of_the_application(Base):
+    """That transactions are numbered by SQLite is no business of anybody else's integers."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        views: Mapped[int] = mapped_column(BigInteger)
+
+    configure_mappers()
+    for table in (Article.__table__, version_table(Article)):
+        assert "views BIGINT" in " ".join(ddl(table, "sqlite"))
+    assert BigInteger().compile(dialect=DIALECTS["sqlite"]) == "BIGINT"
 
 
 def test_bases_have_the_same_transaction_table(versioning):

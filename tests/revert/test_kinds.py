@@ -1,14 +1,14 @@
 """Reverting every kind of relationship and collection."""
 
+from functools import partial
+
 import pytest
-from sqlalchemy import Column, ForeignKey, String, Table, and_
+from sqlalchemy import Column, ForeignKey, Table, and_
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.ext.orderinglist import ordering_list
 from sqlalchemy.orm import (
     Mapped,
-    Session,
     attribute_keyed_dict,
-    configure_mappers,
     foreign,
     mapped_column,
     relationship,
@@ -16,42 +16,45 @@ from sqlalchemy.orm import (
 
 from sqlalchemy_versioned import ReverterException
 from tests.models import Models
+from tests.schemas.nodes import build_nodes
 
 pytestmark = pytest.mark.strategies()
+
+
+def build_shelf(Base, *, nullable=True, unique=False, **relationships):
+    """Declare a shelf of books, and what *relationships* there are to be of the shelf."""
+
+    class Shelf(Base):
+        __tablename__ = "shelf"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    class Book(Base):
+        __tablename__ = "book"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        title: Mapped[str]
+        place: Mapped[int | None]
+        shelf_id: Mapped[int | None] = mapped_column(
+            ForeignKey("shelf.id"), nullable=nullable, unique=unique
+        )
+
+    Table(
+        "shelf_book",
+        Base.metadata,
+        Column("shelf_id", ForeignKey("shelf.id"), primary_key=True),
+        Column("book_id", ForeignKey("book.id"), primary_key=True),
+    )
+    for key, value in relationships.items():
+        setattr(Shelf, key, value)
+    return Models(Base, Shelf, Book)
 
 
 @pytest.fixture
 def shelf(Base):
     """Declare a shelf of books: ``shelf(books=relationship(...))`` gives the models."""
-
-    def declare(*, nullable=True, unique=False, **relationships):
-        class Shelf(Base):
-            __tablename__ = "shelf"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            name: Mapped[str | None]
-
-        class Book(Base):
-            __tablename__ = "book"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            title: Mapped[str]
-            place: Mapped[int | None]
-            shelf_id: Mapped[int | None] = mapped_column(
-                ForeignKey("shelf.id"), nullable=nullable, unique=unique
-            )
-
-        Table(
-            "shelf_book",
-            Base.metadata,
-            Column("shelf_id", ForeignKey("shelf.id"), primary_key=True),
-            Column("book_id", ForeignKey("book.id"), primary_key=True),
-        )
-        for key, value in relationships.items():
-            setattr(Shelf, key, value)
-        return Models(Base, Shelf, Book)
-
-    return declare
+    return partial(build_shelf, Base)
 
 
 def titles(books):
@@ -69,6 +72,19 @@ COLLECTIONS = {
 }
 
 
+OWNERSHIPS = {
+    "one-to-many": {},
+    "orphans": {"cascade": "all, delete-orphan"},
+    "many-to-many": {"secondary": "shelf_book"},
+}
+
+
+def build_collection(Base, kind, ownership):
+    """Declare a shelf with a kind of collection as ``books``."""
+    books = relationship("Book", **COLLECTIONS[kind], **OWNERSHIPS[ownership])
+    return build_shelf(Base, books=books)
+
+
 class TestCollections:
     """Every collection class, of one-to-many and many-to-many."""
 
@@ -77,13 +93,10 @@ class TestCollections:
         """The name of a kind of collection."""
         return request.param
 
-    @pytest.fixture(params=["one-to-many", "orphans", "many-to-many"])
-    def models(self, request, shelf, kind):
+    @pytest.fixture(params=OWNERSHIPS)
+    def models(self, request, keep, kind):
         """The models, with the kind of collection as ``books``."""
-        more = {"orphans": {"cascade": "all, delete-orphan"}, "many-to-many": {}}
-        more["many-to-many"]["secondary"] = "shelf_book"
-        arguments = {**COLLECTIONS[kind], **more.get(request.param, {})}
-        return shelf(books=relationship("Book", **arguments))
+        return keep(build_collection, kind, request.param)
 
     @pytest.fixture
     def books_of(self, session, models):
@@ -156,10 +169,10 @@ class TestCollections:
         assert books_of(restored) == ["a", "b"]
 
 
-def test_keys_of_dictionaries_follow_values(session_of, shelf):
+def test_keys_of_dictionaries_follow_values(open_session, shelf):
     """Members whose names are exchanged are found under the names they had."""
     models = shelf(books=relationship("Book", collection_class=attribute_keyed_dict("title")))
-    session = session_of(models)
+    session = open_session(models)
     one, a, b = models.Shelf(), models.Book(title="a"), models.Book(title="b")
     one.books = {"a": a, "b": b}
     session.add(one)
@@ -175,13 +188,13 @@ def test_keys_of_dictionaries_follow_values(session_of, shelf):
     assert (one.books["a"], one.books["b"]) == (a, b)
 
 
-def test_lists_keep_their_order(session_of, shelf):
+def test_lists_keep_their_order(open_session, shelf):
     """Members of an ordered list are where they were, before and after the flush."""
     books = relationship(
         "Book", order_by="Book.place", collection_class=ordering_list("place", count_from=1)
     )
     models = shelf(books=books)
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf(books=[models.Book(title=title) for title in "abc"])
     session.add(one)
     session.commit()
@@ -197,13 +210,13 @@ def test_lists_keep_their_order(session_of, shelf):
     assert [(b.title, b.place) for b in one.books] == [("a", 1), ("b", 2), ("c", 3)]
 
 
-def test_association_proxies_show_it(session_of, shelf):
+def test_association_proxies_show_it(open_session, shelf):
     """A proxy of a relationship shows what was put back."""
     models = shelf(
         books=relationship("Book", secondary="shelf_book", order_by="Book.id"),
         titles=association_proxy("books", "title"),
     )
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf(books=[models.Book(title="a")])
     session.add(one)
     session.commit()
@@ -217,10 +230,10 @@ def test_association_proxies_show_it(session_of, shelf):
 
 
 @pytest.mark.parametrize("cascade", ["save-update", "all, delete-orphan"])
-def test_children_move_back_without_a_relationship_to_their_parent(session_of, shelf, cascade):
+def test_children_move_back_without_a_relationship_to_their_parent(open_session, shelf, cascade):
     """A child that knows its parent by a key only is moved back, and is no orphan."""
     models = shelf(books=relationship("Book", cascade=cascade))
-    session = session_of(models)
+    session = open_session(models)
     one, other = models.Shelf(), models.Shelf(books=[models.Book(title="a")])
     session.add_all([one, other])
     session.commit()
@@ -237,13 +250,33 @@ def test_children_move_back_without_a_relationship_to_their_parent(session_of, s
     assert (one.books, other.books) == ([], [book])
 
 
+@pytest.mark.parametrize("came", ["flushed", "pending"])
+def test_children_that_had_no_parent_are_only_unlinked(open_session, shelf, came):
+    """A child that stood by itself at the version does so again, and is not deleted."""
+    models = shelf(books=relationship("Book"))
+    session = open_session(models)
+    one, book = models.Shelf(), models.Book(title="a")
+    session.add_all([one, book])
+    session.commit()
+    version = one.versions[0]
+    one.books.append(book)
+    if came == "flushed":
+        session.commit()
+
+    version.revert(relations=["books"])
+    session.commit()
+
+    assert one.books == []
+    assert session.query(models.Book).all() == [book]
+
+
 class TestOneToOne:
     """One object on each side, the key on the other."""
 
-    def test_the_former_one_returns(self, session_of, shelf):
+    def test_the_former_one_returns(self, open_session, shelf):
         """The one that is linked now is unlinked, so that there are not two."""
         models = shelf(book=relationship("Book", uselist=False))
-        session = session_of(models)
+        session = open_session(models)
         one, a = models.Shelf(), models.Book(title="a")
         one.book = a
         session.add(one)
@@ -257,10 +290,10 @@ class TestOneToOne:
 
         assert (one.book, a.shelf_id, b.shelf_id) == (a, one.id, None)
 
-    def test_orphans_are_deleted(self, session_of, shelf):
+    def test_orphans_are_deleted(self, open_session, shelf):
         """With delete-orphan the one that is linked now is deleted."""
         models = shelf(book=relationship("Book", uselist=False, cascade="all, delete-orphan"))
-        session = session_of(models)
+        session = open_session(models)
         one = models.Shelf(book=models.Book(title="a"))
         session.add(one)
         session.commit()
@@ -273,11 +306,11 @@ class TestOneToOne:
         assert titles(session.query(models.Book)) == ["a"]
 
     @pytest.mark.parametrize("nullable", [True, False])
-    def test_a_unique_key_changes_hands(self, session_of, shelf, nullable):
+    def test_a_unique_key_changes_hands(self, open_session, shelf, nullable):
         """The key is let go of before it is given back, where it is unique."""
         book = relationship("Book", uselist=False, cascade="all, delete-orphan")
         models = shelf(nullable=nullable, unique=True, book=book)
-        session = session_of(models)
+        session = open_session(models)
         one = models.Shelf(book=models.Book(title="a"))
         session.add(one)
         session.commit()
@@ -292,10 +325,10 @@ class TestOneToOne:
         assert titles(session.query(models.Book)) == ["a"]
         assert one.book.title == "a"
 
-    def test_what_belonged_elsewhere(self, session_of, shelf):
+    def test_what_belonged_elsewhere(self, open_session, shelf):
         """The one that is linked now goes back to where it was."""
         models = shelf(book=relationship("Book", uselist=False))
-        session = session_of(models)
+        session = open_session(models)
         one, other = models.Shelf(book=models.Book(title="a")), models.Shelf()
         other.book = models.Book(title="b")
         session.add_all([one, other])
@@ -308,10 +341,10 @@ class TestOneToOne:
 
         assert (one.book.title, other.book.title) == ("a", "b")
 
-    def test_what_was_none(self, session_of, shelf):
+    def test_what_was_none(self, open_session, shelf):
         """A side that was empty is empty again."""
         models = shelf(book=relationship("Book", uselist=False))
-        session = session_of(models)
+        session = open_session(models)
         one = models.Shelf()
         session.add(one)
         session.commit()
@@ -324,10 +357,10 @@ class TestOneToOne:
         assert one.book is None
 
 
-def test_scalar_over_an_association_table(session_of, shelf):
+def test_scalar_over_an_association_table(open_session, shelf):
     """One object that is linked by an association table is exchanged, or taken away."""
     models = shelf(book=relationship("Book", secondary="shelf_book", uselist=False))
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf()
     session.add(one)
     session.commit()
@@ -345,10 +378,10 @@ def test_scalar_over_an_association_table(session_of, shelf):
     assert one.book is None
 
 
-def test_view_only_relationships_are_refused(session_of, shelf):
+def test_view_only_relationships_are_refused(open_session, shelf):
     """What cannot be written cannot be reverted."""
     models = shelf(books=relationship("Book", viewonly=True))
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf()
     session.add(one)
     session.commit()
@@ -357,11 +390,11 @@ def test_view_only_relationships_are_refused(session_of, shelf):
         one.versions[0].revert(relations=["books"])
 
 
-def test_excluded_relationships_are_refused(session_of, shelf):
+def test_excluded_relationships_are_refused(open_session, shelf):
     """What history leaves out cannot be reverted."""
     models = shelf(books=relationship("Book", secondary="shelf_book"))
     models.Shelf.__versioned__ = {"exclude": ["books"]}
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf()
     session.add(one)
     session.commit()
@@ -370,11 +403,11 @@ def test_excluded_relationships_are_refused(session_of, shelf):
         one.versions[0].revert(relations=["books"])
 
 
-def test_children_of_unversioned_classes_are_refused(session_of, shelf):
+def test_children_of_unversioned_classes_are_refused(open_session, shelf):
     """Whose children they were is recorded with the children, or nowhere."""
     models = shelf(books=relationship("Book"))
     del models.Book.__versioned__
-    session = session_of(models)
+    session = open_session(models)
     one = models.Shelf()
     session.add(one)
     session.commit()
@@ -383,14 +416,14 @@ def test_children_of_unversioned_classes_are_refused(session_of, shelf):
         one.versions[0].revert(relations=["books"])
 
 
-def test_conditions_of_a_relationship(session_of, Base, shelf):
+def test_conditions_of_a_relationship(open_session, Base, shelf):
     """A relationship that has a condition of its own is read with it."""
     models = shelf()
     Shelf, Book = models.Shelf, models.Book
     Shelf.good = relationship(
         Book, primaryjoin=and_(Shelf.id == foreign(Book.shelf_id), Book.place == 1)
     )
-    session = session_of(models)
+    session = open_session(models)
     one = Shelf(good=[Book(title="a", place=1)])
     session.add(one)
     session.flush()
@@ -407,7 +440,7 @@ def test_conditions_of_a_relationship(session_of, Base, shelf):
     assert (bad.place, bad.title) == (2, "bb")
 
 
-def test_conditions_of_links(session_of, shelf):
+def test_conditions_of_links(open_session, shelf):
     """A link to what a relationship's condition leaves out is not taken for an unknown one."""
     models = shelf()
     Shelf, Book = models.Shelf, models.Book
@@ -415,7 +448,7 @@ def test_conditions_of_links(session_of, shelf):
     Shelf.good = relationship(
         Book, secondary=link, secondaryjoin=and_(Book.id == link.c.book_id, Book.place == 1)
     )
-    session = session_of(models)
+    session = open_session(models)
     one = Shelf(good=[Book(title="a", place=1), Book(title="b", place=2)])
     session.add(one)
     session.commit()
@@ -432,34 +465,9 @@ class TestTrees:
     """Relationships from a class to itself."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """Nodes of a tree, and links between them."""
-        link = Table(
-            "link",
-            Base.metadata,
-            Column("one", ForeignKey("node.id"), primary_key=True),
-            Column("other", ForeignKey("node.id"), primary_key=True),
-        )
-
-        class Node(Base):
-            __tablename__ = "node"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            name: Mapped[str] = mapped_column(String(20))
-            parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
-            children: Mapped[list["Node"]] = relationship(
-                back_populates="parent", order_by="Node.id"
-            )
-            parent: Mapped["Node | None"] = relationship(
-                back_populates="children", remote_side=[id]
-            )
-            others: Mapped[list["Node"]] = relationship(
-                secondary=link,
-                primaryjoin=lambda: Node.id == link.c.one,
-                secondaryjoin=lambda: Node.id == link.c.other,
-            )
-
-        return Models(Base, Node)
+        return keep(build_nodes)
 
     def test_deleted_trees_return(self, session, models):
         """A tree that was deleted is restored, parents first."""
@@ -483,15 +491,15 @@ class TestTrees:
     def test_links_among_themselves(self, session, models):
         """Links of a class to itself are put back, in their direction."""
         one, other = models.factories.Node(name="a"), models.factories.Node(name="b")
-        one.others.append(other)
+        one.follows.append(other)
         session.commit()
-        one.others, other.others = [], [one]
-        session.commit()
-
-        one.versions[0].revert(relations=["others.others"])
+        one.follows, other.follows = [], [one]
         session.commit()
 
-        assert (one.others, other.others) == ([other], [])
+        one.versions[0].revert(relations=["follows.follows"])
+        session.commit()
+
+        assert (one.follows, other.follows) == ([other], [])
 
     def test_parents_that_change_places(self, session, models):
         """A child that became the parent becomes the child again."""
@@ -506,19 +514,3 @@ class TestTrees:
         session.commit()
 
         assert (one.parent, one.children, other.parent) == (None, [other], one)
-
-
-@pytest.fixture
-def session_of(engine):
-    """Make the tables of models that a test declared itself, and return a session."""
-    sessions = []
-
-    def make(models):
-        configure_mappers()
-        models.metadata.create_all(engine)
-        sessions.append(Session(engine))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()

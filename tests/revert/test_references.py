@@ -90,29 +90,33 @@ class TestUnversionedTargets:
     """References and links to objects that have no history."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """Things with labels, one of them by a foreign key without a relationship."""
-        link = Table(
-            "thing_label",
-            Base.metadata,
-            Column("thing_id", ForeignKey("thing.id"), primary_key=True),
-            Column("label_id", ForeignKey("label.id"), primary_key=True),
-        )
 
-        class Label(Base):
-            __tablename__ = "label"
-            id: Mapped[int] = mapped_column(primary_key=True)
-            name: Mapped[str]
+        def build(Base):
+            link = Table(
+                "thing_label",
+                Base.metadata,
+                Column("thing_id", ForeignKey("thing.id"), primary_key=True),
+                Column("label_id", ForeignKey("label.id"), primary_key=True),
+            )
 
-        class Thing(Base):
-            __tablename__ = "thing"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            best: Mapped[int | None] = mapped_column(ForeignKey("label.id"))
-            first: Mapped[int] = mapped_column(ForeignKey("label.id"))
-            labels: Mapped[list[Label]] = relationship(secondary=link, order_by=Label.id)
+            class Label(Base):
+                __tablename__ = "label"
+                id: Mapped[int] = mapped_column(primary_key=True)
+                name: Mapped[str]
 
-        return Models(Base, Thing, Label)
+            class Thing(Base):
+                __tablename__ = "thing"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                best: Mapped[int | None] = mapped_column(ForeignKey("label.id"))
+                first: Mapped[int] = mapped_column(ForeignKey("label.id"))
+                labels: Mapped[list[Label]] = relationship(secondary=link, order_by=Label.id)
+
+            return Models(Base, Thing, Label)
+
+        return keep(build)
 
     @pytest.fixture
     def labels(self, session, models):
@@ -130,8 +134,9 @@ class TestUnversionedTargets:
         session.delete(a)
         session.commit()
 
-        with pytest.raises(ReverterException, match="no longer exists"):
-            thing.versions[0].revert(relations=["labels"])
+        for policy in ("raise", "restore"):
+            with pytest.raises(ReverterException, match="no longer exists"):
+                thing.versions[0].revert(relations=["labels"], on_missing=policy)
 
         thing.versions[0].revert(relations=["labels"], on_missing="null")
         session.commit()

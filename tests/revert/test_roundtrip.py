@@ -1,7 +1,7 @@
 """Random changes to a graph of objects, and reverts to each of its states."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
@@ -142,7 +142,6 @@ def states_of(story, program):
 
 @pytest.mark.strategies
 @given(program=PROGRAMS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_state_can_be_reverted_to(session, tell, program):
     """Each version, with its relations, brings back the state it was recorded in."""
     story, history, states = tell(program)
@@ -156,7 +155,6 @@ def test_every_state_can_be_reverted_to(session, tell, program):
 
 @pytest.mark.strategies
 @given(program=PROGRAMS, data=st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_last_of_several_reverts_counts(session, tell, program, data):
     """Reverting takes back what an earlier revert did and nobody flushed."""
     story, history, states = tell(program)

@@ -50,28 +50,31 @@ class TestRequiredArguments:
     """A class whose ``__init__`` cannot be called without arguments."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """A class with required arguments, a reconstructor and a validator."""
 
-        class Page(Base):
-            __tablename__ = "page"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            name: Mapped[str]
+        def build(Base):
+            class Page(Base):
+                __tablename__ = "page"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                name: Mapped[str]
 
-            def __init__(self, name, words):
-                self.name, self.words = name, words
+                def __init__(self, name, words):
+                    self.name, self.words = name, words
 
-            @reconstructor
-            def init_on_load(self):
-                self.words = self.name.split()
+                @reconstructor
+                def init_on_load(self):
+                    self.words = self.name.split()
 
-            @validates("name")
-            def check(self, key, name):
-                assert name
-                return name
+                @validates("name")
+                def check(self, key, name):
+                    assert name
+                    return name
 
-        return Models(Base, Page)
+            return Models(Base, Page)
+
+        return keep(build)
 
     def test_init_is_not_called(self, session, models, first_version):
         """Restored objects are made as by loading, with what is set up on loading."""
@@ -88,24 +91,27 @@ class TestDataclasses:
     """Mapped dataclasses: unhashable, compared by value, with required fields."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """A dataclass with a relationship."""
 
-        class Line(MappedAsDataclass, Base):
-            __tablename__ = "line"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True, init=False)
-            text: Mapped[str]
-            page_id: Mapped[int | None] = mapped_column(ForeignKey("page.id"), init=False)
+        def build(Base):
+            class Line(MappedAsDataclass, Base):
+                __tablename__ = "line"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True, init=False)
+                text: Mapped[str]
+                page_id: Mapped[int | None] = mapped_column(ForeignKey("page.id"), init=False)
 
-        class Page(MappedAsDataclass, Base):
-            __tablename__ = "page"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True, init=False)
-            name: Mapped[str]
-            lines: Mapped[list[Line]] = relationship(order_by=Line.id, default_factory=list)
+            class Page(MappedAsDataclass, Base):
+                __tablename__ = "page"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True, init=False)
+                name: Mapped[str]
+                lines: Mapped[list[Line]] = relationship(order_by=Line.id, default_factory=list)
 
-        return Models(Base, Page, Line)
+            return Models(Base, Page, Line)
+
+        return keep(build)
 
     def test_dataclasses_are_restored(self, session, models, first_version):
         """A dataclass comes back without its required fields being given."""
@@ -135,27 +141,30 @@ class TestColumns:
     """Columns that are not to be written as they are."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """A class with columns of many kinds."""
 
-        class Page(Base):
-            __tablename__ = "page"
-            __versioned__ = {"exclude": ["secret", "kind"]}
-            __mapper_args__ = {"version_id_col": mapped_column("counter", nullable=False)}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            name: Mapped[str] = mapped_column("title", String(20))
-            counter: Mapped[int] = __mapper_args__["version_id_col"]
-            double: Mapped[int | None] = mapped_column(Computed("number * 2", persisted=True))
-            number: Mapped[int | None]
-            secret: Mapped[str | None]
-            kind: Mapped[str] = mapped_column(default="plain", nullable=False)
-            data: Mapped[dict | None] = mapped_column(JSON)
-            raw: Mapped[dict | None] = mapped_column(JSON)
-            text: Mapped[str | None] = deferred(mapped_column(String(20)))
+        def build(Base):
+            class Page(Base):
+                __tablename__ = "page"
+                __versioned__ = {"exclude": ["secret", "kind"]}
+                __mapper_args__ = {"version_id_col": mapped_column("counter", nullable=False)}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                name: Mapped[str] = mapped_column("title", String(20))
+                counter: Mapped[int] = __mapper_args__["version_id_col"]
+                double: Mapped[int | None] = mapped_column(Computed("number * 2", persisted=True))
+                number: Mapped[int | None]
+                secret: Mapped[str | None]
+                kind: Mapped[str] = mapped_column(default="plain", nullable=False)
+                data: Mapped[dict | None] = mapped_column(JSON)
+                raw: Mapped[dict | None] = mapped_column(JSON)
+                text: Mapped[str | None] = deferred(mapped_column(String(20)))
 
-        # Not as_mutable(), which listens to all mappers for good.
-        MutableDict.associate_with_attribute(Page.data)
-        return Models(Base, Page)
+            # Not as_mutable(), which listens to all mappers for good.
+            MutableDict.associate_with_attribute(Page.data)
+            return Models(Base, Page)
+
+        return keep(build)
 
     def test_optimistic_locking_goes_on(self, session, models):
         """The counter of the mapper is not written back."""
@@ -270,16 +279,19 @@ class TestIdentity:
     """Keys that the database makes itself."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """A class whose key is always generated."""
 
-        class Page(Base):
-            __tablename__ = "page"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-            name: Mapped[str]
+        def build(Base):
+            class Page(Base):
+                __tablename__ = "page"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+                name: Mapped[str]
 
-        return Models(Base, Page)
+            return Models(Base, Page)
+
+        return keep(build)
 
     @pytest.mark.needs("identity")
     def test_keys_that_are_always_generated(self, models, first_version):
@@ -294,42 +306,44 @@ class TestInheritance:
     """Subclasses in one table, and in tables of their own."""
 
     @pytest.fixture(params=["single", "joined"])
-    def models(self, Base, request):
+    def models(self, request, keep):
         """A zoo of two levels, and keepers of animals."""
-        is_joined = request.param == "joined"
 
-        class Keeper(Base):
-            __tablename__ = "keeper"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            animals: Mapped[list["Animal"]] = relationship(order_by="Animal.id")
+        def build(Base, is_joined):
+            class Keeper(Base):
+                __tablename__ = "keeper"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                animals: Mapped[list["Animal"]] = relationship(order_by="Animal.id")
 
-        class Animal(Base):
-            __tablename__ = "animal"
-            __versioned__ = {}
-            __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            kind: Mapped[str]
-            name: Mapped[str]
-            keeper_id: Mapped[int | None] = mapped_column(ForeignKey("keeper.id"))
+            class Animal(Base):
+                __tablename__ = "animal"
+                __versioned__ = {}
+                __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                kind: Mapped[str]
+                name: Mapped[str]
+                keeper_id: Mapped[int | None] = mapped_column(ForeignKey("keeper.id"))
 
-        class Bird(Animal):
-            __mapper_args__ = {"polymorphic_identity": "bird"}
-            if is_joined:
-                __tablename__ = "bird"
-                bird_id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
-            span: Mapped[int | None] = mapped_column()
-            nests: Mapped[list["Nest"]] = relationship(order_by="Nest.id")
+            class Bird(Animal):
+                __mapper_args__ = {"polymorphic_identity": "bird"}
+                if is_joined:
+                    __tablename__ = "bird"
+                    bird_id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
+                span: Mapped[int | None] = mapped_column()
+                nests: Mapped[list["Nest"]] = relationship(order_by="Nest.id")
 
-        class Nest(Base):
-            __tablename__ = "nest"
-            __versioned__ = {}
-            id: Mapped[int] = mapped_column(primary_key=True)
-            owner: Mapped[int | None] = mapped_column(
-                ForeignKey("bird.bird_id" if is_joined else "animal.id")
-            )
+            class Nest(Base):
+                __tablename__ = "nest"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                owner: Mapped[int | None] = mapped_column(
+                    ForeignKey("bird.bird_id" if is_joined else "animal.id")
+                )
 
-        return Models(Base, Keeper, Animal, Bird, Nest)
+            return Models(Base, Keeper, Animal, Bird, Nest)
+
+        return keep(build, request.param == "joined")
 
     def test_the_right_subclass_returns(self, session, models):
         """Members of a relation come back as what they were, with all their columns."""
@@ -358,6 +372,21 @@ class TestInheritance:
 
         with pytest.raises(ReverterException, match=r"its key belongs to .*Animal"):
             version.revert()
+
+    @pytest.mark.parametrize(("then", "now"), [("Animal", "Bird"), ("Bird", "Animal")])
+    def test_members_whose_keys_another_class_has(self, session, models, then, now):
+        """A member is not put back into an object of another class that has its key now."""
+        keeper = models.factories.Keeper(animals=[getattr(models, then)(name="then")])
+        session.commit()
+        (animal,) = keeper.animals
+        identity, keeper.animals = animal.id, []
+        session.delete(animal)
+        session.commit()
+        session.add(getattr(models, now)(id=identity, name="now"))
+        session.commit()
+
+        with pytest.raises(ReverterException, match=f"{then} {identity} .* belongs to .*{now} "):
+            keeper.versions[0].revert(relations=["animals"])
 
     def test_statements_do_not_grow_with_subclass_objects(
         self, session, models, engine, count_statements
@@ -427,32 +456,35 @@ class TestCompositeKeys:
     """Keys and references of several columns."""
 
     @pytest.fixture
-    def models(self, Base):
+    def models(self, keep):
         """Chapters that have the key of their book in their own."""
 
-        class Book(Base):
-            __tablename__ = "book"
-            __versioned__ = {}
-            title: Mapped[str] = mapped_column(String(20), primary_key=True)
-            edition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-            note: Mapped[str | None]
-            chapters: Mapped[list["Chapter"]] = relationship(
-                back_populates="book", order_by="Chapter.number", cascade="all, delete-orphan"
-            )
+        def build(Base):
+            class Book(Base):
+                __tablename__ = "book"
+                __versioned__ = {}
+                title: Mapped[str] = mapped_column(String(20), primary_key=True)
+                edition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+                note: Mapped[str | None]
+                chapters: Mapped[list["Chapter"]] = relationship(
+                    back_populates="book", order_by="Chapter.number", cascade="all, delete-orphan"
+                )
 
-        class Chapter(Base):
-            __tablename__ = "chapter"
-            __versioned__ = {}
-            title: Mapped[str] = mapped_column(String(20), primary_key=True)
-            edition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-            number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-            text: Mapped[str | None]
-            book: Mapped[Book] = relationship(back_populates="chapters")
-            __table_args__ = (
-                ForeignKeyConstraint(["title", "edition"], ["book.title", "book.edition"]),
-            )
+            class Chapter(Base):
+                __tablename__ = "chapter"
+                __versioned__ = {}
+                title: Mapped[str] = mapped_column(String(20), primary_key=True)
+                edition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+                number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+                text: Mapped[str | None]
+                book: Mapped[Book] = relationship(back_populates="chapters")
+                __table_args__ = (
+                    ForeignKeyConstraint(["title", "edition"], ["book.title", "book.edition"]),
+                )
 
-        return Models(Base, Book, Chapter)
+            return Models(Base, Book, Chapter)
+
+        return keep(build)
 
     def test_composite_keys(self, session, models):
         """Rows are found and restored by keys of several columns."""

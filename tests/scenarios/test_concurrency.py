@@ -3,6 +3,7 @@
 import itertools
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned.lookup import table_spec_of
 
 pytestmark = pytest.mark.needs("concurrent_writers")
 
@@ -53,10 +55,13 @@ def check(tables, models):
     return rows
 
 
-def interleavings(*programs):
-    """Return every order in which the steps of several programs can be taken."""
-    turns = [number for number, steps in enumerate(programs) for _ in steps]
-    return sorted(set(itertools.permutations(turns)))
+def interleavings(program, count):
+    """Return every order in which *count* writers can take the steps of one program.
+
+    All do the same, so it is only ever the first of those that have not begun who begins.
+    """
+    orders = sorted(set(itertools.permutations([*range(count)] * len(program))))
+    return [order for order in orders if list(dict.fromkeys(order)) == [*range(count)]]
 
 
 class Writer:
@@ -85,7 +90,7 @@ class Writer:
 def test_transactions_drawn_early(tables, models, rows, versioning, level):
     """A transaction that was drawn first and writes last does not break the chain."""
     engine = tables.execution_options(isolation_level=level)
-    for order in interleavings(*[("begin", "write")] * 3):
+    for order in interleavings(("begin", "write"), 3):
         writers = [Writer(engine, models, versioning, f"{order}"[-9:] + str(n)) for n in range(3)]
         steps = [iter((writer.begin, writer.write)) for writer in writers]
         for turn in order:
@@ -96,7 +101,40 @@ def test_transactions_drawn_early(tables, models, rows, versioning, level):
         for writer in writers:
             writer.close()
 
-    assert len(check(tables, models)) > 90
+    assert len(check(tables, models)) > 15
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("is_early", [True, False], ids=["drawn before", "drawn after"])
+def test_deletion_that_waits(tables, models, rows, versioning, level, is_early):
+    """A deletion that waits for another's lock ends the version that the other has written."""
+    engine = tables.execution_options(isolation_level=level)
+    first, second = Session(engine), Session(engine)
+    second.get(models.Article, 5)
+    if is_early:
+        versioning.unit_of_work(second).create_transaction()
+    first.get(models.Article, 1).name = "first"
+    first.flush()
+
+    def wait():
+        try:
+            for key in (1, 2):
+                second.delete(second.get(models.Article, key))
+                second.flush()
+            second.commit()
+        except CONFLICTS:
+            second.rollback()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    waiting.join(0.3)
+    first.commit()
+    waiting.join()
+    first.close()
+    second.close()
+
+    check(tables, models)
 
 
 @pytest.mark.strategies
@@ -210,3 +248,131 @@ def test_storm(tables, models, rows, versioning):
 
     assert len(written) > 40
     assert len(check(tables, models)) > 45
+
+
+# SQLAlchemy warns of rows that another transaction has deleted by then.
+@pytest.mark.filterwarnings("ignore:DELETE statement on table")
+def test_storm_of_lives(tables, models, rows, versioning):
+    """Threads that insert, change, link and delete the same rows leave no broken link either."""
+    with Session(tables) as session:
+        session.add(models.Tag(id=1, name="t"))
+        session.commit()
+    written = []
+
+    def write(seed):
+        chance = random.Random(seed)
+        for number in range(30):
+            with Session(tables) as session:
+                try:
+                    if chance.random() < 0.3:
+                        versioning.unit_of_work(session).create_transaction()
+                    change_something(session, models, chance, f"{seed}.{number}")
+                    session.commit()
+                    written.append(number)
+                except CONFLICTS:
+                    session.rollback()
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(written) > 40
+    assert {row.operation_type for row in check(tables, models)} == {0, 1, 2}
+    check_links(tables, models)
+
+
+def change_something(session, models, chance, name):
+    """Do one thing or two, each with a flush, to articles that others do things to as well."""
+    for key in chance.sample(range(1, 6), chance.randint(1, 2)):
+        article = session.get(models.Article, key)
+        what = chance.choice(["name", "name", "link", "delete"])
+        if article is None:
+            session.add(models.Article(id=key, name=name))
+        elif what == "delete":
+            session.delete(article)
+        elif what == "link":
+            tag = session.get(models.Tag, 1)
+            article.tags = [] if article.tags else [tag]
+        else:
+            article.name = name
+        session.flush()
+
+
+def check_links(tables, models):
+    """The versions of each link are one chain, which ends in the row of the association table."""
+    spec = table_spec_of(models.article_tag)
+    statement = spec.version_table.select().order_by(spec.transaction_column)
+    found = {}
+    with tables.connect() as connection:
+        for row in connection.execute(statement).mappings():
+            found.setdefault((row["article_id"], row["tag_id"]), []).append(row)
+        live = {tuple(row) for row in connection.execute(models.article_tag.select())}
+    assert {key for key, chain in found.items() if chain[-1]["operation_type"] != 2} == live
+    for chain in found.values():
+        begins = [row["transaction_id"] for row in chain]
+        assert [row["end_transaction_id"] for row in chain] == [*begins[1:], None]
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", LEVELS)
+def test_two_sessions_in_every_order(tables, models, rows, versioning, level):
+    """Whichever of two begins, writes, waits and commits first, history is one chain."""
+    engine = tables.execution_options(isolation_level=level)
+    steps = ("begin", "write_own", "write_shared", "commit")
+    for order in interleavings(steps, 2):
+        writers = [Patient(engine, models, versioning, f"{order}"[-7:] + str(n)) for n in range(2)]
+        taken = [iter(steps), iter(steps)]
+        for turn in order:
+            writers[turn].take(next(taken[turn]))
+        for writer in writers:
+            writer.close()
+
+    assert len(check(tables, models)) > 35
+
+
+class Patient:
+    """A writer whose steps may have to wait; the others go on in the meantime."""
+
+    def __init__(self, engine, models, versioning, name):
+        self.session = Session(engine)
+        self.models, self.versioning, self.name = models, versioning, name
+        self.thread = ThreadPoolExecutor(1)
+        self.failed = False
+
+    def take(self, step):
+        """Take a step after those before; come back when it is taken, or waits."""
+        wait([self.thread.submit(self._try, getattr(self, step))], timeout=0.05)
+
+    def _try(self, step):
+        if self.failed:
+            return
+        try:
+            step()
+        except CONFLICTS:
+            self.failed = True
+            self.session.rollback()
+
+    def begin(self):
+        """Ask for the transaction before anything is written."""
+        self.versioning.unit_of_work(self.session).create_transaction()
+
+    def write_own(self):
+        """Write what nobody else writes."""
+        self.session.add(self.models.Tag(name=self.name))
+        self.session.flush()
+
+    def write_shared(self):
+        """Write what the other writes too."""
+        self.session.get(self.models.Article, 1).name = self.name
+        self.session.flush()
+
+    def commit(self):
+        """Commit."""
+        self.session.commit()
+
+    def close(self):
+        """Wait for the last step, and let go of the connection."""
+        self.thread.shutdown()
+        self.session.close()

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Column, Enum, ForeignKey, Integer, String, Table, inspect, select, text
 from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned import Operation, transaction_class, version_class
+from sqlalchemy_versioned import Operation, get_changes, transaction_class, version_class
 
 TABLES = """
 CREATE TABLE "user" (id INTEGER NOT NULL, name VARCHAR(50), PRIMARY KEY (id));
@@ -147,6 +147,26 @@ def test_links_that_were_never_closed(session, models):
 
     assert [tag.name for tag in first.tags] == ["red"]
     assert second.tags == []
+
+
+@pytest.mark.needs("returning")
+def test_changes_are_read(session, models):
+    """Change records reach as far back as versions and links do; no index is missed."""
+    records = get_changes(models.Article, session, relations=["tags"])
+
+    assert [(r.object_id, r.operation.code, r.user_id) for r in records] == [
+        (9, "D", None),
+        (1, "U", None),
+        (1, "U", None),
+        (9, "I", 1),
+        (1, "U", 1),
+    ]
+    told = [{c.field: (c.old, c.new) for c in record.changes} for record in records]
+    assert told[0] == {"id": (9, None), "name": ("Gone", None)}
+    assert told[1] == {"tags": ([], [1])}
+    assert told[2] == {"name": ("First", "Second"), "tags": ([1], [])}
+    assert told[4]["tags"] == ([], [1])
+    assert told[4]["status"] == (None, Status.OPEN)
 
 
 @pytest.mark.needs("returning")

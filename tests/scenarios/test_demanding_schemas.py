@@ -4,7 +4,7 @@ import enum
 
 import pytest
 from sqlalchemy import Column, Enum, ForeignKey, Integer, String, Table, TypeDecorator, select
-from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_versioned import IncompleteHistory, Operation, count_versions, version_class
 
@@ -26,28 +26,12 @@ class Folded(TypeDecorator):
         return None if value is None else value.lower()
 
 
-@pytest.fixture
-def declare(Base, engine):
-    """Return a function that makes the tables of some classes and opens a session."""
-    sessions = []
-
-    def make(*classes, **options):
-        configure_mappers()
-        Base.metadata.create_all(engine)
-        sessions.append(Session(engine, **options))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()
-
-
 def operations(versions):
     """Return what versions record, oldest first."""
     return [version.operation_type for version in versions]
 
 
-def test_key_that_comes_back_in_another_form(Base, declare):
+def test_key_that_comes_back_in_another_form(Base, open_session):
     """A key is changed by assigning to it, not by the form in which it is loaded."""
 
     class Page(Base):
@@ -56,7 +40,7 @@ def test_key_that_comes_back_in_another_form(Base, declare):
         key: Mapped[str] = mapped_column(Folded, primary_key=True)
         text: Mapped[str] = mapped_column(String(20))
 
-    session = declare(Page)
+    session = open_session(Base)
     page = Page(key="Ann", text="a")
     session.add(page)
     session.commit()
@@ -67,7 +51,7 @@ def test_key_that_comes_back_in_another_form(Base, declare):
 
 
 @pytest.mark.needs("enum_types")
-def test_enum_in_a_primary_key(Base, declare):
+def test_enum_in_a_primary_key(Base, open_session):
     """Rows whose key is an enum of the database are recorded, changed or not."""
 
     class Price(Base):
@@ -76,7 +60,7 @@ def test_enum_in_a_primary_key(Base, declare):
         kind: Mapped[Kind] = mapped_column(Enum(Kind), primary_key=True)
         amount: Mapped[int] = mapped_column()
 
-    session = declare(Price)
+    session = open_session(Base)
     price = Price(kind=Kind.one, amount=1)
     session.add(price)
     session.commit()
@@ -86,7 +70,7 @@ def test_enum_in_a_primary_key(Base, declare):
     assert [(v.kind, v.amount) for v in price.versions] == [(Kind.one, 1), (Kind.one, 2)]
 
 
-def test_link_that_takes_over_the_id_of_another(Base, declare):
+def test_link_that_takes_over_the_id_of_another(Base, open_session):
     """Replacing a link is a deletion and an insertion, also where the database reuses its id."""
     link = Table(
         "link",
@@ -107,7 +91,7 @@ def test_link_that_takes_over_the_id_of_another(Base, declare):
         id: Mapped[int] = mapped_column(primary_key=True)
         tags: Mapped[list[Tag]] = relationship(secondary=link)
 
-    session = declare(Page)
+    session = open_session(Base)
     page = Page(id=1, tags=[Tag(id=1)])
     session.add(page)
     session.commit()
@@ -119,7 +103,7 @@ def test_link_that_takes_over_the_id_of_another(Base, declare):
     assert sorted(rows) == [(1, Operation.INSERT), (1, Operation.DELETE), (2, Operation.INSERT)]
 
 
-def test_inherit_condition_of_attributes(Base, declare):
+def test_inherit_condition_of_attributes(Base, open_session):
     """An inherit_condition may be written with the attributes of classes."""
 
     class Party(Base):
@@ -138,7 +122,7 @@ def test_inherit_condition_of_attributes(Base, declare):
             "inherit_condition": id == Party.id,
         }
 
-    session = declare(Person)
+    session = open_session(Base)
     person = Person(name="a")
     session.add(person)
     session.commit()
@@ -146,7 +130,7 @@ def test_inherit_condition_of_attributes(Base, declare):
     assert [version.name for version in person.versions] == ["a"]
 
 
-def test_session_with_a_bind_for_one_class(Base, engine, declare):
+def test_session_with_a_bind_for_one_class(Base, engine, open_session):
     """Versions are read where the class is bound, without a bind for its version class."""
 
     class Page(Base):
@@ -155,7 +139,7 @@ def test_session_with_a_bind_for_one_class(Base, engine, declare):
         id: Mapped[int] = mapped_column(primary_key=True)
         text: Mapped[str] = mapped_column(String(20))
 
-    declare(Page)
+    open_session(Base)
     with Session(binds={Page: engine}) as session:
         page = Page(text="a")
         session.add(page)
@@ -167,7 +151,7 @@ def test_session_with_a_bind_for_one_class(Base, engine, declare):
         assert page.versions[-1].previous.text == "a"
 
 
-def test_restoring_without_a_required_value_is_refused(Base, declare):
+def test_restoring_without_a_required_value_is_refused(Base, open_session):
     """A row that cannot be without what history does not keep is not restored by half."""
 
     class Page(Base):
@@ -176,7 +160,7 @@ def test_restoring_without_a_required_value_is_refused(Base, declare):
         id: Mapped[int] = mapped_column(primary_key=True)
         secret: Mapped[str] = mapped_column(String(20))
 
-    session = declare(Page)
+    session = open_session(Base)
     page = Page(secret="s")
     session.add(page)
     session.commit()

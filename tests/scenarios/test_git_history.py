@@ -65,12 +65,12 @@ class Story:
         self.git("commit", "-q", "--allow-empty", "--author", author, "-m", subject)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which git knows no repository and no settings but ours."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+        "GIT_CEILING_DIRECTORIES": str(tmp_path_factory.getbasetemp()),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "Ann",
@@ -89,7 +89,7 @@ def story(tmp_path: Path, environment: dict[str, str]) -> Story:
     return Story(tmp_path / "repository", environment)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(environment: dict[str, str]) -> Run:
     """Return the program as a function of its arguments."""
 
@@ -103,6 +103,19 @@ def run(environment: dict[str, str]) -> Run:
         )
 
     return run_program
+
+
+@pytest.fixture(scope="module")
+def replayed(
+    environment: dict[str, str], run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Return the repository of the short story, and a database that it was replayed into."""
+    directory = tmp_path_factory.mktemp("replayed")
+    story = Story(directory / "repository", environment)
+    write_short_story(story)
+    done = run(story.path, "--database", f"sqlite:///{directory}/history.db")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return story.path, directory / "history.db"
 
 
 def write_short_story(story: Story) -> None:
@@ -247,17 +260,20 @@ def test_limit_replays_the_beginning(story: Story, run: Run) -> None:
     assert "commit 3 " not in done.stdout
 
 
-def test_database_keeps_the_replay(story: Story, run: Run, tmp_path: Path) -> None:
+def test_database_keeps_the_replay(replayed: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
     """A replay can be checked again later, but not replayed over."""
-    write_short_story(story)
-    url = f"sqlite:///{tmp_path}/history.db"
+    path, database = replayed
 
     codes = [
-        run(story.path, "--database", url, *options).returncode
-        for options in (["--check-only"], [], ["--check-only"], [])
+        run(path, "--database", f"sqlite:///{where}", *options).returncode
+        for where, options in (
+            (tmp_path / "nothing.db", ["--check-only"]),
+            (database, ["--check-only"]),
+            (database, []),
+        )
     ]
 
-    assert codes == [2, 0, 0, 2]
+    assert codes == [2, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -272,14 +288,16 @@ def test_database_keeps_the_replay(story: Story, run: Run, tmp_path: Path) -> No
         "UPDATE file SET mode = '100755'",
     ],
 )
-def test_any_difference_fails(story: Story, run: Run, tmp_path: Path, tampering: str) -> None:
+def test_any_difference_fails(
+    replayed: tuple[Path, Path], run: Run, tmp_path: Path, tampering: str
+) -> None:
     """A changed row, wherever it is, is found, printed, and makes the exit code 1."""
-    write_short_story(story)
-    run(story.path, "--database", f"sqlite:///{tmp_path}/history.db")
-    with closing(sqlite3.connect(tmp_path / "history.db")) as connection, connection:
+    path, database = replayed
+    copy = shutil.copy(database, tmp_path / "history.db")
+    with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute(tampering)
 
-    done = run(story.path, "--database", f"sqlite:///{tmp_path}/history.db", "--check-only")
+    done = run(path, "--database", f"sqlite:///{copy}", "--check-only")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "git has" in done.stdout

@@ -70,21 +70,7 @@ from sqlalchemy_versioned import (
 from tests.lives import live
 from tests.models import build_base
 
-
-@pytest.fixture
-def open_session(engine, versioning):
-    """Make the tables of a MetaData and open a session on them."""
-    opened = []
-
-    def open_(metadata, **options):
-        configure_mappers()
-        metadata.create_all(engine)
-        opened.append(Session(engine, **options))
-        return opened[-1]
-
-    yield open_
-    for session in opened:
-        session.close()
+pytestmark = pytest.mark.usefixtures("versioning")
 
 
 # -- declarative -------------------------------------------------------------------------------
@@ -100,9 +86,7 @@ def test_annotated_columns(Base, open_session):
         name: Mapped[str] = mapped_column(String(50), index=True, unique=True)
         price: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
 
-    first, second, _ = live(
-        open_session(Base.metadata), Article(name="a", price=Decimal("1.50")), name="b"
-    )
+    first, second, _ = live(open_session(Base), Article(name="a", price=Decimal("1.50")), name="b")
     assert (first.name, second.name, second.price) == ("a", "b", Decimal("1.50"))
 
 
@@ -116,7 +100,7 @@ def test_classic_declarative_base(open_session):
         id = Column(Integer, primary_key=True)
         name = Column(String(50), nullable=False)
 
-    assert live(open_session(Base.metadata), Article(name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(name="a"), name="b")[0].name == "a"
 
 
 def test_mixin_base_class(open_session):
@@ -135,7 +119,7 @@ def test_mixin_base_class(open_session):
         __versioned__ = {}
         name = Column(String(50))
 
-    assert live(open_session(Base.metadata), Article("a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article("a"), name="b")[0].name == "a"
 
 
 def test_dataclass_base(open_session):
@@ -152,7 +136,7 @@ def test_dataclass_base(open_session):
         status: Mapped[str] = mapped_column(String(50), default="new")
         tags: Mapped[dict] = mapped_column(JSON, default_factory=dict)
 
-    first, *_ = live(open_session(Base.metadata), Article(name="a"), name="b", status="old")
+    first, *_ = live(open_session(Base), Article(name="a"), name="b", status="old")
     assert (first.name, first.status, first.tags) == ("a", "new", {})
 
 
@@ -165,7 +149,7 @@ def test_single_dataclass(Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column(String(50))
 
-    first, *_ = live(open_session(Base.metadata), Article(1, "a"), name="b")
+    first, *_ = live(open_session(Base), Article(1, "a"), name="b")
     assert not dataclasses.is_dataclass(first)
 
 
@@ -188,7 +172,7 @@ def test_dataclass_hierarchy(open_session):
         id: Mapped[int] = mapped_column(ForeignKey("item.id"), init=False, primary_key=True)
         name: Mapped[str] = mapped_column(String(50))
 
-    assert live(open_session(Base.metadata), Article(name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(name="a"), name="b")[0].name == "a"
 
 
 def test_plain_dataclass_mapped_by_decorator(open_session):
@@ -289,7 +273,7 @@ def test_reflected_table(engine, open_session):
         __table__ = Table("article", Base.metadata, autoload_with=engine)
         __versioned__ = {}
 
-    assert live(open_session(Base.metadata), Article(id=1, name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(id=1, name="a"), name="b")[0].name == "a"
 
 
 def test_automap_style_deferred_reflection(engine, open_session):
@@ -305,7 +289,7 @@ def test_automap_style_deferred_reflection(engine, open_session):
         __versioned__ = {}
 
     DeferredReflection.prepare(engine)
-    assert live(open_session(Base.metadata), Article(id=1, name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(id=1, name="a"), name="b")[0].name == "a"
 
 
 # -- where __versioned__ is said ---------------------------------------------------------------
@@ -327,7 +311,7 @@ def test_mixin_says_versioned(Base, open_session):
         __tablename__ = "tag"
         id: Mapped[int] = mapped_column(primary_key=True)
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     assert live(session, Article(name="a", seen=1), name="b", seen=2)[0].seen == 1
     assert Article.__versioned__ is not Tag.__versioned__ is not Tracked.__versioned__
 
@@ -340,7 +324,7 @@ def test_versioned_mixin(Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
 
-    assert live(open_session(Base.metadata), Article(name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(name="a"), name="b")[0].name == "a"
 
 
 def test_abstract_base_says_versioned(Base, open_session):
@@ -355,7 +339,7 @@ def test_abstract_base_says_versioned(Base, open_session):
         __tablename__ = "article"
         name: Mapped[str]
 
-    assert live(open_session(Base.metadata), Article(name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(name="a"), name="b")[0].name == "a"
     assert not is_versioned(Tracked)
 
 
@@ -370,7 +354,7 @@ def test_declarative_base_says_versioned(how, versioning, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column(String(50))
 
-    assert live(open_session(Base.metadata), Article(name="a"), name="b")[0].name == "a"
+    assert live(open_session(Base), Article(name="a"), name="b")[0].name == "a"
     assert list(versioning.version_class_map) == [Article]
     assert set(Base.metadata.tables) == {"article", "article_version", "transaction"}
 
@@ -394,7 +378,7 @@ def test_columns_of_the_base(open_session):
         __versioned__ = {"exclude": ["made"]}
         name: Mapped[str] = mapped_column(String(50))
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     assert live(session, Article(name="a"), name="b")[0].name == "a"
     assert "made" not in version_table(Article).c
     assert "made" not in Base.metadata.tables["transaction"].c
@@ -459,7 +443,7 @@ def test_single_table_inheritance(Base, open_session):
         __mapper_args__ = {"polymorphic_identity": "article"}
         body: Mapped[str | None] = mapped_column("article_body", String(50))
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     first, *_ = live(session, Article(name="a", body="x"), body="y")
     assert type(first) is version_class(Article)
     assert version_table(Article) is version_table(Item)
@@ -482,7 +466,7 @@ def test_single_table_subclass_with_exclude(Base, open_session):
         __mapper_args__ = {"polymorphic_identity": "secret"}
         password: Mapped[str | None]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     live(session, Secret(name="a", password="x"), name="b", password="y")
     assert "password" not in version_table(Item).c
 
@@ -510,7 +494,7 @@ def test_joined_inheritance_of_three_levels(Base, open_session):
         text_id: Mapped[int] = mapped_column(ForeignKey("text.item_id"), primary_key=True)
         price: Mapped[int]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     a, b, c = live(session, Article(name="a", body="x", price=1), price=2)
     assert (a.name, a.body, a.price, b.price, c.text_id) == ("a", "x", 1, 2, c.id)
     assert [type(v) for v in session.scalars(select(version_class(Item)))] == [type(a)] * 3
@@ -538,7 +522,7 @@ def test_single_table_leaf_below_joined_class(Base, open_session):
         __mapper_args__ = {"polymorphic_identity": "post"}
         likes: Mapped[int | None]
 
-    first, *_ = live(open_session(Base.metadata), Post(name="a", likes=1), likes=2)
+    first, *_ = live(open_session(Base), Post(name="a", likes=1), likes=2)
     assert type(first) is version_class(Post)
 
 
@@ -559,7 +543,7 @@ def test_polymorphic_case(Base, open_session):
         __mapper_args__ = {"polymorphic_identity": "letter"}
         note: Mapped[str | None]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     live(session, Letter(code="x", note="a"), note="b")
     live(session, Item(code="z"), code="w")
     classes = [type(v) for v in session.scalars(select(version_class(Item)).order_by("id"))]
@@ -583,7 +567,7 @@ def test_only_the_subclass_is_versioned(Base, open_session):
         id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
         body: Mapped[str]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     assert live(session, Article(name="a", body="x"), name="b")[0].name == "a"
     assert is_versioned(Article)
     assert not is_versioned(Item)
@@ -604,7 +588,7 @@ def test_subclass_opts_out(Base, open_session):
         __mapper_args__ = {"polymorphic_identity": "article"}
         name: Mapped[str | None]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     session.add(Article(name="a"))
     session.commit()
     assert not is_versioned(Article)
@@ -628,7 +612,7 @@ def test_concrete_inheritance(Base, open_session):
         name: Mapped[str | None]
         body: Mapped[str | None]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     _, second, _ = live(session, Article(name="a", body="x"), name="b")
     assert second.transaction.id == second.transaction_id
     assert second.previous.name == "a"
@@ -658,7 +642,7 @@ def test_concrete_bases(kind, Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str | None]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     assert live(session, Article(name="a"), name="b")[0].name == "a"
     assert is_versioned(Item) is has_table
 
@@ -677,7 +661,7 @@ def test_composite_key(Base, open_session):
         row: Mapped[str] = mapped_column("seat_row", String(5), primary_key=True)
         name: Mapped[str]
 
-    assert live(open_session(Base.metadata), Seat(number=1, row="a", name="x"), name="y")
+    assert live(open_session(Base), Seat(number=1, row="a", name="x"), name="y")
 
 
 @pytest.mark.parametrize(
@@ -707,7 +691,7 @@ def test_natural_keys(type_, value, Base, open_session):
         code: Mapped[Any] = mapped_column(type_, primary_key=True)
         name: Mapped[str]
 
-    live(open_session(Base.metadata), Thing(code=value, name="x"), name="y")
+    live(open_session(Base), Thing(code=value, name="x"), name="y")
 
 
 def test_uuid_default_key(Base, open_session):
@@ -719,7 +703,7 @@ def test_uuid_default_key(Base, open_session):
         id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
         name: Mapped[str]
 
-    live(open_session(Base.metadata), Thing(name="x"), name="y")
+    live(open_session(Base), Thing(name="x"), name="y")
 
 
 # -- attributes --------------------------------------------------------------------------------
@@ -736,7 +720,7 @@ def test_column_aliases(Base, open_session):
         one: Mapped[int] = mapped_column("two")
         two: Mapped[int] = mapped_column("one")
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     first, *_ = live(session, Article(name="a", one=1, two=2), name="b")
     assert (first.name, first.one, first.two) == ("a", 1, 2)
     assert [c.name for c in version_table(Article).c][:4] == ["_id", "_name", "two", "one"]
@@ -769,7 +753,7 @@ def test_deferred_columns(Base, open_session):
         name: Mapped[str]
         body: Mapped[str] = mapped_column(Text, deferred=True)
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     versions = live(session, Article(name="a", body="long"), name="b")
     assert [v.body for v in versions] == ["long"] * 3
     session.expunge_all()
@@ -798,7 +782,7 @@ def test_names_for_columns(Base, open_session):
         def shout(self):
             return self.name + "!"
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     first, *_ = live(session, Article(name="a", position=Point(1, 2), price=2), name="b")
     assert (first.title, first.position, first.double, first.shout) == ("a", Point(1, 2), 4, "a!")
     cls = version_class(Article)
@@ -822,7 +806,7 @@ def test_column_property_of_other_tables(Base, open_session):
             select(func.count(Comment.id)).where(Comment.article_id == id).scalar_subquery()
         )
 
-    first, *_ = live(open_session(Base.metadata), Article(name="a"), name="b")
+    first, *_ = live(open_session(Base), Article(name="a"), name="b")
     assert not hasattr(first, "comments")
 
 
@@ -840,7 +824,7 @@ def test_changed_composite_value(Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         point: Mapped[Point] = composite(mapped_column("x"), mapped_column("y"))
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     versions = live(session, Place(point=Point(1, 2)), point=Point(1, 3))
     assert [v.point.y for v in versions] == [2, 3, 3]
 
@@ -910,7 +894,7 @@ def test_types(name, Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         value: Mapped[Any] = mapped_column(type_, nullable=True)
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     live(session, Thing(value=one), value=other)
     live(session, Thing(value=None), value=one)
 
@@ -937,7 +921,7 @@ def test_postgresql_types(name, Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         value: Mapped[Any] = mapped_column(type_)
 
-    live(open_session(Base.metadata), Thing(value=one), value=other)
+    live(open_session(Base), Thing(value=one), value=other)
 
 
 def test_sqlalchemy_utils_types(Base, open_session):
@@ -954,7 +938,7 @@ def test_sqlalchemy_utils_types(Base, open_session):
         data: Mapped[Any] = mapped_column(sqlalchemy_utils.JSONType)
 
     thing = Thing(id=uuid.uuid4(), mail="A@b.c", kind="a", data={"x": 1})
-    first, *_ = live(open_session(Base.metadata), thing, kind="b", data=[1])
+    first, *_ = live(open_session(Base), thing, kind="b", data=[1])
     assert (first.mail, first.kind.code) == ("a@b.c", "a")
 
 
@@ -967,7 +951,7 @@ def test_retired_enum_member(Base, open_session, engine):
         id: Mapped[int] = mapped_column(primary_key=True)
         color: Mapped[Any] = mapped_column(Enum(Color))
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     session.add(Thing(id=1, color=Color.RED))
     session.commit()
     with engine.begin() as connection:
@@ -987,7 +971,7 @@ def test_computed_column(Base, open_session):
         price: Mapped[int]
         double: Mapped[int] = mapped_column(Computed("price * 2", persisted=True))
 
-    versions = live(open_session(Base.metadata), Article(price=2), price=3)
+    versions = live(open_session(Base), Article(price=2), price=3)
     assert [v.double for v in versions] == [4, 6, 6]
 
 
@@ -1001,7 +985,7 @@ def test_identity_column(Base, open_session):
         id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
         name: Mapped[str]
 
-    live(open_session(Base.metadata), Article(name="a"), name="b")
+    live(open_session(Base), Article(name="a"), name="b")
 
 
 def test_server_values(Base, open_session):
@@ -1017,7 +1001,7 @@ def test_server_values(Base, open_session):
         status: Mapped[str | None] = mapped_column(default="new")
         changes: Mapped[int | None] = mapped_column(onupdate=text("42"))
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     versions = live(session, Article(name="a"), status=None)
     assert [v.status for v in versions] == ["new", None, None]
     assert [v.changes for v in versions] == [None, 42, 42]
@@ -1035,7 +1019,7 @@ def test_version_counter(Base, open_session):
         counter: Mapped[int] = mapped_column()
         __mapper_args__ = {"version_id_col": counter}
 
-    versions = live(open_session(Base.metadata), Article(name="a"), name="b")
+    versions = live(open_session(Base), Article(name="a"), name="b")
     assert [v.counter for v in versions] == [1, 2, 2]
 
 
@@ -1052,7 +1036,7 @@ def test_mixed_case_and_reserved_names(Base, open_session):
         name: Mapped[str] = mapped_column("select", String(50))
         share: Mapped[int] = mapped_column("100 pct")
 
-    live(open_session(Base.metadata), Article(name="a", share=1), name="b")
+    live(open_session(Base), Article(name="a", share=1), name="b")
     assert version_table(Article).name == "Order_version"
 
 
@@ -1065,7 +1049,7 @@ def test_percent_in_column_name(Base, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         share: Mapped[int] = mapped_column("100 %")
 
-    live(open_session(Base.metadata), Article(share=1), share=2)
+    live(open_session(Base), Article(share=1), share=2)
 
 
 def test_long_names_do_not_collide(Base, open_session):
@@ -1085,7 +1069,7 @@ def test_long_names_do_not_collide(Base, open_session):
         )
 
     A, B = declare("a"), declare("b")
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     live(session, A(name="a"), name="b")
     live(session, B(name="a"), name="b")
     assert version_table(A).name != version_table(B).name
@@ -1112,7 +1096,7 @@ def test_schemas(Base, open_session, engine):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
 
-    session = open_session(Base.metadata)
+    session = open_session(Base)
     live(session, Article(name="a"), name="b")
     live(session, Tag(name="a"), name="b")
     assert version_table(Article).fullname == "one.article_version"
@@ -1138,7 +1122,7 @@ def test_default_schema_of_the_metadata(engine, open_session):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
 
-    live(open_session(Base.metadata), Article(name="a"), name="b")
+    live(open_session(Base), Article(name="a"), name="b")
     assert inspect(engine).get_sequence_names(schema="one").count("transaction_id_seq") == 1
     assert "transaction" in inspect(engine).get_table_names(schema="one")
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Select, String, Table
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from typing_extensions import assert_type
 
 from sqlalchemy_versioned import (
+    ChangeRecord,
+    FieldChange,
+    FlatChange,
     Operation,
     Plugin,
     PluginCollection,
+    Snapshot,
     TransactionFactory,
     UnitOfWork,
     VersionCollection,
     Versioned,
     VersioningManager,
+    as_of,
+    blame,
     changeset,
+    flatten,
+    get_changes,
     is_versioned,
     make_versioned,
     parent_class,
@@ -28,6 +37,8 @@ from sqlalchemy_versioned import (
     versioned,
     versioning_manager,
 )
+from sqlalchemy_versioned import asyncio as awaitable
+from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
 
 make_versioned(user_cls=None, plugins=[Plugin()], strategy="subquery")
 
@@ -89,3 +100,36 @@ def record(session: Session, manager: VersioningManager = versioning_manager) ->
     manager.plugins = [Plugin()]
     manager.transaction_cls = TransactionFactory(remote_addr=False)
     remove_versioning(manager=manager)
+
+
+def look_up_changes(session: Session) -> None:
+    """Read change records."""
+    records = get_changes(Article, session, fields=["name"], limit=50)
+    assert_type(records, list[ChangeRecord])
+    assert_type(records[0].changes, tuple[FieldChange, ...])
+    assert_type(records[0].to_json(), str)
+    assert_type(flatten(records), list[FlatChange])
+    assert_type(blame(article), dict[str, Any])
+
+
+def look_back(session: Session) -> None:
+    """Read the past."""
+    with as_of(session, 1, on_incomplete="ignore") as past:
+        assert_type(past, Snapshot)
+        assert_type(past.moment.transaction_id, int)
+        assert_type(past.get(Article, 1), Article | None)
+
+
+async def look_back_without_blocking(session: AsyncSession) -> None:
+    """Read versions and the past by awaiting them."""
+    versions = awaitable.versions(article)
+    assert_type(versions.filter_by(name="a"), AsyncVersions)
+    assert_type([version async for version in versions], list[Any])
+    assert_type(await versions.count(), int)
+    assert_type(await awaitable.changeset(article), dict[str, list[Any]])
+    assert_type(await awaitable.as_of(session, 1), AsyncSnapshot)
+    async with awaitable.as_of(session, 1) as past:
+        assert_type(past.moment.transaction_id, int)
+        assert_type(await past.get(Article, 1), Article | None)
+    async with awaitable.paused(session):
+        await session.flush()

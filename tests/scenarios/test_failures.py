@@ -1,0 +1,201 @@
+"""Whatever goes wrong in recording is an error of the flush: nothing is stored without history."""
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Session
+
+from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned.hooks import Plugin
+from sqlalchemy_versioned.lookup import table_spec_of
+
+
+class Broken(Exception):
+    """What goes wrong."""
+
+
+#: SQLAlchemy wraps errors of statements that it needs for others, such as numbers of sequences.
+FAILURES = (Broken, StatementError)
+
+
+class Saboteur:
+    """Lets the statement of one number fail, of those that are not the application's."""
+
+    def __init__(self, engine, models):
+        self.engine = engine
+        self.names = [f"{name}_version" for name in ("article", "comment", "tag", "article_tag")]
+        self.names += [transaction_class(models.Article).__table__.name]
+        self.left = None
+
+    def __enter__(self):
+        event.listen(self.engine, "before_cursor_execute", self._look)
+        return self
+
+    def __exit__(self, *error):
+        event.remove(self.engine, "before_cursor_execute", self._look)
+
+    def strike(self, number):
+        """Let the statement of that number fail from now on."""
+        self.left = number
+
+    def _look(self, connection, cursor, statement, parameters, context, many):
+        if self.left is None or not any(name in statement for name in self.names):
+            return
+        self.left -= 1
+        if self.left < 0:
+            self.left = None
+            raise Broken(statement)
+
+
+def everything(session, models):
+    """Return the rows of all tables."""
+    with Session(session.get_bind()) as other:
+        tables = models.metadata.sorted_tables
+        return {
+            table.name: sorted(map(repr, other.execute(select(table)).all())) for table in tables
+        }
+
+
+def assert_whole(session, models):
+    """Check that the newest versions are the rows that there are."""
+    classes = [cls for cls in models.classes if cls is not models.Category]
+    for table in (*[cls.__table__ for cls in classes], models.article_tag):
+        spec = table_spec_of(table)
+        order = spec.transaction_column
+        newest = {}
+        for row in session.execute(select(spec.version_table).order_by(order)).mappings():
+            key = tuple(row[pair.version] for pair in spec.key)
+            values = {pair.parent.name: row[pair.version] for pair in spec.pairs}
+            newest[key] = None if row[spec.operation_column] == 2 else values
+        live = {}
+        for row in session.execute(select(table)).mappings():
+            key = tuple(row[pair.parent] for pair in spec.key)
+            live[key] = {column.name: row[column] for column in table.c}
+        assert {key: row for key, row in newest.items() if row is not None} == live
+
+
+@pytest.fixture
+def article(session, models):
+    """An article with comments and links."""
+    make = models.factories
+    article = make.Article(id=1, name="a", content=None, tags=[make.Tag(id=1)])
+    for number in (1, 2):
+        make.Comment(id=number, article=article, content="c")
+    session.commit()
+    return article
+
+
+def change(session, models, article):
+    """Insert, change, link and delete, in two flushes."""
+    article.name = "b"
+    article.tags = [models.Tag(id=2, name="t")]
+    session.delete(article.comments[0])
+    article.comments[1].content = "d"
+    session.flush()
+    article.name = "c"
+    article.tags = []
+    session.add(models.Comment(id=3, content="e", article=article))
+    session.flush()
+
+
+@pytest.mark.strategies
+def test_each_statement_can_fail(tables, session, models, article):
+    """Whichever statement fails, the flush does, nothing is stored, and the session goes on."""
+    before = everything(session, models)
+    failed = 0
+    with Saboteur(tables, models) as saboteur:
+        while True:
+            saboteur.strike(failed)
+            try:
+                change(session, models, article)
+            except FAILURES:
+                failed += 1
+            else:
+                assert saboteur.left is not None, "an error was passed over"
+                break
+            session.rollback()
+            assert everything(session, models) == before
+        saboteur.strike(None)
+        session.commit()
+
+    assert failed >= 8
+    assert_whole(session, models)
+    assert everything(session, models) != before
+
+
+@pytest.mark.needs("savepoints")
+def test_each_statement_can_fail_in_a_savepoint(tables, session, models, article):
+    """Rolling back to the savepoint is enough to go on, with what was recorded before it."""
+    failed = 0
+    with Saboteur(tables, models) as saboteur:
+        while True:
+            article.description = f"kept {failed}"
+            session.flush()
+            saboteur.strike(failed)
+            try:
+                with session.begin_nested():
+                    change(session, models, article)
+            except FAILURES:
+                failed += 1
+            else:
+                assert saboteur.left is not None, "an error was passed over"
+                break
+            article.content = f"kept {failed}"
+            session.flush()
+        saboteur.strike(None)
+        session.commit()
+
+    assert failed >= 6
+    assert_whole(session, models)
+    versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
+    assert [(v.name, v.content) for v in versions] == [("a", None), ("c", f"kept {failed}")]
+
+
+#: The hooks that are called in a flush.
+RECORDING = (
+    "is_session_modified",
+    "transaction_args",
+    "before_flush",
+    "before_create_version_objects",
+    "after_create_version_objects",
+)
+
+
+class Failing(Plugin):
+    """Lets one of its hooks fail."""
+
+    failing = None
+
+
+def build_hook(name):
+    """Return a hook that fails if it is told to."""
+
+    def hook(self, *arguments):
+        if self.failing == name:
+            raise Broken(name)
+        return getattr(Plugin, name)(self, *arguments)
+
+    return hook
+
+
+for hook_name in RECORDING:
+    setattr(Failing, hook_name, build_hook(hook_name))
+
+
+@pytest.mark.parametrize("name", RECORDING)
+def test_each_hook_can_fail(database, versioning, request, name):
+    """What a plugin raises reaches the application, and leaves no rows without history."""
+    plugin = Failing()
+    versioning.plugins.append(plugin)
+    models, session, article = map(request.getfixturevalue, ("blog", "session", "article"))
+    before = everything(session, models)
+    plugin.failing = name
+    with pytest.raises(Broken, match=name):
+        change(session, models, article)
+    session.rollback()
+    assert everything(session, models) == before
+    plugin.failing = None
+    change(session, models, article)
+    session.commit()
+
+    assert_whole(session, models)

@@ -1,0 +1,394 @@
+"""Hierarchies of every kind: each of their classes is recorded, read, reverted and restored."""
+
+import enum
+
+import pytest
+from sqlalchemy import Enum, ForeignKey, String, case, inspect, select
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    configure_mappers,
+    declared_attr,
+    mapped_column,
+)
+
+from sqlalchemy_versioned import Operation, deleted, version_class
+from tests.lives import image
+
+INSERT, UPDATE, DELETE = Operation
+
+
+class Kind(enum.Enum):
+    """A discriminator may be an enum."""
+
+    ITEM = 1
+    TOOL = 2
+
+
+def mapper(identity, **more):
+    """Return mapper arguments with an identity."""
+    return {"polymorphic_identity": identity, **more}
+
+
+def declare_item(Base, on="kind", **more):
+    """Declare the base of a hierarchy."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str | None]
+        __mapper_args__ = mapper("item", polymorphic_on=on, **more)
+
+    return Item
+
+
+def single(Base):
+    """All in one table."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    class Saw(Tool):
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("saw")
+
+    return Item, Tool, Saw
+
+
+def joined(Base, root=None, first=None, second=None):
+    """A table for each of three levels, with differing names of keys."""
+    Item = declare_item(Base, **(root or {}))
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool", **(first or {}))
+
+    class Saw(Tool):
+        __tablename__ = "saw"
+        tool_id: Mapped[int] = mapped_column(ForeignKey("tool.item_id"), primary_key=True)
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("saw", **(second or {}))
+
+    return Item, Tool, Saw
+
+
+def joined_loaded_inline(Base):
+    """Subclasses that are loaded along with their base."""
+    return joined(Base, first={"polymorphic_load": "inline"}, second={"polymorphic_load": "inline"})
+
+
+def joined_loaded_after(Base):
+    """Subclasses that are loaded by a statement of their own."""
+    return joined(
+        Base, first={"polymorphic_load": "selectin"}, second={"polymorphic_load": "selectin"}
+    )
+
+
+def joined_with_all(Base):
+    """A base that always loads all its subclasses."""
+    return joined(Base, root={"with_polymorphic": "*"})
+
+
+def joined_without_discriminator(Base):
+    """Tables that are joined although no column tells the classes apart."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        price: Mapped[int | None] = mapped_column()
+
+    return (Tool,)
+
+
+def single_below_joined(Base):
+    """A leaf without a table, below a class with two."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    class Saw(Tool):
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("saw")
+
+    return Item, Tool, Saw
+
+
+def joined_below_single(Base):
+    """A class with a table of its own, below one without."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    class Saw(Tool):
+        __tablename__ = "saw"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("saw")
+
+    return Item, Tool, Saw
+
+
+def concrete(Base):
+    """Tables that have nothing to do with each other."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = {"concrete": True}
+
+    return Item, Tool
+
+
+def abstract(Base):
+    """A base without a table, whose columns and options its classes have."""
+
+    class Item(Base):
+        __abstract__ = True
+        __versioned__ = {"ignore": []}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+        @declared_attr
+        def price(cls) -> Mapped[int | None]:
+            return mapped_column()
+
+    class Tool(Item):
+        __tablename__ = "tool"
+
+    class Toy(Item):
+        __tablename__ = "toy"
+
+    return Tool, Toy
+
+
+def abstract_in_between(Base):
+    """A class that is mapped, and of which there are no objects."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = {"polymorphic_abstract": True}
+
+    class Saw(Tool):
+        __mapper_args__ = mapper("saw")
+
+    return Item, Saw
+
+
+def mixins(Base):
+    """Classes that are put together from parts."""
+
+    class Named:
+        name: Mapped[str | None]
+
+    class Priced:
+        price: Mapped[int | None] = mapped_column()
+
+    class Item(Named, Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        __mapper_args__ = mapper("item", polymorphic_on="kind")
+
+    class Tool(Priced, Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        __mapper_args__ = mapper("tool")
+
+    return Item, Tool
+
+
+def case_in_one_table(Base):
+    """What an object is follows from a column that is no discriminator."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("item", polymorphic_on=case((price > 0, "tool"), else_="item"))
+
+    class Tool(Item):
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    return Item, Tool
+
+
+def case_in_joined_tables(Base):
+    """The same, with a table more for some."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        code: Mapped[str | None] = mapped_column("item_code", String(9))
+        __mapper_args__ = mapper(
+            "item", polymorphic_on=case((code.in_(["x", "y"]), "tool"), else_="item")
+        )
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    return Item, Tool
+
+
+def enum_discriminator(Base):
+    """A discriminator that is an enum of the database."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[Kind] = mapped_column(Enum(Kind, name="kind"))
+        name: Mapped[str | None]
+        __mapper_args__ = mapper(Kind.ITEM, polymorphic_on="kind")
+
+    class Tool(Item):
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper(Kind.TOOL)
+
+    return Item, Tool
+
+
+HIERARCHIES = [
+    single,
+    joined,
+    joined_loaded_inline,
+    joined_loaded_after,
+    joined_with_all,
+    joined_without_discriminator,
+    single_below_joined,
+    joined_below_single,
+    concrete,
+    abstract,
+    abstract_in_between,
+    mixins,
+    case_in_one_table,
+    case_in_joined_tables,
+    enum_discriminator,
+]
+
+#: What objects are made of, as far as their class has it, and what becomes of it.
+VALUES = {"name": "a", "price": 1, "teeth": 2, "code": "x"}
+CHANGES = ({"name": "b"}, {"price": 5}, {"teeth": 6}, {"code": "y", "name": "c", "price": 7})
+#: What the CASEs need for an object of the base class.
+BASE_VALUES = {"case_in_one_table": {"price": None}, "case_in_joined_tables": {"code": "z"}}
+
+
+def changes_of(cls, is_base, name):
+    """Return the values an object of a class is made with, and changes of it."""
+    keys = inspect(cls).column_attrs.keys()
+    fixed = BASE_VALUES.get(name, {}) if is_base else {}
+    values = {key: value for key, value in {**VALUES, **fixed}.items() if key in keys}
+    changes = [
+        {key: value for key, value in change.items() if key in keys and key not in fixed}
+        for change in CHANGES
+    ]
+    return values, [change for change in changes if change]
+
+
+def states_of(session, obj, changes):
+    """Commit an object and changes of it; return what it was after each."""
+    session.add(obj)
+    session.commit()
+    states = [image(obj)]
+    for change in changes:
+        for key, value in change.items():
+            setattr(obj, key, value)
+        session.commit()
+        states.append(image(obj))
+    return states
+
+
+@pytest.mark.parametrize("declare", HIERARCHIES, ids=lambda declare: declare.__name__)
+def test_lives_of_all_classes(declare, Base, engine):
+    """Objects of each class have versions of its kind, and can be put back to each of them."""
+    classes = declare(Base)
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        for place, cls in enumerate(classes):
+            values, changes = changes_of(cls, place == 0, declare.__name__)
+            obj = cls(**values)
+            states = states_of(session, obj, changes)
+            versions = obj.versions.all()
+            assert [image(version) for version in versions] == states
+            assert {type(version) for version in versions} == {version_class(cls)}
+            operations = [version.operation_type for version in versions]
+            assert operations == [INSERT] + [UPDATE] * len(changes)
+            assert_found_from_the_base(engine, cls, versions)
+            revert_to_each(session, versions, states)
+            restore_each(session, obj, versions, states)
+
+
+def assert_found_from_the_base(bind, cls, versions):
+    """Check that versions are found, as what they are, by the classes above."""
+    mapper = inspect(cls)
+    for above in mapper.iterate_to_root():
+        root = version_class(above.class_)
+        if mapper.concrete and above is not mapper:
+            continue
+        statement = select(root).filter_by(id=versions[0].id).order_by(root.transaction_id)
+        with Session(bind) as session:
+            found = session.scalars(statement).all()
+            assert len(found) == len(versions)
+            if mapper.polymorphic_on is not None:
+                assert {type(each) for each in found} == {version_class(cls)}
+                assert [image(each) for each in found] == [image(each) for each in versions]
+
+
+def revert_to_each(session, versions, states):
+    """Check that the live object can be put back to each state, there and back."""
+    pairs = list(zip(versions, states, strict=True))
+    for version, state in [*reversed(pairs), *pairs]:
+        obj = version.revert()
+        session.commit()
+        assert image(obj) == state
+
+
+def restore_each(session, obj, versions, states):
+    """Check that the object comes back, as what it was, after it was deleted."""
+    cls, identity = type(obj), inspect(obj).identity
+    for version, state in zip(versions, states, strict=True):
+        session.delete(session.get(cls, identity))
+        session.commit()
+        gone = session.scalars(deleted(cls)).all()
+        assert [(type(each), each.operation_type) for each in gone] == [
+            (version_class(cls), DELETE)
+        ]
+        restored = version.revert()
+        session.commit()
+        assert (type(restored), image(restored)) == (cls, state)

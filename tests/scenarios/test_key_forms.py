@@ -1,0 +1,270 @@
+"""Keys that Python and the database do not tell apart alike: letter case, padding, decorators."""
+
+import random
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    CHAR,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    Numeric,
+    String,
+    Table,
+    TypeDecorator,
+    func,
+    select,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sqlalchemy_versioned import ImproperlyConfigured, Operation, version_class
+
+INSERT, UPDATE, DELETE = Operation
+
+
+class Folded(TypeDecorator):
+    """Text that is stored, and comes back, in lower case."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else value.lower()
+
+
+class FoldedThere(TypeDecorator):
+    """Text that the database itself stores in lower case."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def bind_expression(self, bindvalue):
+        return func.lower(bindvalue)
+
+
+#: Text of which some databases do not tell letter case apart.
+CASELESS = String(20).with_variant(String(20, collation="NOCASE"), "sqlite")
+
+#: A type, and two values that are stored in another form than they are given in.
+FORMS = [
+    pytest.param(Folded(), "Ann", "Bob", id="decorator"),
+    pytest.param(FoldedThere(), "Ann", "Bob", id="expression"),
+    pytest.param(CHAR(5), "ann", "bob", id="padding"),
+    pytest.param(Integer(), "1", "2", id="text"),
+    pytest.param(DateTime(), datetime(2020, 1, 1, 0, 0, 0, 7), datetime(2021, 1, 1), id="fraction"),
+    pytest.param(
+        Numeric(10, 2),
+        Decimal("1.005"),
+        Decimal("2.499"),
+        id="scale",
+        marks=pytest.mark.needs("decimals"),
+    ),
+]
+
+
+def declare_page(Base, type_):
+    """Return a class with a key of a type."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        key: Mapped[Any] = mapped_column(type_, primary_key=True, autoincrement=False)
+        text: Mapped[str] = mapped_column(String(20))
+
+    return Page
+
+
+def history(session, cls):
+    """Return what is recorded of a class: key, text and operation of each version."""
+    version = version_class(cls)
+    statement = select(version.key, version.text, version.operation_type)
+    return [tuple(row) for row in session.execute(statement.order_by(version.transaction_id))]
+
+
+@pytest.mark.parametrize(("type_", "given", "other"), FORMS)
+def test_reloaded_in_the_same_transaction(Base, open_session, type_, given, other):
+    """A row is one row although it comes back under another form of its key."""
+    Page = declare_page(Base, type_)
+    session = open_session(Base)
+    session.add_all([Page(key=given, text="a"), Page(key=other, text="a")])
+    session.flush()
+    session.expunge_all()
+    for page in session.scalars(select(Page)):
+        page.text = "b"
+    session.commit()
+
+    assert [row[1:] for row in history(session, Page)] == [("b", INSERT)] * 2
+
+
+@pytest.mark.parametrize(("type_", "given", "other"), FORMS)
+def test_reloaded_later(Base, open_session, type_, given, other):
+    """Rows are found by any form of their keys, when they are made and when they are changed."""
+    Page = declare_page(Base, type_)
+    session = open_session(Base)
+    session.add_all([Page(key=given, text="a"), Page(key=other, text="a")])
+    session.commit()
+    session.expunge_all()
+    for page in session.scalars(select(Page)):
+        page.text = "b"
+    session.commit()
+
+    rows = [row[1:] for row in history(session, Page)]
+    assert rows == [("a", INSERT)] * 2 + [("b", UPDATE)] * 2
+
+
+@pytest.mark.parametrize("type_", [Folded(), FoldedThere()], ids=["decorator", "expression"])
+def test_loaded_versions_of_another_form(Base, open_session, type_):
+    """Versions that are held learn of changes, whatever form of its key an object has."""
+    Page = declare_page(Base, type_)
+    session = open_session(Base)
+    page = Page(key="Ann", text="a")
+    session.add(page)
+    session.commit()
+    version = page.versions[0]
+    assert version.end_transaction_id is None
+    page.text = "b"
+    session.flush()
+
+    assert version.end_transaction_id == page.versions[1].transaction_id
+
+
+def test_expression_in_a_key_of_several_columns(Base, open_session):
+    """A key whose rows could not be found is refused when mappers are configured."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        number: Mapped[int] = mapped_column(primary_key=True)
+        key: Mapped[str] = mapped_column(FoldedThere, primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match=r"page\.key"):
+        open_session(Base)
+
+
+# -- letter case -----------------------------------------------------------------------------
+
+
+@pytest.mark.strategies
+@pytest.mark.needs("caseless_text")
+@pytest.mark.parametrize("is_old", [False, True])
+def test_letter_case_of_a_key(Base, open_session, is_old):
+    """A row whose key is changed in letter case alone is the same row, updated."""
+    Page = declare_page(Base, CASELESS)
+    session = open_session(Base)
+    page = Page(key="ann", text="a")
+    session.add(page)
+    if is_old:
+        session.commit()
+    session.flush()
+    page.key = "Ann"
+    session.commit()
+
+    rows = history(session, Page)
+    assert rows == ([("ann", "a", INSERT)] if is_old else []) + [
+        ("Ann", "a", UPDATE if is_old else INSERT)
+    ]
+    assert page.versions[-1].key == "Ann"
+    assert page.versions.count() == len(rows)
+
+
+@pytest.mark.needs("caseless_text")
+def test_letter_case_there_and_back(Base, open_session):
+    """A key that is spelt again as it was leaves nothing."""
+    Page = declare_page(Base, CASELESS)
+    session = open_session(Base)
+    page = Page(key="ann", text="a")
+    session.add(page)
+    session.commit()
+    page.key = "Ann"
+    session.flush()
+    page.key = "ann"
+    session.commit()
+
+    assert history(session, Page) == [("ann", "a", INSERT)]
+    assert page.versions[0].end_transaction_id is None
+
+
+@pytest.mark.needs("caseless_text")
+def test_letter_case_of_links(Base, open_session):
+    """A link is one link, however the key that it holds is spelt by now."""
+    link = Table(
+        "link",
+        Base.metadata,
+        Column("page_key", CASELESS, ForeignKey("page.key", onupdate="CASCADE"), primary_key=True),
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    )
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        key: Mapped[str] = mapped_column(CASELESS, primary_key=True)
+        tags: Mapped[list[Tag]] = relationship(secondary=link)
+
+    session = open_session(Base)
+    page = Page(key="ann", tags=[Tag(id=1), Tag(id=2)])
+    session.add(page)
+    session.flush()
+    page.key = "Ann"
+    session.flush()
+    del page.tags[0]
+    session.commit()
+
+    versions = Base.metadata.tables["link_version"].c
+    rows = session.execute(select(versions.tag_id, versions.operation_type)).all()
+    assert rows == [(2, INSERT)]
+
+
+@pytest.mark.strategies
+@pytest.mark.needs("caseless_text")
+def test_letter_case_at_random(Base, open_session):
+    """Whatever happens to keys, the newest version of each row is the row, to the letter."""
+    Page = declare_page(Base, CASELESS)
+    session = open_session(Base)
+    version = version_class(Page)
+    chance = random.Random(5)
+    for number in range(60):
+        for _ in range(chance.randint(1, 4)):
+            pages = {page.key.lower(): page for page in session.scalars(select(Page))}
+            key = chance.choice(["ann", "Ann", "ANN", "bob", "Bob"])
+            page = pages.get(key.lower())
+            action = chance.choice(["write", "spell", "delete", "move"])
+            if page is None:
+                session.add(Page(key=key, text=f"{number}"))
+            elif action == "write":
+                page.text = chance.choice(["x", "y"])
+            elif action == "spell":
+                page.key = key
+            elif action == "delete":
+                session.delete(page)
+            elif len(pages) == 1:
+                page.key = chance.choice(["Eve", "eve"])
+            session.flush()
+            if chance.random() < 0.3:
+                session.expunge_all()
+        session.commit()
+        check(session, Page, version)
+
+
+def check(session, Page, version):
+    """Compare the newest versions with the rows, and each version with the one before."""
+    newest = {}
+    for each in session.scalars(select(version).order_by(version.transaction_id)):
+        before = newest.get(each.key.lower())
+        assert before is None or before.transaction_id < each.transaction_id
+        if before is not None and hasattr(version, "end_transaction_id"):
+            assert before.end_transaction_id == each.transaction_id
+        newest[each.key.lower()] = each
+    rows = {(page.key, page.text) for page in session.scalars(select(Page))}
+    kept = [each for each in newest.values() if each.operation_type is not DELETE]
+    assert {(each.key, each.text) for each in kept} == rows
+    if hasattr(version, "end_transaction_id"):
+        assert all(each.end_transaction_id is None for each in newest.values())

@@ -1,0 +1,473 @@
+"""Statements in unusual places: text, failures, savepoints, connections, and the first change."""
+
+import asyncio
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import MetaData, Table, bindparam, delete, event, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from sqlalchemy_versioned import (
+    CaptureError,
+    Operation,
+    UnrecordedWrite,
+    paused,
+    version_class,
+    version_table,
+)
+from sqlalchemy_versioned.writes import TextualWrites
+from tests.scenarios.test_write_paths import assert_history_is_true
+from tests.writing import FIRST_ID, build_press, seed
+
+ONE, TWO = FIRST_ID, FIRST_ID + 1
+
+
+@pytest.fixture
+def models(keep):
+    """The press."""
+    return keep(build_press)
+
+
+@pytest.fixture
+def rows(session, models):
+    """Two rows of everything, with their versions."""
+    seed(session, models, [ONE, TWO])
+    session.commit()
+
+
+@pytest.fixture
+def old_rows(session, models, versioning):
+    """Two rows of everything, from before they were versioned."""
+    with paused(session):
+        seed(session, models, [ONE, TWO])
+    session.commit()
+    # As when the process is started that versions them.
+    versioning._surroundings.look_again()
+
+
+@pytest.fixture
+def true_history(session, models):
+    """Compare history with the rows at the end of a test."""
+    yield
+    session.rollback()
+    assert_history_is_true(session, models.metadata)
+
+
+def history(session, cls, key=ONE):
+    """Return the operations, and the names where there are such, of a row's versions."""
+    version = version_class(cls)
+    found = session.scalars(
+        select(version).where(version.id == key).order_by(version.transaction_id)
+    )
+    return [(each.operation_type, getattr(each, "name", None)) for each in found]
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+WRITES = [
+    "UPDATE article SET name = 'x'",
+    'update "article" set name = 1',
+    "UPDATE ONLY public.article AS a SET name = 1",
+    "UPDATE `db`.`article` SET name = 1",
+    "UPDATE [dbo].[article] SET name = 1",
+    "UPDATE tag, article SET article.name = tag.name",
+    "UPDATE OR IGNORE article SET name = 1",
+    "INSERT INTO article VALUES (1)",
+    "INSERT OR REPLACE INTO main.article VALUES (1)",
+    "REPLACE INTO article VALUES (1)",
+    "REPLACE article VALUES (1)",
+    "INSERT IGNORE article VALUES (1)",
+    "insert\n  into\n\tarticle(id) values (1)",
+    "DELETE FROM article",
+    "DELETE FROM ONLY article WHERE true",
+    "DELETE a FROM article a JOIN tag t ON t.id = a.id",
+    "DELETE FROM other USING article WHERE true; DELETE FROM article",
+    "/* why */ DELETE /* this */ FROM /* here */ article",
+    "-- why\nDELETE FROM article -- this\n",
+    "TRUNCATE TABLE tag, article",
+    "TRUNCATE article CASCADE",
+    "MERGE INTO article USING tag ON true WHEN MATCHED THEN DELETE",
+    "COPY article FROM STDIN",
+    "WITH x AS (DELETE FROM article RETURNING *) SELECT * FROM x",
+    "SELECT 1; DELETE FROM article",
+    "EXPLAIN ANALYZE DELETE FROM article",
+    "DELETE FROM a USING article AS a JOIN tag",
+    "SELECT '\\'; DELETE FROM article --'",
+    "SELECT 'it\\'s'; DELETE FROM article WHERE name = ''",
+    "SELECT 1 # don't\n; DELETE FROM article WHERE name = 'x'",
+    "/*! DELETE FROM article */",
+    "LOAD DATA INFILE 'x' INTO TABLE article",
+]
+
+READS = [
+    "SELECT * FROM article FOR UPDATE",
+    "SELECT * FROM article FOR UPDATE OF article SKIP LOCKED",
+    "SELECT * FROM article FOR NO KEY UPDATE",
+    "INSERT INTO other SELECT * FROM article",
+    "INSERT INTO other (name) SELECT name FROM article WHERE true",
+    "DELETE FROM other WHERE id IN (SELECT id FROM article)",
+    "UPDATE other SET name = 'delete from article'",
+    "UPDATE other SET name = (SELECT name FROM article LIMIT 1)",
+    "UPDATE other SET name = article.name FROM article",
+    "SELECT 'it''s; delete from article'",
+    "SELECT 1 -- delete from article",
+    "SELECT 1 /* update article set name = 1 */",
+    "SELECT $$delete from article$$",
+    "DELETE FROM article_version",
+    "DELETE FROM my_article",
+    "UPDATE articles SET name = 1",
+    "COPY article TO STDOUT",
+    "COPY (SELECT * FROM article) TO STDOUT",
+    "CREATE TABLE article (id INTEGER REFERENCES tag ON DELETE CASCADE ON UPDATE CASCADE)",
+    "CREATE INDEX ix ON article (name)",
+    "CREATE TABLE x (a INT REFERENCES article ON UPDATE CASCADE ON DELETE SET NULL)",
+    "INSERT INTO other SELECT * FROM article ON CONFLICT (id) DO UPDATE SET name = 1",
+    "DELETE FROM other USING article WHERE other.id = article.id",
+    "DELETE FROM article.other",
+    "LOCK TABLE article IN SHARE ROW EXCLUSIVE MODE",
+]
+
+
+@pytest.fixture
+def texts():
+    """What finds writes to a table of articles."""
+    return TextualWrites([Table("article", MetaData())])
+
+
+@pytest.mark.parametrize("statement", WRITES)
+def test_text_that_writes_is_found(texts, statement):
+    """However a table is spelt, text that writes it is found."""
+    assert texts.find(statement) == "article"
+
+
+@pytest.mark.parametrize("statement", READS)
+def test_text_that_only_names_a_table_is_let_through(texts, statement):
+    """Text that reads a table, or says its name in a literal or comment, writes it not."""
+    assert texts.find(statement) is None
+
+
+def test_names_that_only_differ_in_what_quotes_them_are_found():
+    """A name with spaces or signs is found in its quotes."""
+    texts = TextualWrites([Table("order", MetaData()), Table("my table", MetaData())])
+
+    assert texts.find('DELETE FROM "order"') == "order"
+    assert texts.find('UPDATE "my table" SET x = 1') == "my table"
+    assert texts.find("SELECT 1 FROM x ORDER BY 1 FOR UPDATE") is None
+
+
+@pytest.mark.parametrize(("policy", "outcome"), [("warn", [UnrecordedWrite]), ("ignore", [])])
+def test_capture_says_what_becomes_of_text(Base, open_session, policy, outcome):
+    """With the option ``capture``, writes that cannot be recorded are let through."""
+    from sqlalchemy.orm import Mapped, mapped_column
+
+    class Letter(Base):
+        __tablename__ = "letter"
+        __versioned__ = {"capture": policy}
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    session = open_session(Base)
+    session.add(Letter(id=1, name="a"))
+    session.commit()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        session.execute(text("UPDATE letter SET name = 'b'"))
+    session.commit()
+
+    assert [each.category for each in caught] == outcome
+    assert history(session, Letter, 1) == [(Operation.INSERT, "a")]
+
+
+def test_text_is_let_through_while_paused(session, models, rows):
+    """Inside of ``paused()`` nothing is recorded, and nothing refused."""
+    with paused(session):
+        session.execute(text("UPDATE article SET name = 'x'"))
+        session.execute(update(models.Article).values(rank=5))
+        session.get(models.Article, ONE).slug = "slug"
+    session.commit()
+
+    assert history(session, models.Article) == [(Operation.INSERT, f"n{ONE}")]
+    assert session.get(models.Article, ONE).rank == 5
+
+
+# -- transactions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_rows_that_do_not_match_make_no_transaction(session, models):
+    """A statement that finds no rows leaves no trace, nor does one that changes nothing."""
+    article = models.Article
+    before = session.scalars(select(version_class(article).transaction_id)).all()
+    session.execute(update(article).where(article.id == 5).values(name="x"))
+    session.execute(delete(article).where(article.name == "nobody"))
+    session.execute(update(models.Tag).values(name=models.Tag.name))
+    session.commit()
+
+    assert session.scalars(select(version_class(article).transaction_id)).all() == before
+    assert len(history(session, models.Tag)) == 1
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_statements_that_undo_each_other_leave_nothing(session, models):
+    """What is as it was at the end of a transaction has no version of it."""
+    tag = models.Tag
+    session.execute(update(tag).where(tag.id == ONE).values(name="x"))
+    session.execute(update(tag).where(tag.id == ONE).values(name=f"t{ONE}"))
+    session.execute(insert(tag).values(id=5, name="five"))
+    session.execute(delete(tag).where(tag.id == 5))
+    session.commit()
+
+    assert len(history(session, tag)) == 1
+    assert history(session, tag, 5) == []
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_flushes_and_statements_of_one_transaction_make_one_version(session, models):
+    """Objects and statements that change the same row merge."""
+    article = session.get(models.Article, ONE)
+    article.name = "flushed"
+    session.execute(update(models.Article).values(rank=3))
+    article.slug = "slug"
+    session.commit()
+
+    assert history(session, models.Article)[1:] == [(Operation.UPDATE, "flushed")]
+    assert (article.versions[-1].rank, article.versions[-1].slug) == (3, "slug")
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_savepoints_that_are_rolled_back_leave_nothing(session, models):
+    """Statements inside of a savepoint go with it."""
+    tag = models.Tag
+    session.execute(update(tag).values(name="outer"))
+    savepoint = session.begin_nested()
+    session.execute(update(tag).values(name="inner"))
+    session.execute(delete(models.Note))
+    savepoint.rollback()
+    session.commit()
+
+    assert history(session, tag)[1:] == [(Operation.UPDATE, "outer")]
+    assert len(history(session, models.Note)) == 1
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_a_refused_deletion_leaves_no_version(session, models):
+    """After the database has refused a deletion, the rows it was about are as they were."""
+    savepoint = session.begin_nested()
+    with pytest.raises(IntegrityError):
+        session.execute(delete(models.Tag))
+    savepoint.rollback()
+    session.execute(update(models.Tag).where(models.Tag.id == TWO).values(name="x"))
+    session.commit()
+
+    assert len(history(session, models.Tag)) == 1
+
+
+@pytest.mark.needs("resumable")
+@pytest.mark.usefixtures("rows", "true_history")
+def test_a_transaction_that_goes_on_after_a_refusal(session, models):
+    """Where a failed statement does not end the transaction, nothing of it remains either."""
+    with pytest.raises(IntegrityError):
+        session.execute(delete(models.Tag))
+    with pytest.raises(IntegrityError):
+        session.execute(insert(models.Tag), [{"id": 5, "name": "x"}, {"id": ONE, "name": "x"}])
+    with pytest.raises(IntegrityError):
+        session.execute(update(models.Article).values(slug="twice"))
+    article = models.Article.__table__
+    one_by_one = update(article).where(article.c.id == bindparam("n")).values(art_slug="once")
+    with pytest.raises(IntegrityError):
+        session.connection().execute(one_by_one, [{"n": ONE}, {"n": TWO}])
+    session.execute(update(models.Tag).where(models.Tag.id == TWO).values(name="x"))
+    session.commit()
+
+    assert len(history(session, models.Tag)) == 1
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_statements_inside_of_flush_listeners(session, models):
+    """What a listener executes in the midst of a flush is recorded with the flush."""
+    tag = models.Tag.__table__
+
+    def before(session, context, instances):
+        session.execute(update(tag).values(name="before"))
+
+    def after(session, context):
+        session.execute(update(tag).where(tag.c.id == ONE).values(name="after"))
+
+    event.listen(session, "before_flush", before)
+    event.listen(session, "after_flush", after)
+    session.get(models.Article, ONE).name = "flushed"
+    session.commit()
+
+    assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "after")]
+    assert history(session, models.Article)[1:] == [(Operation.UPDATE, "flushed")]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_a_session_on_a_connection(tables, models):
+    """A session that was given a connection records statements on it."""
+    with tables.connect() as connection, connection.begin(), Session(connection) as session:
+        session.execute(update(models.Tag).values(name="x"))
+        session.commit()
+    with Session(tables) as session:
+        assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "x")]
+
+
+# -- connections without a session -----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_an_engine_that_was_named_is_recorded(tables, models, versioning, session):
+    """Each transaction of a connection is one of history; what it rolls back is gone."""
+    session.close()
+    versioning.record_engine(tables)
+    tag = models.Tag.__table__
+    change = update(tag).where(tag.c.id == bindparam("b_id")).values(name=bindparam("to"))
+    with tables.connect() as connection:
+        connection.execute(change, {"b_id": ONE, "to": "rolled back"})
+        connection.rollback()
+        connection.execute(change, {"b_id": ONE, "to": "outer"})
+        with connection.begin_nested() as savepoint:
+            connection.execute(change, {"b_id": ONE, "to": "inner"})
+            savepoint.rollback()
+        with connection.begin_nested():
+            connection.execute(change, {"b_id": TWO, "to": "kept"})
+        connection.commit()
+        connection.execute(change, {"b_id": ONE, "to": "later"})
+        connection.commit()
+        with pytest.raises(CaptureError):
+            connection.exec_driver_sql("DELETE FROM tag")
+
+    assert [name for _, name in history(session, models.Tag)[1:]] == ["outer", "later"]
+    assert history(session, models.Tag, TWO)[1:] == [(Operation.UPDATE, "kept")]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_autocommit(tables, models, versioning, session):
+    """Under AUTOCOMMIT, statements and flushes are recorded one by one."""
+    session.close()
+    versioning.record_engine(tables)
+    engine = tables.execution_options(isolation_level="AUTOCOMMIT")
+    tag = models.Tag.__table__
+    with engine.connect() as connection:
+        connection.execute(update(tag).values(name="a"))
+        connection.execute(delete(models.Note.__table__))
+        connection.commit()
+    with Session(engine) as committing:
+        committing.execute(insert(tag).values(name="b"))
+        committing.commit()
+
+    assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "a")]
+    assert history(session, models.Note)[1:] == [(Operation.DELETE, None)]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+@pytest.mark.needs("async")
+def test_asynchronous_connections_and_sessions(tables, models, versioning, session, database):
+    """What an ``AsyncConnection`` and an ``AsyncSession`` execute is recorded."""
+    session.close()
+
+    async def write():
+        engine = database.create_async_engine()
+        versioning.record_engine(engine)
+        async with engine.begin() as connection:
+            await connection.execute(update(models.Tag.__table__).values(name="connection"))
+        async with AsyncSession(engine) as own:
+            await own.execute(update(models.Article).values(name="session"))
+            await own.commit()
+            with pytest.raises(CaptureError):
+                await own.execute(text("DELETE FROM tag"))
+        await engine.dispose()
+
+    asyncio.run(write())
+
+    assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "connection")]
+    assert history(session, models.Article)[1:] == [(Operation.UPDATE, "session")]
+
+
+# -- rows from before ------------------------------------------------------------------------------
+
+FIRST_CHANGES = {
+    "flush": lambda s, m: setattr(s.get(m.Article, ONE), "name", "x"),
+    "deleting flush": lambda s, m: s.delete(s.get(m.Article, ONE)),
+    "update()": lambda s, m: s.execute(update(m.Article).values(name="x")),
+    "delete()": lambda s, m: s.execute(delete(m.Counted)),
+    "link": lambda s, m: setattr(s.get(m.Article, ONE), "tags", []),
+    "cascade": lambda s, m: (
+        s.execute(delete(m.Pseudonym)),
+        s.execute(delete(m.Author).where(m.Author.id == ONE)),
+    ),
+    "cascaded key": lambda s, m: s.execute(update(m.Author).values(code=m.Author.code + "X")),
+    "joined": lambda s, m: s.execute(update(m.Manager).values(bonus=7)),
+}
+
+
+@pytest.mark.parametrize("change", FIRST_CHANGES.values(), ids=FIRST_CHANGES)
+def test_the_state_before_the_first_change_is_kept(session, models, old_rows, change):
+    """Of a row that has no version, what it was becomes the version of transaction 0."""
+    tables = [version_table(table) for table in recorded_tables(models)]
+    before = {v.name: live_rows(session, v) for v in tables}
+    session.commit()
+    change(session, models)
+    session.commit()
+
+    changed = 0
+    for version in tables:
+        first = version.c.transaction_id == 0
+        names = [c for c in version.c if c.name not in BOOKKEEPING]
+        kept = set(map(repr, session.execute(select(*names).where(first))))
+        assert kept <= before[version.name]
+        later = session.execute(select(version).where(~first)).all()
+        assert len(kept) >= len({row[0] for row in later})
+        changed += len(later)
+    assert changed
+
+
+BOOKKEEPING = ("transaction_id", "end_transaction_id", "operation_type")
+
+
+def recorded_tables(models):
+    """Return the tables that have versions."""
+    return [
+        t for t in models.metadata.sorted_tables if f"{t.name}_version" in models.metadata.tables
+    ]
+
+
+def live_rows(session, version):
+    """Return what rows a table has, as their versions would look."""
+    table = version.metadata.tables[version.name.removesuffix("_version")]
+    names = [c.name for c in version.c if c.name not in BOOKKEEPING]
+    return set(map(repr, session.execute(select(*[table.c[name] for name in names]))))
+
+
+def test_the_first_state_can_be_reverted_to(session, models, old_rows):
+    """Reverting to the version of transaction 0 brings back what there was."""
+    session.execute(update(models.Counted).values(name="x"))
+    session.commit()
+    counted = session.get(models.Counted, ONE)
+    assert next(v.transaction_id for v in counted.versions) == 0
+    counted.versions[0].revert()
+    session.commit()
+
+    assert counted.name == f"n{ONE}"
+
+
+@pytest.mark.needs("concurrent_writers")
+def test_first_changes_at_the_same_time(tables, session, models, old_rows):
+    """Several transactions that change a row for the first time wait for one another."""
+    session.close()
+
+    def change(number):
+        with Session(tables) as own:
+            own.execute(update(models.Counted).where(models.Counted.id == ONE).values(name=number))
+            own.commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(change, "abcd"))
+
+    found = history(session, models.Counted)
+    assert found[0] == (Operation.INSERT, f"n{ONE}")
+    assert sorted(name for _, name in found[1:]) == ["a", "b", "c", "d"]

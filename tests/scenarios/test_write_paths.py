@@ -1,0 +1,122 @@
+"""Whatever way a versioned table is written, its history equals its rows."""
+
+import itertools
+import re
+
+import pytest
+from sqlalchemy import select
+
+from sqlalchemy_versioned import CaptureError, Operation
+from sqlalchemy_versioned.lookup import TABLES
+from tests.writing import CORE, FIRST_ID, FLUSH, PATHS, TABLE, build_press, seed, table
+
+
+@pytest.fixture
+def models(keep):
+    """The press."""
+    return keep(build_press)
+
+
+def assert_history_is_true(session, metadata):
+    """The newest versions are the live rows, and each row's versions are one chain."""
+    for spec in metadata.info[TABLES].values():
+        columns = [pair.version for pair in spec.pairs]
+        keys = [columns.index(pair.version) for pair in spec.key]
+        rows = session.execute(
+            select(
+                *columns, spec.transaction_column, spec.end_column, spec.operation_column
+            ).order_by(*[pair.version for pair in spec.key], spec.transaction_column)
+        ).all()
+        live = session.execute(select(*[pair.parent for pair in spec.pairs])).all()
+        newest = []
+        for _, group in itertools.groupby(rows, key=lambda row, keys=keys: [row[n] for n in keys]):
+            versions = list(group)
+            begins = [each[-3] for each in versions]
+            assert [each[-2] for each in versions] == [*begins[1:], None], spec.version_table.name
+            assert_operations_follow([each[-1] for each in versions])
+            if versions[-1][-1] != Operation.DELETE:
+                newest.append(versions[-1][:-3])
+        assert sorted(map(repr, newest)) == sorted(map(repr, map(tuple, live)))
+
+
+def assert_operations_follow(operations):
+    """A row begins with INSERT, at first and after a DELETE, and goes on with something else."""
+    there = False
+    for operation in operations:
+        assert (operation == Operation.INSERT) == (not there), operations
+        there = operation != Operation.DELETE
+
+
+def by_session(session):
+    """Execute by the session itself."""
+    return session
+
+
+def by_another_connection(session):
+    """Execute on a connection that no session has."""
+    session.rollback()
+    return session.bind.connect()
+
+
+HANDS = [by_session, by_another_connection]
+
+RUNS = [
+    pytest.param(
+        path,
+        hand,
+        marks=[pytest.mark.needs(*path.needs)] if path.needs else [],
+        id=f"{re.sub(r'[^a-zA-Z]+', '_', path.name).strip('_')}-{hand.__name__}",
+    )
+    for path in PATHS
+    for hand in (HANDS if path.group == CORE else HANDS[:1])
+]
+
+
+@pytest.fixture
+def write(session, models, versioning, tables, count_statements):
+    """Write by a path; return how many statements that took."""
+    versioning.record_engine(tables)
+
+    def run(path, hand, ids, *, commits):
+        executing = hand(session)
+        with count_statements(tables) as statements:
+            path.write(executing, models, ids)
+            session.flush()
+        ending = executing if hand is by_another_connection else session
+        ending.commit() if commits else ending.rollback()
+        ending.close()
+        own = statements.on("book_version") if path.group == FLUSH else statements
+        return own.count
+
+    return run
+
+
+@pytest.mark.parametrize(("path", "hand"), RUNS)
+def test_history_equals_the_rows(request, session, models, write, path, hand):
+    """History is true after a write of any kind, by statements whose number is fixed.
+
+    What cannot be recorded is refused, and then nothing is written.
+    """
+    many = [FIRST_ID + number for number in range(5)]
+    few = many[:3]
+    seed(session, models, few)
+    session.commit()
+    if path.outcome(request.node.callspec.params["database"]) == "refused":
+        with pytest.raises(CaptureError):
+            write(path, hand, few, commits=False)
+        session.commit()
+        assert_history_is_true(session, models.metadata)
+        return
+    write(path, hand, few, commits=False)
+    first = write(path, hand, few, commits=False)
+    seed(session, models, many[3:])
+    session.commit()
+
+    assert write(path, hand, many, commits=True) == first
+
+    assert_history_is_true(session, models.metadata)
+
+
+def test_the_documentation_tells_every_path():
+    """The table in the documentation is made of the paths that are tested here."""
+    assert TABLE.read_text() == table()

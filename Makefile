@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 REPOSITORY ?= .
-PYTEST_ARGS ?= -n 2
+MINUTES ?= 30
+PYTEST_ARGS ?= -n 2 --dist worksteal
 # What else to install beside the project, e.g. REQUIRE='sqlalchemy<2.1'.
 REQUIRE ?=
 
@@ -16,12 +17,13 @@ SOURCES = sqlalchemy_versioned tests examples benchmarks docs
 VERSIONED_TEST_DATABASES ?= sqlite,embedded
 export VERSIONED_TEST_DATABASES
 
-.PHONY: help demo test lint types layers docs bench clean
+.PHONY: help demo test soak lint types layers docs bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   run the quick start, then the history of a git repository (REPOSITORY=path)"
 	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
+	@echo "make soak   try random programs and storms of writers for half an hour (MINUTES=30)"
 	@echo "make lint | types | layers | docs | bench | clean"
 
 demo: $(VENV)/.installed
@@ -30,6 +32,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed-test
+	$(BIN)/python -m tests.soak $(MINUTES)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(wildcard $(SOURCES))

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from benchmarks.bench import Bench, Numbers
 from benchmarks.databases import DATABASES, URL_VARIABLE, new_databases
 from benchmarks.libraries import LIBRARIES, Library, build_models
-from benchmarks.works import WORKS, Bench, Numbers
+from benchmarks.works import WORKS
 
 
 def main() -> None:

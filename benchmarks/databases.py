@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import NullPool
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
@@ -112,6 +113,17 @@ def _postgresql(server: URL) -> Iterator[Engine]:
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name}")
         admin.dispose()
+
+
+@contextmanager
+def unobserved(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction to which no library listens, to fill tables in."""
+    plain = create_engine(engine.url, poolclass=NullPool)
+    try:
+        with plain.begin() as connection:
+            yield connection
+    finally:
+        plain.dispose()
 
 
 def server_version(database: str, url: str | None) -> str:

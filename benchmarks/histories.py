@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 
+from benchmarks.databases import unobserved
 from benchmarks.libraries import Models
 
 #: Objects that change together in one transaction.
@@ -65,12 +66,12 @@ def deep(versions: int) -> Shape:
 
 def write_history(engine: Engine, models: Models, shape: Shape) -> None:
     """Fill the live table and, where there are any, the tables of history."""
-    with engine.begin() as connection:
+    with unobserved(engine) as connection:
         _write_articles(connection, models, shape)
         if models.version_table is not None:
             _write_transactions(connection, models.transaction_table, shape)
             _write_versions(connection, models.version_table, shape)
-        _advance_sequences(connection, shape)
+        advance_sequences(connection, shape)
     analyze(engine)
 
 
@@ -91,26 +92,26 @@ def _is_sqlite(engine: Engine | Connection) -> bool:
 
 
 def _write_articles(connection: Connection, models: Models, shape: Shape) -> None:
-    objects = _series("objects", 1, shape.objects)
+    objects = series("objects", 1, shape.objects)
     values = _values(objects.c.n, literal(shape.versions))
-    _write(connection, models.Article.__table__, values, select().select_from(objects))
+    write_rows(connection, models.Article.__table__, values, select().select_from(objects))
 
 
 def _write_transactions(connection: Connection, table: Table | None, shape: Shape) -> None:
     assert table is not None
-    numbers = _series("numbers", 1, shape.transactions)
+    numbers = series("numbers", 1, shape.transactions)
     issued_at = datetime.now(timezone.utc)
     values = {
         "id": numbers.c.n,
         "issued_at": literal(issued_at, table.c.issued_at.type),
     }
-    _write(connection, table, values, select().select_from(numbers))
+    write_rows(connection, table, values, select().select_from(numbers))
 
 
 def _write_versions(connection: Connection, table: Table, shape: Shape) -> None:
     """Write the versions in the order in which time would have written them."""
-    objects = _series("objects", 1, shape.objects)
-    numbers = _series("numbers", 1, shape.versions)
+    objects = series("objects", 1, shape.objects)
+    numbers = series("numbers", 1, shape.versions)
     number = numbers.c.n
     transaction = (number - 1) * shape.batches + (objects.c.n - 1) // BATCH + 1
     values = _values(objects.c.n, number) | {
@@ -121,7 +122,7 @@ def _write_versions(connection: Connection, table: Table, shape: Shape) -> None:
         "operation_type": case((number == 1, 0), else_=1),
     }
     source = select().select_from(numbers.join(objects, literal(True)))
-    _write(connection, table, values, source.order_by(transaction, objects.c.n))
+    write_rows(connection, table, values, source.order_by(transaction, objects.c.n))
 
 
 def _values(key: ColumnElement[int], number: ColumnElement[int]) -> dict[str, Any]:
@@ -130,20 +131,20 @@ def _values(key: ColumnElement[int], number: ColumnElement[int]) -> dict[str, An
     return {"id": key, "name": name, "content": name, "views": number}
 
 
-def _write(
+def write_rows(
     connection: Connection, table: Table, values: dict[str, Any], source: Select[Any]
 ) -> None:
     statement = source.add_columns(*(value.label(f"value_{key}") for key, value in values.items()))
     connection.execute(insert(table).from_select(list(values), statement))
 
 
-def _series(name: str, first: int, last: int) -> CTE:
+def series(name: str, first: int, last: int) -> CTE:
     """Count from *first* to *last*, on any database."""
     series = select(literal(first, Integer).label("n")).cte(name, recursive=True)
     return series.union_all(select(series.c.n + 1).where(series.c.n < last))
 
 
-def _advance_sequences(connection: Connection, shape: Shape) -> None:
+def advance_sequences(connection: Connection, shape: Shape) -> None:
     """Have every sequence go on above the keys that were written past it."""
     if _is_sqlite(connection):
         return

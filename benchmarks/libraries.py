@@ -8,7 +8,7 @@ how it is switched on is said here only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
@@ -88,6 +88,8 @@ class Models:
     Tag: Any
     #: Never versioned, under any library.
     Note: Any
+    #: The name of the library.
+    library: str = UNVERSIONED
     #: ``None`` where nothing is versioned.
     version_table: Table | None = None
     transaction_table: Table | None = None
@@ -104,7 +106,7 @@ def build_models(library: Library) -> Models:
         return _declare(None)
     module = import_module(library.module)
     module.make_versioned(user_cls=None)
-    return _declare(module)
+    return replace(_declare(module), library=library.name)
 
 
 def _declare(module: ModuleType | None) -> Models:

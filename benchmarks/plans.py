@@ -8,6 +8,7 @@ indexes, what each index costs in space and writing, and the plans::
     python -m benchmarks.plans --database postgresql --shape deep
 
 An index that no question becomes slower without is not worth its price.
+:mod:`benchmarks.relations` does the same for relationships between versions.
 """
 
 from __future__ import annotations
@@ -103,7 +104,23 @@ def build_questions(models: Models, shape: Shape) -> list[Question]:
             "last version of deleted rows",
             select(table).where(column.operation_type == 2, column.end_transaction_id.is_(None)),
         ),
+        *_change_questions(models, key),
     ]
+
+
+def _change_questions(models: Models, key: int) -> Iterator[Question]:
+    """Yield what the library asks for change records; other libraries have none."""
+    if models.library != OURS:
+        return
+    from sqlalchemy_versioned import select_changes
+
+    asked: dict[str, dict[str, Any]] = {
+        "newest 50 changes of all": {"limit": 50},
+        "changes of an object": {"object_ids": [key]},
+    }
+    for title, arguments in asked.items():
+        query = select_changes(models.Article, **arguments)
+        yield Question(title, query.statement.params(**query.parameters))
 
 
 def _closing_newest(table: Table, parent: Table, keys: list[int], transaction: int) -> Executable:
@@ -153,9 +170,13 @@ class Variant:
     added: Index | None = None
 
 
-def build_variants(table: Table) -> list[Variant]:
-    """Build all variants: as declared, without each, without any, with others."""
-    declared = sorted(table.indexes, key=lambda index: str(index.name))
+def build_variants(table: Table, transactions: Table | None) -> list[Variant]:
+    """Build all variants: as declared, without each, without any, with others.
+
+    :param transactions: the transaction table, whose indexes are left out in turn, too.
+    """
+    indexes = [*table.indexes, *(() if transactions is None else transactions.indexes)]
+    declared = sorted(indexes, key=lambda index: str(index.name))
     variants = [Variant("as declared")]
     variants += [Variant(f"without {_title(index)}", dropped=index) for index in declared]
     known = {_title(index) for index in declared}
@@ -289,7 +310,7 @@ def main() -> None:
         ):
             for name in arguments.shape or SHAPES:
                 shape = SHAPES[name](arguments.versions)
-                _head(
+                print_head(
                     f"{title} on {database}: {shape.versions:,} versions of each of "
                     f"{shape.objects:,} objects"
                 )
@@ -374,7 +395,7 @@ def _print_comparison(engine: Engine, models: Models, shape: Shape, *, forget: b
     table = models.version_table
     assert table is not None
     questions = build_questions(models, shape)
-    variants = build_variants(table)
+    variants = build_variants(table, models.transaction_table)
     answers = {}
     for variant in variants:
         with applied(engine, variant):
@@ -389,11 +410,11 @@ def _print_comparison(engine: Engine, models: Models, shape: Shape, *, forget: b
         elif sizes:
             listed = (f"{name} {size / 2**20:.0f} MiB" for name, size in sizes.items())
             print(f"{variant.title}: {', '.join(listed)}")
-    _print_times(questions, answers)
-    _print_plans(questions, answers)
+    print_times(questions, answers)
+    print_plans(questions, answers)
 
 
-def _print_times(questions: list[Question], answers: dict[str, list[Answer]]) -> None:
+def print_times(questions: list[Question], answers: dict[str, list[Answer]]) -> None:
     """Print milliseconds: a line for each variant, a column for each question."""
     print()
     for number, question in enumerate(questions, start=1):
@@ -403,10 +424,10 @@ def _print_times(questions: list[Question], answers: dict[str, list[Answer]]) ->
         print(f"{title:42}", *(f"{answer.seconds * 1000:9.2f}" for answer in row))
 
 
-def _print_plans(questions: list[Question], answers: dict[str, list[Answer]]) -> None:
+def print_plans(questions: list[Question], answers: dict[str, list[Answer]]) -> None:
     """Print the plans, each variant's only where it is another than declared."""
     for number, question in enumerate(questions):
-        _head(question.title, "-")
+        print_head(question.title, "-")
         declared, *others = answers.items()
         print(_indented(declared[1][number].plan))
         shapes = {_outline(declared[1][number].plan)}
@@ -440,7 +461,8 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _head(title: str, mark: str = "=") -> None:
+def print_head(title: str, mark: str = "=") -> None:
+    """Print a heading."""
     print(f"\n{title}\n{mark * len(title)}\n", flush=True)
 
 

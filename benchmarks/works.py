@@ -8,15 +8,17 @@ which ends after it. Nothing here knows which library that is.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from benchmarks.databases import POSTGRESQL, NewEngine
+from benchmarks import past
+from benchmarks.bench import Bench, NothingToMeasure, Numbers, change_articles, new_articles
+from benchmarks.databases import POSTGRESQL, unobserved
 from benchmarks.histories import Shape, deep, wide, write_history
 from benchmarks.libraries import Models
 from benchmarks.measuring import (
@@ -25,62 +27,6 @@ from benchmarks.measuring import (
     peak_memory,
     stopwatch,
 )
-
-Numbers = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a work is given: models, databases and how much to do."""
-
-    models: Models
-    new_engine: NewEngine
-    size: int
-    #: Keeps numbers that are to be had should the work not end in time.
-    keep: Callable[[Numbers], None]
-
-    def new_database(self) -> Engine:
-        """Make a database that holds the empty tables."""
-        engine = self.new_engine()
-        self.models.Base.metadata.create_all(engine)
-        return engine
-
-    def new_warm_database(self) -> Engine:
-        """Make a database whose engine has seen every kind of flush before.
-
-        Statements are then compiled and cached, and connections made.
-        """
-        engine = self.new_database()
-        with Session(engine, expire_on_commit=False) as session:
-            for _ in range(2):
-                _warm_up(session, self.models)
-        return engine
-
-
-def _warm_up(session: Session, models: Models) -> None:
-    articles = _new_articles(models, 50)
-    session.add_all([*articles, note := models.Note(body="warm")])
-    session.commit()
-    # No more than two links: under one peer, time grows with their square.
-    for article in articles[:2]:
-        article.tags.append(models.Tag(name="warm"))
-    session.commit()
-    _change(articles, "warmer")
-    note.body = "warmer"
-    session.commit()
-    for article in articles[:2]:
-        article.tags.clear()
-    session.commit()
-    for each in (*articles, note):
-        session.delete(each)
-    session.commit()
-
-
-def _new_articles(models: Models, count: int) -> list[Any]:
-    return [
-        models.Article(name=f"article {n}", content=f"content {n} " * 10, views=n)
-        for n in range(count)
-    ]
 
 
 def _store_articles(engine: Engine, models: Models, count: int) -> None:
@@ -91,9 +37,9 @@ def _store_articles(engine: Engine, models: Models, count: int) -> None:
 
 def _empty_database(engine: Engine, models: Models) -> None:
     """Take out what warming up has left."""
-    with engine.begin() as connection:
+    with unobserved(engine) as connection:
         for table in reversed(models.Base.metadata.sorted_tables):
-            # As text: a library may listen to statements on versioned tables.
+            # As text: a library may listen to every engine there is.
             connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
 
 
@@ -103,19 +49,13 @@ def _load_articles(session: Session, models: Models) -> Sequence[Any]:
     return session.scalars(statement.order_by(models.Article.id)).all()
 
 
-def _change(articles: Iterable[Any], name: str) -> None:
-    for article in articles:
-        article.name = f"{name} {article.id}"
-        article.views += 1
-
-
 # Works 1: large flushes ------------------------------------------------------
 
 
 def insert_rows(bench: Bench) -> Numbers:
     """Flush new articles."""
     with Session(bench.new_warm_database(), expire_on_commit=False) as session:
-        session.add_all(_new_articles(bench.models, bench.size))
+        session.add_all(new_articles(bench.models, bench.size))
         return _timed_flush(session)
 
 
@@ -124,7 +64,7 @@ def update_rows(bench: Bench) -> Numbers:
     engine = bench.new_warm_database()
     _store_articles(engine, bench.models, bench.size)
     with Session(engine, expire_on_commit=False) as session:
-        _change(_load_articles(session, bench.models), "changed")
+        change_articles(_load_articles(session, bench.models), "changed")
         return _timed_flush(session)
 
 
@@ -136,6 +76,19 @@ def delete_rows(bench: Bench) -> Numbers:
         for article in _load_articles(session, bench.models):
             session.delete(article)
         return _timed_flush(session)
+
+
+def update_in_bulk(bench: Bench) -> Numbers:
+    """Change two columns of every article by one statement."""
+    engine = bench.new_warm_database()
+    _store_articles(engine, bench.models, bench.size)
+    article = bench.models.Article
+    statement = update(article).values(name="changed", views=article.views + 1)
+    with Session(engine) as session, stopwatch() as watch:
+        session.execute(statement, execution_options={"synchronize_session": False})
+        elapsed = watch.wall
+        session.commit()
+        return {"statement": elapsed, "statement and commit": watch.wall}
 
 
 def _timed_flush(session: Session) -> Numbers:
@@ -188,11 +141,11 @@ def count_statements(bench: Bench) -> Numbers:
 
 def _count_row_flushes(engine: Engine, models: Models, size: int) -> Iterator[tuple[str, int]]:
     with Session(engine, expire_on_commit=False) as session:
-        session.add_all(_new_articles(models, size))
+        session.add_all(new_articles(models, size))
         yield "insert", _counted_commit(engine, session)
         # Loaded collections, or each would be one statement more.
         articles = _load_articles(session, models)
-        _change(articles, "changed")
+        change_articles(articles, "changed")
         yield "update", _counted_commit(engine, session)
         for article in articles:
             session.delete(article)
@@ -201,7 +154,7 @@ def _count_row_flushes(engine: Engine, models: Models, size: int) -> Iterator[tu
 
 def _count_link_flushes(engine: Engine, models: Models, size: int) -> Iterator[tuple[str, int]]:
     with Session(engine, expire_on_commit=False) as session:
-        session.add_all([tag := models.Tag(name="tag"), *_new_articles(models, size)])
+        session.add_all([tag := models.Tag(name="tag"), *new_articles(models, size)])
         session.commit()
         articles = _load_articles(session, models)
         for article in articles:
@@ -216,7 +169,7 @@ def _count_late_update(bench: Bench) -> int:
     engine = bench.new_database()
     write_history(engine, bench.models, LONG_HISTORY)
     with Session(engine) as session:
-        _change(_load_articles(session, bench.models), "changed")
+        change_articles(_load_articles(session, bench.models), "changed")
         return _counted_commit(engine, session)
 
 
@@ -274,7 +227,7 @@ def hold_rows(bench: Bench) -> Numbers:
     """Flush new articles and say how much memory that took at its peak."""
     with Session(bench.new_warm_database(), expire_on_commit=False) as session:
         before = peak_memory()
-        session.add_all(_new_articles(bench.models, bench.size))
+        session.add_all(new_articles(bench.models, bench.size))
         session.flush()
         peak = peak_memory()
         session.rollback()
@@ -310,7 +263,7 @@ def _time_update(engine: Engine, models: Models, shape: Shape) -> float:
     keys = range(1, shape.objects + 1, step)[:UPDATED_ROWS]
     with Session(engine) as session:
         articles = session.scalars(select(models.Article).where(models.Article.id.in_(keys))).all()
-        _change(articles, "changed")
+        change_articles(articles, "changed")
         with stopwatch() as watch:
             session.flush()
             seconds = watch.wall
@@ -375,10 +328,6 @@ def _compare_shapes(
         "growth": large / small,
         "rounds": len(times[1]),
     }
-
-
-class NothingToMeasure(Exception):
-    """Raised where a work makes no sense without versions."""
 
 
 # What is judged --------------------------------------------------------------
@@ -478,12 +427,25 @@ def _history_work(name: str, run: Callable[[Bench], Numbers], shape: str) -> Wor
     return Work(name, run, bars, 1_000_000, 10_000, rounds=1, peer_rounds=1)
 
 
+def _past_work(name: str, run: Callable[[Bench], Numbers], *bars: Bar) -> Work:
+    return Work(name, run, bars, 1_000_000, 10_000, rounds=1, peer_rounds=1)
+
+
 WORKS = {
     work.name: work
     for work in (
         _flush_work("insert", insert_rows, 1.5),
         _flush_work("update", update_rows, 1.5),
         _flush_work("delete", delete_rows, 2.0),
+        Work(
+            "bulk-update",
+            update_in_bulk,
+            (Bar("update() of {size:,} rows", ("statement",), Kind.TIMES, 3.0),),
+            size=100_000,
+            quick_size=1_000,
+            rounds=3,
+            peer_rounds=1,
+        ),
         Work(
             "commits",
             commit_often,
@@ -534,6 +496,50 @@ WORKS = {
             quick_size=1_000,
             rounds=1,
             peer_rounds=1,
+        ),
+        _past_work(
+            "past-get",
+            past.get_from_past,
+            Bar("past.get(), times live get()", ("ratio",), Kind.WITHIN, 3.0),
+            Bar("… statements", ("extra statements",), Kind.WITHIN, 0),
+        ),
+        _past_work(
+            "past-page",
+            past.read_page_of_past,
+            Bar("100 objects and two selectinloads, past by live", ("ratio",), Kind.WITHIN, 3.0),
+            Bar("… statements", ("extra statements",), Kind.WITHIN, 0),
+        ),
+        _past_work(
+            "version-relations",
+            past.load_relations_of_versions,
+            Bar(
+                "statements for a relationship of 200 versions",
+                ("statements for each",),
+                Kind.WITHIN,
+                1,
+            ),
+        ),
+        Work(
+            "object-changes",
+            past.read_changes_of_object,
+            (
+                Bar(
+                    "changes of one object with {size:,} versions, Continuum's time by ours",
+                    ("changes",),
+                    Kind.LEAD,
+                    20.0,
+                ),
+            ),
+            size=1_000,
+            quick_size=50,
+            rounds=1,
+            peer_rounds=1,
+        ),
+        _past_work(
+            "table-changes",
+            past.read_newest_changes,
+            Bar("newest 50 changes, times 50 plain rows", ("ratio",), Kind.WITHIN, 5.0),
+            Bar("… 100,000 to {size:,} versions", ("growth",), Kind.WITHIN, 1.5),
         ),
     )
 }

@@ -8,7 +8,7 @@ copyright = f"2026, {author}"
 release = version_of("SQLAlchemy-Versioned")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest"]
-exclude_patterns = ["_build", "benchmarks-table.rst"]
+exclude_patterns = ["_build", "benchmarks-table.rst", "write-paths-table.rst"]
 if tags.has("examples"):  # noqa: F821  Sphinx provides it
     # The suite runs the examples of docstrings, each in a scene of its own.
     exclude_patterns.append("reference.rst")

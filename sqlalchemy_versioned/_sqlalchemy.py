@@ -275,6 +275,14 @@ def info_of(connection: Connection) -> dict[Any, Any]:
     return connection.info
 
 
+def commits_by_itself(connection: Connection) -> bool:
+    """Tell whether a connection commits each statement.
+
+    Uses ``Connection._is_autocommit_isolation()``.
+    """
+    return connection._is_autocommit_isolation()
+
+
 def statement_parameters(
     multiparams: Sequence[Any] | Any, params: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:

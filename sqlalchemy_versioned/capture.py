@@ -20,7 +20,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from . import _sqlalchemy
 from .cascades import Cascaded, Cascades
-from .dialects import can_go_on_after_errors, is_read_in_place
+from .dialects import can_go_on_after_errors, has_concurrent_writers
 from .exc import CaptureError
 from .keys import Key
 from .recording import Changes
@@ -66,8 +66,11 @@ class Recorder(Protocol):
         changes: Mapping[VersionSpec, Changes],
         *,
         locks: bool,
-    ) -> None:
-        """Write the versions of what a statement has changed, or is going to delete."""
+    ) -> Mapping[VersionSpec, set[Key]]:
+        """Write the versions of what a statement has changed, or is going to delete.
+
+        :returns: rows that were to be deleted and are not there, by table.
+        """
 
     def keep_first_state(
         self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
@@ -100,6 +103,8 @@ class _Pending:
     is_ours: bool = False
     #: Whether the statement returns the keys of the rows that it has changed.
     tells_itself: bool = False
+    #: The sets of parameters, if they are not those that the application gave.
+    sets: Sequence[Mapping[str, Any]] | None = None
 
 
 class Capture:
@@ -148,9 +153,10 @@ class Capture:
 
     def before(
         self, connection: Connection, statement: Any, sets: Sequence[Mapping[str, Any]]
-    ) -> Any:
+    ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
         """Prepare to record *statement*; return what is to be executed in its place.
 
+        :returns: a statement, and its sets of parameters if they are not to be *sets*.
         :raises CaptureError: if it cannot be known which rows it touches.
         """
         target, table = self.target_of(statement), _sqlalchemy.written_table(statement)
@@ -158,10 +164,10 @@ class Capture:
             self._check_name(connection, table)
         is_behind = isinstance(statement, Delete) and self.cascades.acts_on_delete(table)
         if target is None and not is_behind:
-            return statement
+            return statement, None
         session = self._recorder.session_of(connection)
         if session is None or self._recorder.is_paused(session):
-            return statement
+            return statement, None
         write = Write(self.cascades.key_of(table), statement, sets)
         pending = _Pending(statement, write, target, session)
         if isinstance(statement, Insert):
@@ -170,9 +176,9 @@ class Capture:
             reason = self._prepare_change(pending, connection, table)
         if reason is not None:
             self._give_up(target, reason)
-            return statement
+            return statement, None
         _sqlalchemy.info_of(connection)[self._name] = pending
-        return pending.statement
+        return pending.statement, pending.sets
 
     def awaits(self, connection: Connection) -> bool:
         """Tell whether a statement is about to be executed that is recorded afterwards."""
@@ -199,12 +205,9 @@ class Capture:
         if keys is None and self._can_tell_itself(pending, connection, table):
             pending.statement, pending.tells_itself = write.telling(), True
             return None
-        if isinstance(pending.statement, Delete) and not is_read_in_place(dialect):
-            # What is added under a known key after the look would be deleted without a version.
-            keys = None
-        if keys is None:
+        if keys is None or pending.target is None:
             pending.moved = self._look_up(write, connection)
-            if not is_read_in_place(dialect):
+            if has_concurrent_writers(dialect):
                 pending.statement = write.restricted_to(list(pending.moved), dialect)
         else:
             pending.moved = {key: key for key in keys}
@@ -219,11 +222,20 @@ class Capture:
         if isinstance(pending.statement, Update):
             self.keep_referring(connection, table, rows)
         if isinstance(pending.statement, Delete):
+            self._record_deletion(pending, connection, rows)
+            # Rows that refer to others are looked up once nobody can add any.
             if self.cascades.acts_on_delete(table):
+                rows = list(pending.moved)
                 pending.cascaded = self.cascades.of_deleted(connection, table, rows)
                 self.record_cascaded(pending.session, connection, pending.cascaded)
-            self._record(pending, connection, lambda: Changes(deleted=list(rows)), locks=True)
         return None
+
+    def _record_deletion(self, pending: _Pending, connection: Connection, rows: list[Key]) -> None:
+        deleted = self._record(pending, connection, lambda: Changes(deleted=list(rows)), locks=True)
+        absent = deleted.get(pending.target.spec) if pending.target is not None else None
+        if absent:
+            pending.statement, pending.sets = pending.write.without(absent)
+            pending.moved = {key: key for key in rows if key not in absent}
 
     def _can_tell_itself(self, pending: _Pending, connection: Connection, table: Table) -> bool:
         """Tell whether nothing need be known before an UPDATE, and it tells what it has done."""
@@ -294,10 +306,13 @@ class Capture:
             pending.session, connection, target.hierarchy, {spec: changes}, locks=False
         )
 
-    def failed(self, connection: Connection) -> None:
-        """Take back what was recorded of a statement that the database refused."""
+    def failed(self, connection: Connection, *, is_lost: bool) -> None:
+        """Take back what was recorded of a statement that the database refused.
+
+        :param is_lost: whether the database has rolled back all of the transaction.
+        """
         pending: _Pending | None = _sqlalchemy.info_of(connection).pop(self._name, None)
-        if pending is None or not can_go_on_after_errors(connection.dialect):
+        if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):
             return
         if isinstance(pending.statement, Delete) and pending.moved:
             there = list(pending.moved)
@@ -330,11 +345,12 @@ class Capture:
         build: Callable[[], Changes],
         *,
         locks: bool,
-    ) -> None:
-        if pending.target is not None:
-            changes = {spec: build() for spec in self._specs_of(pending.target)}
-            hierarchy = pending.target.hierarchy
-            self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
+    ) -> Mapping[VersionSpec, set[Key]]:
+        if pending.target is None:
+            return {}
+        changes = {spec: build() for spec in self._specs_of(pending.target)}
+        hierarchy = pending.target.hierarchy
+        return self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
 
     def _specs_of(self, target: Target) -> list[VersionSpec]:
         """Return the tables in which a change of a row makes a version, base-most first."""

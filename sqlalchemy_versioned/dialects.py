@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Executable, Table, cast, func, types
+from sqlalchemy import Boolean, Column, Connection, Executable, Table, cast, func, types
 from sqlalchemy import insert as generic_insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -31,10 +31,10 @@ __all__ = [
     "groups_by_keys",
     "has_concurrent_writers",
     "has_native_uuids",
+    "has_rolled_back",
     "has_upsert",
     "has_writable_ctes",
     "is_named",
-    "is_read_in_place",
     "is_text",
     "lacks_equality",
     "locks_one_table",
@@ -243,13 +243,27 @@ def can_go_on_after_errors(dialect: Dialect) -> bool:
     return dialect.name != "postgresql"
 
 
-def is_read_in_place(dialect: Dialect) -> bool:
-    """Tell whether rows that were selected for update stay the only ones that match.
+#: Errors after which InnoDB has rolled back the whole transaction: a deadlock, too many locks, a
+#: record that changed since the snapshot.
+_ENDING_ERRORS = (1213, 1206, 1020)
 
-    SQLite has one writer, InnoDB locks the gaps between rows; elsewhere a statement sees what was
-    committed after the one before.
+
+def has_rolled_back(connection: Connection, error: BaseException) -> bool:
+    """Tell whether a database has rolled back a whole transaction by itself, with an error.
+
+    SQLAlchemy believes that it goes on, if a savepoint was around the statement that failed.
     """
-    return dialect.name in ("sqlite", "mysql", "mariadb")
+    if connection.dialect.name in ("mysql", "mariadb"):
+        return bool(error.args) and error.args[0] in _ENDING_ERRORS
+    if connection.dialect.name != "sqlite" or connection.invalidated:
+        return False
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.in_transaction is False
+    except Exception as closed:
+        if isinstance(closed, connection.dialect.loaded_dbapi.Error):
+            return False
+        raise
 
 
 def locks_one_table(dialect: Dialect) -> bool:

@@ -6,7 +6,7 @@ Questions only: nothing here listens, decides or writes.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from .operation import Operation
 from .recording import Changes
 from .spec import ClassSpec, Hierarchy, VersionSpec
 from .touched import ClassReader, bare_key
+from .writes import Write
 
 __all__ = ["Flush", "LinkTable", "Work", "collect_work"]
 
@@ -56,6 +57,8 @@ class Flush:
         self.first_kept: set[Mapper[Any]] = set()
         #: What the database does along with it, by connection.
         self.cascaded: dict[Connection, Cascaded] = {}
+        #: Rows that were to be deleted and were not there, by table.
+        self.absent: dict[VersionSpec, set[Key]] = {}
         #: What happened to rows of association tables.
         self.links: dict[LinkTable, Work] = {}
         #: Whether anything is recorded of it.
@@ -64,6 +67,20 @@ class Flush:
         self.is_imaged = False
         #: Whether the transaction's id may be older than the locks on the rows.
         self.is_early = False
+
+    def without_absent(
+        self, statement: Any, sets: Sequence[Mapping[str, Any]]
+    ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
+        """Return a statement and its parameters, for no row that was not there to be recorded.
+
+        Another transaction may have added it by then, as another row.
+        """
+        if self.absent and isinstance(statement, Delete):
+            for spec, keys in self.absent.items():
+                if spec.parent_table is statement.table:
+                    key = [pair.parent for pair in spec.key]
+                    return Write(key, statement, sets).without(keys)
+        return statement, None
 
     def is_due(self, mapper: Mapper[Any]) -> bool:
         """Tell whether images of a mapper's rows are still to be taken."""

@@ -135,6 +135,8 @@ class Recording:
         self._sorted: dict[VersionSpec, _Sorted] = {}
         #: Whether something that was recorded, or might have been, is not there in the end.
         self.came_to_nothing = False
+        #: Rows that were to be deleted and were not there, by table.
+        self.absent: dict[VersionSpec, set[Key]] = {}
 
     @property
     def are_keys_certain(self) -> bool:
@@ -275,7 +277,8 @@ class Recording:
             work.new = len(image.fresh.get(Operation.INSERT, []))
         # A row that replaces another counts twice on some databases.
         is_short = not image.again and written < len(keys) + len(image.given)
-        if is_short or (image.again and image.checked):
+        is_unsure = image.again and (image.checked or (locks and image.fresh.get(Operation.DELETE)))
+        if is_short or is_unsure:
             self._drop_unwritten(spec, work, tx)
         elif image.again and image.fresh.get(Operation.DELETE):
             work.is_complete = False
@@ -291,6 +294,9 @@ class Recording:
         found = set(self._writers[spec].recorded(self.connection, candidates, tx))
         if len(found) >= len(candidates):
             return
+        gone = set(fresh.get(Operation.DELETE, ())) - found
+        if gone:
+            self.absent[spec] = gone
         for operation, keys in fresh.items():
             fresh[operation] = [key for key in keys if key in found]
         work.closing = [key for key in work.closing if key in found] + work.image.given

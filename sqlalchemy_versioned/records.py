@@ -6,7 +6,7 @@ set; rolling the savepoint back drops the layer, releasing it merges the layer i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from .operation import Operation
@@ -91,6 +91,14 @@ class Records:
             if layer.is_taken_back:
                 return None
         return None
+
+    def forget(self, lost: Collection[VersionSpec], connection: Any) -> None:
+        """Forget what was recorded of some tables, and rows copied through *connection*."""
+        for layer in self.layers:
+            layer.rows = {spec: rows for spec, rows in layer.rows.items() if spec not in lost}
+            layer.added = {spec: rows for spec, rows in layer.added.items() if spec not in lost}
+            layer.copies = [copy for copy in layer.copies if copy[1] is not connection]
+            layer.former_ids.clear()
 
     def take_back(self, savepoint: Any) -> None:
         """Forget the current transaction, until *savepoint* is rolled back."""

@@ -7,7 +7,7 @@ beyond "which rows did this flush touch".
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction,
 from . import _sqlalchemy
 from .capture import Capture, Target
 from .cascades import Cascaded
+from .dialects import has_rolled_back
 from .flushes import Flush, LinkTable, Work, collect_work
 from .keys import Key
 from .loaded import (
@@ -37,7 +38,7 @@ from .loaded import (
     watch_versions,
 )
 from .paused import is_paused
-from .recording import Changes
+from .recording import Changes, Recording
 from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
 from .spec import ClassSpec, Hierarchy, VersionSpec
 from .touched import ClassReader, bare_key
@@ -221,7 +222,8 @@ class Tracker:
         for work in self._collect(flush, lambda each: each.base_mapper is mapper.base_mapper):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             self.keep_first_state(connection, work.hierarchy, gone)
-            self._take_images(flush, work, locks=True)
+            absent = self._take_images(flush, work, locks=True).absent
+            flush.absent.update(absent)
             for spec, keys in gone.items():
                 self._record_cascaded(flush, connection, spec.parent_table, keys)
 
@@ -317,7 +319,7 @@ class Tracker:
         flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early
         plugins.call("before_flush", unit, flush.session)
 
-    def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> None:
+    def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> Recording:
         session = flush.session
         if not flush.is_recorded:
             self._begin(flush, is_early=False)
@@ -329,12 +331,14 @@ class Tracker:
         connection = work.connection
         if connection is None:
             connection = session.connection(bind_arguments={"mapper": work.mapper})
-        are_certain = unit.take_images(
+        recording = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
         )
         if has_loaded_versions(session):
+            are_certain = recording.are_keys_certain
             keys = [changes.keys() for changes in work.changes.values()] if are_certain else [None]
             flush.touched += [(work.hierarchy, some) for some in keys]
+        return recording
 
     # -- statements --------------------------------------------------------------------------
 
@@ -376,20 +380,24 @@ class Tracker:
             statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
         if isinstance(statement, (Insert, Update, Delete)):
             sets = _sqlalchemy.statement_parameters(multiparams, params)
-            if not self._is_of_flush(statement, execution_options) and not self._note_links(
-                connection, statement, sets
-            ):
-                statement = self._capture.before(connection, statement, sets)
+            others: Sequence[Mapping[str, Any]] | None = None
+            flush = self._flush_of(statement, execution_options)
+            if flush is not None:
+                statement, others = flush.without_absent(statement, sets)
+            elif not self._note_links(connection, statement, sets):
+                statement, others = self._capture.before(connection, statement, sets)
                 if self._capture.awaits(connection):
                     self._listen_to_connection(connection, after_execute=self._after_execute)
+            if others is not None:
+                return statement, others, {}
         return statement, multiparams, params
 
-    def _is_of_flush(self, statement: Any, execution_options: Mapping[str, Any]) -> bool:
-        """Tell whether a statement writes objects of the flush that is going on."""
+    def _flush_of(self, statement: Any, execution_options: Mapping[str, Any]) -> Flush | None:
+        """Return the flush that is going on, if a statement writes objects of it."""
         mappers = self._mappers.get(statement.table, ())
-        return any(_sqlalchemy.is_of_mapper(execution_options, each) for each in mappers) and (
-            self._current_flush() is not None
-        )
+        if any(_sqlalchemy.is_of_mapper(execution_options, each) for each in mappers):
+            return self._current_flush()
+        return None
 
     def _note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:
         """Note the links that a relationship is about to write."""
@@ -439,8 +447,17 @@ class Tracker:
             self._capture.check_ctes(connection, compiled.ctes)
 
     def _handle_error(self, context: Any) -> None:
-        if context.connection is not None:
-            self._capture.failed(context.connection)
+        connection: Connection | None = context.connection
+        if connection is None:
+            return
+        is_lost = not _sqlalchemy.commits_by_itself(connection) and has_rolled_back(
+            connection, context.original_exception
+        )
+        self._capture.failed(connection, is_lost=is_lost)
+        session = self.session_of(connection) if is_lost else None
+        if session is not None and session.info.get(self) is not None:
+            session.info[self].lose(connection)
+            expire_all_versions(session)
 
     # -- what capture asks for -----------------------------------------------------------------
 
@@ -486,18 +503,22 @@ class Tracker:
         changes: Mapping[VersionSpec, Changes],
         *,
         locks: bool,
-    ) -> None:
-        """Write the versions of what a statement has changed, or is going to delete."""
+    ) -> Mapping[VersionSpec, set[Key]]:
+        """Write the versions of what a statement has changed, or is going to delete.
+
+        :returns: rows that were to be deleted and are not there, by table.
+        """
         unit, plugins = self.unit_of_work(session), self._surroundings.plugins()
         is_early = unit.ensure_transaction(is_wanted=False) or locks
         plugins.call("before_create_version_objects", unit, session)
         touched = [each.keys() for each in changes.values()]
-        unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
+        recording = unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
         unit.finish()
         if has_loaded_versions(session):
             for keys in touched:
                 expire_versions(session, hierarchy, keys)
         plugins.call("after_create_version_objects", unit, session)
+        return recording.absent
 
     def keep_first_state(
         self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]

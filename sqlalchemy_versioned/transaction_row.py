@@ -39,6 +39,8 @@ class TransactionRow:
         self.mapper = mapper
         self.is_wanted = is_wanted
         self._authority = connection
+        self._table = table
+        #: Where the row is.
         self._tables: dict[Connection, Table] = {connection: table}
         self._instance: Any = None
         self.id, self._values = _write(connection, table, values)
@@ -81,16 +83,33 @@ class TransactionRow:
         """Note that the row in another database was rolled back."""
         self._tables.pop(connection, None)
 
+    def lose(self, connection: Connection) -> None:
+        """Note that the database has rolled back the transaction of a connection by itself."""
+        for each in list(self._tables):
+            if is_same_database(each, connection):
+                del self._tables[each]
+
     def _copy(self, connection: Connection, table: Table) -> None:
         stored = self._stored(self.id)
         connection.execute(insert(table), {k: v for k, v in stored.items() if k in table.c})
 
     def _stored(self, number: int) -> dict[str, Any]:
         """Return the row as it is stored, with all that was added to it since."""
-        table = self._tables[self._authority]
+        table = self._table
+        if self._authority not in self._tables:
+            return self._values | self._seen_values()
         statement = select(table).where(_id_column(table) == number)
         row = self._authority.execute(statement).mappings().one()
         return {column.key: row[column] for column in table.columns}
+
+    def _seen_values(self) -> dict[str, Any]:
+        """Return what the object has of the row, by column."""
+        loaded = {} if self._instance is None else inspect(self._instance).dict
+        return {
+            column.key: loaded[prop.key]
+            for prop in self.mapper.column_attrs
+            if prop.key in loaded and isinstance(column := prop.columns[0], Column)
+        }
 
     def take_back(self) -> None:
         """Remove the row everywhere: it turned out to have nothing to tell, and was not seen."""
@@ -107,7 +126,7 @@ class TransactionRow:
 
         :param move: called with the old and the new id while there are rows of both.
         """
-        old, table = self.id, self._tables[self._authority]
+        old, table = self.id, self._table
         stored = self._stored(old)
         del stored[_id_column(table).key]
         number, self._values = _write(self._authority, table, stored)
@@ -123,7 +142,7 @@ class TransactionRow:
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
         old, self.id = self.id, number
-        self._values[_id_column(self._tables[self._authority]).key] = number
+        self._values[_id_column(self._table).key] = number
         for prop, instance in self._referring(session, old):
             _rename(session, instance, prop, number)
         self._rename_object(session)

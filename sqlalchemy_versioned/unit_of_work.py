@@ -139,6 +139,19 @@ class UnitOfWork:
             dropped.transaction.forget(self._session)
         return True
 
+    def lose(self, connection: Connection) -> None:
+        """Forget what was written in a transaction that the database has rolled back by itself.
+
+        The session may go on all the same, if that happened in a savepoint; what it records from
+        then on has the same transaction, whose row is written again.
+        """
+        lost = {spec for spec, other in self._connections.items() if other is connection}
+        for layer in self._records.layers:
+            if layer.transaction is not None:
+                layer.transaction.lose(connection)
+        self._records.forget(lost, connection)
+        self._recordings.clear()
+
     def discard(self) -> None:
         """Let go of transactions whose rows were rolled back."""
         for layer in self._records.layers:
@@ -163,12 +176,12 @@ class UnitOfWork:
         *,
         is_early: bool,
         locks: bool = False,
-    ) -> bool:
+    ) -> Recording:
         """Write versions of what a flush changed; :meth:`finish` must follow.
 
         :param is_early: whether the transaction's id may be older than the locks on these rows.
         :param locks: lock the rows, because they are about to be deleted.
-        :returns: whether the keys in *changes* are now those of the versions, to the letter.
+        :returns: what has come of it so far.
         """
         assert self._row is not None
         recording = Recording(
@@ -189,7 +202,7 @@ class UnitOfWork:
                 self._ensure_row_on(connection, spec.transaction_table)
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], self._tx, locks=locks)
-        return recording.are_keys_certain
+        return recording
 
     def _has_rivals(self, connection: Connection) -> bool:
         """Tell whether others may write while this transaction is open."""

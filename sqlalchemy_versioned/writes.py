@@ -8,7 +8,7 @@ has made.  Nothing is executed or recorded here; see :mod:`.capture`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    false,
     or_,
     select,
 )
@@ -73,26 +74,28 @@ class Write:
         """Return the keys of the rows, if conditions and parameters tell them."""
         if _sqlalchemy.narrows_by_itself(self.statement):
             return None
-        wanted = self._equal_values()
-        if wanted is None or self.moves_keys:
+        conditions = list(_conjuncts(self.statement._where_criteria))
+        wanted = self._equal_values(conditions)
+        if wanted is None or self.moves_keys or len(conditions) > len(wanted):
             return None
         keys = []
         for values in self._sets or [{}]:
-            key = [_value_of(parameter, values) for parameter in wanted]
-            if None in key:
+            key = _key_of(wanted, values)
+            if key is None or (isinstance(key, tuple) and None in key):
                 return None
-            keys.append(key[0] if len(key) == 1 else tuple(key))
+            keys.append(key)
         return list(dict.fromkeys(keys))
 
-    def _equal_values(self) -> list[BindParameter[Any]] | None:
-        """Return what each key column is compared with, if nothing else is a condition."""
+    def _equal_values(
+        self, conditions: Iterable[ColumnElement[bool]]
+    ) -> list[BindParameter[Any]] | None:
+        """Return what each key column is compared with."""
         found: dict[Column[Any], BindParameter[Any]] = {}
-        conditions = list(_conjuncts(self.statement._where_criteria))
         for condition in conditions:
             pair = _equality(condition)
             if pair is not None:
                 found[pair[0]] = pair[1]
-        if len(conditions) != len(self._key) or set(found) != set(self._key):
+        if set(found) != set(self._key):
             return None
         return [found[column] for column in self._key]
 
@@ -159,10 +162,26 @@ class Write:
         """
         found = KeyParameters(self._key, dialect).sets(keys)
         # A list cannot be given to a statement that has several sets of parameters.
-        if found.style is Style.LIST and len(self._sets) > 1:
-            return self.statement
+        if found.style is Style.LIST and self.is_repeated:
+            return self.statement.where(or_(false(), *[self._is(key) for key in keys]))
         condition = KeyConditions(self._key, found.style).member(self._key, "keys")
         return self.statement.where(_with_values(condition, found.parameters()))
+
+    def _is(self, key: Key) -> ColumnElement[bool]:
+        values = key if isinstance(key, tuple) else (key,)
+        return and_(*[column == value for column, value in zip(self._key, values, strict=True)])
+
+    def without(self, absent: Collection[Key]) -> tuple[Any, Sequence[Mapping[str, Any]]]:
+        """Return the statement and its parameters, for rows of :meth:`known_keys` but *absent*.
+
+        A row that another transaction adds under such a key by then is not meant.
+        """
+        wanted = self._equal_values(_conjuncts(self.statement._where_criteria))
+        assert wanted is not None
+        there = [values for values in self._sets or [{}] if _key_of(wanted, values) not in absent]
+        if not there:
+            return self.statement.where(false()), self._sets
+        return self.statement, there if self._sets else self._sets
 
     # -- rows that are made ------------------------------------------------------------------
 
@@ -284,6 +303,12 @@ def _equality(condition: Any) -> tuple[Column[Any], BindParameter[Any]] | None:
         if isinstance(one, Column) and isinstance(other, BindParameter):
             return _sqlalchemy.plain_column(one), other
     return None
+
+
+def _key_of(wanted: Sequence[BindParameter[Any]], values: Mapping[str, Any]) -> Key:
+    """Return the key that a set of parameters tells."""
+    key = [_value_of(parameter, values) for parameter in wanted]
+    return key[0] if len(key) == 1 else tuple(key)
 
 
 def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:

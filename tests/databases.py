@@ -34,6 +34,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "caseless_text": SQLITE | MARIADB | MYSQL,
     "computed": ALL,
     "concurrent_writers": SERVERS,
+    "deadlocks_end_all": MARIADB | MYSQL,
     "decimals": SERVERS,
     "deferrable": POSTGRESQL | SQLITE,
     "deferrable_unique": POSTGRESQL,

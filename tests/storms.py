@@ -61,12 +61,17 @@ class Storm:
         except BaseException as error:
             self.errors.append(error)
 
+    @property
+    def _driver_error(self) -> Any:
+        """What goes past SQLAlchemy when it prepares a connection that is lost."""
+        return self.engine.dialect.dbapi.Error  # type: ignore[union-attr]
+
     def _try(self, writer: "Writer") -> None:
         for _ in range(3):
             try:
                 with Session(self.engine) as session:
                     writer.write(session)
-            except CONFLICTS:
+            except (*CONFLICTS, self._driver_error):
                 self.refused += 1
             else:
                 self.committed += 1

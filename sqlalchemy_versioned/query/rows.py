@@ -28,7 +28,7 @@ from sqlalchemy import (
 from ..dialects import SameValue, is_text
 from ..operation import Operation
 from ..spec import ColumnPair, VersionSpec
-from .newest import has_not_ended, newest_transaction, row_key
+from .newest import has_not_ended, newest_transaction, row_key, through_key
 
 __all__ = [
     "as_stored",
@@ -120,17 +120,13 @@ def same_image_exists(
     """Match rows of the parent table whose newest version is just like them."""
     rows = spec.version_table.alias()
     newest = newest_other(spec, [as_stored(pair.parent) for pair in spec.key], tx)
-    return (
-        exists()
-        .select_from(rows)
-        .where(
-            same_key(spec, rows),
-            rows.c[spec.transaction_column.key] == newest,
-            rows.c[spec.operation_column.key] != Operation.DELETE,
-            *[SameValue(rows.c[p.version.key], p.parent) for p in _compared(spec)],
-        )
-        .correlate(source)
+    same: Select[Any] = select(literal_column("1")).where(
+        same_key(spec, rows),
+        rows.c[spec.transaction_column.key] == newest,
+        rows.c[spec.operation_column.key] != Operation.DELETE,
+        *[SameValue(rows.c[p.version.key], p.parent) for p in _compared(spec)],
     )
+    return through_key(spec, rows, same).correlate(source).exists()
 
 
 def restores_previous(

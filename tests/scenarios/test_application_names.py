@@ -188,7 +188,7 @@ STRANGE = [
     *("tx_", "op_", "versioned_tx", "versioned_keys", "keys", "key_0", "newest", "own", "before"),
     *("one", "touched", "image", "versioned_image", "excluded", "new", "old", "open", "anon_1"),
     *("select", "order", "user", "Group", "camelCase", "a b", "a:b", "a%b", "100 %", "%(a)s"),
-    *("a.b", "a'b", "naïve", "名前", "x" * 60, "_a", "__a", "1st", "?", "a-b", "$1", "null"),
+    *("d.e", "a'b", "naïve", "名前", "x" * 60, "_a", "__a", "1st", "?", "a-b", "$1", "null"),
 ]
 
 

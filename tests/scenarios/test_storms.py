@@ -13,7 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete, event, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned.maintenance import verify
@@ -51,6 +52,8 @@ def engine(database):
 def check(engine, models):
     """History says what there is, and each row's is one chain."""
     print(f"seed {SEED}")
+    # A connection may still be about to be killed.
+    engine.dispose()
     with Session(engine) as session:
         assert verify(session, batch_size=3) == []
 
@@ -85,20 +88,76 @@ def test_processes(tables, models, database):
     assert int(done.stdout) > TRANSACTIONS
 
 
-@servers
-@pytest.mark.strategies
-@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
-def test_deletion_of_what_comes_back(tables, models, level):
-    """A deletion that waits for a row to be deleted and added again deletes nothing unrecorded."""
+def delete_object(session, models):
+    """Delete it as an object."""
+    session.delete(session.get(models.Article, 1))
+    session.flush()
+
+
+def delete_objects(session, models):
+    """Delete it with others, one of which this transaction has written before."""
+    articles = session.scalars(select(models.Article).order_by(models.Article.id)).all()
+    articles[2].name = "before"
+    session.flush()
+    for article in (articles[0], articles[2], articles[3]):
+        session.delete(article)
+    session.flush()
+
+
+def delete_by_key(session, models):
+    """Delete it by its key."""
+    session.execute(delete(models.Article).where(models.Article.id == 1))
+
+
+def delete_by_name(session, models):
+    """Delete it by something else."""
+    session.execute(delete(models.Article).where(models.Article.name != "other"))
+
+
+def delete_several(session, models):
+    """Delete it with others, with several sets of parameters."""
+    table = models.Article.__table__
+    statement = delete(table).where(table.c.id == bindparam("key"))
+    session.connection().execute(statement, [{"key": 1}, {"key": 4}])
+
+
+def delete_several_by_name(session, models):
+    """Do so by something else."""
+    table = models.Article.__table__
+    statement = delete(table).where(table.c.name == bindparam("given"))
+    session.connection().execute(statement, [{"given": "0"}, {"given": "again"}])
+
+
+DELETIONS = [
+    delete_object,
+    delete_objects,
+    delete_by_key,
+    delete_by_name,
+    delete_several,
+    delete_several_by_name,
+]
+
+
+@pytest.fixture
+def unlinked(tables, models):
+    """The articles, without links."""
     populate(tables, models)
     with Session(tables) as session:
         session.execute(delete(models.article_tag))
         session.commit()
+
+
+@servers
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("remove", DELETIONS)
+def test_deletion_of_what_comes_back(tables, models, unlinked, level, remove):
+    """A deletion that waits for a row to be deleted and added again deletes nothing unrecorded."""
     engine = tables.execution_options(isolation_level=level)
 
-    def remove():
+    def wait():
         with Session(engine) as session, contextlib.suppress(*CONFLICTS):
-            session.execute(delete(models.Article).where(models.Article.id == 1))
+            remove(session, models)
             session.commit()
 
     with Session(engine) as first:
@@ -106,10 +165,76 @@ def test_deletion_of_what_comes_back(tables, models, level):
         first.flush()
         first.add(models.Article(id=1, name="again"))
         first.flush()
-        waiting = threading.Thread(target=remove)
+        waiting = threading.Thread(target=wait)
         waiting.start()
         waiting.join(0.3)
         first.commit()
         waiting.join()
 
     check(tables, models)
+
+
+@servers
+@pytest.mark.strategies
+@pytest.mark.parametrize("remove", DELETIONS)
+def test_deletion_of_what_comes_later(tables, models, unlinked, remove):
+    """Nor does one before which another transaction adds the row that was gone."""
+    engine = tables.execution_options(isolation_level="READ COMMITTED")
+    done = []
+
+    def interfere(connection, cursor, statement, *others):
+        if statement.startswith("DELETE FROM article ") and not done:
+            done.append(statement)
+            with Session(engine) as other:
+                other.add(models.Article(id=1, name="again"))
+                other.commit()
+
+    with Session(engine) as session:
+        articles = [session.get(models.Article, 1)]
+        with Session(engine) as other:
+            other.execute(delete(models.Article).where(models.Article.id == 1))
+            other.commit()
+        event.listen(engine, "before_cursor_execute", interfere)
+        with contextlib.suppress(*CONFLICTS):
+            remove(session, models)
+            session.commit()
+
+    assert done
+    assert len(articles) == 1
+    check(tables, models)
+
+
+@pytest.mark.needs("deadlocks_end_all")
+@pytest.mark.strategies
+def test_deadlock_in_savepoint(tables, models, unlinked, versioning):
+    """What is recorded after a database has rolled back more than a savepoint is complete."""
+    both = threading.Barrier(2, timeout=20)
+
+    def rename(session, key, name):
+        session.execute(update(models.Article).where(models.Article.id == key).values(name=name))
+
+    def hinder():
+        with Session(tables) as other:
+            for key in (2, 3, 4, 5):
+                rename(other, key, "o")
+            both.wait()
+            rename(other, 1, "o")
+            other.commit()
+
+    other = threading.Thread(target=hinder)
+    with Session(tables) as session:
+        versioning.unit_of_work(session).create_transaction(remote_addr="10.0.0.1")
+        rename(session, 1, "a")
+        other.start()
+        both.wait()
+        with pytest.raises(OperationalError), session.begin_nested():
+            rename(session, 2, "a")
+        other.join()
+        session.get(models.Article, 3).name = "after"
+        session.commit()
+
+    check(tables, models)
+    with Session(tables) as session:
+        version = session.get(models.Article, 3).versions[-1]
+        assert (version.name, version.transaction.remote_addr) == ("after", "10.0.0.1")
+        assert session.get(models.Article, 1).versions[-1].name == "o"

@@ -56,10 +56,12 @@ def newest_transaction(
 
 
 def through_key(spec: VersionSpec, rows: FromClause, statement: Select[Any]) -> Select[Any]:
-    """Have *statement* find versions by the primary key of their table, an alias of which is *rows*.
+    """Have *statement* find versions by the primary key of their table.
 
     In a small table InnoDB prefers the index on transactions, and then locks the end of it, where
     everyone writes.
+
+    :param rows: the alias of the version table that it reads.
     """
     if spec.key_is_primary:
         for dialect in ("mysql", "mariadb"):

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from benchmarks.databases import NewEngine
+from benchmarks.databases import NewEngine, unobserved
 from benchmarks.libraries import Models
 
 #: What was measured, by name.
@@ -61,6 +61,14 @@ def _warm_up(session: Session, models: Models) -> None:
     for each in (*articles, note):
         session.delete(each)
     session.commit()
+
+
+def empty_database(engine: Engine, models: Models) -> None:
+    """Take out what warming up has left."""
+    with unobserved(engine) as connection:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            # As text: a library may listen to every engine there is.
+            connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
 
 
 def new_articles(models: Models, count: int) -> list[Any]:

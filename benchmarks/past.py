@@ -36,7 +36,7 @@ from sqlalchemy.orm import (
     selectinload,
 )
 
-from benchmarks.bench import Bench, NothingToMeasure, Numbers
+from benchmarks.bench import Bench, NothingToMeasure, Numbers, empty_database
 from benchmarks.databases import unobserved
 from benchmarks.histories import (
     BATCH,
@@ -273,6 +273,7 @@ def read_changes_of_object(bench: Bench) -> Numbers:
     if bench.models.library not in (OURS, CONTINUUM):
         raise NothingToMeasure("only the established library is compared")
     engine = bench.new_warm_database()
+    empty_database(engine, bench.models)
     write_history(engine, bench.models, Shape(1, bench.size))
     article = bench.models.Article
 
@@ -303,6 +304,7 @@ def read_newest_changes(bench: Bench) -> Numbers:
     medians = []
     for size in (bench.size // 10, bench.size):
         engine = bench.new_warm_database()
+        empty_database(engine, bench.models)
         write_history(engine, bench.models, Shape(size // 10, 10))
         version = version_class(bench.models.Article)
         plain = select(version).order_by(version.transaction_id.desc()).limit(50)

@@ -167,10 +167,12 @@ def _value(run: Run, bar: Bar, key: str, job: Job | None) -> float | None:
 
 
 def _lead(run: Run, key: str, job: Job) -> float | None:
-    """Say how many times ours Continuum takes, each by its own unversioned run."""
+    """Say how many times ours Continuum takes, each by its own unversioned run if there is one."""
     peer = run.job(job.work, job.database, CONTINUUM)
     if job.library.name != OURS or peer is None:
         return None
+    if number_of(run.outcomes[job.baseline], key) is None:
+        return paired(run.outcomes, peer, key, operator.truediv, other=job)
     ours = paired(run.outcomes, job, key, operator.truediv)
     theirs = paired(run.outcomes, peer, key, operator.truediv)
     return theirs / ours if ours and theirs else None

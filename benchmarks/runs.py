@@ -191,13 +191,17 @@ def number_of(outcomes: Iterable[Outcome | None], key: str) -> float | None:
 
 
 def paired(
-    outcomes: Outcomes, job: Job, key: str, compare: Callable[[float, float], float]
+    outcomes: Outcomes,
+    job: Job,
+    key: str,
+    compare: Callable[[float, float], float],
+    other: Job | None = None,
 ) -> float | None:
-    """Return the median of *compare* over the rounds of *job* and its baseline."""
-    pairs = zip(outcomes.get(job, ()), outcomes.get(job.baseline, ()), strict=True)
+    """Return the median of *compare* over the rounds of *job* and of *other*, or its baseline."""
+    pairs = zip(outcomes.get(job, ()), outcomes.get(other or job.baseline, ()), strict=True)
     compared = [
-        compare(ours.numbers[key], plain.numbers[key])
-        for ours, plain in pairs
-        if ours and plain and key in ours.numbers and key in plain.numbers
+        compare(one.numbers[key], two.numbers[key])
+        for one, two in pairs
+        if one and two and key in one.numbers and key in two.numbers
     ]
     return statistics.median(compared) if compared else None

@@ -10,7 +10,7 @@ import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import Any, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 from sqlalchemy import (
     CTE,
@@ -556,6 +556,28 @@ class _GuardedStates(set[InstanceState[Any]]):
         state.modified = False
         state.committed_state.clear()
         self._guard(state)
+
+
+def guard_attached(session: Session, refuse: Callable[[], NoReturn]) -> None:
+    """Call *refuse* when an object of *session* is added to another one, or the other way round.
+
+    There is no event for that: SQLAlchemy raises before it sends any.  What it says has
+    ``Session.hash_key`` of both sessions in it, and this one raises when it is shown.
+    """
+    key = session.hash_key = _GuardedKey(session.hash_key)
+    key.refuse = refuse
+
+
+class _GuardedKey(int):
+    """The number by which objects know their session; showing it raises.
+
+    Objects have it, so it must not hold their session.
+    """
+
+    refuse: Callable[[], NoReturn]
+
+    def __str__(self) -> NoReturn:
+        self.refuse()
 
 
 def refuse_reading(state: InstanceState[Any], key: str, refuse: Callable[..., Any]) -> None:

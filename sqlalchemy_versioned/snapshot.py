@@ -122,6 +122,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         self._connection: Connection | None = None
         self._check = _weakly(self)
         self._follow(live)
+        _sqlalchemy.guard_attached(self, partial(_refuse_together, moment))
         # Last, so that it gets the statement that the others leave.
         event.listen(self, "do_orm_execute", self._read_past)
         event.listen(self, "before_attach", self._refuse_attaching)
@@ -259,6 +260,13 @@ def refuse_past_objects(session: Session, instance: Any) -> None:
                 f"{_name(state)} was loaded as it was at {moment}, and cannot be used in another "
                 "session; load it there, or revert() it to a version"
             )
+
+
+def _refuse_together(moment: Moment) -> NoReturn:
+    raise ReadOnlySnapshot(
+        f"an object that is shown as it was at {moment} cannot be used in another session, nor "
+        "one of another session beside it; load it there, or revert() it to a version"
+    )
 
 
 def refuse_past_lookups(state: ORMExecuteState) -> None:

@@ -183,7 +183,7 @@ def test_objects_of_the_past_elsewhere(run, models):
 
     async def read(session, first, past):
         article = await past.get(models.Article, 1)
-        with pytest.raises(InvalidRequestError, match="already attached"):
+        with pytest.raises(ReadOnlySnapshot, match="cannot be used in another session"):
             session.add(article)
         with pytest.raises(ReadOnlySnapshot, match="cannot be merged"):
             await session.merge(article)

@@ -5,6 +5,7 @@ import io
 import pickle
 import weakref
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -732,26 +733,6 @@ def test_reverting_the_past(session, blog, history):
 # -- objects of the past elsewhere -----------------------------------------------------------
 
 
-def test_object_of_an_open_snapshot(session, blog, history):
-    """SQLAlchemy refuses an object that is still in a snapshot, before anybody is asked."""
-    with as_of(session, history.first) as past:
-        article = past.get(blog.Article, 1)
-        with pytest.raises(InvalidRequestError, match="already attached"):
-            session.add(article)
-        with pytest.raises(InvalidRequestError, match="already attached"):
-            history.article.author = article.author
-        with pytest.raises(InvalidRequestError, match="already attached"):
-            history.article.tags.append(article.tags[0])
-        with pytest.raises(InvalidRequestError, match="already attached"):
-            article.tags.append(session.get(blog.Tag, 2))
-        with pytest.raises(ReadOnlySnapshot):
-            session.merge(article)
-        with pytest.raises(InvalidRequestError, match="is not persistent within this Session"):
-            session.refresh(article)
-        assert object_session(article) is past
-    assert session.get(blog.Tag, 2).articles == [history.article]
-
-
 def pickled(article):
     """Return what becomes of an object on its way through a pickle."""
     mappers = inspect(article).mapper.registry.mappers
@@ -781,6 +762,36 @@ EMIGRATION = {
     "cascade": lambda session, article: session.add(type(article)(tags=[article.tags[0]])),
     "made transient": lambda session, article: [make_transient(article), session.add(article)],
 }
+
+
+def test_object_of_an_open_snapshot(session, tables, blog, history, is_refused):
+    """An object that is in a snapshot gets into no other session."""
+    _ = history.article.tags
+    tag = session.get(blog.Tag, 2)
+    options = [selectinload(blog.Article.tags), selectinload(blog.Article.author)]
+    with as_of(session, history.first) as past:
+        article = past.get(blog.Article, 1, options=options)
+        ways = {
+            "reference": partial(setattr, history.article, "author", article.author),
+            "member": partial(history.article.tags.append, article.tags[0]),
+            "member of the past": partial(article.tags.append, tag),
+            **{name: partial(do, session, article) for name, do in EMIGRATION.items()},
+        }
+        assert [way for way, do in ways.items() if not is_refused(do)] == []
+    assert tag.articles == [history.article]
+
+
+def test_object_of_an_open_snapshot_is_nowhere_else(session, blog, history):
+    """To other sessions it is an object that they have never seen."""
+    with as_of(session, history.first) as past:
+        article = past.get(blog.Article, 1)
+        for method in (session.refresh, session.expire, session.expunge):
+            with pytest.raises(InvalidRequestError, match="is not p"):
+                method(article)
+        assert object_session(article) is past
+        past.expunge(article)
+        with pytest.raises(ReadOnlySnapshot, match="Article 1 was loaded as it was at"):
+            session.add(article)
 
 
 def test_object_of_a_closed_snapshot(session, blog, history, is_refused):
@@ -984,6 +995,27 @@ def test_several_managers(engine, open_session):
     with pytest.raises(ReadOnlySnapshot):
         session.add(found)
     remove_versioning(manager=managers[0])
+
+
+def test_sessions_without_versioning(engine):
+    """An object in a snapshot gets into no session that versioning was not given, either."""
+
+    class Own(Session):
+        pass
+
+    manager, base = VersioningManager(), build_base()
+    make_versioned(mapper=base, session=Own, manager=manager)
+    One = declare(base, "One")
+    configure_mappers()
+    base.metadata.create_all(engine)
+    with Own(engine) as session, Session(engine) as other:
+        write(session, One(id=1, name="a"))
+        with as_of(session, 1) as past:
+            found = past.get(One, 1)
+            for method in (other.add, other.delete):
+                with pytest.raises(ReadOnlySnapshot, match="cannot be used in another session"):
+                    method(found)
+    remove_versioning(manager=manager)
 
 
 def test_several_databases(tables, tmp_path, versioning):

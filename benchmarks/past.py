@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -301,33 +301,40 @@ def read_newest_changes(bench: Bench) -> Numbers:
 
     if bench.models.library != OURS:
         raise NothingToMeasure("nobody else has change records")
-    medians = []
+    engines = []
     for size in (bench.size // 10, bench.size):
         engine = bench.new_warm_database()
         empty_database(engine, bench.models)
         write_history(engine, bench.models, Shape(size // 10, 10))
-        version = version_class(bench.models.Article)
-        plain = select(version).order_by(version.transaction_id.desc()).limit(50)
-        with Session(engine) as session:
+        engines.append(engine)
+    version = version_class(bench.models.Article)
+    plain = select(version).order_by(version.transaction_id.desc()).limit(50)
 
-            def read_plainly(session: Session = session, plain: Any = plain) -> None:
-                assert len(session.scalars(plain).all()) == 50
-                session.expunge_all()
+    def read_plainly(session: Session) -> None:
+        assert len(session.scalars(plain).all()) == 50
+        session.expunge_all()
 
-            def read_changes(session: Session = session) -> None:
-                assert len(get_changes(bench.models.Article, session, limit=50)) == 50
-                session.expunge_all()
+    def read_changes(session: Session) -> None:
+        assert len(get_changes(bench.models.Article, session, limit=50)) == 50
+        session.expunge_all()
 
-            medians.append([_median(read) for read in (read_plainly, read_changes)])
-    (_, small), (plainly, large) = medians
-    return {"plain": plainly, "changes": large, "ratio": large / plainly, "growth": large / small}
+    with Session(engines[0]) as small, Session(engines[1]) as large:
+        few, many, plainly = _medians(
+            partial(read_changes, small),
+            partial(read_changes, large),
+            partial(read_plainly, large),
+        )
+    return {"plain": plainly, "changes": many, "ratio": many / plainly, "growth": many / few}
 
 
-def _median(read: Callable[[], None], rounds: int = 20) -> float:
-    read()
-    times = []
+def _medians(*reads: Callable[[], None], rounds: int = 40) -> list[float]:
+    """Time several ways of reading by turns."""
+    times: list[list[float]] = [[] for _ in reads]
+    for read in reads:
+        read()
     for _ in range(rounds):
-        with stopwatch() as watch:
-            read()
-            times.append(watch.wall)
-    return statistics.median(times)
+        for read, seconds in zip(reads, times, strict=True):
+            with stopwatch() as watch:
+                read()
+                seconds.append(watch.wall)
+    return [statistics.median(seconds) for seconds in times]

@@ -17,13 +17,14 @@ SOURCES = sqlalchemy_versioned tests examples benchmarks docs
 VERSIONED_TEST_DATABASES ?= sqlite,embedded
 export VERSIONED_TEST_DATABASES
 
-.PHONY: help demo test soak lint types layers docs bench clean
+.PHONY: help demo test soak mutants lint types layers docs bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   run the quick start, then the history of a git repository (REPOSITORY=path)"
 	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
 	@echo "make soak   try random programs and storms of writers for half an hour (MINUTES=30)"
+	@echo "make mutants   break the package on purpose, and see whether the suite notices"
 	@echo "make lint | types | layers | docs | bench | clean"
 
 demo: $(VENV)/.installed
@@ -35,6 +36,9 @@ test: $(VENV)/.installed-test
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python -m tests.soak $(MINUTES)
+
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m tests.mutants $(FAULTS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(wildcard $(SOURCES))

@@ -1,0 +1,757 @@
+"""Faults that :mod:`tests.mutants` puts into the writer of history, one at a time.
+
+Each replaces a piece of text that occurs exactly once in one file of the package, by what somebody
+might have written by mistake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FAULTS", "PACKAGE", "Fault"]
+
+PACKAGE = "sqlalchemy_versioned"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A mistake, and where to look for the test that notices it."""
+
+    name: str
+    #: Relative to the package.
+    file: str
+    old: str
+    new: str
+    #: What it breaks, in one sentence.
+    breaks: str
+    #: The test files that are run first; the others follow.
+    look: tuple[str, ...]
+    #: Where it shows; with several writers at a time it is no use to look on SQLite.
+    database: str = "sqlite"
+
+
+ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
+BIND_STYLES = "tests/scenarios/test_bind_styles.py"
+CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
+CONCURRENCY = "tests/scenarios/test_concurrency.py"
+CONTINUED = "tests/scenarios/test_continued_database.py"
+EXCLUDED = "tests/scenarios/test_excluded_past.py"
+INHERITANCE = "tests/scenarios/test_inheritance.py"
+KEY_FORMS = "tests/scenarios/test_key_forms.py"
+LINKS = "tests/build/test_relationships.py"
+RECORDING = "tests/test_recording.py"
+ROWS = "tests/query/test_rows.py"
+SAVEPOINTS = "tests/scenarios/test_savepoints.py"
+STATEMENTS = "tests/scenarios/test_statements.py"
+TEMPORAL = "tests/query/test_temporal.py"
+TRACKING = "tests/test_tracking.py"
+UNIT = "tests/test_unit_of_work.py"
+VERSION = "tests/test_version.py"
+
+FAULTS = [
+    # -- recording ---------------------------------------------------------------------------
+    Fault(
+        "end-unwritten",
+        "recording.py",
+        "work.closing += [key for part in image.fresh.values() for key in part] + image.given",
+        "work.closing += image.given",
+        "The version before a new one stays open.",
+        (TRACKING,),
+    ),
+    Fault(
+        "end-of-departed-unwritten",
+        "recording.py",
+        "            work.closing += work.departed\n",
+        "",
+        "The last version under a former key stays open.",
+        (CHANGED_KEYS,),
+    ),
+    Fault(
+        "doubtful-not-compared",
+        "recording.py",
+        "work.image.checked = [key for key in updated if key in changes.doubtful]",
+        "work.image.checked = []",
+        "Rows that were written with the values they had get a version.",
+        (TRACKING,),
+    ),
+    Fault(
+        "unchanged-noted",
+        "recording.py",
+        "fresh[operation] = [key for key in keys if key in found]",
+        "fresh[operation] = keys",
+        "Rows that were found unchanged pass for recorded when they are changed later.",
+        (TRACKING, STATEMENTS, "tests/scenarios/test_operation_sequences.py"),
+    ),
+    Fault(
+        "absent-not-reported",
+        "recording.py",
+        "            self.absent[spec] = gone\n",
+        "            pass\n",
+        "Rows that others add under a key while its deletion waits go without a version.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "row-switch-missed",
+        "recording.py",
+        "both = gone.union(self.replaced).intersection(self.inserted)",
+        "both = gone.intersection(self.inserted)",
+        "An object that takes over the row of a deleted one is recorded as new.",
+        (TRACKING,),
+    ),
+    Fault(
+        "undone-kept",
+        "recording.py",
+        "again = self._sorted[spec].image.again.get(Operation.UPDATE, [])",
+        "again = list[Key]()",
+        "A change that is undone in the same transaction leaves a version.",
+        (TRACKING, UNIT),
+    ),
+    Fault(
+        "undone-in-one-table",
+        "recording.py",
+        "self._remove(each, undone, tx)",
+        "self._remove(spec, undone, tx)",
+        "What is undone of an object of several tables leaves versions in all but one.",
+        (INHERITANCE,),
+    ),
+    Fault(
+        "not-reopened",
+        "recording.py",
+        "        self._writers[spec].reopen(self.connection, keys, tx)\n",
+        "",
+        "The version before one that came to nothing stays ended.",
+        (TRACKING,),
+    ),
+    Fault(
+        "removal-forgotten",
+        "recording.py",
+        "        self._note(spec, keys, None)\n",
+        "",
+        "Rows of which the versions were removed pass for recorded.",
+        (TRACKING, UNIT),
+    ),
+    Fault(
+        "recurring-key-unclosed",
+        "recording.py",
+        "            work.closing = list(keys)\n",
+        "",
+        "A deletion stays open when its key comes back in a flush of new rows.",
+        (CONCURRENCY, TRACKING),
+        "embedded",
+    ),
+    Fault(
+        "vanished-marked",
+        "recording.py",
+        "            elif after is None:\n                work.vanished.append(key)\n",
+        "",
+        "A row that came, was renamed and so left its key leaves a deletion there.",
+        (CHANGED_KEYS,),
+    ),
+    Fault(
+        "added-values-forgotten",
+        "recording.py",
+        "{**self._records.added(spec, key), **changes.added.get(key, {})}",
+        "{**changes.added.get(key, {})}",
+        "What plugins said in an earlier flush of the transaction is lost.",
+        (RECORDING,),
+    ),
+    Fault(
+        "wait-ignored",
+        "recording.py",
+        "            if locks and not work.closed:\n",
+        "            if False:\n",
+        "A deletion that waited for another transaction does not end that one's version.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "never-overtaken",
+        "recording.py",
+        "overtaken |= writer.is_overtaken(self.connection, work.closing, tx)",
+        "overtaken |= False",
+        "A transaction that drew its id first and writes last keeps it.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    # -- operation ---------------------------------------------------------------------------
+    Fault(
+        "came-and-went",
+        "operation.py",
+        "return None if recorded is Operation.INSERT else Operation.DELETE",
+        "return Operation.DELETE",
+        "A row that comes and goes in one transaction leaves a deletion.",
+        ("tests/test_operation.py",),
+    ),
+    Fault(
+        "insert-then-update",
+        "operation.py",
+        "return Operation.INSERT if recorded is Operation.INSERT else Operation.UPDATE",
+        "return new",
+        "A row that is changed in the transaction of its insertion counts as changed.",
+        ("tests/test_operation.py",),
+    ),
+    # -- writer ------------------------------------------------------------------------------
+    Fault(
+        "no-upsert",
+        "writer.py",
+        "replaces = bool(image.again) and self.can_replace",
+        "replaces = False",
+        "A second change of a row in one transaction meets its own version.",
+        (TRACKING,),
+    ),
+    Fault(
+        "unchanged-among-changed",
+        "writer.py",
+        'condition = "changed" if everything else "listed"',
+        'condition = "changed" if everything else ""',
+        "Unchanged rows get versions when others were changed along with them.",
+        (TRACKING, STATEMENTS),
+    ),
+    Fault(
+        "ends-not-moved",
+        "writer.py",
+        '            connection.execute(self._statement("move_ends"), '
+        "{self._tx: tx, self._new: new})\n",
+        "            pass\n",
+        "Versions end at the number that a transaction had before.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "no-look-for-unrecorded",
+        "writer.py",
+        "return bool(is_lacking) or count > _MANY",
+        "return count > _MANY",
+        "Rows older than their history get no first state.",
+        (STATEMENTS,),
+    ),
+    Fault(
+        "other-forms-unfound",
+        "writer.py",
+        "return unchanged + [key for key, form in forms.items() if form in others]",
+        "return unchanged",
+        "Rows that the database finds under another spelling of their key are taken for absent.",
+        (KEY_FORMS,),
+    ),
+    # -- statements --------------------------------------------------------------------------
+    Fault(
+        "deleted-unlocked",
+        "statements.py",
+        "if shape.locks and parent.primary_key.columns:",
+        "if False:",
+        "Rows can be changed by others between their last image and their deletion.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "other-tables-not-compared",
+        "statements.py",
+        "for spec in self.related:",
+        "for spec in ():",
+        "A change in one table of an object makes no version in the others.",
+        (INHERITANCE,),
+    ),
+    Fault(
+        "other-tables-not-asked",
+        "statements.py",
+        "for other in self.related",
+        "for other in ()",
+        "An object passes for undone when only one of its tables is as it was.",
+        (INHERITANCE, "tests/scenarios/test_operation_sequences.py"),
+    ),
+    Fault(
+        "marked-as-update",
+        "statements.py",
+        "values = {self.spec.operation_column: int(Operation.DELETE)}",
+        "values = {self.spec.operation_column: int(Operation.UPDATE)}",
+        "A row that leaves a key under which it was recorded before seems to be there still.",
+        (CHANGED_KEYS,),
+    ),
+    Fault(
+        "overtaken-backwards",
+        "statements.py",
+        "later = spec.transaction_column > self.tx",
+        "later = spec.transaction_column < self.tx",
+        "Versions of earlier transactions pass for later ones.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "deleted-alive",
+        "statements.py",
+        "            spec.operation_column != Operation.DELETE,\n",
+        "",
+        "An upsert of a row that was deleted before is recorded as a change.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "departed-twice",
+        "statements.py",
+        "            before.c[spec.operation_column.key] != Operation.DELETE,\n",
+        "",
+        "A key that was left before is recorded as left again.",
+        (CHANGED_KEYS, KEY_FORMS),
+    ),
+    Fault(
+        "first-state-again",
+        "statements.py",
+        '.where(self._in("keys"), not_(recorded))',
+        '.where(self._in("keys"))',
+        "Rows that have a history get a second beginning.",
+        (STATEMENTS,),
+    ),
+    # -- records -----------------------------------------------------------------------------
+    Fault(
+        "rollback-remembered",
+        "records.py",
+        "if not top.is_released:",
+        "if False:",
+        "What was recorded in a savepoint counts after its rollback.",
+        ("tests/test_records.py", SAVEPOINTS),
+    ),
+    Fault(
+        "release-forgotten",
+        "records.py",
+        "            self.rows.setdefault(spec, {}).update(rows)\n",
+        "            pass\n",
+        "What was recorded in a savepoint is forgotten when it is released.",
+        ("tests/test_records.py", SAVEPOINTS),
+    ),
+    Fault(
+        "oldest-layer-first",
+        "records.py",
+        "            rows = layer.rows.get(spec)\n",
+        "            rows = self.layers[0].rows.get(spec) or layer.rows.get(spec)\n",
+        "What a savepoint says of a row is overruled by what was said before it.",
+        ("tests/test_records.py", SAVEPOINTS),
+    ),
+    Fault(
+        "copies-not-handed-on",
+        "records.py",
+        "        self.copies += released.copies\n",
+        "",
+        "A copied transaction passes for stored after the savepoints around it are rolled back.",
+        (RECORDING, BIND_STYLES),
+    ),
+    Fault(
+        "former-id-not-handed-on",
+        "records.py",
+        "            self.former_ids.setdefault(transaction, number)\n",
+        "            pass\n",
+        "A transaction keeps its later number when the savepoints around are rolled back.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    # -- unit of work ------------------------------------------------------------------------
+    Fault(
+        "no-second-database",
+        "unit_of_work.py",
+        "                self._ensure_row_on(connection, spec.transaction_table)\n",
+        "",
+        "Versions in a second database refer to no transaction there.",
+        (RECORDING, BIND_STYLES),
+    ),
+    Fault(
+        "copy-remembered",
+        "unit_of_work.py",
+        "            row.forget_copy(connection)\n",
+        "            pass\n",
+        "A transaction that was rolled back in a second database is not copied there again.",
+        (RECORDING, BIND_STYLES),
+    ),
+    Fault(
+        "former-id-not-given-back",
+        "unit_of_work.py",
+        "            row.rename(self._session, number)\n",
+        "            pass\n",
+        "After a rollback to a savepoint, versions are written under a number that is gone.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "wanted-taken-back",
+        "unit_of_work.py",
+        "if row is None or row.is_wanted or not",
+        "if row is None or not",
+        "A transaction that the application has asked for vanishes when nothing is left of it.",
+        (UNIT,),
+    ),
+    Fault(
+        "empty-kept",
+        "unit_of_work.py",
+        "            self._take_back_if_empty()\n",
+        "            pass\n",
+        "Transactions remain of which nothing is left.",
+        (UNIT,),
+    ),
+    Fault(
+        "sharing-overlooked",
+        "unit_of_work.py",
+        "return is_given or has_concurrent_writers(connection.dialect)",
+        "return has_concurrent_writers(connection.dialect)",
+        "Sessions that share one connection of SQLite overtake each other unnoticed.",
+        (TRACKING,),
+    ),
+    # -- transaction row ---------------------------------------------------------------------
+    Fault(
+        "references-left-behind",
+        "transaction_row.py",
+        "        self._move_references(session, old, number)\n",
+        "",
+        "Rows that refer to a transaction lose it when it draws a later number.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "pending-values-lost",
+        "transaction_row.py",
+        "        setattr(instance, name, changed)\n",
+        "        pass\n",
+        "What was set on a transaction is lost when it draws a later number.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "seen-taken-back",
+        "transaction_row.py",
+        "        # Whoever has seen it may refer to it.\n        self.is_wanted = True\n",
+        "",
+        "A transaction that the application holds vanishes when nothing is left of it.",
+        (UNIT,),
+    ),
+    Fault(
+        "copy-of-what-was-given",
+        "transaction_row.py",
+        "        stored = self._stored(self.id)\n        connection.execute(",
+        "        stored = self._values\n        connection.execute(",
+        "A second database gets a transaction without what was added to it since.",
+        (RECORDING, BIND_STYLES),
+    ),
+    # -- tracking ----------------------------------------------------------------------------
+    Fault(
+        "deletion-without-first-state",
+        "tracking.py",
+        "            self.keep_first_state(connection, work.hierarchy, gone)\n",
+        "",
+        "A row older than its history is deleted without a trace of what it was.",
+        (STATEMENTS,),
+    ),
+    Fault(
+        "paused-recorded",
+        "tracking.py",
+        "        if is_paused(flush.session):\n            return []\n",
+        "",
+        "Flushes are recorded although recording is paused.",
+        ("tests/test_manager.py", "tests/scenarios/test_threads.py"),
+    ),
+    Fault(
+        "absent-deleted",
+        "tracking.py",
+        "            flush.absent.update(absent)\n",
+        "",
+        "A flush deletes rows that others have added under a key that was not there.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "early-id-trusted",
+        "tracking.py",
+        "flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early",
+        "flush.is_early = not unit.ensure_transaction(is_wanted=is_early) and is_early",
+        "A transaction of an earlier flush is not suspected of being overtaken.",
+        (CONCURRENCY,),
+        "embedded",
+    ),
+    Fault(
+        "all-upserts-new",
+        "tracking.py",
+        "return [k for k in keys if k not in there], [k for k in keys if k in there]",
+        "return keys, []",
+        "An upsert that changes a row is recorded as an insertion.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "stale-versions",
+        "tracking.py",
+        "            for hierarchy, keys in flush.touched:\n"
+        "                expire_versions(session, hierarchy, keys)\n",
+        "",
+        "Versions that a session has loaded do not learn that they have ended.",
+        ("tests/test_loaded.py", VERSION),
+    ),
+    Fault(
+        "release-on-connection-forgotten",
+        "tracking.py",
+        "            unit.released(connection.get_nested_transaction())\n",
+        "",
+        "On a connection without a session, a released savepoint counts as rolled back.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    # -- touched -----------------------------------------------------------------------------
+    Fault(
+        "excluded-counted",
+        "touched.py",
+        "frozenset(k for k, column in columns.items() if column not in ignored)",
+        "frozenset(columns)",
+        "A change of nothing but excluded columns makes a version.",
+        ("tests/test_options.py", EXCLUDED, "tests/scenarios/test_mapping_styles.py"),
+    ),
+    Fault(
+        "expressions-overlooked",
+        "touched.py",
+        "return state.modified and not self._telling.isdisjoint(state.expired_attributes)",
+        "return False",
+        "What is set to an SQL expression is not recorded.",
+        (TRACKING,),
+    ),
+    Fault(
+        "own-changes-overlooked",
+        "touched.py",
+        "if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):",
+        "if False:",
+        "Columns that change along with excluded ones are not recorded.",
+        (TRACKING, EXCLUDED),
+    ),
+    Fault(
+        "former-key-unrecorded",
+        "touched.py",
+        "            changes.departed.append(before)\n",
+        "",
+        "A row whose key was changed seems to be there under both keys.",
+        (TRACKING, CHANGED_KEYS),
+    ),
+    Fault(
+        "former-key-unfollowed",
+        "touched.py",
+        "            changes.former[now] = before\n",
+        "",
+        "Rows that follow another key by ON UPDATE are not recorded.",
+        (CHANGED_KEYS,),
+    ),
+    # -- capture -----------------------------------------------------------------------------
+    Fault(
+        "upsert-of-the-same",
+        "capture.py",
+        "Changes(inserted=keys, updated=updated, doubtful=set(updated))",
+        "Changes(inserted=keys, updated=updated)",
+        "An upsert that changes nothing makes a version.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "refused-deletion-recorded",
+        "capture.py",
+        "            self._record(pending, connection, "
+        "lambda: Changes(inserted=list(there)), locks=False)\n",
+        "",
+        "A deletion that the database refuses stays recorded.",
+        (STATEMENTS,),
+    ),
+    Fault(
+        "moved-statement-departures",
+        "capture.py",
+        "departed=[key for key, now in moved.items() if key != now],",
+        "departed=[],",
+        "An UPDATE of keys leaves the rows in history under both keys.",
+        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+    ),
+    Fault(
+        "unrestricted-statement",
+        "capture.py",
+        "pending.statement = write.restricted_to(list(pending.moved), dialect)",
+        "pass",
+        "A statement also writes rows that others have committed since it was looked into.",
+        ("tests/scenarios/test_storms.py", STATEMENTS, CONCURRENCY),
+        "embedded",
+    ),
+    # -- cascades ----------------------------------------------------------------------------
+    Fault(
+        "cascade-of-one-step",
+        "cascades.py",
+        "                    waiting.append((edge.table, new))\n",
+        "                    pass\n",
+        "Rows that go along with rows that go along are not recorded.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "set-null-not-followed",
+        "cascades.py",
+        'frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})',
+        'frozenset({"CASCADE", "SET DEFAULT"})',
+        "ON DELETE SET NULL is taken for no action.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "unversioned-between",
+        "cascades.py",
+        "while more := ",
+        "if more := ",
+        "Cascades over two tables without history do not reach those that have one.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "first-state-behind-key-unkept",
+        "cascades.py",
+        "return [self._specs[each] for each in tables if each in self._specs]",
+        "return []",
+        "Rows that ON UPDATE changes for the first time get no first state.",
+        (STATEMENTS,),
+    ),
+    # -- flushes -----------------------------------------------------------------------------
+    Fault(
+        "link-removal-unrecorded",
+        "flushes.py",
+        "return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)",
+        "return Changes()",
+        "Links that are removed seem to stand for ever.",
+        (TRACKING,),
+    ),
+    Fault(
+        "link-move-half-recorded",
+        "flushes.py",
+        "                departed=self._known(departed, connection, locks=True),\n",
+        "",
+        "A link that follows another key seems to stand under both.",
+        (CHANGED_KEYS, ASSOCIATION_TABLES),
+    ),
+    Fault(
+        "post-update-unrecorded",
+        "flushes.py",
+        "return _sqlalchemy.has_post_updates(self.context, mapper)",
+        "return False",
+        "Changes that a flush writes after deletions are not recorded.",
+        (TRACKING,),
+    ),
+    # -- same rows, forms of keys ------------------------------------------------------------
+    Fault(
+        "spelling-not-followed",
+        "same_rows.py",
+        "return {key: by_form[form] for key, form in stored.items() if form in by_form}",
+        "return {}",
+        "A key that changes in letter case only is recorded as another row.",
+        (KEY_FORMS,),
+    ),
+    Fault(
+        "recorded-form-unfound",
+        "same_rows.py",
+        "return {key: known.get(form, form) for key, form in forms.items()} | known",
+        "return forms",
+        "A row that was loaded under another form of its key is recorded twice.",
+        (KEY_FORMS,),
+    ),
+    Fault(
+        "number-as-text",
+        "key_forms.py",
+        "return int(value) if isinstance(value, str) else value",
+        "return value",
+        "A number that was given as text is another key than the number.",
+        (KEY_FORMS,),
+    ),
+    Fault(
+        "collation-ignored",
+        "key_forms.py",
+        "return isinstance(type_, types.String) and tells_texts_apart(type_, dialect)",
+        "return isinstance(type_, types.String)",
+        "Keys are told apart by letter case where the database does not.",
+        (KEY_FORMS,),
+    ),
+    # -- writes ------------------------------------------------------------------------------
+    Fault(
+        "further-condition-ignored",
+        "writes.py",
+        "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
+        "if wanted is None or self.moves_keys:",
+        "A DELETE by key and something else is recorded where it does not match.",
+        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+    ),
+    Fault(
+        "assigned-key-ignored",
+        "writes.py",
+        "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
+        "if wanted is None or len(conditions) > len(wanted):",
+        "An UPDATE by key that assigns another is recorded under the key that is gone.",
+        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+    ),
+    Fault(
+        "sets-not-alternatives",
+        "writes.py",
+        "yield self._select([or_(*criteria)], moved, dialect), {}",
+        "yield self._select(criteria, moved, dialect), {}",
+        "Of a statement with several sets of parameters only rows that match all are recorded.",
+        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+    ),
+    # -- what is read from history -----------------------------------------------------------
+    Fault(
+        "newest-not-before",
+        "query/rows.py",
+        "lambda transaction: transaction < tx, locks=locks)",
+        "lambda transaction: transaction <= tx, locks=locks)",
+        "A transaction ends its own versions.",
+        (TRACKING,),
+    ),
+    Fault(
+        "not-yet-started",
+        "query/rows.py",
+        "started = transaction <= at",
+        "started = transaction < at",
+        "At the transaction of a change, the row is still as before.",
+        (ROWS, TEMPORAL),
+    ),
+    Fault(
+        "excluded-compared",
+        "query/rows.py",
+        "if p.parent not in keys and p.parent not in spec.ignored]",
+        "if p.parent not in keys]",
+        "Columns whose changes make no version are compared all the same.",
+        (EXCLUDED, TRACKING),
+    ),
+    Fault(
+        "still-valid-at-the-end",
+        "query/newest.py",
+        "return or_(end.is_(None), end > at)",
+        "return or_(end.is_(None), end >= at)",
+        "At the transaction that ends a version, it still stands.",
+        (ROWS, TEMPORAL),
+    ),
+    Fault(
+        "least-for-greatest",
+        "query/newest.py",
+        "select(func.max(transaction))",
+        "select(func.min(transaction))",
+        "The first version of a row passes for its newest.",
+        (TRACKING,),
+    ),
+    Fault(
+        "moved-link-twice",
+        "query/newest.py",
+        "return primary or [pair.version for pair in spec.key]",
+        "return [pair.version for pair in spec.key]",
+        "A link with a number of its own stands at its former ends after it was moved.",
+        (ROWS, ASSOCIATION_TABLES),
+    ),
+    # -- relationships of versions -----------------------------------------------------------
+    Fault(
+        "links-of-all-times",
+        "build/links.py",
+        "        self.conditions.append(is_link_alive(spec, rows, self._at))\n",
+        "",
+        "A version has all links that its row ever had.",
+        (LINKS,),
+    ),
+    Fault(
+        "removed-links-alive",
+        "build/validity.py",
+        "return and_(transaction == newest, transaction <= at, _is_no_deletion(spec, rows, mark))",
+        "return and_(transaction == newest, transaction <= at)",
+        "A version has links that were removed before it.",
+        (LINKS,),
+    ),
+    Fault(
+        "related-not-yet-started",
+        "build/validity.py",
+        "started = mark(rows.c[spec.transaction_column.key]) <= at",
+        "started = mark(rows.c[spec.transaction_column.key]) < at",
+        "A version does not see what came in its own transaction.",
+        (LINKS,),
+    ),
+]

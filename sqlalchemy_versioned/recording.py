@@ -335,7 +335,14 @@ class Recording:
             writer = self._writers[spec]
             closed, work.closed = work.closed, None
             if closed is None:
-                closed = writer.close(self.connection, work.closing, tx, everyone=work.is_complete)
+                closed = writer.close(
+                    self.connection,
+                    work.closing,
+                    tx,
+                    everyone=work.is_complete,
+                    new=work.new,
+                    chosen=len(work.image.fresh.get(Operation.INSERT, ())) - work.new,
+                )
             if self._may_be_overtaken and closed < len(work.closing) - work.new:
                 overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
         return overtaken

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    FromClause,
     Select,
     Update,
     bindparam,
@@ -34,6 +35,7 @@ from sqlalchemy.engine import Dialect
 from .dialects import build_insert_of_missing, build_upsert, writes_past_snapshots
 from .keys import KeyConditions, Style
 from .operation import Operation
+from .query.newest import through_key
 from .query.rows import (
     as_stored,
     differs_elsewhere,
@@ -232,6 +234,11 @@ class StatementBuilder:
             )
         return or_(*changes)
 
+    def unchanged(self) -> Executable:
+        """Select the keys of rows that are just like their newest version."""
+        key = [pair.parent for pair in self.spec.key]
+        return select(*key).where(self._in("keys"), not_(self._changed()))
+
     def depart(self) -> Executable:
         """Write DELETE versions of rows that are no longer found under their key."""
         spec = self.spec
@@ -257,7 +264,8 @@ class StatementBuilder:
     def mark_deleted(self) -> Executable:
         """Turn this transaction's versions into DELETE versions."""
         values = {self.spec.operation_column: int(Operation.DELETE)}
-        return update(self.spec.version_table).where(*self._own()).values(values)
+        marking = update(self.spec.version_table).where(*self._own()).values(values)
+        return self._through_key(marking)
 
     def erase(self) -> Executable:
         """Remove this transaction's versions."""
@@ -272,6 +280,26 @@ class StatementBuilder:
         touched = select(*labels).subquery(f"{self.spec.prefix}touched")
         return self._close_before(list(touched.c))
 
+    def newest(self) -> Executable:
+        """Select the keys with the last transaction before this one that has a version of them."""
+        spec = self.spec
+        key = [pair.version for pair in spec.key]
+        newest = select(*key, func.max(spec.transaction_column)).group_by(*key)
+        return newest.where(self._in_versions(), spec.transaction_column < self.tx)
+
+    def close_found(self) -> Executable:
+        """End versions that are known by key and transaction, if they are open."""
+        columns = [*[pair.version for pair in self.spec.key], self.spec.transaction_column]
+        versions = KeyConditions(columns, self.style, self.spec.prefix)
+        return self._through_key(self._end(versions.member(columns, "keys")))
+
+    def _through_key(self, statement: Update) -> Update:
+        """Have a statement find versions by their primary key; see :func:`.through_key`."""
+        if self.spec.key_is_primary:
+            for dialect in ("mysql", "mariadb"):
+                statement = statement.with_hint("FORCE INDEX (PRIMARY)", dialect_name=dialect)
+        return statement
+
     def _close_one(self) -> Update:
         spec = self.spec
         newest = newest_before(spec, self.keys.values("keys"), self.tx)
@@ -282,16 +310,27 @@ class StatementBuilder:
         own = self.spec.version_table.alias()
         keys = [own.c[pair.version.key] for pair in self.spec.key]
         transaction = own.c[self.spec.transaction_column.key]
-        return self._close_before(keys, transaction == self.tx, self.keys.member(keys, "keys"))
+        return self._close_before(
+            keys, transaction == self.tx, self.keys.member(keys, "keys"), own=own
+        )
 
     def _close_before(
-        self, rows: Sequence[ColumnElement[Any]], *criteria: ColumnElement[bool]
+        self,
+        rows: Sequence[ColumnElement[Any]],
+        *criteria: ColumnElement[bool],
+        own: FromClause | None = None,
     ) -> Update:
-        """End the versions before those of this transaction, of rows known by key."""
+        """End the versions before those of this transaction, of rows known by key.
+
+        :param own: the alias of the version table that *rows* are columns of, if they are.
+        """
         spec = self.spec
         labels = [key.label(f"key_{place}") for place, key in enumerate(rows)]
         newest = newest_before(spec, rows, self.tx).label("newest")
-        before = select(*labels, newest).where(*criteria).subquery(f"{spec.prefix}before")
+        found = select(*labels, newest).where(*criteria)
+        if own is not None:
+            found = through_key(spec, own, found)
+        before = found.subquery(f"{spec.prefix}before")
         *keys, transaction = before.c
         same = [p.version == key for p, key in zip(spec.key, keys, strict=True)]
         return self._end(*same, spec.transaction_column == transaction)
@@ -310,7 +349,7 @@ class StatementBuilder:
         """Undo :meth:`close`."""
         spec = self.spec
         assert spec.end_column is not None
-        return (
+        reopening = (
             update(spec.version_table)
             .where(
                 self._in_versions(),
@@ -319,6 +358,7 @@ class StatementBuilder:
             )
             .values({spec.end_column: null()})
         )
+        return self._through_key(reopening)
 
     @property
     def _new_tx(self) -> ColumnElement[int]:
@@ -369,8 +409,8 @@ class StatementBuilder:
         """Select a key of which a later transaction has a version."""
         spec = self.spec
         later = spec.transaction_column > self.tx
-        key = select(*[pair.version for pair in spec.key])
-        return self._now(key.where(self._in_versions(), later).limit(1))
+        key = select(*[pair.version for pair in spec.key]).where(self._in_versions(), later)
+        return self._now(through_key(spec, spec.version_table, key).limit(1))
 
     def earlier(self) -> Executable:
         """Select a key of which an earlier transaction has a version."""
@@ -400,7 +440,14 @@ class StatementBuilder:
 
     def undone(self) -> Executable:
         """Select the keys of rows that are as they were before this transaction."""
-        spec, locks = self.spec, self._must_lock
+        return self._undone(locks=self._must_lock)
+
+    def seemingly_undone(self) -> Executable:
+        """Select the same, as far as a snapshot shows."""
+        return self._undone(locks=False)
+
+    def _undone(self, *, locks: bool) -> Executable:
+        spec = self.spec
         own = spec.version_table.alias()
         return select(*[own.c[pair.version.key] for pair in spec.key]).where(
             self.keys.member([own.c[pair.version.key] for pair in spec.key], "keys"),

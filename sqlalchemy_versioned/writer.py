@@ -8,13 +8,18 @@ rows, and what happened to them, is decided in :mod:`.recording`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, false
 from sqlalchemy.engine import Dialect
 
-from .dialects import has_concurrent_writers, has_upsert, has_writable_ctes
+from .dialects import (
+    has_concurrent_writers,
+    has_upsert,
+    has_writable_ctes,
+    locks_what_is_missing,
+)
 from .key_forms import KeyForms
 from .keys import Key, KeyParameters, KeySets, Style
 from .operation import BEFORE_RECORDING, Operation
@@ -60,10 +65,15 @@ class TableWriter:
         self.spec = spec
         self.related = tuple(related)
         self.keys = KeyParameters([pair.parent for pair in spec.key], dialect, spec.prefix)
+        versions = [*[pair.version for pair in spec.key], spec.transaction_column]
+        self._versions = KeyParameters(versions, dialect, spec.prefix)
         self.forms = KeyForms([pair.parent for pair in spec.key], dialect)
         #: The names of the parameters for this transaction and for another id of it.
         self._tx, self._new = f"{spec.prefix}tx", f"{spec.prefix}new"
         self.can_replace = spec.key_is_primary and has_upsert(dialect)
+        # See docs/decisions/0007.
+        self._looks_apart = locks_what_is_missing(dialect)
+        self._ends_apart = self._looks_apart and spec.key_is_primary
         self._dialect = dialect
         self._statements: dict[Any, Any] = {}
 
@@ -82,6 +92,8 @@ class TableWriter:
         keys = image.keys()
         if not keys and not image.given:
             return 0
+        if image.checked and self._looks_apart and not self._unchanged(connection, image, tx):
+            image = replace(image, checked=[])
         if image.again and not self.can_replace:
             self.erase(connection, [k for ks in image.again.values() for k in ks], tx)
         if not keys:
@@ -145,16 +157,65 @@ class TableWriter:
         """Turn this transaction's versions into DELETE versions, as they are."""
         return self._run(connection, "mark_deleted", self.keys.sets(keys), tx)
 
-    def close(self, connection: Connection, keys: list[Key], tx: int, *, everyone: bool) -> int:
+    def _unchanged(self, connection: Connection, image: Image, tx: int) -> list[Key]:
+        """Return rows that seem to be as they were; whoever sees one must look again, and lock.
+
+        A row that a snapshot shows as it was then was not changed by this transaction, or has its
+        former values again.
+        """
+        return self._ask(connection, "unchanged", image.checked, tx)
+
+    def close(
+        self,
+        connection: Connection,
+        keys: list[Key],
+        tx: int,
+        *,
+        everyone: bool,
+        new: int = 0,
+        chosen: int = 0,
+    ) -> int:
         """End the versions before those of this transaction; return how many were open.
 
         :param everyone: whether every row of *keys* is known to have one, which is cheaper.
+        :param new: how many of *keys* are of new rows, which have none.
+        :param chosen: how many are of inserted rows whose keys the application has chosen; they
+            rarely have one.
         """
         if self.spec.end_column is None:
             return 0
+        closed = 0
+        if self._ends_apart and chosen < len(keys):
+            found, closed = self._close_found(connection, keys, tx)
+            if closed == len(found) >= len(keys) - new:
+                return closed
+            if closed == len(found):
+                keys = [key for key in keys if key not in found]
         sets = self.keys.sets(keys)
         is_known = everyone and sets.can_be_looked_up
-        return self._run(connection, "close" if is_known else "close_recorded", sets, tx)
+        return closed + self._run(connection, "close" if is_known else "close_recorded", sets, tx)
+
+    def _close_found(
+        self, connection: Connection, keys: list[Key], tx: int
+    ) -> tuple[dict[Key, int], int]:
+        """End the versions that are the last ones as far as a snapshot shows.
+
+        A version that has no end is the last one.  It is locked, and nothing around it.
+
+        :returns: the transactions of the last versions, and how many of them were open.
+        """
+        found: dict[Key, int] = {}
+        for chunk in self.keys.sets(keys).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            rows = connection.execute(self._statement("newest", chunk.style), parameters)
+            found |= {key[0] if len(key) == 1 else tuple(key): last for *key, last in rows}
+        closed = 0
+        ends = [(*(key if self.keys.width > 1 else (key,)), last) for key, last in found.items()]
+        for chunk in self._versions.sets(ends).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            statement = self._statement("close_found", chunk.style)
+            closed += connection.execute(statement, parameters).rowcount
+        return found, closed
 
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""
@@ -179,7 +240,9 @@ class TableWriter:
 
     def undone(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
         """Return which rows are as they were before this transaction."""
-        return self._which(connection, "undone", keys, tx)
+        if self._looks_apart:
+            keys = self._which(connection, "seemingly_undone", keys, tx)
+        return self._which(connection, "undone", keys, tx) if keys else []
 
     def is_overtaken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Tell whether some row has a version of a later transaction."""

@@ -84,7 +84,7 @@ def test_added_values_of_a_rolled_back_savepoint(session, models):
 
 
 @pytest.mark.parametrize("size", [1, 200])
-def test_added_values_cost_no_statements(session, models, tables, count_statements, size):
+def test_added_values_cost_no_statements(session, models, database, tables, count_statements, size):
     """Rows that differ in their values are still written by one statement."""
     articles = models.factories.Article.create_batch(size)
     session.commit()
@@ -98,7 +98,9 @@ def test_added_values_cost_no_statements(session, models, tables, count_statemen
     with count_statements(tables) as statements:
         session.flush()
 
-    assert statements.on("article_version").count == 2
+    # Where a look that writes locks others out, there are two apart.
+    looks = 2 if database.has("locked_gaps") else 0
+    assert statements.on("article_version").count == 2 + looks
 
 
 # -- several databases -------------------------------------------------------------------------

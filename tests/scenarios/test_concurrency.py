@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
@@ -330,6 +330,78 @@ def test_two_sessions_in_every_order(tables, models, rows, versioning, level):
             writer.close()
 
     assert len(check(tables, models)) > 35
+
+
+def change_object(session, models, key):
+    """Change a row."""
+    session.get(models.Article, key).name = "changed"
+
+
+def change_objects(session, models, key):
+    """Change two rows, then one of them again."""
+    for article in (session.get(models.Article, k) for k in (key, key + 2)):
+        article.name = "changed"
+    session.flush()
+    session.get(models.Article, key).content = "changed"
+
+
+def update_by_statement(session, models, key):
+    """Change a row by a statement."""
+    article = models.Article
+    session.execute(update(article).where(article.id == key).values(name="changed"))
+
+
+def delete_object(session, models, key):
+    """Delete a row."""
+    session.execute(delete(models.Article).where(models.Article.id == key))
+
+
+def insert_objects(session, models, key):
+    """Insert rows that the database numbers, and change them."""
+    added = [models.Article(name="new"), models.Article(name="new")]
+    session.add_all(added)
+    session.flush()
+    for article in added:
+        article.name = "newer"
+
+
+def remove_link(session, models, key):
+    """Remove a link, of an article that nobody deletes."""
+    table, key = models.article_tag, 10 * key
+    session.execute(delete(table).where(table.c.article_id == key, table.c.tag_id == key))
+
+
+WRITES = [
+    change_object,
+    change_objects,
+    update_by_statement,
+    delete_object,
+    insert_objects,
+    remove_link,
+]
+
+
+@pytest.mark.needs("locked_gaps")
+@pytest.mark.strategies
+def test_writers_of_different_rows_do_not_wait(tables, models, rows, versioning):
+    """Whoever writes a row locks no other, nor what comes between rows."""
+    with Session(tables) as session:
+        session.add_all(models.Article(id=key, name="0") for key in (6, 7))
+        for key in range(10, 70, 10):
+            tag = models.Tag(id=key, name="t")
+            session.add(models.Article(id=key, name="0", tags=[tag]))
+        session.commit()
+    for ours, theirs in itertools.product(WRITES, repeat=2):
+        with Session(tables) as first, Session(tables) as second:
+            second.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+            # Rows side by side, either of which comes first.
+            for one, other in ((3, 2), (4, 5)):
+                ours(first, models, one)
+                first.flush()
+                theirs(second, models, other)
+                second.flush()
+                first.rollback()
+                second.rollback()
 
 
 class Patient:

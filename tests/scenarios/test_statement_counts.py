@@ -13,7 +13,7 @@ def models(blog):
 
 
 @pytest.fixture
-def extra(session, models, tables, count_statements):
+def extra(session, models, database, tables, count_statements):
     """Count the statements of a flush that are not the application's own.
 
     Once for each engine and table, what changes or removes a row for the first time is preceded by
@@ -34,6 +34,9 @@ def extra(session, models, tables, count_statements):
         names = [*(f"{name}_version" for name in live), "transaction"]
         return {name: statements.on(name).count for name in names}
 
+    # Where a look that writes locks others out, there is one apart, and rows without versions
+    # are closed apart.
+    count.most = 4 if database.has("locked_gaps") else 2
     return count
 
 
@@ -44,10 +47,11 @@ def add_articles(session, models, count):
     return articles
 
 
-def assert_bound(counts):
+def assert_bound(extra, *live):
     """Check the bound: two statements per version table, one for the transaction."""
+    counts = extra(*live)
     transactions = counts.pop("transaction")
-    assert max(counts.values()) <= 2
+    assert max(counts.values()) <= extra.most
     # On some databases its number is drawn by a statement of its own.
     assert transactions <= 2
 
@@ -68,17 +72,17 @@ def write_and_delete(session, models, extra, size):
     """Insert, update and delete some comments, counting the statements of each flush."""
     comments = [models.Comment(id=number + 1, content="a") for number in range(size)]
     session.add_all(comments)
-    assert_bound(extra("comment"))
+    assert_bound(extra, "comment")
     session.commit()
     session.scalars(select(models.Comment)).all()
     for comment in comments:
         comment.content = "c"
-    assert_bound(extra("comment"))
+    assert_bound(extra, "comment")
     session.commit()
     session.scalars(select(models.Comment)).all()
     for comment in comments:
         session.delete(comment)
-    assert_bound(extra("comment"))
+    assert_bound(extra, "comment")
 
 
 @pytest.mark.needs("writable_ctes")
@@ -114,7 +118,7 @@ def test_mixed_flush(session, models, extra, size):
         session.delete(article)
     session.add_all(models.Article(id=10**6 + number, name="c") for number in range(size))
 
-    assert_bound(extra("article"))
+    assert_bound(extra, "article")
 
 
 @pytest.mark.strategies
@@ -124,10 +128,10 @@ def test_links(session, models, extra, size):
     article = models.Article(id=1, name="a")
     article.tags = [models.Tag(id=number + 1, name="t") for number in range(size)]
     session.add(article)
-    assert_bound(extra("article", "tag", "article_tag"))
+    assert_bound(extra, "article", "tag", "article_tag")
     session.commit()
     article.tags = []
-    assert_bound(extra("article", "article_tag"))
+    assert_bound(extra, "article", "article_tag")
 
 
 def test_history_costs_nothing(session, models, extra):
@@ -138,14 +142,14 @@ def test_history_costs_nothing(session, models, extra):
         session.commit()
     article.name = "last"
 
-    assert_bound(extra("article"))
+    assert_bound(extra, "article")
 
 
 def test_joined_tables_take_two_each(session, models, extra):
     """Two classes in one flush take what each of them takes."""
     models.factories.Article(author=models.factories.Author())
 
-    assert_bound(extra("article", "author"))
+    assert_bound(extra, "article", "author")
 
 
 def test_unversioned_work_is_free(session, models, tables, count_statements):
@@ -172,7 +176,7 @@ def test_again_in_one_transaction(session, models, extra):
 
 
 def test_old_and_new_rows_in_a_later_flush(session, models, extra):
-    """Rows recorded before and others, in one later flush, take up to four statements together.
+    """Rows recorded before and others, in one later flush, take up to two statements more.
 
     They are replaced, closed and looked at for changes that came to nothing.
     """
@@ -186,7 +190,7 @@ def test_old_and_new_rows_in_a_later_flush(session, models, extra):
 
     counts = extra("article")
 
-    assert counts["article_version"] <= 4
+    assert counts["article_version"] <= 2 + extra.most
     assert counts["transaction"] == 0
     version = version_class(models.Article)
     assert session.query(version).filter(version.name != "warm").count() == 100
@@ -199,4 +203,4 @@ def test_changed_keys_take_one_more(session, models, extra):
     for article in articles:
         article.id += 1000
 
-    assert extra("article")["article_version"] <= 3
+    assert extra("article")["article_version"] <= 1 + extra.most

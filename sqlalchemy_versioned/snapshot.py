@@ -26,6 +26,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from . import _sqlalchemy
@@ -209,6 +210,13 @@ class Snapshot(_sqlalchemy.BorrowingSession):
     # -- refusing ----------------------------------------------------------------------------
 
     def _refuse_changing(self, state: InstanceState[Any]) -> NoReturn:
+        # Composite values are set before their columns; they are made of these again.
+        for composite in state.mapper.composites:
+            state.dict.pop(composite.key, None)
+        # Values that tell of changes do so after the change; they are read again.
+        changed = [key for key, value in state.dict.items() if isinstance(value, MutableBase)]
+        if changed:
+            self.expire(state.obj(), changed)
         raise ReadOnlySnapshot(
             f"{_name(state)} is shown as it was at {self.moment} and cannot be changed; change "
             "the object of a session of the present, or revert() it to a version"

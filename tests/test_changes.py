@@ -215,6 +215,12 @@ def test_scoped_session_will_do(tables, session, blog, article):
     assert operations(get_changes(blog.Article, registry)) == "UI"
 
 
+def test_class_without_history(session, blog):
+    """Of what was never changed there are no records, in whatever way they are asked for."""
+    assert get_changes(blog.Tag, session) == []
+    assert get_changes(blog.Tag, session, object_ids=[1], relations=["articles"], limit=3) == []
+
+
 # -- inheritance -------------------------------------------------------------------------------
 
 

@@ -4,12 +4,15 @@ import gc
 import io
 import pickle
 import weakref
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import (
+    JSON,
+    ForeignKey,
     Sequence,
     create_engine,
     delete,
@@ -22,19 +25,27 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
+    DynamicMapped,
     Mapped,
     Query,
     Session,
+    WriteOnlyMapped,
+    attribute_keyed_dict,
     attributes,
+    composite,
     configure_mappers,
     defer,
     make_transient,
     mapped_column,
     object_session,
+    relationship,
     scoped_session,
     selectinload,
     sessionmaker,
+    synonym,
     with_loader_criteria,
 )
 from sqlalchemy.orm.exc import DetachedInstanceError
@@ -56,7 +67,51 @@ from sqlalchemy_versioned import (
     versioning_manager,
 )
 from sqlalchemy_versioned.maintenance import baseline
-from tests.models import build_base
+from tests.models import Models, build_base
+
+
+@dataclass
+class Span:
+    """Two numbers; the value of a composite attribute."""
+
+    first: int
+    last: int
+
+
+def build_orders(Base):
+    """Declare orders with attributes of many kinds, and their lines."""
+
+    class Line(Base):
+        __tablename__ = "line"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        key: Mapped[str]
+        order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
+
+    class Order(Base):
+        __tablename__ = "orders"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        data: Mapped[dict] = mapped_column(JSON)
+        first: Mapped[int]
+        last: Mapped[int]
+        span: Mapped[Span] = composite("first", "last")
+        begin = synonym("first")
+        lines: Mapped[dict[str, Line]] = relationship(collection_class=attribute_keyed_dict("key"))
+        queried: DynamicMapped[Line] = relationship(overlaps="lines")
+        written: WriteOnlyMapped[Line] = relationship(overlaps="lines, queried")
+
+        @hybrid_property
+        def length(self):
+            return self.last - self.first
+
+        @length.inplace.setter
+        def _set_length(self, length):
+            self.last = self.first + length
+
+    # Unlike as_mutable(), which listens to all mappers for ever.
+    MutableDict.associate_with_attribute(Order.data)
+    return Models(Base, Line, Order)
 
 
 @pytest.fixture
@@ -138,10 +193,12 @@ def test_transaction_that_never_was(session, blog, history, when):
     "when",
     [None, True, False, 1.0, "1", datetime(2020, 1, 1), object(), (1,), datetime.now().date()],
 )
-def test_what_is_no_moment(session, blog, history, when):
-    """Other values are refused, datetimes without a time zone among them."""
-    with pytest.raises(VersioningError, match="is no point in history"):
+def test_what_is_no_moment(session, tables, blog, history, when, count_statements):
+    """Other values are refused, datetimes without a time zone among them; nothing is sent."""
+    refused = pytest.raises(VersioningError, match=r"is no point in history; give .* time zone")
+    with count_statements(tables) as statements, refused:
         as_of(session, when)
+    assert statements == []
 
 
 def test_pending_transaction(session, blog, history):
@@ -719,6 +776,49 @@ def test_changes_of_objects(session, blog, history, is_refused):
     session.commit()
     assert names(session, blog.Article) == ["c"]
     assert names(session, blog.Tag) == ["blue", "other", "red"]
+
+
+class TestOtherAttributes:
+    """What is changed in other ways than by setting an attribute or a member of a list."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """Orders and their lines."""
+        return keep(build_orders)
+
+    WAYS = {
+        "mutable": lambda order, line: order.data.update(size=2),
+        "synonym": lambda order, line: setattr(order, "begin", 3),
+        "hybrid": lambda order, line: setattr(order, "length", 3),
+        "composite": lambda order, line: setattr(order, "span", Span(3, 4)),
+        "key": lambda order, line: order.lines.update(b=type(line)(id=2, key="b")),
+        "key that goes": lambda order, line: order.lines.pop("a"),
+        "dynamic": lambda order, line: order.queried.append(type(line)(id=2, key="b")),
+        "dynamic member": lambda order, line: order.queried.remove(line),
+        "write-only": lambda order, line: order.written.add(type(line)(id=2, key="b")),
+        "write-only member": lambda order, line: order.written.remove(line),
+        "write-only statement": lambda order, line: object_session(order).execute(
+            order.written.insert(), [{"id": 2, "key": "b"}]
+        ),
+    }
+
+    def test_changes(self, session, tables, models, count_statements):
+        """Whatever the kind of attribute, it cannot be changed, and stays as it is."""
+        line = models.Line(id=1, key="a")
+        session.add(models.Order(id=1, data={"size": 1}, first=1, last=2, lines={"a": line}))
+        session.commit()
+        with as_of(session, 1) as past:
+            order, line = past.get(models.Order, 1), past.get(models.Line, 1)
+            assert list(order.lines) == ["a"]
+            for way, change in self.WAYS.items():
+                assert order.data == {"size": 1}, way
+                with count_statements(tables) as statements, pytest.raises(ReadOnlySnapshot):
+                    change(order, line)
+                assert statements == [], way
+            assert (order.data, order.span) == ({"size": 1}, Span(1, 2))
+            assert list(order.lines.values()) == order.queried.all() == [line]
+            assert past.scalars(order.written.select()).all() == [line]
+            assert inspect(order).modified is False
 
 
 def test_reverting_the_past(session, blog, history):

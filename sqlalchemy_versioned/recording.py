@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -18,9 +18,10 @@ from .operation import Operation, merge
 from .records import Records
 from .same_rows import find_known_forms
 from .spec import Hierarchy, VersionSpec
+from .statements import Insertion
 from .writer import Image, Key, TableWriter
 
-__all__ = ["Changes", "Recording"]
+__all__ = ["Changes", "Recording", "Transaction"]
 
 
 @dataclass(slots=True)
@@ -104,6 +105,23 @@ class _Sorted:
     new: int = 0
 
 
+class Transaction(Protocol):
+    """The transaction that is recorded."""
+
+    @property
+    def id(self) -> int:
+        """Its number, drawn when it is first asked for."""
+
+    def insertion(self, connection: Connection) -> Insertion | None:
+        """Return how to write it through *connection* along with something else.
+
+        ``None`` if it is written, or must be written alone.
+        """
+
+    def begun(self, insertion: Insertion, number: int) -> None:
+        """Note that it was written so."""
+
+
 class Recording:
     """One flush, one hierarchy, one connection.
 
@@ -145,15 +163,17 @@ class Recording:
 
     # -- images ------------------------------------------------------------------------------
 
-    def take_images(self, spec: VersionSpec, changes: Changes, tx: int, *, locks: bool) -> None:
+    def take_images(
+        self, spec: VersionSpec, changes: Changes, transaction: Transaction, *, locks: bool
+    ) -> None:
         """Write the versions of one table's rows; those before them stay open for now."""
-        self._settle_keys(spec, changes, tx)
+        self._settle_keys(spec, changes, transaction)
         work = self._sorted[spec] = self._sort(spec, changes)
-        if not self._are_all_new(spec, work, tx):
-            self._write_image(spec, work, tx, locks=locks)
-        self._write_departures(spec, work, tx)
+        if not self._are_all_new(spec, work, transaction):
+            self._write_image(spec, work, transaction, locks=locks)
+        self._write_departures(spec, work, transaction)
 
-    def _settle_keys(self, spec: VersionSpec, changes: Changes, tx: int) -> None:
+    def _settle_keys(self, spec: VersionSpec, changes: Changes, transaction: Transaction) -> None:
         """Give the keys of one row one form."""
         writer = self._writers[spec]
         changes.rename(writer.forms.find_new([*changes.keys(), *changes.replaced]))
@@ -162,7 +182,7 @@ class Recording:
                 find_known_forms(
                     writer,
                     self.connection,
-                    tx,
+                    transaction.id,
                     records=self._records,
                     left=changes.departed,
                     keys=changes.keys(),
@@ -235,14 +255,14 @@ class Recording:
         is_numbered = root.autoincrement_column is not None
         return is_numbered and not numbers_may_recur(self.connection.dialect, root)
 
-    def _are_all_new(self, spec: VersionSpec, work: _Sorted, tx: int) -> bool:
+    def _are_all_new(self, spec: VersionSpec, work: _Sorted, transaction: Transaction) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
         image = work.image
         others = image.again or image.added or image.given or work.departed
         if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]
-        if not self._write_new(spec, keys, tx):
+        if not self._write_new(spec, keys, transaction.id):
             # Some have one, so none of it holds; write all of them again.
             work.closing = list(keys)
             image.fresh, image.again = {}, {Operation.INSERT: keys}
@@ -260,18 +280,20 @@ class Recording:
         writer.write(connection, image, tx, locks=False)
         return not writer.has_earlier(connection, keys, tx)
 
-    def _write_image(self, spec: VersionSpec, work: _Sorted, tx: int, *, locks: bool) -> None:
+    def _write_image(
+        self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
+    ) -> None:
         image, writer = work.image, self._writers[spec]
         keys = image.keys()
         if not keys and not image.given:
             return
         if not work.departed and writer.can_close_at_once(image):
-            written = work.closed = writer.write_and_close(self.connection, image, tx, locks=locks)
+            written = work.closed = self._write_at_once(writer, image, transaction, locks=locks)
             if locks and not work.closed:
                 # It may have waited for another transaction, whose version it does not see.
                 work.closed = None
         else:
-            written = writer.write(self.connection, image, tx, locks=locks)
+            written = writer.write(self.connection, image, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
         if self._keys_are_new:
             work.new = len(image.fresh.get(Operation.INSERT, []))
@@ -279,13 +301,26 @@ class Recording:
         is_short = not image.again and written < len(keys) + len(image.given)
         is_unsure = image.again and (image.checked or (locks and image.fresh.get(Operation.DELETE)))
         if is_short or is_unsure:
-            self._drop_unwritten(spec, work, tx)
+            self._drop_unwritten(spec, work, transaction.id)
         elif image.again and image.fresh.get(Operation.DELETE):
             work.is_complete = False
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():
                 self._note(spec, some, operation)
+
+    def _write_at_once(
+        self, writer: TableWriter, image: Image, transaction: Transaction, *, locks: bool
+    ) -> int:
+        """Write the version of one row and end the one before; return how many were ended."""
+        insertion = transaction.insertion(self.connection)
+        if insertion is None:
+            return writer.write_and_close(self.connection, image, transaction.id, locks=locks)
+        number, closed = writer.begin_write_and_close(
+            self.connection, insertion, image, locks=locks
+        )
+        transaction.begun(insertion, number)
+        return closed
 
     def _drop_unwritten(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
         """Forget rows that are as they were, and those that were gone before they were deleted."""
@@ -302,8 +337,10 @@ class Recording:
         work.closing = [key for key in work.closing if key in found] + work.image.given
         self.came_to_nothing = True
 
-    def _write_departures(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
-        writer, connection = self._writers[spec], self.connection
+    def _write_departures(self, spec: VersionSpec, work: _Sorted, transaction: Transaction) -> None:
+        if not (work.departed or work.marked or work.vanished):
+            return
+        writer, connection, tx = self._writers[spec], self.connection, transaction.id
         if work.departed:
             writer.depart(connection, work.departed, tx)
             work.closing += work.departed

@@ -8,6 +8,7 @@ the sets of keys by name, all behind the prefix of the spec.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -15,13 +16,16 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     FromClause,
+    Insert,
     Select,
+    Table,
     Update,
     bindparam,
     case,
     delete,
     exists,
     func,
+    insert,
     literal_column,
     not_,
     null,
@@ -30,6 +34,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy import Sequence as Numbers
 from sqlalchemy.engine import Dialect
 
 from .dialects import build_insert_of_missing, build_upsert, writes_past_snapshots
@@ -47,7 +52,7 @@ from .query.rows import (
 )
 from .spec import VersionSpec
 
-__all__ = ["Added", "Shape", "StatementBuilder"]
+__all__ = ["Added", "Insertion", "Shape", "StatementBuilder"]
 
 #: For columns that plugins have added: name of a set of keys -> (column key, value).
 Added = Mapping[str, tuple[str, Any]]
@@ -67,11 +72,39 @@ class Shape(NamedTuple):
     gives: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """A row of a table that is about to be written, numbered by the database.
+
+    :param values: what is known of it, defaults included, by the key of the column.
+    """
+
+    table: Table
+    values: Mapping[str, Any]
+
+    def statement(self, prefix: str) -> Insert:
+        """Insert the row, with named parameters."""
+        columns = self.table.c
+        named: dict[Any, Any] = {
+            columns[key]: bindparam(f"{prefix}begun_{key}", type_=columns[key].type)
+            for key in self.values
+        }
+        (number,) = self.table.primary_key
+        if isinstance(number.default, Numbers):
+            named[number] = number.default.next_value()
+        return insert(self.table).values(named)
+
+    def parameters(self, prefix: str) -> dict[str, Any]:
+        """Return the parameters that :meth:`statement` needs."""
+        return {f"{prefix}begun_{key}": value for key, value in self.values.items()}
+
+
 class StatementBuilder:
     """Builds statements for one table, with sets of keys given in one style.
 
     :param related: the other tables that share objects with it, under joined inheritance.
     :param keys_may_vary: whether the database may take two keys for one that differ.
+    :param tx: the transaction that is being written, if not a parameter.
     """
 
     def __init__(
@@ -82,13 +115,15 @@ class StatementBuilder:
         style: Style,
         *,
         keys_may_vary: bool = False,
+        tx: ColumnElement[int] | None = None,
     ) -> None:
         self.spec = spec
         self.related = tuple(related)
         self.style = style
         self.keys = KeyConditions([pair.parent for pair in spec.key], style, spec.prefix)
         #: The transaction that is being written.
-        self.tx = bindparam(f"{spec.prefix}tx", type_=spec.transaction_column.type)
+        named = bindparam(f"{spec.prefix}tx", type_=spec.transaction_column.type)
+        self.tx: ColumnElement[int] = named if tx is None else tx
         self._dialect = dialect
         self._keys_may_vary = keys_may_vary
 
@@ -130,6 +165,34 @@ class StatementBuilder:
         taken: Any = self.image(shape)
         image = taken.returning(self.spec.key[0].version).cte(f"{self.spec.prefix}image")
         return self._close_one().where(exists().select_from(image))
+
+    def begin_image_and_close(self, shape: Shape, transaction: Insertion) -> Executable:
+        """Write a transaction, and what :meth:`image_and_close` does as of it.
+
+        Selects the id of the transaction, and how many versions were written and ended.
+
+        :param transaction: its row.
+        """
+        spec = self.spec
+        row = transaction.statement(spec.prefix)
+        numbers = row.returning(*transaction.table.primary_key).cte(f"{spec.prefix}begun")
+        tx = select(*numbers.c).scalar_subquery()
+        following = StatementBuilder(
+            spec,
+            self.related,
+            self._dialect,
+            self.style,
+            keys_may_vary=self._keys_may_vary,
+            tx=tx,
+        )
+        taken: Any = following.image(shape)
+        image = taken.returning(spec.key[0].version).cte(f"{spec.prefix}image")
+        closing = following._close_one().where(exists().select_from(image))
+        closed = closing.returning(spec.key[0].version).cte(f"{spec.prefix}closed")
+        counts = [
+            select(func.count()).select_from(each).scalar_subquery() for each in (image, closed)
+        ]
+        return select(tx, *counts)
 
     def first_state(self) -> Executable:
         """Take images of rows that have no version, as of a transaction before all others."""

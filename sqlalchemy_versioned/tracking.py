@@ -68,6 +68,8 @@ class Tracker:
         self._readers: dict[Mapper[Any], ClassReader] = {}
         self._associations: dict[Table, LinkTable] = {}
         self._mappers: dict[Table, list[Mapper[Any]]] = {}
+        #: The tables that only we write.
+        self._histories: set[Any] = set()
         self._listeners: list[tuple[Any, str, Any]] = []
         self._hears_all = False
         #: Engines of which connections are recorded although no session has them.
@@ -106,6 +108,7 @@ class Tracker:
         targets = {}
         for table in spec.tables:
             self._mappers.setdefault(table.parent_table, []).append(mapper)
+            self._histories.update((table.version_table, table.transaction_table))
             targets[table.parent_table] = Target(
                 spec.hierarchy, table, lambda: self._is_on(spec), spec.options.capture
             )
@@ -116,6 +119,7 @@ class Tracker:
         mapped = {mapper.local_table: reader.spec for mapper, reader in self._readers.items()}
         for table, hierarchy in tables.items():
             link = self._associations[table] = LinkTable(hierarchy, mapped.get(table))
+            self._histories.add(link.spec.version_table)
             target = Target(link.hierarchy, link.spec, self._are_links_on, "raise")
             if table not in self._mappers:
                 self._capture.watch({table: target})
@@ -135,6 +139,7 @@ class Tracker:
         self._readers.clear()
         self._associations.clear()
         self._mappers.clear()
+        self._histories.clear()
         self._capture.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
@@ -378,7 +383,8 @@ class Tracker:
         if _sqlalchemy.is_lambda(statement):
             actual = _sqlalchemy.resolved(statement)
             statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
-        if isinstance(statement, (Insert, Update, Delete)):
+        is_write = isinstance(statement, (Insert, Update, Delete))
+        if is_write and statement.table not in self._histories:
             sets = _sqlalchemy.statement_parameters(multiparams, params)
             others: Sequence[Mapping[str, Any]] | None = None
             flush = self._flush_of(statement, execution_options)
@@ -394,9 +400,9 @@ class Tracker:
 
     def _flush_of(self, statement: Any, execution_options: Mapping[str, Any]) -> Flush | None:
         """Return the flush that is going on, if a statement writes objects of it."""
-        mappers = self._mappers.get(statement.table, ())
-        if any(_sqlalchemy.is_of_mapper(execution_options, each) for each in mappers):
-            return self._current_flush()
+        for mapper in self._mappers.get(statement.table, ()):
+            if _sqlalchemy.is_of_mapper(execution_options, mapper):
+                return self._current_flush()
         return None
 
     def _note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from .exc import ImproperlyConfigured
+from .statements import Insertion
 
 __all__ = ["TransactionRow", "split_attributes"]
 
@@ -43,7 +44,41 @@ class TransactionRow:
         #: Where the row is.
         self._tables: dict[Connection, Table] = {connection: table}
         self._instance: Any = None
-        self.id, self._values = _write(connection, table, values)
+        self._values = dict(values)
+        self._id: int | None = None
+        if is_wanted:
+            self._write()
+
+    @property
+    def id(self) -> int:
+        """The number of the transaction; its row is written when it is first asked for."""
+        if self._id is None:
+            self._write()
+        assert self._id is not None
+        return self._id
+
+    @property
+    def is_written(self) -> bool:
+        """Whether there is a row."""
+        return self._id is not None
+
+    def _write(self) -> None:
+        self._id, self._values = _write(self._authority, self._table, self._values)
+
+    def insertion(self, connection: Connection) -> Insertion | None:
+        """Return how to write the row through *connection* along with something else.
+
+        ``None`` if it is written, or must be written alone.
+        """
+        if self._id is not None or connection is not self._authority:
+            return None
+        values = with_defaults(self._table, self._values)
+        return None if values is None else Insertion(self._table, values)
+
+    def begun(self, insertion: Insertion, number: int) -> None:
+        """Note that the row was written so."""
+        self._id = number
+        self._values = {**insertion.values, _id_column(self._table).key: number}
 
     def object_in(self, session: Session) -> Any:
         """Return the transaction as an object of *session*, without asking for its row."""
@@ -85,7 +120,7 @@ class TransactionRow:
 
     def lose(self, connection: Connection) -> None:
         """Note that the database has rolled back the transaction of a connection by itself."""
-        for each in list(self._tables):
+        for each in list(self._tables) if self.is_written else ():
             if is_same_database(each, connection):
                 del self._tables[each]
 
@@ -130,7 +165,7 @@ class TransactionRow:
         stored = self._stored(old)
         del stored[_id_column(table).key]
         number, self._values = _write(self._authority, table, stored)
-        self.id = number
+        self._id = number
         for connection, there in self._tables.items():
             if not is_same_database(connection, self._authority):
                 self._copy(connection, there)
@@ -141,7 +176,7 @@ class TransactionRow:
 
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
-        old, self.id = self.id, number
+        old, self._id = self.id, number
         self._values[_id_column(self._table).key] = number
         for prop, instance in self._referring(session, old):
             _rename(session, instance, prop, number)
@@ -199,6 +234,34 @@ def _write(
     result: Any = connection.execute(insert(table), dict(values))
     number: int = result.inserted_primary_key[0]
     return number, {**result.last_inserted_params(), _id_column(table).key: number}
+
+
+def with_defaults(table: Table, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return *values* with those that Python gives to other columns of a new row.
+
+    ``None`` if only SQLAlchemy can tell them, or the database does not number the rows.
+    """
+    complete = dict(values)
+    number = _id_column(table)
+    if len(table.primary_key) != 1 or number.key in values or table.autoincrement_column is None:
+        return None
+    for column in table.columns:
+        default: Any = column.default
+        if default is None or column is number or column.key in complete:
+            continue
+        if default.is_scalar:
+            complete[column.key] = default.arg
+        elif default.is_callable and _takes_nothing(default.arg):
+            complete[column.key] = default.arg(None)
+        else:
+            return None
+    return complete
+
+
+def _takes_nothing(default: Any) -> bool:
+    # SQLAlchemy wraps functions that do not want the context of the statement.
+    code = getattr(getattr(default, "__wrapped__", None), "__code__", None)
+    return code is not None and code.co_argcount == 0
 
 
 def _rename(session: Session, instance: Any, key: str, value: int) -> None:

@@ -201,7 +201,7 @@ class UnitOfWork:
             if spec in changes:
                 self._ensure_row_on(connection, spec.transaction_table)
                 self._connections[spec] = connection
-                recording.take_images(spec, changes[spec], self._tx, locks=locks)
+                recording.take_images(spec, changes[spec], self._row, locks=locks)
         return recording
 
     def _has_rivals(self, connection: Connection) -> bool:
@@ -227,7 +227,10 @@ class UnitOfWork:
             overtaken = [recording for recording in overtaken if recording.close(self._tx)]
         for recording in recordings:
             recording.drop_undone(self._tx)
-        if any(recording.came_to_nothing for recording in recordings):
+        if self._row is not None and not self._row.is_written:
+            # A savepoint that is rolled back later would take it along.
+            self._records.take_back(self._session.get_nested_transaction())
+        elif any(recording.came_to_nothing for recording in recordings):
             self._take_back_if_empty()
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from .key_forms import KeyForms
 from .keys import Key, KeyParameters, KeySets, Style
 from .operation import BEFORE_RECORDING, Operation
 from .spec import VersionSpec
-from .statements import Added, Shape, StatementBuilder
+from .statements import Added, Insertion, Shape, StatementBuilder
 
 __all__ = ["Image", "Key", "TableWriter"]
 
@@ -69,7 +69,8 @@ class TableWriter:
         self._versions = KeyParameters(versions, dialect, spec.prefix)
         self.forms = KeyForms([pair.parent for pair in spec.key], dialect)
         #: The names of the parameters for this transaction and for another id of it.
-        self._tx, self._new = f"{spec.prefix}tx", f"{spec.prefix}new"
+        self._prefix = spec.prefix
+        self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
         self.can_replace = spec.key_is_primary and has_upsert(dialect)
         # See docs/decisions/0007.
         self._looks_apart = locks_what_is_missing(dialect)
@@ -133,6 +134,25 @@ class TableWriter:
             self._statements["at once", shape] = statement
         keys = self.keys.sets(image.keys()).parameters()
         return connection.execute(statement, {self._tx: tx, **keys}).rowcount
+
+    def begin_write_and_close(
+        self, connection: Connection, transaction: Insertion, image: Image, *, locks: bool
+    ) -> tuple[int, int]:
+        """Write a transaction too, in the same round trip as :meth:`write_and_close`.
+
+        :returns: the id of the transaction, and how many versions were ended.
+        """
+        shape, _ = self._shape(image, locks=locks)
+        name = ("begin", shape, transaction.table, tuple(transaction.values))
+        statement = self._statements.get(name)
+        if statement is None:
+            builder = self._builder(Style.ONE)
+            statement = builder.begin_image_and_close(shape, transaction)
+            self._statements[name] = statement
+        keys = self.keys.sets(image.keys()).parameters()
+        result = connection.execute(statement, {**transaction.parameters(self._prefix), **keys})
+        number, _, closed = result.one()
+        return number, closed
 
     def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are their keys."""

@@ -68,6 +68,8 @@ class PastModels:
     Article: Any
     Comment: Any
     Tag: Any
+    #: Not versioned; who did it, where asked for.
+    User: Any
 
 
 @cache
@@ -83,6 +85,10 @@ def build_past_models() -> PastModels:
         Column("article_id", ForeignKey("past_article.id"), primary_key=True),
         Column("tag_id", ForeignKey("past_tag.id"), primary_key=True),
     )
+
+    class User(Base):
+        __tablename__ = "past_user"
+        id: Mapped[int] = mapped_column(primary_key=True)
 
     class Tag(Base):
         __tablename__ = "past_tag"
@@ -107,14 +113,14 @@ def build_past_models() -> PastModels:
         tags: Mapped[list[Any]] = relationship(Tag, secondary=article_tag, order_by=Tag.id)
 
     configure_mappers()
-    return PastModels(Base, Article, Comment, Tag)
+    return PastModels(Base, Article, Comment, Tag, User)
 
 
 # Filling ---------------------------------------------------------------------
 
 
-def _write_past(engine: Engine, models: PastModels, shape: Shape) -> None:
-    """Write articles with *shape*, their comments and links with a version or two."""
+def write_past(engine: Engine, models: PastModels, shape: Shape) -> None:
+    """Write articles with *shape*, and their comments, tags and links with one version each."""
     from sqlalchemy_versioned import transaction_class, version_class, version_table
 
     articles = series("articles", 1, shape.objects)
@@ -180,7 +186,7 @@ def _new_past(bench: Bench) -> tuple[Engine, PastModels, Shape]:
     shape = Shape(objects=bench.size // 10, versions=10)
     engine = bench.new_engine()
     models.Base.metadata.create_all(engine)
-    _write_past(engine, models, shape)
+    write_past(engine, models, shape)
     return engine, models, shape
 
 
@@ -283,7 +289,7 @@ def read_changes_of_object(bench: Bench) -> Numbers:
         return len(get_changes(article, session, object_ids=[1]))
 
     def of_other(session: Session) -> int:
-        found = session.get(article, 1)
+        found: Any = session.get(article, 1)
         return len([version.changeset for version in found.versions])
 
     read = of_ours if bench.models.library == OURS else of_other

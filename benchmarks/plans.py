@@ -8,7 +8,8 @@ indexes, what each index costs in space and writing, and the plans::
     python -m benchmarks.plans --database postgresql --shape deep
 
 An index that no question becomes slower without is not worth its price.
-:mod:`benchmarks.relations` does the same for relationships between versions.
+:mod:`benchmarks.relations` does the same for relationships between versions, and
+:mod:`benchmarks.past_plans` for reading the past and change records.
 """
 
 from __future__ import annotations

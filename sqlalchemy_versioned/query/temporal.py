@@ -130,10 +130,10 @@ class PastCompiler:
 
     def visit_table(self, table: Any, asfrom: bool = False, **kw: Any) -> Any:
         if asfrom or kw.get("ashint") or kw.get("within_tstring"):
-            self._hide(table, kw.get("visiting_cte"))
+            self._hide(table, kw.get("visiting_cte"), literal_binds=kw.get("literal_binds", False))
         return super().visit_table(table, asfrom=asfrom, **kw)  # type: ignore[misc]
 
-    def _hide(self, table: Any, visiting: CTE | None) -> None:
+    def _hide(self, table: Any, visiting: CTE | None, **kw: Any) -> None:
         """Bring the CTE that hides *table* into the statement, if it is versioned."""
         spec = self._spec_of(table)
         if spec is not None or self.preparer.schema_for_object(table) is None:
@@ -145,7 +145,7 @@ class PastCompiler:
         past = self.past[spec]
         if _sqlalchemy.is_within_nested(self, visiting):  # type: ignore[arg-type]
             past = self._nest(spec, table.name)
-        self.visit_cte(past, asfrom=True)
+        self.visit_cte(past, asfrom=True, **kw)
 
     def _nest(self, spec: VersionSpec, name: str) -> CTE:
         """Return a CTE for the WITH of the innermost SELECT.

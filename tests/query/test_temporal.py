@@ -61,10 +61,10 @@ def render(blog):
     """Return a function that renders a statement as it is sent to a database."""
     configure_mappers()
 
-    def render(statement, dialect=None):
+    def render(statement, dialect=None, **kw):
         at = bindparam("at", 1, BigInteger(), unique=True)
         past = recompile(statement, PastCompiler, parameter=at, check=lambda *_: None)
-        return str(past.compile(dialect=dialect or postgresql.dialect()))
+        return str(past.compile(dialect=dialect or postgresql.dialect(), compile_kwargs=kw))
 
     return render
 
@@ -99,6 +99,13 @@ def test_versions_are_not_hidden(blog, render):
     """Version tables and the table of transactions are read as they are."""
     for cls in (version_class(blog.Article), transaction_class(blog.Article)):
         assert "WITH" not in render(select(cls))
+
+
+def test_values_in_the_text(blog, render):
+    """A statement can be written out with its values, those of the past among them."""
+    sql = render(select(blog.Tag.id).where(blog.Tag.id == 7), literal_binds=True)
+    assert "transaction_id <= 1 " in sql
+    assert "%(" not in sql
 
 
 @pytest.mark.parametrize("dialect", [sqlite, mysql, postgresql])

@@ -651,6 +651,91 @@ def assigned_values(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[s
     return {key if isinstance(key, str) else key.key: value for key, value in assigned.items()}
 
 
+def has_prefix(statement: Any, word: str) -> bool:
+    """Tell whether a statement has a prefix with a word in it.  Uses ``HasPrefixes._prefixes``."""
+    said = " ".join(str(getattr(each, "text", each)) for each, _ in statement._prefixes)
+    return word in said.upper().split()
+
+
+def _column_of(statement: Any, name: Any) -> Column[Any] | None:
+    """Return the column that a statement means by what it names, if there is one."""
+    table, mapper = written_table(statement), subject_of(statement)
+    if isinstance(name, Column) and _bare(name).table is table:
+        return _bare(name)  # type: ignore[no-any-return]
+    name = name if isinstance(name, str) else name.key
+    if mapper is not None and name in mapper.column_attrs:
+        for column in mapper.column_attrs[name].columns:
+            if column.table is table:
+                return _bare(column)  # type: ignore[no-any-return]
+    return table.c.get(name)  # type: ignore[no-any-return]
+
+
+def _by_column(statement: Any, values: Iterable[tuple[Any, Any]]) -> dict[Column[Any], Any]:
+    named = ((_column_of(statement, name), value) for name, value in values)
+    return {column: value for column, value in named if column is not None}
+
+
+def assigned_columns(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[Column[Any], Any]:
+    """Return what a statement assigns, by column; of several sets, the first."""
+    return _by_column(statement, assigned_values(statement, sets).items())
+
+
+def other_written_tables(statement: Any) -> set[Any]:
+    """Return the tables that an UPDATE sets columns of besides its own, as MySQL's can.
+
+    Uses ``ValuesBase._values`` and ``Update._ordered_values``.
+    """
+    said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
+    names = [each[0] if isinstance(each, tuple) else each for each in said]
+    tables = {name.table for name in map(_bare, names) if isinstance(name, Column)}
+    return tables - {written_table(statement)}
+
+
+def inserted_values(
+    statement: Any, sets: Sequence[Mapping[str, Any]]
+) -> list[dict[Column[Any], Any]]:
+    """Return what an INSERT says of each row, by column.
+
+    Uses ``ValuesBase._values`` and ``Insert._multi_values``.
+    """
+    rows: list[Any] = []
+    columns = list(written_table(statement).columns)
+    for multiple in statement._multi_values:
+        for row in multiple:
+            is_named = isinstance(row, Mapping)
+            rows.append(row.items() if is_named else zip(columns, row, strict=False))
+    if not rows:
+        fixed = dict(statement._values or {})
+        rows = [[*fixed.items(), *each.items()] for each in sets or [{}]]
+    return [_by_column(statement, row) for row in rows]
+
+
+def inserted_select(statement: Any) -> tuple[list[str], Any] | None:
+    """Return the columns of an ``INSERT … SELECT``, and the SELECT.
+
+    Uses ``Insert._select_names``.
+    """
+    if statement.select is None:
+        return None
+    return list(statement._select_names), statement.select
+
+
+def columns_on_conflict(statement: Any) -> set[Column[Any]] | None:
+    """Return the columns that an INSERT changes of rows that are there, if it changes any.
+
+    Uses ``Insert._post_values_clause``, ``OnConflictDoUpdate.update_values_to_set`` and
+    ``OnDuplicateClause.update``.
+    """
+    clause = statement._post_values_clause
+    said: Any = getattr(clause, "update_values_to_set", None)
+    if said is None:
+        said = getattr(clause, "update", None)
+    if said is None:
+        return None
+    names = [each[0] if isinstance(each, tuple) else each for each in said]
+    return {column for name in names if (column := _column_of(statement, name)) is not None}
+
+
 def may_meet_rows(statement: Any) -> bool:
     """Tell whether an INSERT goes on where a row is there already.
 

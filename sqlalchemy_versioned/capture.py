@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy import Column, Connection, Delete, Insert, Table, Update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from . import _sqlalchemy
-from .cascades import Cascaded, Cascades
+from .cascades import Cascaded, Cascades, Values
+from .conflicts import Conflicts, is_replacing
 from .dialects import can_go_on_after_errors, has_concurrent_writers
 from .exc import CaptureError
 from .keys import Key
@@ -92,6 +93,7 @@ class _Pending:
 
     statement: Any
     write: Write
+    table: Table
     #: ``None`` for a table that is not versioned and has others behind it.
     target: Target | None
     session: Session
@@ -105,6 +107,10 @@ class _Pending:
     tells_itself: bool = False
     #: The sets of parameters, if they are not those that the application gave.
     sets: Sequence[Mapping[str, Any]] | None = None
+    #: The columns that it may change of rows that are there.
+    changed: set[Column[Any]] = field(default_factory=set)
+    #: The rows that an INSERT may meet.
+    met: list[Key] = field(default_factory=list)
 
 
 class Capture:
@@ -162,18 +168,19 @@ class Capture:
         target, table = self.target_of(statement), _sqlalchemy.written_table(statement)
         if target is None:
             self._check_name(connection, table)
-        is_behind = isinstance(statement, Delete) and self.cascades.acts_on_delete(table)
-        if target is None and not is_behind:
+        if isinstance(statement, Update):
+            self._check_other_tables(connection, statement)
+        if target is None and not self._has_versions_behind(connection, statement, table, sets):
             return statement, None
         session = self._recorder.session_of(connection)
         if session is None or self._recorder.is_paused(session):
             return statement, None
         write = Write(self.cascades.key_of(table), statement, sets)
-        pending = _Pending(statement, write, target, session)
+        pending = _Pending(statement, write, table, target, session)
         if isinstance(statement, Insert):
-            reason = self._prepare_insert(pending, connection)
+            reason = self._prepare_insert(pending, connection, sets)
         else:
-            reason = self._prepare_change(pending, connection, table)
+            reason = self._prepare_change(pending, connection, sets)
         if reason is not None:
             self._give_up(target, reason)
             return statement, None
@@ -184,25 +191,111 @@ class Capture:
         """Tell whether a statement is about to be executed that is recorded afterwards."""
         return self._name in _sqlalchemy.info_of(connection)
 
-    def _prepare_insert(self, pending: _Pending, connection: Connection) -> str | None:
+    def _has_versions_behind(
+        self, connection: Connection, statement: Any, table: Any, sets: Any
+    ) -> bool:
+        """Tell whether writing a table that is not versioned may change rows of others that are."""
+        if isinstance(statement, Update):
+            acts = self.cascades.acts_on_update(table)
+            return acts and self.cascades.acts_on_update(
+                table, _sqlalchemy.assigned_columns(statement, sets)
+            )
+        if isinstance(statement, Delete):
+            return self.cascades.acts_on_delete(table)
+        if not isinstance(statement, Insert) or not isinstance(table, Table):
+            return False
+        if self.cascades.acts_on_delete(table) and is_replacing(
+            statement, table, connection.dialect
+        ):
+            return True
+        changed = _sqlalchemy.columns_on_conflict(statement)
+        return bool(changed) and self.cascades.acts_on_update(table, changed)
+
+    def _prepare_insert(
+        self, pending: _Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
+    ) -> str | None:
         write, dialect = pending.write, connection.dialect
-        if write.hides_keys:
-            return "its RETURNING leaves out the primary key; add the key columns to it"
-        if not write.needs_returning(dialect):
+        if pending.target is not None:
+            if write.hides_keys:
+                return "its RETURNING leaves out the primary key; add the key columns to it"
+            if _sqlalchemy.has_prefix(pending.statement, "FAIL"):
+                return "it may stop at a row and keep those before it"
+            needs_returning = write.needs_returning(dialect)
+            if needs_returning and not dialect.insert_returning:
+                return "the database does not tell which rows an INSERT of this kind makes"
+        reason = self._prepare_meeting(pending, connection, sets)
+        if reason is None and pending.target is not None and needs_returning:
+            pending.statement, pending.is_ours = write.returning(), True
+        return reason
+
+    def _prepare_meeting(
+        self, pending: _Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
+    ) -> str | None:
+        """Look up the rows that an INSERT may change or remove, and keep what they are."""
+        table, target = pending.table, pending.target
+        replaces = is_replacing(pending.statement, table, connection.dialect)
+        pending.changed = _sqlalchemy.columns_on_conflict(pending.statement) or set()
+        if not replaces and not self._must_know_met(pending, connection):
             return None
-        if not dialect.insert_returning:
-            return "the database does not tell which rows an INSERT of this kind makes"
-        pending.statement, pending.is_ours = write.returning(), True
+        specs = [] if target is None else self._specs_of(target)
+        if replaces and len(specs) > 1:
+            return "of the rows that it removes, parts are in other tables"
+        key = self.cascades.key_of(table)
+        pending.met = self._find_met(Conflicts(key, pending.statement, sets), connection)
+        if not pending.met:
+            return None
+        if replaces:
+            found = self.cascades.of_deleted(connection, table, pending.met)
+            if target is not None:
+                found.extend(Cascaded(deleted={target.spec: pending.met}))
+        else:
+            if pending.changed.intersection(key) and self.cascades.acts_on_update(table, key):
+                others = set(pending.met).difference(pending.write.given_keys())
+                if others:
+                    return "it gives rows other keys, which the rows of other tables follow"
+            found = self.cascades.referring(connection, table, pending.met, pending.changed)
+        if (reason := self._unknown(found)) is not None:
+            return reason
+        pending.cascaded = found
+        if target is not None:
+            self._recorder.keep_first_state(
+                connection, target.hierarchy, dict.fromkeys(specs, pending.met)
+            )
+        self.record_cascaded(pending.session, connection, found)
         return None
 
+    def _must_know_met(self, pending: _Pending, connection: Connection) -> bool:
+        """Tell whether an INSERT may do more to rows that are there than it tells by itself."""
+        if not pending.changed:
+            return False
+        if self.cascades.acts_on_update(pending.table, pending.changed):
+            return True
+        if pending.target is None:
+            return False
+        if pending.changed.intersection(self.cascades.key_of(pending.table)):
+            return True
+        specs = self._specs_of(pending.target)
+        return any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
+
+    def _find_met(self, conflicts: Conflicts, connection: Connection) -> list[Key]:
+        found: dict[Key, None] = {}
+        for statement in conflicts.select_rows(connection.dialect):
+            for row in connection.execute(statement).all():
+                found[row[0] if len(row) == 1 else tuple(row)] = None
+        return list(found)
+
     def _prepare_change(
-        self, pending: _Pending, connection: Connection, table: Table
+        self, pending: _Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
     ) -> str | None:
         write, dialect = pending.write, connection.dialect
         if _sqlalchemy.is_limited(pending.statement):
             return "which rows it takes when it stops at a number of them is not known beforehand"
+        if isinstance(pending.statement, Update):
+            pending.changed = set(_sqlalchemy.assigned_columns(pending.statement, sets))
+            if reason := self._doubt_update(pending):
+                return reason
         keys = write.known_keys()
-        if keys is None and self._can_tell_itself(pending, connection, table):
+        if keys is None and self._can_tell_itself(pending, connection):
             pending.statement, pending.tells_itself = write.telling(), True
             return None
         if keys is None or pending.target is None:
@@ -213,37 +306,90 @@ class Capture:
             pending.moved = {key: key for key in keys}
         if not pending.moved:
             return None
-        rows = list(pending.moved)
+        return self._keep_before(pending, connection)
+
+    def _doubt_update(self, pending: _Pending) -> str | None:
+        """Return why it cannot be known what an UPDATE does that goes on after conflicts."""
+        if pending.target is None:
+            return None
+        for word in ("REPLACE", "FAIL"):
+            if _sqlalchemy.has_prefix(pending.statement, word):
+                return f"with {word} it does something to other rows as well, or to some only"
+        if pending.write.moves_keys and _sqlalchemy.has_prefix(pending.statement, "IGNORE"):
+            return "which rows keep their keys is not known beforehand"
+        return None
+
+    def _keep_before(self, pending: _Pending, connection: Connection) -> str | None:
+        """Keep what rows are, and those behind them, before they are changed or deleted."""
+        table, rows = pending.table, list(pending.moved)
+        if isinstance(pending.statement, Update):
+            for each in self._tables_of(pending):
+                found = self._look_behind(connection, each, rows, pending.changed)
+                pending.cascaded.extend(found)
+            if (reason := self._unknown(pending.cascaded)) is not None:
+                return reason
         if pending.target is not None:
             specs = self._specs_of(pending.target)
             self._recorder.keep_first_state(
                 connection, pending.target.hierarchy, dict.fromkeys(specs, rows)
             )
         if isinstance(pending.statement, Update):
-            self.keep_referring(connection, table, rows)
-        if isinstance(pending.statement, Delete):
-            self._record_deletion(pending, connection, rows)
-            # Rows that refer to others are looked up once nobody can add any.
-            if self.cascades.acts_on_delete(table):
-                rows = list(pending.moved)
-                pending.cascaded = self.cascades.of_deleted(connection, table, rows)
-                self.record_cascaded(pending.session, connection, pending.cascaded)
+            self.record_cascaded(pending.session, connection, pending.cascaded)
+            return None
+        if self.cascades.may_move_keys_on_delete(table):
+            # Rows may be behind that nothing tells of; then nothing must be recorded so far.
+            found = self.cascades.of_deleted(connection, table, rows)
+            if (reason := self._unknown(found)) is not None:
+                return reason
+        self._record_deletion(pending, connection, rows)
+        # Rows that refer to others are looked up once nobody can add any.
+        rows = list(pending.moved)
+        for each in self._tables_of(pending):
+            if self.cascades.acts_on_delete(each):
+                pending.cascaded.extend(self.cascades.of_deleted(connection, each, rows))
+        self.record_cascaded(pending.session, connection, pending.cascaded)
+        return None
+
+    def _tables_of(self, pending: _Pending) -> list[Table]:
+        """Return the tables that the rows of a statement are in, by the same keys."""
+        if pending.target is None:
+            return [pending.table]
+        return [spec.parent_table for spec in self._specs_of(pending.target)]
+
+    def _unknown(self, found: Cascaded) -> str | None:
+        """Return why it cannot be known what becomes of rows behind others."""
+        for spec in found.unknown:
+            if self._by_spec[spec].is_on():
+                name = spec.parent_table.fullname
+                return f"a foreign key gives rows of {name} other keys, by SET NULL or SET DEFAULT"
         return None
 
     def _record_deletion(self, pending: _Pending, connection: Connection, rows: list[Key]) -> None:
-        deleted = self._record(pending, connection, lambda: Changes(deleted=list(rows)), locks=True)
-        absent = deleted.get(pending.target.spec) if pending.target is not None else None
+        if pending.target is None:
+            return
+        spec, hierarchy = pending.target.spec, pending.target.hierarchy
+        changes = {
+            each: Changes(deleted=list(rows))
+            for each in self._specs_of(pending.target)
+            if each not in self._specs_above(pending.target)
+        }
+        deleted = self._recorder.record(pending.session, connection, hierarchy, changes, locks=True)
+        absent = deleted.get(spec)
         if absent:
             pending.statement, pending.sets = pending.write.without(absent)
             pending.moved = {key: key for key in rows if key not in absent}
 
-    def _can_tell_itself(self, pending: _Pending, connection: Connection, table: Table) -> bool:
+    def _can_tell_itself(self, pending: _Pending, connection: Connection) -> bool:
         """Tell whether nothing need be known before an UPDATE, and it tells what it has done."""
         if pending.target is None or not isinstance(pending.statement, Update):
             return False
         if not pending.write.can_tell_changed_rows(connection.dialect):
             return False
-        specs = [*self._specs_of(pending.target), *self.cascades.behind(table)]
+        specs = self._specs_of(pending.target)
+        for table in self._tables_of(pending):
+            if self.cascades.must_look_first(table, pending.changed):
+                return False
+            specs += self.cascades.behind(table, pending.changed)
         return not any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
 
     def _look_up(self, write: Write, connection: Connection) -> dict[Key, Key]:
@@ -268,24 +414,76 @@ class Capture:
         if isinstance(statement, Insert):
             self._after_insert(pending, connection, result)
         elif isinstance(statement, Delete):
-            self.settle_cascaded(pending.session, connection, pending.cascaded)
-        elif pending.moved and pending.target is not None:
+            self._after_delete(pending, connection, result)
+        elif pending.moved:
             moved = pending.moved
             self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
-            table = pending.target.spec.parent_table
-            before = {now: key for key, now in moved.items()}
-            self.follow_updated(pending.session, connection, table, before)
+            self._follow(pending, connection, {now: key for key, now in moved.items()})
+
+    def _after_delete(self, pending: _Pending, connection: Connection, result: Any) -> None:
+        if pending.target is not None and result.rowcount not in (-1, len(pending.moved)):
+            # Triggers keep rows, and so does IGNORE.
+            self._settle_deletion(pending, connection)
+        if pending.target is not None and pending.moved:
+            target, keys = pending.target, list(pending.moved)
+            changes = {each: Changes(updated=list(keys)) for each in self._specs_above(target)}
+            if changes:
+                self._recorder.record(
+                    pending.session, connection, target.hierarchy, changes, locks=False
+                )
+        self.settle_cascaded(pending.session, connection, pending.cascaded)
+
+    def _settle_deletion(self, pending: _Pending, connection: Connection) -> None:
+        """Record that rows are there which were to be deleted."""
+        assert pending.target is not None
+        spec = pending.target.spec
+        there = self.cascades.remaining(connection, spec, list(pending.moved))
+        if there:
+            target = pending.target
+            changes = {
+                each: Changes(inserted=list(there))
+                for each in self._specs_of(target)
+                if each not in self._specs_above(target)
+            }
+            self._recorder.record(
+                pending.session, connection, target.hierarchy, changes, locks=False
+            )
+            for key in there:
+                pending.moved.pop(key, None)
+
+    def _follow(self, pending: _Pending, connection: Connection, moved: Mapping[Key, Key]) -> None:
+        """Record what has become of rows behind those that were updated."""
+        for table in self._tables_of(pending):
+            values = pending.cascaded.values.get(table)
+            self.follow_updated(pending.session, connection, table, moved, pending.changed, values)
+        self.settle_cascaded(pending.session, connection, pending.cascaded)
 
     def _after_insert(self, pending: _Pending, connection: Connection, result: Any) -> None:
-        assert pending.target is not None
-        keys = pending.write.made_keys(result)
-        if pending.is_ours:
-            _sqlalchemy.hide_returned(result, len(keys or ()))
-        if keys is None:
-            self._give_up(pending.target, "the database does not tell which rows it has made")
+        if pending.target is not None:
+            keys = pending.write.made_keys(result)
+            if pending.is_ours:
+                _sqlalchemy.hide_returned(result, len(keys or ()))
+            if keys is None:
+                reason = "the database does not tell which rows it has made"
+                self._give_up(pending.target, reason)
+                return
+            is_upsert = pending.write.is_upsert
+            self._record_left(pending, pending.target, connection)
+            self._record_made(pending, pending.target, connection, keys, may_be_old=is_upsert)
+        if pending.met:
+            self._follow(pending, connection, {key: key for key in pending.met})
+
+    def _record_left(self, pending: _Pending, target: Target, connection: Connection) -> None:
+        """Record that rows have other keys which an INSERT has met."""
+        if not pending.met or not pending.changed.intersection(self.cascades.key_of(pending.table)):
             return
-        is_upsert = pending.write.is_upsert
-        self._record_made(pending, pending.target, connection, keys, may_be_old=is_upsert)
+        there = set(self.cascades.remaining(connection, target.spec, pending.met))
+        left = [key for key in pending.met if key not in there]
+        if left:
+            changes = {target.spec: Changes(departed=left)}
+            self._recorder.record(
+                pending.session, connection, target.hierarchy, changes, locks=False
+            )
 
     def _record_made(
         self,
@@ -314,12 +512,12 @@ class Capture:
         pending: _Pending | None = _sqlalchemy.info_of(connection).pop(self._name, None)
         if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):
             return
-        if isinstance(pending.statement, Delete) and pending.moved:
-            there = list(pending.moved)
-            self._record(pending, connection, lambda: Changes(inserted=list(there)), locks=False)
-            self.settle_cascaded(pending.session, connection, pending.cascaded)
+        if isinstance(pending.statement, Delete):
+            if pending.target is not None and pending.moved:
+                self._settle_deletion(pending, connection)
         elif pending.target is not None and pending.write.is_repeated:
             self._settle_repeated(pending, pending.target, connection)
+        self.settle_cascaded(pending.session, connection, pending.cascaded)
 
     def _settle_repeated(self, pending: _Pending, target: Target, connection: Connection) -> None:
         """Record what was written for the first of several sets of parameters."""
@@ -352,6 +550,11 @@ class Capture:
         hierarchy = pending.target.hierarchy
         return self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
 
+    def _specs_above(self, target: Target) -> list[VersionSpec]:
+        """Return the tables of superclasses, of which rows stay when those of *target* go."""
+        specs = self._specs_of(target)
+        return specs[: specs.index(target.spec)]
+
     def _specs_of(self, target: Target) -> list[VersionSpec]:
         """Return the tables in which a change of a row makes a version, base-most first."""
         related = (target.spec, *target.hierarchy.related(target.spec))
@@ -360,46 +563,84 @@ class Capture:
     # -- cascades ----------------------------------------------------------------------------
 
     def record_cascaded(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
-        """Record rows that the database is going to delete along with others."""
-        for spec, keys in cascaded.updated.items():
-            target = self._by_spec[spec]
-            self._recorder.keep_first_state(connection, target.hierarchy, {spec: keys})
+        """Record rows that the database is going to delete along with others.
+
+        :raises CaptureError: if it gives other rows keys that cannot be known.
+        """
+        self._keep_cascaded(connection, cascaded)
         for spec, keys in cascaded.deleted.items():
             target = self._by_spec[spec]
-            self._recorder.keep_first_state(connection, target.hierarchy, {spec: keys})
             if target.is_on():
                 changes = {spec: Changes(deleted=list(keys))}
                 self._recorder.record(session, connection, target.hierarchy, changes, locks=True)
 
+    def _keep_cascaded(self, connection: Connection, cascaded: Cascaded) -> None:
+        """Keep the first states of rows behind others."""
+        for spec in cascaded.unknown:
+            if (reason := self._unknown(cascaded)) is not None:
+                self._give_up(self._by_spec[spec], reason)
+        for found in (cascaded.updated, cascaded.following, cascaded.deleted):
+            for spec, keys in found.items():
+                target = self._by_spec[spec]
+                specs = dict.fromkeys(self._specs_of(target), keys)
+                self._recorder.keep_first_state(connection, target.hierarchy, specs)
+
     def settle_cascaded(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
-        """Record what has become of rows behind others that were deleted."""
+        """Record what has become of rows behind others that were deleted or changed."""
         for spec, keys in cascaded.deleted.items():
             there = self.cascades.remaining(connection, spec, keys)
-            if there:
+            if there and self._by_spec[spec].is_on():
                 changes = {spec: Changes(inserted=there)}
                 hierarchy = self._by_spec[spec].hierarchy
                 self._recorder.record(session, connection, hierarchy, changes, locks=False)
         for spec, keys in cascaded.updated.items():
-            self._record_updated(session, connection, spec, {key: key for key in keys})
+            there = self.cascades.remaining(connection, spec, keys)
+            if there:
+                self._record_updated(session, connection, spec, {key: key for key in there})
 
-    def keep_referring(self, connection: Connection, table: Table, keys: list[Key]) -> None:
-        """Keep the first states of rows that the database may change along with updates."""
-        behind = self.cascades.behind(table)
-        if any(self._recorder.may_lack_versions(connection, spec) for spec in behind):
-            for spec, some in self.cascades.referring(connection, table, keys).items():
-                hierarchy = self._by_spec[spec].hierarchy
-                self._recorder.keep_first_state(connection, hierarchy, {spec: some})
+    def keep_referring(self, connection: Connection, table: Table, keys: list[Key]) -> Cascaded:
+        """Keep the first states of rows that the database may change along with updates.
+
+        :returns: these rows, for :meth:`follow_updated` and :meth:`settle_cascaded`.
+        """
+        found = self._look_behind(connection, table, keys, None)
+        self._keep_cascaded(connection, found)
+        return found
+
+    def _look_behind(
+        self,
+        connection: Connection,
+        table: Table,
+        keys: list[Key],
+        changed: set[Column[Any]] | None,
+    ) -> Cascaded:
+        behind = self.cascades.behind(table, changed)
+        if not self.cascades.acts_on_update(table, changed):
+            return Cascaded()
+        may_lack = any(self._recorder.may_lack_versions(connection, spec) for spec in behind)
+        if not may_lack and not self.cascades.must_look_first(table, changed):
+            return Cascaded()
+        return self.cascades.referring(connection, table, keys, changed)
 
     def follow_updated(
-        self, session: Session, connection: Connection, table: Table, moved: Mapping[Key, Key]
+        self,
+        session: Session,
+        connection: Connection,
+        table: Table,
+        moved: Mapping[Key, Key],
+        changed: set[Column[Any]] | None = None,
+        values: Values | None = None,
     ) -> None:
         """Record rows that the database has changed along with rows that were updated.
 
         :param moved: for the key of each row that was updated, the key that it had before.
+        :param changed: the columns that were changed, if that is known.
+        :param values: what the rows had in columns that are followed, by their former keys.
         """
-        if not self.cascades.acts_on_update(table):
+        if not self.cascades.acts_on_update(table, changed):
             return
-        for spec, rows in self.cascades.of_updated(connection, table, moved).items():
+        found = self.cascades.of_updated(connection, table, moved, changed, values)
+        for spec, rows in found.items():
             former = {before: now for now, before in rows.items()}
             self._record_updated(session, connection, spec, former)
 
@@ -430,6 +671,13 @@ class Capture:
             if target.spec.parent_table.schema == schema:
                 reason = "it is made with another Table object of that name"
                 self._refuse(connection, target, reason)
+
+    def _check_other_tables(self, connection: Connection, statement: Any) -> None:
+        """Refuse an UPDATE that sets columns of several tables."""
+        for table in _sqlalchemy.other_written_tables(statement):
+            target = self._targets.get(table)
+            if target is not None and target.is_on():
+                self._refuse(connection, target, "it updates several tables")
 
     def _named(self, name: str) -> list[Target]:
         """Return the versioned tables of a name, in any schema."""

@@ -251,7 +251,8 @@ class Tracker:
                 specs = reader.spec.tables
                 self.keep_first_state(connection, reader.spec.hierarchy, dict.fromkeys(specs, keys))
                 for spec in specs:
-                    self._capture.keep_referring(connection, spec.parent_table, keys)
+                    found = self._capture.keep_referring(connection, spec.parent_table, keys)
+                    flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def _record_cascaded(
         self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
@@ -292,8 +293,13 @@ class Tracker:
                 moved = {key: key for key in changes.updated} | changes.former
                 if moved:
                     connection = self._connection_of(flush, work)
+                    cascaded = flush.cascaded.get(connection, Cascaded())
                     self._capture.follow_updated(
-                        flush.session, connection, spec.parent_table, moved
+                        flush.session,
+                        connection,
+                        spec.parent_table,
+                        moved,
+                        values=cascaded.values.get(spec.parent_table),
                     )
 
     def _connection_of(self, flush: Flush, work: Work) -> Connection:

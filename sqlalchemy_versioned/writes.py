@@ -115,7 +115,8 @@ class Write:
         for start in range(0, len(self._sets), 1 if assigned else _CHUNK):
             part = self._sets[start : start + (1 if assigned else _CHUNK)]
             criteria = [self._bound(each) for each in part]
-            moved = {c: _with_values(v, part[0]) for c, v in assigned.items()}
+            said = self._assigned_keys(part[:1]) if assigned else {}
+            moved = {c: _with_values(v, part[0]) for c, v in said.items()}
             yield self._select([or_(*criteria)], moved, dialect), {}
 
     def _bound(self, values: Mapping[str, Any]) -> ColumnElement[bool]:
@@ -145,9 +146,11 @@ class Write:
         keys = [mapper.get_property_by_column(column).key for column in self._key]
         return [getattr(mapper.class_, key) for key in keys]
 
-    def _assigned_keys(self) -> dict[Column[Any], Any]:
-        assigned = _sqlalchemy.assigned_values(self.statement, self._sets)
-        found = {c: assigned[c.key] for c in self._key if c.key in assigned}
+    def _assigned_keys(
+        self, sets: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[Column[Any], Any]:
+        assigned = _sqlalchemy.assigned_columns(self.statement, sets or self._sets)
+        found = {c: assigned[c] for c in self._key if c in assigned}
         return {
             column: value
             if isinstance(value, ColumnElement)
@@ -227,13 +230,18 @@ class Write:
 
     def given_keys(self) -> list[Key]:
         """Return the keys that an INSERT is given in its sets of parameters."""
-        rows = [[each.get(column.key) for column in self._key] for each in self._sets]
-        return [_bare(row) for row in rows if None not in row]
+        given = _sqlalchemy.inserted_values(self.statement, self._sets)
+        rows = [[each.get(column) for column in self._key] for each in given]
+        return [
+            _bare(row)
+            for row in rows
+            if not any(value is None or isinstance(value, ColumnElement) for value in row)
+        ]
 
     def _given(self) -> dict[str, Any]:
         """Return what an INSERT says of key columns."""
-        given = _sqlalchemy.assigned_values(self.statement, self._sets)
-        return {c.key: given[c.key] for c in self._key if given.get(c.key) is not None}
+        given = _sqlalchemy.assigned_columns(self.statement, self._sets)
+        return {c.key: given[c] for c in self._key if given.get(c) is not None}
 
     def returning(self) -> Any:
         """Return the INSERT, telling the keys of the rows that it makes."""

@@ -462,6 +462,11 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
     s.execute(delete(m.Price).where(m.Price.amount == 1))
 
 
+@path(ORM, "``delete()`` of a joined subclass, of which the superclass's rows stay")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(delete(m.Manager).where(m.Manager.bonus == 1))
+
+
 @path(ORM, "``delete()…returning()``", "returning")
 def _(s: Any, m: Any, ids: list[int]) -> None:
     assert s.scalars(delete(m.Token).returning(m.Token.name)).all()
@@ -479,6 +484,16 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 def _(s: Any, m: Any, ids: list[int]) -> None:
     assert len(s.scalars(insert(m.Article).returning(m.Article), named(ids)).all()) == len(ids)
     assert s.scalar(insert(m.Ticket).returning(m.Ticket.id), {"name": "one"})
+
+
+@path(ORM, "upserts of classes, with ``returning()`` objects", "partial_indexes")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    dialect = sqlite if _dialect(s) == "sqlite" else postgresql
+    new = dialect.insert(m.Article)
+    upsert = new.on_conflict_do_update(index_elements=["id"], set_={"name": new.excluded.name})
+    rows = [{"id": i, "name": "u", "slug": f"s{i}"} for i in [*ids, 9]]
+    assert len(s.scalars(upsert.values(rows).returning(m.Article)).all()) == len(rows)
+    s.execute(upsert, [{"id": i, "name": "v"} for i in [*ids, 8]])
 
 
 @path(ORM, "``bulk_save_objects()``")
@@ -574,6 +589,12 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
     s.execute(delete(price).where(price.c.item == bindparam("n")), [{"n": f"i{i}"} for i in ids])
 
 
+@path(CORE, "``delete()`` with other tables: ``DELETE … USING``", "delete_using")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    note, tag = m.Note.__table__, m.Tag.__table__
+    s.execute(delete(note).where(note.c.id == tag.c.id, tag.c.name.like("t%")))
+
+
 @path(CORE, "``delete()`` of the tables of joined inheritance, one after the other")
 def _(s: Any, m: Any, ids: list[int]) -> None:
     manager, staff = m.Manager.__table__, m.Staff.__table__
@@ -607,6 +628,47 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 def _(s: Any, m: Any, ids: list[int]) -> None:
     statement = _upsert(m, mysql, ids)
     s.execute(statement.on_duplicate_key_update(name=statement.inserted.name))
+
+
+@path(
+    CORE, "upserts by another unique column, that give rows their keys as well", "partial_indexes"
+)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    table = m.Author.__table__
+    dialect = sqlite if _dialect(s) == "sqlite" else postgresql
+    rows = [{"id": i, "name": "u", "code": f"A{i}"} for i in ids]
+    new = dialect.insert(table).values([*rows, {"id": 9, "name": "u", "code": "new"}])
+    taken = {"code": new.excluded.code + "X", "name": new.excluded.name}
+    s.execute(new.on_conflict_do_update(index_elements=["code"], set_=taken))
+    article = m.Article.__table__
+    s.execute(delete(m.article_tag))
+    s.execute(update(article).values(art_slug=article.c.name))
+    rows = [{"id": i + 30_000, "name": "moved", "art_slug": f"n{i}"} for i in ids]
+    moving = dialect.insert(article).values(rows)
+    given = {"id": moving.excluded.id, "art_slug": None, "rank": article.c.rank + 1}
+    s.execute(moving.on_conflict_do_update(index_elements=["art_slug"], set_=given))
+
+
+@path(CORE, "``INSERT OR REPLACE``, of rows that others refer to as well", "or_replace")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    author, pseudonym = m.Author.__table__, m.Pseudonym.__table__
+    s.execute(delete(pseudonym))
+    replacing = insert(author).prefix_with("OR REPLACE")
+    # The row itself, another one that has its code, and one that is there twice.
+    rows = [{"id": i, "name": "same", "code": f"A{i}"} for i in ids[:1]]
+    rows += [{"id": i + 30_000, "name": "other", "code": f"A{i}"} for i in ids[1:]]
+    rows += [{"id": i + 40_000, "name": "again", "code": f"A{i}"} for i in ids[1:]]
+    s.execute(replacing, rows)
+    query = select(author.c.id, literal("copied"), author.c.code)
+    s.execute(replacing.from_select(["id", "name", "code"], query))
+    s.execute(replacing.values(id=9, name="unlike any", code="nine"))
+
+
+@path(CORE, "``INSERT IGNORE``, ``INSERT OR IGNORE`` of rows that are there", "ignoring")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    ignore = "OR IGNORE" if _dialect(s) == "sqlite" else "IGNORE"
+    rows = [{"id": i, "name": "ignored", "code": f"A{i}"} for i in [*ids, 9]]
+    s.execute(insert(m.Author.__table__).prefix_with(ignore), rows)
 
 
 def _dialect(s: Any) -> str:
@@ -657,6 +719,28 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 @path(UNKNOWN, "SQL text: ``exec_driver_sql()``", is_refused=True)
 def _(s: Any, m: Any, ids: list[int]) -> None:
     s.connection().exec_driver_sql("DELETE FROM note")
+
+
+@path(UNKNOWN, "``REPLACE INTO`` as text", "stale_writes", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(text("REPLACE INTO tag (id, name) VALUES (1, 'x')"))
+
+
+@path(UNKNOWN, "``UPDATE OR REPLACE``", "or_replace", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(update(m.Author.__table__).prefix_with("OR REPLACE").values(code="A"))
+
+
+@path(UNKNOWN, "``UPDATE IGNORE`` of primary keys", "ignoring", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    ignore = "OR IGNORE" if _dialect(s) == "sqlite" else "IGNORE"
+    s.execute(update(m.Tag.__table__).prefix_with(ignore).values(id=ids[0]))
+
+
+@path(UNKNOWN, "``UPDATE a, b SET b.x = …``", "stale_writes", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    tag, shelf = m.Tag.__table__, m.Shelf.__table__
+    s.execute(update(shelf).where(tag.c.id == shelf.c.id).values({tag.c.name: "second"}))
 
 
 @path(UNKNOWN, "INSERT, UPDATE or DELETE in a ``WITH``", "writable_ctes", is_refused=True)

@@ -6,8 +6,9 @@ import re
 import pytest
 from sqlalchemy import select
 
-from sqlalchemy_versioned import CaptureError, Operation
+from sqlalchemy_versioned import CaptureError, Operation, paused
 from sqlalchemy_versioned.lookup import TABLES
+from sqlalchemy_versioned.maintenance import FaultKind, verify
 from tests.writing import CORE, FIRST_ID, FLUSH, PATHS, TABLE, build_press, seed, table
 
 
@@ -45,6 +46,33 @@ def assert_operations_follow(operations):
     for operation in operations:
         assert (operation == Operation.INSERT) == (not there), operations
         there = operation != Operation.DELETE
+
+
+def rows_of(session, metadata):
+    """Return the rows of each versioned table."""
+    return {
+        spec: set(map(repr, session.execute(select(*[pair.parent for pair in spec.pairs]))))
+        for spec in metadata.info[TABLES].values()
+    }
+
+
+def assert_first_states_are_kept(session, before):
+    """Of rows that were there, and have versions by now, the first is what they were."""
+    changed = 0
+    for spec, rows in before.items():
+        key = [pair.version for pair in spec.key]
+        shown = [*[pair.version for pair in spec.pairs], spec.transaction_column]
+        places = [shown.index(column) for column in key]
+        first = {}
+        for row in session.execute(select(*shown).order_by(spec.transaction_column)):
+            first.setdefault(tuple(row[n] for n in places), row)
+            changed += row[-1] > 0
+        kept = {repr(tuple(row[:-1])) for row in first.values() if row[-1] == 0}
+        assert kept <= rows, spec.parent_table.name
+        now = rows_of(session, spec.parent_table.metadata)[spec]
+        assert rows - now <= kept, (spec.parent_table.name, rows - now, kept)
+    assert changed
+    assert {fault.kind for fault in verify(session)} <= {FaultKind.UNRECORDED}
 
 
 def by_session(session):
@@ -115,6 +143,31 @@ def test_history_equals_the_rows(request, session, models, write, path, hand):
     assert write(path, hand, many, commits=True) == first
 
     assert_history_is_true(session, models.metadata)
+
+
+GROUPS = dict.fromkeys(path.group for path in PATHS if not path.is_refused)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.split()[0])
+def test_first_states_are_kept(request, session, models, versioning, group):
+    """Whatever changes rows that have no version, what they were becomes their first one."""
+    ids = [FIRST_ID + number for number in range(2)]
+    with paused(session):
+        seed(session, models, ids)
+    session.commit()
+    database = request.node.callspec.params["database"]
+    for path in PATHS:
+        if path.group != group or path.outcome(database) != "recorded":
+            continue
+        # As when the process is started that versions them.
+        versioning._surroundings.look_again()
+        before = rows_of(session, models.metadata)
+        path.write(session, models, ids)
+        session.flush()
+        # Shown when it fails.
+        print(path.name)
+        assert_first_states_are_kept(session, before)
+        session.rollback()
 
 
 def test_the_documentation_tells_every_path():

@@ -1,0 +1,339 @@
+"""What the database does by its foreign keys, however deep, and by triggers."""
+
+import pytest
+from sqlalchemy import (
+    ForeignKey,
+    ForeignKeyConstraint,
+    String,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sqlalchemy_versioned import CaptureError, paused
+from tests.databases import has_capabilities
+from tests.models import Models
+from tests.scenarios.test_write_paths import (
+    assert_first_states_are_kept,
+    assert_history_is_true,
+    rows_of,
+)
+
+ALONG = {"ondelete": "CASCADE", "onupdate": "CASCADE"}
+
+
+def build_tree(Base):
+    """Declare a root, and around it foreign keys of every kind."""
+
+    class Root(Base):
+        __tablename__ = "root"
+        __versioned__ = {}
+        number: Mapped[int] = mapped_column("id", primary_key=True)
+        code: Mapped[str] = mapped_column(String(20), unique=True)
+        name: Mapped[str | None]
+
+    class Loose(Base):
+        """Loses the code of its root; others follow it."""
+
+        __tablename__ = "loose"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str | None] = mapped_column(
+            ForeignKey("root.code", onupdate="SET NULL", ondelete="SET NULL"), unique=True
+        )
+
+    class Under(Base):
+        __tablename__ = "under"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str | None] = mapped_column(ForeignKey("loose.code", **ALONG))
+
+    class Natural(Base):
+        """Has the code of its root, which is not its root's key, in its own key."""
+
+        __tablename__ = "natural_row"
+        __versioned__ = {}
+        code: Mapped[str] = mapped_column(ForeignKey("root.code", **ALONG), primary_key=True)
+        item: Mapped[int] = mapped_column(primary_key=True)
+
+    class Detail(Base):
+        __tablename__ = "detail"
+        __versioned__ = {}
+        __table_args__ = (
+            ForeignKeyConstraint(
+                ["code", "item"],
+                ["natural_row.code", "natural_row.item"],
+                onupdate="CASCADE",
+                ondelete="SET NULL",
+            ),
+        )
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str | None] = mapped_column(String(20))
+        item: Mapped[int | None]
+
+    class Pair(Base):
+        """Has two keys that are changed by one statement."""
+
+        __tablename__ = "pair"
+        __versioned__ = {}
+        left_id: Mapped[int] = mapped_column(ForeignKey("root.id", **ALONG), primary_key=True)
+        right_id: Mapped[int] = mapped_column(ForeignKey("root.id", **ALONG), primary_key=True)
+
+    class Worker(Base):
+        __tablename__ = "worker"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "worker"}
+        id: Mapped[int] = mapped_column(ForeignKey("root.id", **ALONG), primary_key=True)
+        kind: Mapped[str]
+
+    class Boss(Worker):
+        __tablename__ = "boss"
+        __mapper_args__ = {"polymorphic_identity": "boss"}
+        id: Mapped[int] = mapped_column(ForeignKey("worker.id", **ALONG), primary_key=True)
+
+    class Badge(Base):
+        __tablename__ = "badge"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        boss_id: Mapped[int] = mapped_column(ForeignKey("boss.id", **ALONG))
+
+    class Place(Base):
+        """Not versioned, before versioned ones."""
+
+        __tablename__ = "place"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str] = mapped_column(String(20), unique=True)
+
+    class Stay(Base):
+        __tablename__ = "stay"
+        __versioned__ = {}
+        place_id: Mapped[int] = mapped_column(ForeignKey("place.id", **ALONG), primary_key=True)
+        code: Mapped[str | None] = mapped_column(ForeignKey("place.code", onupdate="SET NULL"))
+        place: Mapped[Place] = relationship(foreign_keys=place_id)
+
+    classes = (Root, Loose, Under, Natural, Detail, Pair, Worker, Boss, Badge, Place, Stay)
+    return Models(Base, *classes)
+
+
+def build_circle(Base):
+    """Declare rows that refer to others of their table, and rows that get defaults."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str] = mapped_column(String(20), unique=True)
+        up: Mapped[str | None] = mapped_column(ForeignKey("node.code", **ALONG))
+
+    class Fallback(Base):
+        __tablename__ = "fallback"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        node_id: Mapped[int] = mapped_column(
+            ForeignKey("node.id", ondelete="SET DEFAULT", onupdate="SET DEFAULT"),
+            server_default="1",
+        )
+
+    class Keyed(Base):
+        """Would get another key."""
+
+        __tablename__ = "keyed"
+        __versioned__ = {}
+        code: Mapped[str] = mapped_column(
+            ForeignKey("node.code", ondelete="SET DEFAULT"), primary_key=True, server_default="n1"
+        )
+
+    return Models(Base, Node, Fallback, Keyed)
+
+
+def seed_tree(session, m):
+    """Add two of everything."""
+    numbers = (1, 2)
+    stages = [
+        lambda n: [m.Root(number=n, code=f"r{n}"), m.Place(id=n, code=f"p{n}")],
+        lambda n: [m.Loose(id=n, code=f"r{n}"), m.Natural(code=f"r{n}", item=n)],
+        lambda n: [m.Under(id=n, code=f"r{n}"), m.Detail(id=n, code=f"r{n}", item=n)],
+        lambda n: [m.Pair(left_id=n, right_id=3 - n), m.Stay(place_id=n, code=f"p{n}")],
+        lambda n: [m.Boss(id=n)],
+        lambda n: [m.Badge(id=n, boss_id=n)],
+    ]
+    for stage in stages:
+        session.add_all([row for n in numbers for row in stage(n)])
+        session.flush()
+
+
+def by_objects(cls, **changes):
+    """Change or delete objects."""
+
+    def write(s, m):
+        for obj in s.scalars(select(getattr(m, cls))):
+            for name, change in changes.items():
+                setattr(obj, name, change(getattr(obj, name)))
+            if not changes:
+                s.delete(obj)
+        s.flush()
+
+    return write
+
+
+def by_orm(cls, **changes):
+    """Execute an ``update()`` or ``delete()`` of a class."""
+
+    def write(s, m):
+        found = getattr(m, cls)
+        values = {name: change(getattr(found, name)) for name, change in changes.items()}
+        s.execute(update(found).values(values) if values else delete(found))
+
+    return write
+
+
+def by_core(cls, **changes):
+    """Execute statements on a table, for the first row and for all."""
+
+    def write(s, m):
+        table = getattr(m, cls).__table__
+        names = {"number": "id"}
+        for some in (next(iter(table.primary_key)) == 1, next(iter(table.primary_key)) > 0):
+            values = {}
+            for name, change in changes.items():
+                column = table.c[names.get(name, name)]
+                values[column.key] = change(column)
+            written = update(table).values(values) if values else delete(table)
+            s.connection().execute(written.where(some))
+
+    return write
+
+
+def add(number):
+    return lambda value: value + number
+
+
+TREE = {
+    f"{way.__name__} {cls} {' '.join(changes) or 'deleted'}": way(cls, **changes)
+    for cls, changes in [
+        ("Root", {"number": add(100)}),
+        ("Root", {"code": add("x")}),
+        ("Root", {"code": add("x"), "number": add(100)}),
+        ("Root", {}),
+        ("Place", {"id": add(100)}),
+        ("Place", {"code": add("x")}),
+        ("Place", {}),
+    ]
+    for way in (by_objects, by_orm, by_core)
+}
+
+
+@pytest.fixture
+def models(keep):
+    """The tree."""
+    return keep(build_tree)
+
+
+@pytest.mark.parametrize("write", TREE.values(), ids=TREE)
+def test_rows_behind_others(session, models, versioning, write):
+    """Rows that go with others, follow them or lose them are recorded, and so is what they were."""
+    seed_tree(session, models)
+    session.commit()
+    before = rows_of(session, models.metadata)
+    write(session, models)
+    assert rows_of(session, models.metadata) != before
+    session.commit()
+    assert_history_is_true(session, models.metadata)
+    with paused(session):
+        for table in reversed(models.metadata.sorted_tables):
+            session.execute(delete(table))
+        seed_tree(session, models)
+    session.commit()
+    versioning._surroundings.look_again()
+
+    write(session, models)
+    session.commit()
+
+    assert_first_states_are_kept(session, before)
+
+
+# -- circles, and defaults ---------------------------------------------------------------------
+
+
+def seed_nodes(session, m):
+    """Add nodes of which each has the one before above it, and rows that refer to them."""
+    for rows in (
+        [m.Node(id=1, code="n1")],
+        [m.Node(id=2, code="n2", up="n1")],
+        [m.Node(id=3, code="n3", up="n2"), m.Node(id=4, code="n4")],
+        [m.Fallback(id=1, node_id=3), m.Fallback(id=2, node_id=2)],
+    ):
+        session.add_all(rows)
+        session.flush()
+    session.commit()
+
+
+def set_up(s, m, node, **values):
+    s.execute(update(m.Node).where(m.Node.code == node).values(**values))
+
+
+NODES = {
+    "deep deletion": (lambda s, m: s.execute(delete(m.Node).where(m.Node.code == "n2")), ()),
+    "flushed deletion": (lambda s, m: s.delete(s.get(m.Node, 2)), ()),
+    # InnoDB does not come back to a table that it has updated.
+    "code": (lambda s, m: set_up(s, m, "n2", code="x"), ("full_cascades",)),
+    "flushed code": (lambda s, m: setattr(s.get(m.Node, 2), "code", "x"), ("full_cascades",)),
+    "circle": (
+        lambda s, m: (set_up(s, m, "n1", up="n3"), set_up(s, m, "n3", code="x")),
+        ("full_cascades",),
+    ),
+    "circle deleted": (
+        lambda s, m: (
+            s.execute(delete(m.Fallback)),
+            set_up(s, m, "n1", up="n3"),
+            s.execute(delete(m.Node).where(m.Node.code == "n2")),
+        ),
+        (),
+    ),
+    "key": (
+        lambda s, m: s.execute(update(m.Node).where(m.Node.code == "n2").values(id=9)),
+        ("full_cascades",),
+    ),
+}
+
+
+class TestNodes:
+    """Rows that refer to rows of their own table, and rows that fall back to a default."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """The nodes."""
+        return keep(build_circle)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            pytest.param(write, marks=pytest.mark.needs(*needs) if needs else (), id=name)
+            for name, (write, needs) in NODES.items()
+        ],
+    )
+    def test_circles_and_defaults(self, request, session, models, write):
+        """What goes round, and what becomes a default, is recorded."""
+        seed_nodes(session, models)
+        if not has_capabilities(request.node.callspec.params["database"], ["full_cascades"]):
+            session.execute(delete(models.Fallback))
+        write(session, models)
+        session.commit()
+
+        assert_history_is_true(session, models.metadata)
+
+    @pytest.mark.needs("full_cascades")
+    def test_keys_that_become_defaults(self, session, models):
+        """A row that would get another key so is refused before anything is deleted."""
+        seed_nodes(session, models)
+        session.add(models.Keyed(code="n4"))
+        session.commit()
+        with pytest.raises(CaptureError, match="keyed"):
+            session.execute(delete(models.Node).where(models.Node.id == 4))
+        session.delete(session.get(models.Node, 4))
+        with pytest.raises(CaptureError, match="keyed"):
+            session.flush()
+        session.rollback()
+
+        assert_history_is_true(session, models.metadata)

@@ -14,7 +14,15 @@ from sqlalchemy.orm import (
     selectinload,
 )
 
-from sqlalchemy_versioned import Operation, count_versions, deleted, vacuum, version_class
+from sqlalchemy_versioned import (
+    Operation,
+    blame,
+    count_versions,
+    deleted,
+    get_changes,
+    vacuum,
+    version_class,
+)
 
 pytestmark = [pytest.mark.needs("schemas"), pytest.mark.strategies()]
 
@@ -164,6 +172,11 @@ def test_everything_is_read_from_the_tenant(tenants, models, open_session):
             first, second = page.versions
             assert (first.name, second.previous, first.next) == (tenant, first, second)
             assert second.changeset == {"name": [tenant, "changed"]}
+            changed = {"name": [tenant, "changed"], "tags": [[1], []]}
+            (record,) = get_changes(Page, session, operations="U", relations=["tags"])
+            assert {c.field: [c.old, c.new] for c in record.changes} == changed
+            assert first.diff(second, relations=["tags"]) == changed
+            assert blame(page)["name"] is second.transaction
             assert first.transaction.changed_entities.keys() == {
                 version_class(cls) for cls in (Page, Line, Tag)
             }

@@ -66,6 +66,8 @@ class Options:
     version_schema: str | None = None
     #: Whether changing or deleting a version object raises.
     immutable_versions: bool = False
+    #: What change records call the objects; ``None`` is the name of the table.
+    label: str | None = None
     #: What plugins read; keys that are not options themselves.
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -169,6 +171,10 @@ def _check_names(options: Options, owner: str) -> None:
     if options.capture not in _CAPTURE:
         raise ImproperlyConfigured(
             f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"
+        )
+    if options.label is not None and not (isinstance(options.label, str) and options.label):
+        raise ImproperlyConfigured(
+            f"{owner}: label is {options.label!r}; give the name that change records shall have"
         )
     if not _is_format(options.table_name):
         raise ImproperlyConfigured(

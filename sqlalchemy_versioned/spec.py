@@ -152,7 +152,7 @@ class ClassSpec:
     @property
     def label(self) -> str:
         """What change records call the objects of the class."""
-        return str(self.tables[-1].parent_table.name)
+        return self.options.label or str(self.tables[-1].parent_table.name)
 
     @property
     def bookkeeping(self) -> frozenset[str]:

@@ -215,6 +215,34 @@ def test_scoped_session_will_do(tables, session, blog, article):
     assert operations(get_changes(blog.Article, registry)) == "UI"
 
 
+def test_label(Base, open_session):
+    """Records call objects as their class says, be it in their rows, dumps or subclasses."""
+
+    class Vehicle(Base):
+        __tablename__ = "vehicle"
+        __versioned__ = {"label": "Vehicle"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "vehicle"}
+
+    class Car(Vehicle):
+        __versioned__ = {"label": "Car"}
+        __mapper_args__ = {"polymorphic_identity": "car"}
+
+    class Bus(Vehicle):
+        __mapper_args__ = {"polymorphic_identity": "bus"}
+
+    session = open_session(Base)
+    session.add_all([Vehicle(id=1), Car(id=2), Bus(id=3)])
+    session.commit()
+
+    records = get_changes(Vehicle, session, sort_by="object_id", descending=False)
+
+    assert [record.object_type for record in records] == ["Vehicle", "Car", "Vehicle"]
+    assert [row.object_type for row in flatten(records[1:2])] == ["Car", "Car"]
+    assert records[1].to_dict()["object_type"] == "Car"
+
+
 def test_class_without_history(session, blog):
     """Of what was never changed there are no records, in whatever way they are asked for."""
     assert get_changes(blog.Tag, session) == []

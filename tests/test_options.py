@@ -32,6 +32,8 @@ def test_defaults():
         ({"table_name": "%s"}, "needs '%s'"),
         ({"table_name": "%s_%d"}, "needs '%s'"),
         ({"transaction_column_name": "operation_type"}, "three different names"),
+        ({"label": 3}, "label is 3; give the name"),
+        ({"label": ""}, "label is ''; give the name"),
     ],
 )
 def test_wrong_values(said, message):

@@ -171,6 +171,39 @@ def test_second_database_later(two):
     assert transactions_on(engines[0], Here) == transactions_on(engines[1], There)
 
 
+def test_second_database_gets_what_was_added(two, versioning):
+    """The transaction is copied as it is stored by then, not as it was begun."""
+    Here, There, session, engines = two
+    session.add(Here(id=1, name="a"))
+    session.flush()
+    versioning.unit_of_work(session).current_transaction.remote_addr = "added"
+    session.flush()
+    session.add(There(id=1, name="b"))
+    session.commit()
+
+    with engines[1].connect() as connection:
+        table = transaction_class(There).__table__
+        assert connection.scalars(select(table.c.remote_addr)).all() == ["added"]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_savepoint_around_the_first_write_of_a_database(two, depth):
+    """A copy that is rolled back is made again, in whichever savepoint it was made."""
+    Here, There, session, engines = two
+    session.add(Here(id=1, name="a"))
+    session.flush()
+    savepoints = [session.begin_nested() for _ in range(depth)]
+    session.add(There(id=1, name="b"))
+    for savepoint in reversed(savepoints[1:]):
+        savepoint.commit()
+    session.flush()
+    savepoints[0].rollback()
+    session.add(There(id=2, name="c"))
+    session.commit()
+
+    assert transactions_on(engines[0], Here) == transactions_on(engines[1], There)
+
+
 def test_rollback_on_both_sides(two):
     """A rollback leaves nothing in either database, and the next transaction is whole."""
     Here, There, session, engines = two

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, event, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
@@ -179,6 +179,29 @@ def test_deletion_drawn_early(tables, models, rows, versioning):
     assert operations == [0, 1, 2]
 
 
+@pytest.mark.parametrize("is_object", [True, False], ids=["object", "statement"])
+def test_row_is_locked_from_its_last_image_until_it_is_deleted(tables, models, rows, is_object):
+    """Nobody can change a row between the version that tells what is deleted and the deletion."""
+    refused = []
+
+    def try_to_lock(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("DELETE FROM article WHERE"):
+            with Session(tables) as other, pytest.raises(DBAPIError) as raised:
+                other.get(models.Article, 1, with_for_update={"nowait": True})
+            refused.append(raised.value)
+
+    event.listen(tables, "before_cursor_execute", try_to_lock)
+    with Session(tables) as session:
+        if is_object:
+            session.delete(session.get(models.Article, 1))
+        else:
+            session.execute(delete(models.Article).where(models.Article.id == 1))
+        session.commit()
+    event.remove(tables, "before_cursor_execute", try_to_lock)
+
+    assert len(refused) == 1
+
+
 def test_what_hangs_on_a_renumbered_transaction(tables, models, rows, versioning):
     """What was set on the transaction, and other rows of it, follow it to its later number."""
     with Session(tables) as early, Session(tables) as late:
@@ -199,8 +222,12 @@ def test_what_hangs_on_a_renumbered_transaction(tables, models, rows, versioning
     assert {(v.id, v.name) for v in moved} == {(1, "early"), (5, "before")}
 
 
-def test_renumbered_inside_a_savepoint_that_is_rolled_back(tables, models, rows, versioning):
-    """The transaction has its earlier number again, and its versions with it."""
+@pytest.mark.parametrize("depth", [1, 2])
+def test_renumbered_inside_a_savepoint_that_is_rolled_back(tables, models, rows, versioning, depth):
+    """The transaction has its earlier number again, and its versions with it.
+
+    It has as well if the savepoint is one around that, which was released.
+    """
     with Session(tables) as early, Session(tables) as late:
         created = versioning.unit_of_work(early).create_transaction()
         number = created.id
@@ -208,10 +235,12 @@ def test_renumbered_inside_a_savepoint_that_is_rolled_back(tables, models, rows,
         early.flush()
         late.get(models.Article, 1).name = "late"
         late.commit()
-        savepoint = early.begin_nested()
+        savepoint, *inner = [early.begin_nested() for _ in range(depth)]
         early.get(models.Article, 1).name = "early"
         early.flush()
         assert created.id > number
+        for each in inner:
+            each.commit()
         savepoint.rollback()
         early.get(models.Article, 3).name = "after"
         early.commit()

@@ -3,7 +3,7 @@
 import enum
 
 import pytest
-from sqlalchemy import Enum, ForeignKey, String, case, inspect, select
+from sqlalchemy import Enum, ForeignKey, String, case, inspect, literal, select
 from sqlalchemy.orm import (
     Mapped,
     Session,
@@ -392,3 +392,54 @@ def restore_each(session, obj, versions, states):
         restored = version.revert()
         session.commit()
         assert (type(restored), image(restored)) == (cls, state)
+
+
+@pytest.fixture
+def saw(Base, open_session):
+    """A saw, which has rows in three tables, in its session."""
+    _, _, Saw = joined(Base)
+    saw = Saw(name="a", price=1, teeth=2)
+    session = open_session(Base)
+    session.add(saw)
+    session.commit()
+    return session, saw
+
+
+def recorded(session, Base):
+    """Return the operations in each of the version tables, in order."""
+    tables = [Base.metadata.tables[f"{name}_version"] for name in ("item", "tool", "saw")]
+    statements = [select(table.c.operation_type).order_by("transaction_id") for table in tables]
+    return [session.scalars(statement).all() for statement in statements]
+
+
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        ({"name": "a", "teeth": 2}, [INSERT]),
+        ({"name": "a"}, [INSERT, UPDATE]),
+        ({"teeth": 2}, [INSERT, UPDATE]),
+    ],
+    ids=["all", "first table", "last table"],
+)
+def test_what_is_undone_of_an_object_of_several_tables(saw, Base, second, kept):
+    """A version goes from all tables if nothing is left of a change, and from none otherwise."""
+    session, saw = saw
+    for values in ({"name": "b", "teeth": 3}, second):
+        for key, value in values.items():
+            setattr(saw, key, value)
+        session.flush()
+    session.commit()
+
+    assert recorded(session, Base) == [kept] * 3
+
+
+@pytest.mark.parametrize("key", ["name", "price", "teeth"])
+def test_expression_in_one_of_several_tables(saw, Base, key):
+    """What only the database knows to have changed makes a version in every table, or in none."""
+    session, saw = saw
+    setattr(saw, key, getattr(type(saw), key))
+    session.commit()
+    setattr(saw, key, literal(3 if key != "name" else "b"))
+    session.commit()
+
+    assert recorded(session, Base) == [[INSERT, UPDATE]] * 3

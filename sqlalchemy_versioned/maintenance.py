@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import MetaData, Table, event, inspect
+from sqlalchemy import MetaData, Table, event, exists, inspect
 from sqlalchemy.orm import Mapper, Session
 
 from . import _sqlalchemy
@@ -20,6 +20,7 @@ from .exc import ImproperlyConfigured
 from .lookup import TABLES, find_spec, get_versioning_manager, spec_of, table_spec_of
 from .operation import Operation
 from .query.verify import (
+    LeftOut,
     Range,
     select_broken_chains,
     select_different_rows,
@@ -160,7 +161,8 @@ def baseline(
 
 def _keep_first_states(session: Session, place: _Place, within: Range) -> int:
     """Write the versions that a range lacks; return of how many objects."""
-    rows = session.execute(select_unrecorded_keys(place.spec, within), **place.where)
+    missing = select_unrecorded_keys(place.spec, within, place.left_out)
+    rows = session.execute(missing, **place.where)
     keys = [_bare(row) for row in rows]
     if keys:
         connection = session.connection(bind_arguments=place.bind)
@@ -205,6 +207,8 @@ class _Place:
     #: The base-most table of its objects.
     first: VersionSpec
     mapper: Mapper[Any] | None
+    #: Its rows that are not recorded.
+    left_out: LeftOut | None = None
 
     @property
     def bind(self) -> dict[str, Any]:
@@ -227,9 +231,31 @@ def _places(models: Sequence[Any]) -> list[_Place]:
             found.setdefault(spec, _Place(spec, spec, None))
             continue
         cls = spec_of(model)
+        mapper: Mapper[Any] = inspect(cls.parent_class)
         for spec in cls.hierarchy.tables:
-            found.setdefault(spec, _Place(spec, cls.root, inspect(cls.parent_class)))
+            left_out = _left_out(mapper.base_mapper, spec, cls.root)
+            found.setdefault(spec, _Place(spec, cls.root, mapper, left_out))
     return list(found.values())
+
+
+def _left_out(base: Mapper[Any], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
+    """Return which rows of a table belong to subclasses that are not versioned."""
+    others = [each for each in base.self_and_descendants if _is_left_out(each)]
+    kind: Any = base.polymorphic_on
+    if not others or kind is None:
+        return None
+    identities = tuple(each.polymorphic_identity for each in others)
+    live = kind.in_(identities)
+    if spec is not first:
+        pairs = zip(spec.key, first.key, strict=True)
+        same = [ours.parent == theirs.parent for ours, theirs in pairs]
+        live = exists().where(*same, live).correlate(spec.parent_table)
+    return LeftOut(live, first, first.version_column(kind), identities)
+
+
+def _is_left_out(mapper: Mapper[Any]) -> bool:
+    spec = find_spec(mapper.class_)
+    return spec is None or spec.parent_class is not mapper.class_
 
 
 def _everything() -> Iterator[Any]:
@@ -284,12 +310,12 @@ def _faults_within(session: Session, place: _Place, within: Range) -> Iterator[F
         for key, row in run(select_broken_chains(spec, within)):
             kind = _kind_of_break(row.ended, row.followed)
             yield Fault(kind, name, key, row.began, found=row.ended, expected=row.followed)
-    for key, row in run(select_different_rows(spec, within)):
+    for key, row in run(select_different_rows(spec, within, place.left_out)):
         differing = [
             p.parent.name for p, flag in zip(spec.pairs, row[size + 2 :], strict=True) if flag
         ]
         yield _fault_of_row(name, key, row, tuple(differing))
-    for key, row in run(select_missing_deletions(spec, within)):
+    for key, row in run(select_missing_deletions(spec, within, place.left_out)):
         yield Fault(FaultKind.MISSING_DELETE, name, key, row.began)
     for key, row in run(select_orphans(spec, within)):
         yield Fault(FaultKind.ORPHAN, name, key, row[size])

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from sqlalchemy import Enum, String, Uuid, delete, insert, select, update
+from sqlalchemy import Enum, ForeignKey, String, Uuid, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import ClassNotVersioned, ImproperlyConfigured, paused, version_class
@@ -331,6 +331,48 @@ def test_ignored_columns(session, models):
         visit.name = "w"
     (fault,) = verify(session)
     assert fault.columns == ("name",)
+
+
+@pytest.mark.parametrize("is_joined", [False, True], ids=["one table", "joined"])
+def test_classes_that_are_not_recorded(Base, open_session, is_joined):
+    """Rows of a subclass that is not versioned lack no versions, in the tables of others."""
+
+    class Pet(Base):
+        __tablename__ = "pet"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "pet"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str | None]
+        name: Mapped[str | None]
+
+    class Cat(Pet):
+        __mapper_args__ = {"polymorphic_identity": "cat"}
+        __tablename__ = "cat"
+        id: Mapped[int] = mapped_column(ForeignKey("pet.id"), primary_key=True)
+
+    class Toy(Cat):
+        __versioned__ = {"versioning": False}
+        __mapper_args__ = {"polymorphic_identity": "toy"}
+        if is_joined:
+            __tablename__ = "toy"
+            id: Mapped[int] = mapped_column(ForeignKey("cat.id"), primary_key=True)
+
+    session = open_session(Base)
+    toys = [Toy(id=n, name="t") for n in (2, 3)]
+    session.add_all([Cat(id=1, name="c"), *toys])
+    session.commit()
+    assert verify(session) == []
+    assert baseline(session, Pet) == 0
+
+    # Statements know no classes.
+    session.execute(update(Pet.__table__).values(name="u"))
+    toys[0].name = "changed"
+    session.delete(toys[1])
+    session.commit()
+    assert verify(session) == []
+    with paused(session):
+        session.add(Cat(id=4))
+    assert {(fault.kind, fault.key) for fault in verify(session)} == {(FaultKind.UNRECORDED, (4,))}
 
 
 def test_looking_changes_nothing(session, models, tables):

@@ -7,15 +7,18 @@ up to and including another.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     FromClause,
     Select,
     and_,
     case,
     exists,
+    false,
     func,
     literal,
     not_,
@@ -31,6 +34,7 @@ from ..spec import VersionSpec
 from .rows import as_stored, same_key
 
 __all__ = [
+    "LeftOut",
     "Range",
     "select_broken_chains",
     "select_different_rows",
@@ -45,6 +49,34 @@ __all__ = [
 
 #: The keys between which is looked: after the first, up to the second; ``None`` is open.
 Range = tuple[Sequence[Any] | None, Sequence[Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows of a table that belong to classes which are not recorded, below one that is."""
+
+    #: Matches them in the parent table.
+    live: ColumnElement[bool]
+    #: The base-most table of their objects.
+    root: VersionSpec
+    #: The version column of that table that tells classes apart, if it is kept.
+    told_by: Column[Any] | None
+    #: What it says of them.
+    identities: tuple[Any, ...]
+
+    def kept(self, spec: VersionSpec, versions: FromClause) -> ColumnElement[bool]:
+        """Match versions of them, which statements that know no classes have made."""
+        if self.told_by is None:
+            return false()
+        base = self.root.version_table.alias()
+        return (
+            exists()
+            .where(
+                *_same_object(spec, versions, self.root, base),
+                base.c[self.told_by.key].in_(self.identities),
+            )
+            .correlate(versions)
+        )
 
 
 def select_range_end(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> Select[Any]:
@@ -94,7 +126,9 @@ def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
     return select(*rows.c).where(broken).order_by(*rows.c)
 
 
-def select_different_rows(spec: VersionSpec, within: Range) -> Select[Any]:
+def select_different_rows(
+    spec: VersionSpec, within: Range, left_out: LeftOut | None = None
+) -> Select[Any]:
     """Select rows that are not as their newest version says.
 
     After the key come the transaction of that version, its operation, and for each column that is
@@ -126,12 +160,14 @@ def select_different_rows(spec: VersionSpec, within: Range) -> Select[Any]:
             *[flag.label(f"differs_{n}") for n, flag in enumerate(differs)],
         )
         .select_from(joined)
-        .where(_is_within(key, within), wrong)
+        .where(_is_within(key, within), wrong, _is_meant(left_out))
         .order_by(*key)
     )
 
 
-def select_missing_deletions(spec: VersionSpec, within: Range) -> Select[Any]:
+def select_missing_deletions(
+    spec: VersionSpec, within: Range, left_out: LeftOut | None = None
+) -> Select[Any]:
     """Select rows that are gone, of which the newest version is no deletion."""
     newest, versions = _newest(spec, within), spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
@@ -143,6 +179,7 @@ def select_missing_deletions(spec: VersionSpec, within: Range) -> Select[Any]:
         .where(
             versions.c[spec.operation_column.key] != Operation.DELETE,
             not_(there.correlate(versions)),
+            true() if left_out is None else not_(left_out.kept(spec, versions)),
         )
         .order_by(*newest.c)
     )
@@ -216,14 +253,20 @@ def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range
     )
 
 
-def select_unrecorded_keys(spec: VersionSpec, within: Range) -> Select[Any]:
+def select_unrecorded_keys(
+    spec: VersionSpec, within: Range, left_out: LeftOut | None = None
+) -> Select[Any]:
     """Select the keys of rows that have no version."""
     versions = spec.version_table.alias()
     recorded = exists().where(same_key(spec, versions)).correlate(spec.parent_table)
     key = _live_key(spec)
     return select(*[pair.parent for pair in spec.key]).where(
-        _is_within(key, within), not_(recorded)
+        _is_within(key, within), not_(recorded), _is_meant(left_out)
     )
+
+
+def _is_meant(left_out: LeftOut | None) -> ColumnElement[bool]:
+    return true() if left_out is None else not_(func.coalesce(left_out.live, false()))
 
 
 def _same_object(

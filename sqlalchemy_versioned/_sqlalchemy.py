@@ -680,6 +680,12 @@ def assigned_columns(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[
     return _by_column(statement, assigned_values(statement, sets).items())
 
 
+def translated_schema(options: Mapping[str, Any], schema: str | None) -> str | None:
+    """Return what a ``schema_translate_map`` in execution options makes of a schema."""
+    mapped: str | None = (options.get("schema_translate_map") or {}).get(schema, schema)
+    return mapped
+
+
 def other_written_tables(statement: Any) -> set[Any]:
     """Return the tables that an UPDATE sets columns of besides its own, as MySQL's can.
 

@@ -158,16 +158,28 @@ class Capture:
         return target if target is not None and target.is_on() else None
 
     def before(
-        self, connection: Connection, statement: Any, sets: Sequence[Mapping[str, Any]]
+        self,
+        connection: Connection,
+        statement: Any,
+        sets: Sequence[Mapping[str, Any]],
+        options: Mapping[str, Any],
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
         """Prepare to record *statement*; return what is to be executed in its place.
 
+        :param options: the execution options of the statement.
         :returns: a statement, and its sets of parameters if they are not to be *sets*.
         :raises CaptureError: if it cannot be known which rows it touches.
         """
         target, table = self.target_of(statement), _sqlalchemy.written_table(statement)
         if target is None:
             self._check_name(connection, table)
+        elif _moves_schemas(connection, target, options):
+            self._refuse(
+                connection,
+                target,
+                "its schema_translate_map is not that of its connection, by which versions are "
+                "written; give it to the connection or to the engine",
+            )
         if isinstance(statement, Update):
             self._check_other_tables(connection, statement)
         if target is None and not self._has_versions_behind(connection, statement, table, sets):
@@ -666,9 +678,9 @@ class Capture:
         """Refuse a statement that knows a versioned table by an object that is not its own."""
         if table in self._targets:
             return
-        schema = getattr(table, "schema", None)
+        schema = _schema_of(connection, getattr(table, "schema", None))
         for target in self._named(table.name):
-            if target.spec.parent_table.schema == schema:
+            if _schema_of(connection, target.spec.parent_table.schema) == schema:
                 reason = "it is made with another Table object of that name"
                 self._refuse(connection, target, reason)
 
@@ -710,6 +722,25 @@ class Capture:
             raise CaptureError(message)
         if target.policy == "warn":
             warnings.warn(message, UnrecordedWrite, stacklevel=3)
+
+
+def _schema_of(connection: Connection, schema: str | None) -> str | None:
+    """Return the schema in the database that is meant by a schema in the metadata."""
+    mapped = _sqlalchemy.translated_schema(connection.get_execution_options(), schema)
+    return mapped or connection.dialect.default_schema_name
+
+
+def _moves_schemas(connection: Connection, target: Target, options: Mapping[str, Any]) -> bool:
+    """Tell whether a statement has tables elsewhere than its connection has them."""
+    own, name = connection.get_execution_options(), "schema_translate_map"
+    if options.get(name) == own.get(name):
+        return False
+    spec = target.spec
+    return any(
+        _sqlalchemy.translated_schema(options, table.schema)
+        != _sqlalchemy.translated_schema(own, table.schema)
+        for table in (spec.parent_table, spec.version_table, spec.transaction_table)
+    )
 
 
 def _changes_of_update(moved: Mapping[Key, Key]) -> Changes:

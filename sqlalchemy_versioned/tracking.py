@@ -397,7 +397,9 @@ class Tracker:
             if flush is not None:
                 statement, others = flush.without_absent(statement, sets)
             elif not self._note_links(connection, statement, sets):
-                statement, others = self._capture.before(connection, statement, sets)
+                statement, others = self._capture.before(
+                    connection, statement, sets, execution_options
+                )
                 if self._capture.awaits(connection):
                     self._listen_to_connection(connection, after_execute=self._after_execute)
             if others is not None:

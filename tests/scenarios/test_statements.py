@@ -5,10 +5,24 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import MetaData, Table, bindparam, delete, event, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    delete,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, configure_mappers
 
 from sqlalchemy_versioned import (
     CaptureError,
@@ -20,7 +34,7 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned.writes import TextualWrites
 from tests.scenarios.test_write_paths import assert_history_is_true
-from tests.writing import FIRST_ID, build_press, seed
+from tests.writing import FIRST_ID, PATHS, build_press, seed
 
 ONE, TWO = FIRST_ID, FIRST_ID + 1
 
@@ -223,6 +237,25 @@ def test_statements_that_undo_each_other_leave_nothing(session, models):
 
     assert len(history(session, tag)) == 1
     assert history(session, tag, 5) == []
+
+
+@pytest.mark.needs("partial_indexes")
+@pytest.mark.usefixtures("true_history")
+def test_what_an_upsert_does_to_each_row(session, models):
+    """It inserts what is not there, or no longer, changes what differs, and leaves the rest."""
+    tag, dialects = models.Tag, {"sqlite": sqlite, "postgresql": postgresql}
+    session.execute(insert(tag), [{"id": number, "name": "a"} for number in (1, 2, 3)])
+    session.execute(update(tag).where(tag.id == 2).values(name="b"))
+    session.commit()
+    session.execute(delete(tag).where(tag.id == 1))
+    session.commit()
+    new = dialects[session.get_bind().dialect.name].insert(tag)
+    upsert = new.on_conflict_do_update(index_elements=["id"], set_={"name": new.excluded.name})
+    session.execute(upsert.values([{"id": number, "name": "b"} for number in (1, 2, 3, 4)]))
+    session.commit()
+
+    told = ["".join(op.code for op, _ in history(session, tag, key)) for key in (1, 2, 3, 4)]
+    assert told == ["IDI", "I", "IU", "I"]
 
 
 @pytest.mark.usefixtures("rows", "true_history")
@@ -443,6 +476,21 @@ def live_rows(session, version):
     return set(map(repr, session.execute(select(*[table.c[name] for name in names]))))
 
 
+def test_rows_with_a_history_keep_their_beginning(session, models, old_rows):
+    """Among rows that are older than their history, others have no state before their first."""
+    tag = models.Tag
+    session.add(tag(id=5, name="five"))
+    session.commit()
+    session.execute(update(tag).values(name="x"))
+    session.commit()
+    for each in session.scalars(select(tag)):
+        each.name = "y"
+    session.commit()
+
+    told = ["".join(op.code for op, _ in history(session, tag, key)) for key in (ONE, 5)]
+    assert told == ["IUU", "IUU"]
+
+
 def test_the_first_state_can_be_reverted_to(session, models, old_rows):
     """Reverting to the version of transaction 0 brings back what there was."""
     session.execute(update(models.Counted).values(name="x"))
@@ -471,3 +519,168 @@ def test_first_changes_at_the_same_time(tables, session, models, old_rows):
     found = history(session, models.Counted)
     assert found[0] == (Operation.INSERT, f"n{ONE}")
     assert sorted(name for _, name in found[1:]) == ["a", "b", "c", "d"]
+
+
+# -- schemas ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("schemas")
+@pytest.mark.parametrize("way", ["declared", "translated"])
+def test_every_path_in_a_schema(request, Base, engine, versioning, way):
+    """Statements of all kinds are recorded in the schema that their tables are in."""
+    if way == "declared":
+        Base.metadata.schema = "press"
+    press = build_press(Base)
+    options = {} if way == "declared" else {"schema_translate_map": {None: "press"}}
+    mapped = engine.execution_options(**options)
+    configure_mappers()
+    with mapped.begin() as connection:
+        connection.execute(text("CREATE SCHEMA press"))
+        press.metadata.create_all(connection)
+    database = request.node.callspec.params["database"]
+    ids = [ONE, TWO]
+    with Session(mapped) as session:
+        seed(session, press, ids)
+        session.commit()
+        for path in PATHS:
+            if path.outcome(database) == "recorded":
+                path.write(session, press, ids)
+                session.flush()
+                # Shown when it fails.
+                print(path.name)
+                assert_history_is_true(session, press.metadata)
+                session.rollback()
+        assert inspect(engine).get_table_names() == []
+        other = Table("note", MetaData(), Column("id", Integer), schema="press")
+        refused = [text("DELETE FROM press.note"), text("DELETE FROM note"), delete(other)]
+        for statement in refused:
+            with pytest.raises(CaptureError):
+                session.execute(statement)
+
+
+@pytest.mark.needs("schemas")
+@pytest.mark.usefixtures("rows", "true_history")
+def test_a_statement_with_a_map_of_its_own(session, models):
+    """A statement that has its tables elsewhere than its connection is refused."""
+    elsewhere = {"schema_translate_map": {None: "elsewhere"}}
+    with pytest.raises(CaptureError, match="schema_translate_map"):
+        session.execute(update(models.Tag).values(name="x"), execution_options=elsewhere)
+    same = {"schema_translate_map": {"unused": "elsewhere"}}
+    session.execute(update(models.Tag).values(name="x"), execution_options=same)
+    session.commit()
+
+    assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "x")]
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_second_table_in_the_default_schema(session, models):
+    """A table is known by another object too that says its schema."""
+    schema = session.connection().dialect.default_schema_name
+    other = Table("note", MetaData(), Column("id", Integer), schema=schema)
+    with pytest.raises(CaptureError, match="another Table"):
+        session.execute(delete(other))
+
+
+# -- triggers --------------------------------------------------------------------------------------
+
+#: What makes a row's slug of its name, whenever it is written.
+TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER slugging_{on} AFTER {on} ON article BEGIN "
+        "UPDATE article SET art_slug = 'by trigger ' || name WHERE id = new.id; END"
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION slugging() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.art_slug := ''by trigger '' || NEW.name; RETURN NEW; END'",
+        "CREATE TRIGGER slugging_{on} BEFORE {on} ON article "
+        "FOR EACH ROW EXECUTE FUNCTION slugging()",
+    ],
+    "mysql": [
+        "CREATE TRIGGER slugging_{on} BEFORE {on} ON article FOR EACH ROW "
+        "SET NEW.art_slug = CONCAT('by trigger ', NEW.name)"
+    ],
+}
+
+
+@pytest.fixture
+def slugging(tables):
+    """A trigger that changes the rows themselves."""
+    dialect = {"mariadb": "mysql"}.get(tables.dialect.name, tables.dialect.name)
+    with tables.begin() as connection:
+        for on in ("INSERT", "UPDATE"):
+            for statement in TRIGGERS[dialect]:
+                connection.connection.cursor().execute(statement.format(on=on))
+
+
+def test_what_triggers_make_of_rows(session, models, slugging):
+    """Versions have what a trigger has stored, whatever has written the row."""
+    article, table = models.Article, models.Article.__table__
+    session.add(article(id=ONE, name="flushed"))
+    session.flush()
+    assert slugs(session, models) == "by trigger flushed"
+    for number, write in enumerate(
+        [
+            lambda name: setattr(session.get(article, ONE), "name", name),
+            lambda name: session.execute(update(article).values(name=name)),
+            lambda name: session.execute(update(article), [{"id": ONE, "name": name}]),
+            lambda name: session.execute(update(table).where(table.c.id == ONE).values(name=name)),
+            lambda name: session.bulk_update_mappings(article, [{"id": ONE, "name": name}]),
+        ]
+    ):
+        session.commit()
+        write(f"name {number}")
+        session.flush()
+        assert slugs(session, models) == f"by trigger name {number}"
+    session.execute(insert(table).values(id=TWO, name="inserted"))
+    session.commit()
+
+    assert slugs(session, models, TWO) == "by trigger inserted"
+    assert_history_is_true(session, models.metadata)
+
+
+def slugs(session, models, key=ONE):
+    """Return what the newest version says."""
+    version = version_class(models.Article)
+    newest = select(version.slug).where(version.id == key).order_by(version.transaction_id.desc())
+    return session.scalars(newest).first()
+
+
+#: What keeps notes from being deleted, and says nothing.
+KEEPING = {
+    "sqlite": [
+        "CREATE TRIGGER keeping BEFORE DELETE ON note BEGIN SELECT RAISE(IGNORE); END",
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION keeping() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER keeping BEFORE DELETE ON note FOR EACH ROW EXECUTE FUNCTION keeping()",
+    ],
+}
+
+
+@pytest.mark.needs("returning")
+@pytest.mark.usefixtures("rows", "true_history")
+def test_rows_that_triggers_keep(session, models, tables):
+    """A row that is there after all when it was to be deleted has no version that says so."""
+    session.close()
+    with tables.begin() as connection:
+        for statement in KEEPING[tables.dialect.name]:
+            connection.connection.cursor().execute(statement)
+    session.execute(delete(models.Note))
+    session.execute(delete(models.Note.__table__).where(models.Note.__table__.c.id == ONE))
+    session.commit()
+
+    assert len(history(session, models.Note)) == 1
+
+
+@pytest.mark.needs("stale_writes")
+@pytest.mark.usefixtures("rows", "true_history")
+def test_rows_that_ignore_keeps(session, models):
+    """``DELETE IGNORE`` leaves rows that others refer to, and deletes the rest."""
+    tag, link = models.Tag.__table__, models.article_tag
+    session.execute(delete(link).where(link.c.tag_id == TWO))
+    session.execute(delete(tag).prefix_with("IGNORE"))
+    session.commit()
+
+    assert len(history(session, models.Tag)) == 1
+    assert history(session, models.Tag, TWO)[1:] == [(Operation.DELETE, f"t{TWO}")]

@@ -38,6 +38,7 @@ CONCURRENCY = "tests/scenarios/test_concurrency.py"
 CONTINUED = "tests/scenarios/test_continued_database.py"
 EXCLUDED = "tests/scenarios/test_excluded_past.py"
 INHERITANCE = "tests/scenarios/test_inheritance.py"
+FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_keep_their_beginning"
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
 LINKS = "tests/build/test_relationships.py"
 RECORDING = "tests/test_recording.py"
@@ -48,6 +49,7 @@ STORMS = "tests/scenarios/test_storms.py"
 STATEMENTS = "tests/scenarios/test_statements.py"
 TEMPORAL = "tests/query/test_temporal.py"
 TRACKING = "tests/test_tracking.py"
+UPSERTS = "tests/scenarios/test_statements.py::test_what_an_upsert_does_to_each_row"
 UNIT = "tests/test_unit_of_work.py"
 VERSION = "tests/test_version.py"
 
@@ -277,7 +279,7 @@ FAULTS = [
         "            spec.operation_column != Operation.DELETE,\n",
         "",
         "An upsert of a row that was deleted before is recorded as a change.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (UPSERTS,),
     ),
     Fault(
         "left-as-update",
@@ -293,7 +295,7 @@ FAULTS = [
         '.where(self._in("keys"), not_(recorded))',
         '.where(self._in("keys"))',
         "Rows that have a history get a second beginning.",
-        (STATEMENTS,),
+        (FIRST_STATES,),
     ),
     # -- records -----------------------------------------------------------------------------
     Fault(
@@ -463,7 +465,7 @@ FAULTS = [
         "return [k for k in keys if k not in there], [k for k in keys if k in there]",
         "return keys, []",
         "An upsert that changes a row is recorded as an insertion.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (UPSERTS,),
     ),
     Fault(
         "stale-versions",
@@ -530,7 +532,7 @@ FAULTS = [
         "Changes(inserted=keys, updated=updated, doubtful=set(updated))",
         "Changes(inserted=keys, updated=updated)",
         "An upsert that changes nothing makes a version.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (UPSERTS,),
     ),
     Fault(
         "refused-deletion-recorded",

@@ -111,7 +111,8 @@ def _postgresql(server: URL) -> Iterator[Engine]:
     finally:
         engine.dispose()
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
+            # On a busy machine a connection that was closed just now may still be there.
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
         admin.dispose()
 
 

@@ -70,7 +70,7 @@ Python {platform.python_version()}::
 
     {run.command}
 
-Every figure comes from this one run. ``x`` is the time or memory of the same
+Every figure comes from this one run. ``x`` is the time, memory or rate of the same
 work unversioned, which was run by turns with it, each in a process of its own;
 ``+`` is what came on top of it. Of several rounds they are the median. Where a
 time may grow with history, the figure is by how much it grew.
@@ -106,7 +106,7 @@ def _table(run: Run, database: str) -> str:
     lines = [f".. list-table:: {run.databases[database]}", "   :header-rows: 1", ""]
     lines += _row(header)
     for work in run.works:
-        for bar in work.bars:
+        for bar in work.bars if database in work.databases else ():
             lines += _row(_cells(run, work, bar, database, libraries))
     return "\n".join([*lines, ""])
 
@@ -131,7 +131,7 @@ def _cells(run: Run, work: Work, bar: Bar, database: str, libraries: list[Librar
 
 def _limit(bar: Bar, database: str) -> str:
     limit = f"{bar.limit_on(database):g}"
-    signs = {Kind.TIMES: "≤ {}x", Kind.EXTRA: "≤ +{}", Kind.LEAD: "≥ {}x"}
+    signs = {Kind.TIMES: "≤ {}x", Kind.EXTRA: "≤ +{}", Kind.LEAD: "≥ {}x", Kind.KEPT: "≥ {}x"}
     return signs.get(bar.kind, "≤ {}").format(limit)
 
 
@@ -148,6 +148,8 @@ def _magnitude(bar: Bar, number: float) -> str:
         return f"{number:,g}"
     if bar.kind is Kind.WITHIN:
         return f"{number:.2f}"
+    if bar.kind is Kind.KEPT:
+        return f"{number:,.0f}"
     if bar.keys == ("peak",):
         return f"{number / 2**20:.0f} MiB"
     return f"{number:.2f} s" if number >= 0.1 else f"{number * 1000:.1f} ms"
@@ -161,7 +163,7 @@ def _value(run: Run, bar: Bar, key: str, job: Job | None) -> float | None:
         return number_of(run.outcomes[job], key)
     if bar.kind is Kind.EXTRA:
         return paired(run.outcomes, job, key, operator.sub)
-    if bar.kind is Kind.TIMES:
+    if bar.kind in (Kind.TIMES, Kind.KEPT):
         return paired(run.outcomes, job, key, operator.truediv)
     return _lead(run, key, job)
 

@@ -109,7 +109,7 @@ class Runner:
         outcomes: Outcomes = defaultdict(list)
         # Works of one round come last: for them it matters little if time is up.
         for work in plan.works:
-            for database in plan.databases:
+            for database in filter(work.databases.__contains__, plan.databases):
                 self._run_rounds(plan, plan.jobs(work, database), outcomes)
         return dict(outcomes)
 

@@ -61,7 +61,7 @@ FAULTS = [
         "work.closing += [key for part in image.fresh.values() for key in part] + image.given",
         "work.closing += image.given",
         "The version before a new one stays open.",
-        (TRACKING,),
+        (f"{TRACKING}::test_deleting_what_is_gone",),
     ),
     Fault(
         "end-of-departed-unwritten",
@@ -77,7 +77,7 @@ FAULTS = [
         "work.image.checked = [key for key in updated if key in changes.doubtful]",
         "work.image.checked = []",
         "Rows that were written with the values they had get a version.",
-        (TRACKING,),
+        (f"{TRACKING}::test_expression_that_changes_nothing",),
     ),
     Fault(
         "unchanged-noted",
@@ -85,7 +85,7 @@ FAULTS = [
         "fresh[operation] = [key for key in keys if key in found]",
         "fresh[operation] = keys",
         "Rows that were found unchanged pass for recorded when they are changed later.",
-        (TRACKING, STATEMENTS, SEQUENCES),
+        (f"{TRACKING}::test_expression_that_changes_nothing",),
     ),
     Fault(
         "absent-not-reported",
@@ -102,7 +102,7 @@ FAULTS = [
         "both = gone.union(self.replaced).intersection(self.inserted)",
         "both = gone.intersection(self.inserted)",
         "An object that takes over the row of a deleted one is recorded as new.",
-        (TRACKING,),
+        (f"{TRACKING}::test_row_switch",),
     ),
     Fault(
         "undone-kept",
@@ -110,7 +110,7 @@ FAULTS = [
         "again = self._sorted[spec].image.again.get(Operation.UPDATE, [])",
         "again = list[Key]()",
         "A change that is undone in the same transaction leaves a version.",
-        (TRACKING, UNIT),
+        (f"{TRACKING}::test_change_that_is_undone",),
     ),
     Fault(
         "undone-in-one-table",
@@ -118,7 +118,7 @@ FAULTS = [
         "self._remove(each, undone, tx)",
         "self._remove(spec, undone, tx)",
         "What is undone of an object of several tables leaves versions in all but one.",
-        (INHERITANCE,),
+        (f"{INHERITANCE}::test_what_is_undone_of_an_object_of_several_tables",),
     ),
     Fault(
         "not-reopened",
@@ -126,7 +126,7 @@ FAULTS = [
         "        self._writers[spec].reopen(self.connection, keys, tx)\n",
         "",
         "The version before one that came to nothing stays ended.",
-        (TRACKING,),
+        (f"{TRACKING}::test_change_that_is_undone",),
     ),
     Fault(
         "removal-forgotten",
@@ -134,7 +134,7 @@ FAULTS = [
         "        self._note(spec, keys, None)\n",
         "",
         "Rows of which the versions were removed pass for recorded.",
-        (TRACKING, UNIT),
+        (f"{TRACKING}::test_links_that_come_to_nothing",),
     ),
     Fault(
         "recurring-key-unclosed",
@@ -142,7 +142,7 @@ FAULTS = [
         "            work.closing = list(keys)\n",
         "",
         "A deletion stays open when its key comes back in a flush of new rows.",
-        (CONCURRENCY, TRACKING),
+        (TRACKING,),
         "embedded",
     ),
     Fault(
@@ -167,7 +167,7 @@ FAULTS = [
         "            if locks and not work.closed:\n",
         "            if False:\n",
         "A deletion that waited for another transaction does not end that one's version.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_deletion_that_waits",),
         "embedded",
     ),
     Fault(
@@ -176,7 +176,7 @@ FAULTS = [
         "overtaken |= writer.is_overtaken(self.connection, work.closing, tx)",
         "overtaken |= False",
         "A transaction that drew its id first and writes last keeps it.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_deletion_drawn_early",),
         "embedded",
     ),
     # -- operation ---------------------------------------------------------------------------
@@ -203,7 +203,7 @@ FAULTS = [
         "replaces = bool(image.again) and self.can_replace",
         "replaces = False",
         "A second change of a row in one transaction meets its own version.",
-        (TRACKING,),
+        (f"{TRACKING}::test_value_mutated_twice",),
     ),
     Fault(
         "unchanged-among-changed",
@@ -220,7 +220,7 @@ FAULTS = [
         "{self._tx: tx, self._new: new})\n",
         "            pass\n",
         "Versions end at the number that a transaction had before.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_what_hangs_on_a_renumbered_transaction",),
         "embedded",
     ),
     Fault(
@@ -229,7 +229,7 @@ FAULTS = [
         "return bool(is_lacking) or count > _MANY",
         "return count > _MANY",
         "Rows older than their history get no first state.",
-        (STATEMENTS,),
+        (f"{STATEMENTS}::test_the_first_state_can_be_reverted_to",),
     ),
     Fault(
         "other-forms-unfound",
@@ -237,7 +237,7 @@ FAULTS = [
         "return unchanged + [key for key, form in forms.items() if form in others]",
         "return unchanged",
         "Rows that the database finds under another spelling of their key are taken for absent.",
-        (KEY_FORMS,),
+        (f"{KEY_FORMS}::test_letter_case_of_links",),
     ),
     # -- statements --------------------------------------------------------------------------
     Fault(
@@ -246,7 +246,7 @@ FAULTS = [
         "if shape.locks and parent.primary_key.columns:",
         "if False:",
         "Rows can be changed by others between their last image and their deletion.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_row_is_locked_from_its_last_image_until_it_is_deleted",),
         "embedded",
     ),
     Fault(
@@ -255,7 +255,7 @@ FAULTS = [
         "for spec in self.related:",
         "for spec in ():",
         "A change in one table of an object makes no version in the others.",
-        (INHERITANCE,),
+        (f"{INHERITANCE}::test_expression_in_one_of_several_tables",),
     ),
     Fault(
         "other-tables-not-asked",
@@ -263,7 +263,7 @@ FAULTS = [
         "for other in self.related",
         "for other in ()",
         "An object passes for undone when only one of its tables is as it was.",
-        (INHERITANCE, SEQUENCES),
+        (f"{INHERITANCE}::test_what_is_undone_of_an_object_of_several_tables",),
     ),
     Fault(
         "marked-as-update",
@@ -328,7 +328,7 @@ FAULTS = [
         "        self.copies += released.copies\n",
         "",
         "A copied transaction passes for stored after the savepoints around it are rolled back.",
-        (RECORDING, BIND_STYLES),
+        (f"{RECORDING}::test_savepoint_around_the_first_write_of_a_database",),
     ),
     Fault(
         "former-id-not-handed-on",
@@ -336,7 +336,7 @@ FAULTS = [
         "            self.former_ids.setdefault(transaction, number)\n",
         "            pass\n",
         "A transaction keeps its later number when the savepoints around are rolled back.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_renumbered_inside_a_savepoint_that_is_rolled_back",),
         "embedded",
     ),
     # -- unit of work ------------------------------------------------------------------------
@@ -354,7 +354,7 @@ FAULTS = [
         "            row.forget_copy(connection)\n",
         "            pass\n",
         "A transaction that was rolled back in a second database is not copied there again.",
-        (RECORDING, BIND_STYLES),
+        (f"{RECORDING}::test_savepoint_around_the_first_write_of_a_database",),
     ),
     Fault(
         "former-id-not-given-back",
@@ -362,7 +362,7 @@ FAULTS = [
         "            row.rename(self._session, number)\n",
         "            pass\n",
         "After a rollback to a savepoint, versions are written under a number that is gone.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_renumbered_inside_a_savepoint_that_is_rolled_back",),
         "embedded",
     ),
     Fault(
@@ -387,7 +387,7 @@ FAULTS = [
         "return is_given or has_concurrent_writers(connection.dialect)",
         "return has_concurrent_writers(connection.dialect)",
         "Sessions that share one connection of SQLite overtake each other unnoticed.",
-        (TRACKING,),
+        (f"{TRACKING}::test_overtaken_on_a_shared_connection",),
     ),
     # -- transaction row ---------------------------------------------------------------------
     Fault(
@@ -396,8 +396,7 @@ FAULTS = [
         "        self._move_references(session, old, number)\n",
         "",
         "Rows that refer to a transaction lose it when it draws a later number.",
-        (CONCURRENCY,),
-        "embedded",
+        (f"{TRACKING}::test_rows_of_an_overtaken_transaction",),
     ),
     Fault(
         "pending-values-lost",
@@ -405,7 +404,7 @@ FAULTS = [
         "        setattr(instance, name, changed)\n",
         "        pass\n",
         "What was set on a transaction is lost when it draws a later number.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_what_hangs_on_a_renumbered_transaction",),
         "embedded",
     ),
     Fault(
@@ -422,7 +421,7 @@ FAULTS = [
         "        stored = self._stored(self.id)\n        connection.execute(",
         "        stored = self._values\n        connection.execute(",
         "A second database gets a transaction without what was added to it since.",
-        (RECORDING, BIND_STYLES),
+        (f"{RECORDING}::test_second_database_gets_what_was_added",),
     ),
     # -- tracking ----------------------------------------------------------------------------
     Fault(
@@ -456,7 +455,7 @@ FAULTS = [
         "flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early",
         "flush.is_early = not unit.ensure_transaction(is_wanted=is_early) and is_early",
         "A transaction of an earlier flush is not suspected of being overtaken.",
-        (CONCURRENCY,),
+        (f"{CONCURRENCY}::test_transactions_drawn_early",),
         "embedded",
     ),
     Fault(

@@ -22,7 +22,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Mapped, Session, deferred, mapped_column, relationship
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    configure_mappers,
+    deferred,
+    mapped_column,
+    relationship,
+)
 
 from sqlalchemy_versioned import paused, transaction_class, version_class
 from sqlalchemy_versioned.lookup import table_spec_of
@@ -595,6 +602,50 @@ def test_overtaken_on_a_shared_connection(tables, models):
     assert [v.name for v in versions] == ["a", "c", "d"]
     ends = [v.end_transaction_id for v in versions]
     assert ends == [*[v.transaction_id for v in versions[1:]], None]
+
+
+def test_rows_of_an_overtaken_transaction(Base, versioning, engine):
+    """Rows that an application hangs on a transaction follow it to its later number."""
+
+    class Revision(Base):
+        __tablename__ = "revision"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        notes: Mapped[list["Note"]] = relationship()
+
+    class Note(Base):
+        __tablename__ = "note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(9))
+
+    versioning.transaction_cls = Revision
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with engine.connect() as connection, connection.begin():
+        one = Session(connection, join_transaction_mode="rollback_only")
+        two = Session(connection, join_transaction_mode="rollback_only")
+        one.add(Article(id=1, name="a"))
+        one.commit()
+        revision = versioning.unit_of_work(one).create_transaction()
+        note, number = Note(id=1, revision_id=revision.id), revision.id
+        one.add(note)
+        one.flush()
+        two.get(Article, 1).name = "b"
+        two.flush()
+        one.get(Article, 1).name = "c"
+        one.flush()
+        stored = one.scalars(select(Note.revision_id)).all()
+        loaded, later = note.revision_id, revision.id
+        one.close()
+        two.close()
+
+    assert (stored, loaded) == ([later], later)
+    assert later > number
 
 
 def test_autocommit(tables, models):

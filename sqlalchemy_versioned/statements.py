@@ -348,7 +348,8 @@ class StatementBuilder:
         spec = self.spec
         key = [pair.version for pair in spec.key]
         newest = select(*key, func.max(spec.transaction_column)).group_by(*key)
-        return newest.where(self._in_versions(), spec.transaction_column < self.tx)
+        newest = newest.where(self._in_versions(), spec.transaction_column < self.tx)
+        return through_key(spec, spec.version_table, newest)
 
     def close_found(self) -> Executable:
         """End versions that are known by key and transaction, if they are open."""

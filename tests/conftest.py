@@ -83,6 +83,7 @@ def _register_profiles() -> None:
         database=None,
     )
     settings.register_profile("suite", few)
+    settings.register_profile("soak", few, max_examples=40, phases=list(Phase))
     settings.register_profile("thorough", few, max_examples=300, phases=list(Phase))
     settings.load_profile("suite")
 

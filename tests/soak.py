@@ -1,44 +1,91 @@
 """Look for what only chance finds: ``python -m tests.soak 30`` goes on for 30 minutes.
 
-Storms and random programs are run with one seed after the other, which is printed; a seed that was
-given is run first: ``python -m tests.soak 1 4711``.
+Storms and random programs are run on one database after the other, each time with another seed,
+which is printed. Seeds that are given are run first: ``python -m tests.soak 5 4711``. What fails
+ends it, with the command that runs the same seed on the same database again.
 """
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
+
+from tests.databases import select_databases
 
 STORMS = ("tests/scenarios/test_storms.py",)
 PROGRAMS = (
     "tests/scenarios/test_oracle.py",
     "tests/test_maintenance.py::test_histories_of_random_programs",
 )
+#: Transactions of each writer of a storm.
+TRANSACTIONS = 40
+#: Names the variable that tells when to stop, in seconds of the clock.
+UNTIL = "VERSIONED_TEST_UNTIL"
+#: Seconds in which the test that runs when the time is over may end.
+GRACE = 60
+#: What pytest exits with when it is told to stop.
+INTERRUPTED = 2
 
 
 def main(minutes: str = "30", *seeds: str) -> None:
     """Run until the time is over or something fails."""
-    end = time.monotonic() + 60 * float(minutes)
+    end = time.time() + 60 * float(minutes)
     given = [int(seed) for seed in seeds]
-    while time.monotonic() < end:
-        seed = given.pop(0) if given else random.randrange(10**6)
-        print(f"seed {seed}", flush=True)
+    for number, database in enumerate(turns()):
+        if time.time() >= end:
+            break
+        seed = given[number] if number < len(given) else random.randrange(10**6)
+        print(f"seed {seed} on {database}", flush=True)
         environ = {
-            "VERSIONED_TEST_STORM": "100",
+            UNTIL: str(end),
+            "VERSIONED_TEST_DATABASES": database,
+            "VERSIONED_TEST_STORM": str(TRANSACTIONS),
             "VERSIONED_TEST_STORM_SEED": str(seed),
         }
-        run(STORMS, environ)
-        if time.monotonic() < end:
-            run([*PROGRAMS, "--hypothesis-profile=thorough", f"--hypothesis-seed={seed}"], {})
+        programs = [*PROGRAMS, "--hypothesis-profile=soak", f"--hypothesis-seed={seed}"]
+        for arguments in random.sample([[*STORMS], programs], 2):
+            if code := run(arguments, environ, end):
+                command = f"python -m tests.soak {minutes} {seed}"
+                print(f"again: VERSIONED_TEST_DATABASES={database} {command}")
+                sys.exit(code)
 
 
-def run(arguments: tuple[str, ...] | list[str], environ: dict[str, str]) -> None:
-    """Run tests; end if one fails."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    code = subprocess.run(command, env={**os.environ, **environ}).returncode
-    if code:
-        sys.exit(code)
+def turns() -> Iterator[str]:
+    """Return databases in turn, in another order each time."""
+    names = select_databases()
+    while True:
+        yield from random.sample(names, len(names))
+
+
+def run(arguments: list[str], environ: dict[str, str], end: float) -> int:
+    """Run tests until *end*; return what they exit with if one fails, and 0 otherwise."""
+    remaining = end - time.time()
+    if remaining <= 0:
+        return 0
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "tests.soak"]
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
+    process = subprocess.Popen(command, env={**os.environ, **environ})
+    try:
+        code = process.wait(remaining + GRACE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return 0
+    return 0 if code == INTERRUPTED else code
+
+
+def pytest_runtest_protocol(item: Any) -> None:
+    """As a plugin of pytest, run no test after this one if the time is over."""
+    if time.time() >= float(os.environ[UNTIL]):
+        item.session.shouldstop = "the time is over"
 
 
 if __name__ == "__main__":

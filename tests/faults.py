@@ -142,7 +142,7 @@ FAULTS = [
         "            work.closing = list(keys)\n",
         "",
         "A deletion stays open when its key comes back in a flush of new rows.",
-        (TRACKING,),
+        (f"{TRACKING}::test_number_that_is_used_again",),
         "embedded",
     ),
     Fault(
@@ -430,7 +430,7 @@ FAULTS = [
         "            self.keep_first_state(connection, work.hierarchy, gone)\n",
         "",
         "A row older than its history is deleted without a trace of what it was.",
-        (STATEMENTS,),
+        (f"{STATEMENTS}::test_the_state_before_the_first_change_is_kept",),
     ),
     Fault(
         "paused-recorded",
@@ -438,7 +438,7 @@ FAULTS = [
         "        if is_paused(flush.session):\n            return []\n",
         "",
         "Flushes are recorded although recording is paused.",
-        ("tests/test_manager.py", "tests/scenarios/test_threads.py"),
+        ("tests/scenarios/test_threads.py::test_pausing_in_one_thread_only",),
     ),
     Fault(
         "absent-deleted",
@@ -498,7 +498,7 @@ FAULTS = [
         "return state.modified and not self._telling.isdisjoint(state.expired_attributes)",
         "return False",
         "What is set to an SQL expression is not recorded.",
-        (TRACKING,),
+        (f"{TRACKING}::test_sql_expression_alone",),
     ),
     Fault(
         "own-changes-overlooked",
@@ -506,7 +506,7 @@ FAULTS = [
         "if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):",
         "if False:",
         "Columns that change along with excluded ones are not recorded.",
-        (TRACKING, EXCLUDED),
+        (f"{TRACKING}::test_columns_that_change_by_themselves",),
     ),
     Fault(
         "former-key-unrecorded",
@@ -514,7 +514,7 @@ FAULTS = [
         "            changes.departed.append(before)\n",
         "",
         "A row whose key was changed seems to be there under both keys.",
-        (TRACKING, CHANGED_KEYS),
+        (f"{TRACKING}::test_changed_key",),
     ),
     Fault(
         "former-key-unfollowed",
@@ -522,7 +522,7 @@ FAULTS = [
         "            changes.former[now] = before\n",
         "",
         "Rows that follow another key by ON UPDATE are not recorded.",
-        (CHANGED_KEYS,),
+        (f"{CHANGED_KEYS}::test_children_follow",),
     ),
     # -- capture -----------------------------------------------------------------------------
     Fault(
@@ -539,7 +539,7 @@ FAULTS = [
         "if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):",
         "if True:",
         "A deletion that the database refuses stays recorded.",
-        (STATEMENTS,),
+        (f"{STATEMENTS}::test_a_refused_deletion_leaves_no_version",),
     ),
     Fault(
         "moved-statement-departures",
@@ -555,7 +555,7 @@ FAULTS = [
         "pending.statement = write.restricted_to(list(pending.moved), dialect)",
         "pass",
         "A statement also writes rows that others have committed since it was looked into.",
-        (STORMS, STATEMENTS, CONCURRENCY),
+        (COMES_BACK,),
         "embedded",
     ),
     # -- cascades ----------------------------------------------------------------------------
@@ -598,7 +598,7 @@ FAULTS = [
         "return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)",
         "return Changes()",
         "Links that are removed seem to stand for ever.",
-        (TRACKING,),
+        (f"{TRACKING}::test_link_over_several_transactions",),
     ),
     Fault(
         "link-move-half-recorded",
@@ -614,7 +614,7 @@ FAULTS = [
         "return _sqlalchemy.has_post_updates(self.context, mapper)",
         "return False",
         "Changes that a flush writes after deletions are not recorded.",
-        (TRACKING,),
+        (f"{TRACKING}::test_objects_that_refer_to_each_other",),
     ),
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
@@ -681,7 +681,7 @@ FAULTS = [
         "lambda transaction: transaction < tx, locks=locks)",
         "lambda transaction: transaction <= tx, locks=locks)",
         "A transaction ends its own versions.",
-        (TRACKING,),
+        (f"{TRACKING}::test_change_that_is_undone",),
     ),
     Fault(
         "not-yet-started",
@@ -713,7 +713,7 @@ FAULTS = [
         "select(func.max(transaction))",
         "select(func.min(transaction))",
         "The first version of a row passes for its newest.",
-        (TRACKING,),
+        (f"{TRACKING}::test_change_that_is_undone",),
     ),
     Fault(
         "moved-link-twice",

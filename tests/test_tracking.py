@@ -193,6 +193,21 @@ def test_row_switch(session, models):
     assert told(session, models.Article, "name", "content") == [(0, "a", "kept"), (1, "b", "kept")]
 
 
+def test_number_that_is_used_again(session, models):
+    """A new row with the number of one that is gone goes on with its history."""
+    session.add(models.Article(id=1, name="a"))
+    session.commit()
+    session.delete(session.get(models.Article, 1))
+    session.commit()
+    session.add_all([models.Article(id=1, name="b"), models.Article(id=2, name="c")])
+    session.commit()
+
+    first = session.get(models.Article, 1).versions.all()
+    begins = [version.transaction_id for version in first]
+    assert [version.operation_type for version in first] == [0, 2, 0]
+    assert [version.end_transaction_id for version in first] == [*begins[1:], None]
+
+
 def test_changed_key(session, models):
     """A changed key ends one history and begins another."""
     article = models.factories.Article(id=1)

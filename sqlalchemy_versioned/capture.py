@@ -405,9 +405,17 @@ class Capture:
         return not any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
 
     def _look_up(self, write: Write, connection: Connection) -> dict[Key, Key]:
+        told = write.told_moves()
+        if told is not None:
+            there = self._read_moves(write, connection, moves=False)
+            if there.keys() <= told.keys():
+                return {key: told[key] for key in there}
+        return self._read_moves(write, connection, moves=True)
+
+    def _read_moves(self, write: Write, connection: Connection, *, moves: bool) -> dict[Key, Key]:
         found: dict[Key, Key] = {}
         size = write.width
-        for statement, parameters in write.select_rows(connection.dialect):
+        for statement, parameters in write.select_rows(connection.dialect, moves=moves):
             for row in connection.execute(statement, parameters):
                 key = row[0] if size == 1 else tuple(row[:size])
                 moved = row[size:] or (key if isinstance(key, tuple) else (key,))

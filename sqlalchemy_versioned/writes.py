@@ -99,14 +99,36 @@ class Write:
             return None
         return [found[column] for column in self._key]
 
-    def select_rows(self, dialect: Dialect) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
+    def told_moves(self) -> dict[Key, Key] | None:
+        """Return what keys become, if conditions and parameters tell both for each of many sets."""
+        conditions = list(_conjuncts(self.statement._where_criteria))
+        wanted = self._equal_values(conditions)
+        if not self.is_repeated or wanted is None or len(conditions) > len(wanted):
+            return None
+        if not self.moves_keys or _sqlalchemy.narrows_by_itself(self.statement):
+            return None
+        found: dict[Key, Key] = {}
+        for values in self._sets:
+            before = [_value_of(parameter, values) for parameter in wanted]
+            said = _sqlalchemy.assigned_columns(self.statement, [values])
+            pairs = zip(self._key, before, strict=True)
+            after = [_with_value(said.get(column, value), values) for column, value in pairs]
+            if any(isinstance(value, ColumnElement) for value in after):
+                return None
+            found[_bare(before)] = _bare(after)
+        return found
+
+    def select_rows(
+        self, dialect: Dialect, *, moves: bool = True
+    ) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
         """Select the keys of the rows and lock them; after each key, what it is going to be.
 
         The second half is there where the statement assigns key columns.
 
+        :param moves: whether that is wanted.
         :returns: statements, each with its parameters.
         """
-        assigned = self._assigned_keys()
+        assigned = self._assigned_keys() if moves else {}
         if len(self._sets) <= 1:
             values = self._sets[0] if self._sets else {}
             yield self._select(self.statement._where_criteria, assigned, dialect), values
@@ -317,6 +339,10 @@ def _key_of(wanted: Sequence[BindParameter[Any]], values: Mapping[str, Any]) -> 
     """Return the key that a set of parameters tells."""
     key = [_value_of(parameter, values) for parameter in wanted]
     return key[0] if len(key) == 1 else tuple(key)
+
+
+def _with_value(value: Any, values: Mapping[str, Any]) -> Any:
+    return _value_of(value, values) if isinstance(value, BindParameter) else value
 
 
 def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:

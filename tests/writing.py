@@ -163,7 +163,9 @@ def build_press(Base: type[DeclarativeBase]) -> Models:
         __versioned__ = {}
 
         id: Mapped[int] = mapped_column(primary_key=True)
-        shelf_id: Mapped[int | None] = mapped_column(ForeignKey("shelf.id", ondelete="CASCADE"))
+        shelf_id: Mapped[int | None] = mapped_column(
+            ForeignKey("shelf.id", ondelete="CASCADE", onupdate="CASCADE")
+        )
         code: Mapped[str | None] = mapped_column(
             String(20), ForeignKey("author.code", onupdate="CASCADE", ondelete="SET NULL")
         )
@@ -197,6 +199,19 @@ def build_press(Base: type[DeclarativeBase]) -> Models:
         book_id: Mapped[int]
         page_number: Mapped[int]
 
+    class Quote(Base):
+        __tablename__ = "quote"
+        __versioned__ = {}
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code: Mapped[str | None] = mapped_column(
+            ForeignKey("author.code", onupdate="SET NULL", ondelete="SET NULL")
+        )
+        tag_id: Mapped[int | None] = mapped_column(
+            ForeignKey("tag.id", onupdate="SET DEFAULT", ondelete="SET DEFAULT"),
+            server_default=str(FIRST_ID),
+        )
+
     class Token(Base):
         __tablename__ = "token"
         __versioned__ = {}
@@ -229,7 +244,7 @@ def build_press(Base: type[DeclarativeBase]) -> Models:
         __mapper_args__ = {"version_id_col": counter}
 
     classes = (Article, Tag, Staff, Manager, Temp, Author, Pseudonym, Note, Shelf, Book, Page)
-    press = Models(Base, *classes, Line, Token, Ticket, Price, Counted)
+    press = Models(Base, *classes, Line, Quote, Token, Ticket, Price, Counted)
     press.article_tag = article_tag
     return press
 
@@ -571,6 +586,9 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
     s.execute(by_name, [{"n": f"n{i}", "r": i} for i in ids])
     by_key = update(article).where(article.c.id == bindparam("n")).values(rank=bindparam("r"))
     s.execute(by_key, [{"n": i, "r": i + 1} for i in [*ids, 9]])
+    counted = m.Counted.__table__
+    moving = update(counted).where(counted.c.id == bindparam("n")).values(id=bindparam("m"))
+    s.execute(moving, [{"n": i, "m": i + 50_000} for i in [*ids, 9]])
     s.execute(update(m.article_tag).values(tag_id=FIRST_ID))
 
 
@@ -703,6 +721,30 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 @path(CASCADE, "``ON UPDATE CASCADE`` of other columns")
 def _(s: Any, m: Any, ids: list[int]) -> None:
     s.execute(update(m.Author).values(code=m.Author.code + "X"))
+
+
+@path(CASCADE, "``ON UPDATE SET NULL``")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(insert(m.Quote), [{"id": i, "code": f"A{i}", "tag_id": None} for i in ids])
+    s.execute(update(m.Author).values(code=m.Author.code + "X"))
+
+
+@path(CASCADE, "``ON DELETE SET DEFAULT``, ``ON UPDATE SET DEFAULT``", "full_cascades")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(insert(m.Quote), [{"id": i, "tag_id": i} for i in ids])
+    s.execute(delete(m.article_tag))
+    s.execute(delete(m.Tag).where(m.Tag.id == ids[1]))
+    s.execute(update(m.Tag).where(m.Tag.id > ids[0]).values(id=m.Tag.id + 50_000))
+
+
+@path(CASCADE, "primary keys of a table that is not versioned: flushed, and by statements")
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    shelf = m.Shelf.__table__
+    for each in objects(s, m.Shelf, ids):
+        each.id += 50_000
+    s.flush()
+    s.execute(update(m.Shelf).values(id=m.Shelf.id + 60_000))
+    s.connection().execute(update(shelf).values(id=shelf.c.id + 50_000))
 
 
 @path(CASCADE, "``ON UPDATE CASCADE`` of flushed objects")

@@ -21,6 +21,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import (
     Mapped,
     Session,
@@ -773,6 +774,16 @@ def test_statement_can_be_executed_elsewhere(session, tables, blog, article):
             rows = connection.execute(query.statement, query.parameters).all()
 
         assert query.records(rows) == get_changes(blog.Article, session, limit=1)
+
+
+def test_only_pages_are_read_from_their_end(blog, versioning):
+    """SQLite is told to go through transactions for a page, and for nothing else."""
+    configure_mappers()
+    texts = [
+        str(select_changes(blog.Article, **asked).statement.compile(dialect=sqlite.dialect()))
+        for asked in ({"limit": 1}, {}, {"operations": "U"}, {"limit": 1, "sort_by": "object_id"})
+    ]
+    assert ["= +transaction_1.id" in text for text in texts] == [True, False, False, False]
 
 
 def test_any_fields_can_be_asked_for(session, blog, article):

@@ -77,9 +77,13 @@ class Filters:
 
     @property
     def reads_transactions_first(self) -> bool:
-        """Whether the page is found by going through transactions, and not through few objects."""
+        """Whether a page is found by going through transactions, and not through few objects.
+
+        What has no end is read in whole, which a database plans well by itself.
+        """
+        is_page = "limit" in self.shape.filters
         is_by_transaction = self.shape.sort_by in (ISSUED_AT, TRANSACTION)
-        return is_by_transaction and self.shape.keys is None
+        return is_page and is_by_transaction and self.shape.keys is None
 
     def number_to_join(self, transactions: FromClause) -> ColumnElement[Any]:
         """Return the id of transactions, to join versions to it."""

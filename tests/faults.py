@@ -481,7 +481,7 @@ FAULTS = [
         "            unit.released(connection.get_nested_transaction())\n",
         "",
         "On a connection without a session, a released savepoint counts as rolled back.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (f"{STATEMENTS}::test_an_engine_that_was_named_is_recorded",),
     ),
     # -- touched -----------------------------------------------------------------------------
     Fault(

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import (
     Column,
+    Index,
     Integer,
     MetaData,
     Table,
+    UniqueConstraint,
     bindparam,
     delete,
     event,
+    func,
     insert,
     inspect,
     select,
@@ -22,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, configure_mappers
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
     CaptureError,
@@ -32,6 +35,7 @@ from sqlalchemy_versioned import (
     version_class,
     version_table,
 )
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.writes import TextualWrites
 from tests.scenarios.test_write_paths import assert_history_is_true
 from tests.writing import FIRST_ID, PATHS, build_press, seed
@@ -175,7 +179,6 @@ def test_names_that_only_differ_in_what_quotes_them_are_found():
 @pytest.mark.parametrize(("policy", "outcome"), [("warn", [UnrecordedWrite]), ("ignore", [])])
 def test_capture_says_what_becomes_of_text(Base, open_session, policy, outcome):
     """With the option ``capture``, writes that cannot be recorded are let through."""
-    from sqlalchemy.orm import Mapped, mapped_column
 
     class Letter(Base):
         __tablename__ = "letter"
@@ -367,7 +370,8 @@ def test_an_engine_that_was_named_is_recorded(tables, models, versioning, sessio
             connection.execute(change, {"b_id": ONE, "to": "inner"})
             savepoint.rollback()
         with connection.begin_nested():
-            connection.execute(change, {"b_id": TWO, "to": "kept"})
+            connection.execute(change, {"b_id": TWO, "to": "released"})
+        connection.execute(change, {"b_id": TWO, "to": "kept"})
         connection.commit()
         connection.execute(change, {"b_id": ONE, "to": "later"})
         connection.commit()
@@ -684,3 +688,65 @@ def test_rows_that_ignore_keeps(session, models):
 
     assert len(history(session, models.Tag)) == 1
     assert history(session, models.Tag, TWO)[1:] == [(Operation.DELETE, f"t{TWO}")]
+
+
+# -- what an INSERT removes ------------------------------------------------------------------------
+
+
+@pytest.mark.needs("or_replace")
+def test_tables_that_replace_by_themselves(Base, open_session, versioning):
+    """What is unique in a table may say that others make room, for flushes and statements."""
+
+    class Seat(Base):
+        __tablename__ = "seat"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        place: Mapped[int] = mapped_column(unique=True, sqlite_on_conflict_unique="REPLACE")
+
+    session = open_session(Base)
+    with paused(session):
+        session.add_all([Seat(id=1, place=1), Seat(id=2, place=2), Seat(id=3, place=3)])
+    session.commit()
+    versioning._surroundings.look_again()
+    session.execute(insert(Seat.__table__), [{"id": 4, "place": 1}])
+    session.commit()
+    session.add(Seat(id=5, place=2))
+    session.add(Seat(id=6, place=9))
+    session.commit()
+
+    assert [fault.key for fault in verify(session)] == [(3,)]
+    for key in (1, 2):
+        operations = [operation for operation, _ in history(session, Seat, key)]
+        assert operations == [Operation.INSERT, Operation.DELETE]
+
+
+@pytest.mark.needs("or_replace")
+def test_rows_are_met_by_what_is_unique(Base, open_session, versioning):
+    """Indexes of expressions, several columns and defaults tell which rows make room."""
+
+    class Login(Base):
+        __tablename__ = "login"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[str] = mapped_column(default="nobody")
+        org: Mapped[int | None]
+        name: Mapped[str | None]
+        __table_args__ = (
+            Index("login_email", func.lower(email.column), unique=True),
+            UniqueConstraint("org", "name"),
+        )
+
+    session = open_session(Base)
+    with paused(session):
+        session.add_all([Login(id=1, email="X@y"), Login(id=2, email="b", org=2, name="m")])
+        session.add_all([Login(id=3), Login(id=4, email="c", org=None, name="m")])
+    session.commit()
+    versioning._surroundings.look_again()
+    replacing = insert(Login.__table__).prefix_with("OR REPLACE")
+    for values in ({"email": "x@Y"}, {"email": "d", "org": 2, "name": "m"}, {"name": "z"}):
+        session.execute(replacing.values(**values))
+    session.commit()
+
+    assert [fault.key for fault in verify(session)] == [(4,)]
+    gone = select(version_class(Login).id).where(version_class(Login).operation_type == 2)
+    assert sorted(session.scalars(gone)) == [1, 2, 3]

@@ -31,6 +31,9 @@ from .writes import TextualWrites, Write
 __all__ = ["Capture", "Recorder", "Target", "UnrecordedWrite"]
 
 
+_IN_PARTS = "of the rows that it removes, parts are in other tables"
+
+
 class UnrecordedWrite(UserWarning):
     """A write to a versioned table was let through without being recorded."""
 
@@ -122,6 +125,8 @@ class Capture:
         self._by_spec: dict[VersionSpec, Target] = {}
         self._texts: TextualWrites | None = None
         self._cascades: Cascades | None = None
+        #: Whether what is inserted into a table removes rows by what the table says.
+        self._replacing: dict[Table, bool] = {}
         self._name = f"{name}_pending"
 
     def watch(self, targets: Mapping[Table, Target]) -> None:
@@ -134,6 +139,7 @@ class Capture:
         """Let go of all tables."""
         self._targets.clear()
         self._by_spec.clear()
+        self._replacing.clear()
         self._texts = self._cascades = None
 
     @property
@@ -199,6 +205,41 @@ class Capture:
         _sqlalchemy.info_of(connection)[self._name] = pending
         return pending.statement, pending.sets
 
+    def replaced(
+        self,
+        session: Session,
+        connection: Connection,
+        statement: Any,
+        sets: Sequence[Mapping[str, Any]],
+    ) -> Cascaded:
+        """Record the rows that an INSERT of a flush is going to remove, as SQLite's tables may say.
+
+        :returns: these rows, and those behind them, for :meth:`settle_cascaded`.
+        """
+        target = self.target_of(statement) if connection.dialect.name == "sqlite" else None
+        if target is None or self._recorder.is_paused(session):
+            return Cascaded()
+        table = target.spec.parent_table
+        if table not in self._replacing:
+            self._replacing[table] = is_replacing(statement, table, connection.dialect)
+        if not self._replacing[table]:
+            return Cascaded()
+        if len(self._specs_of(target)) > 1:
+            self._give_up(target, _IN_PARTS)
+            return Cascaded()
+        met = self._find_met(Conflicts(self.cascades.key_of(table), statement, sets), connection)
+        found = self._of_replaced(connection, table, target, met) if met else Cascaded()
+        self.record_cascaded(session, connection, found)
+        return found
+
+    def _of_replaced(
+        self, connection: Connection, table: Table, target: Target | None, met: list[Key]
+    ) -> Cascaded:
+        found = self.cascades.of_deleted(connection, table, met)
+        if target is not None:
+            found.extend(Cascaded(deleted={target.spec: met}))
+        return found
+
     def awaits(self, connection: Connection) -> bool:
         """Tell whether a statement is about to be executed that is recorded afterwards."""
         return self._name in _sqlalchemy.info_of(connection)
@@ -251,15 +292,13 @@ class Capture:
             return None
         specs = [] if target is None else self._specs_of(target)
         if replaces and len(specs) > 1:
-            return "of the rows that it removes, parts are in other tables"
+            return _IN_PARTS
         key = self.cascades.key_of(table)
         pending.met = self._find_met(Conflicts(key, pending.statement, sets), connection)
         if not pending.met:
             return None
         if replaces:
-            found = self.cascades.of_deleted(connection, table, pending.met)
-            if target is not None:
-                found.extend(Cascaded(deleted={target.spec: pending.met}))
+            found = self._of_replaced(connection, table, target, pending.met)
         else:
             if pending.changed.intersection(key) and self.cascades.acts_on_update(table, key):
                 others = set(pending.met).difference(pending.write.given_keys())

@@ -396,6 +396,10 @@ class Tracker:
             flush = self._flush_of(statement, execution_options)
             if flush is not None:
                 statement, others = flush.without_absent(statement, sets)
+                if isinstance(statement, Insert):
+                    found = self._capture.replaced(flush.session, connection, statement, sets)
+                    if found:
+                        flush.cascaded.setdefault(connection, Cascaded()).extend(found)
             elif not self._note_links(connection, statement, sets):
                 statement, others = self._capture.before(
                     connection, statement, sets, execution_options

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Delete, Insert, Table, Update
+from sqlalchemy import Column, Connection, Delete, Insert, Table, Update, delete, false
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -346,18 +346,30 @@ class Capture:
             if reason := self._doubt_update(pending):
                 return reason
         keys = write.known_keys()
-        if keys is None and self._can_tell_itself(pending, connection):
+        is_listed = keys is None and write.can_be_listed(connection)
+        if keys is None and not is_listed and self._can_tell_itself(pending, connection):
             pending.statement, pending.tells_itself = write.telling(), True
             return None
         if keys is None or pending.target is None:
-            pending.moved = self._look_up(write, connection)
+            self._begin_writing(pending, connection)
+            look_up = self._list_rows if is_listed else self._look_up
+            pending.moved = look_up(write, connection)
             if has_concurrent_writers(dialect):
                 pending.statement = write.restricted_to(list(pending.moved), dialect)
         else:
-            pending.moved = {key: key for key in keys}
+            pending.moved = dict(zip(keys, keys, strict=True))
         if not pending.moved:
             return None
         return self._keep_before(pending, connection)
+
+    def _begin_writing(self, pending: _Pending, connection: Connection) -> None:
+        """Let nobody else write from now on, where only one can; a look keeps nobody from it."""
+        if pending.target is not None and not has_concurrent_writers(connection.dialect):
+            connection.execute(delete(pending.target.spec.version_table).where(false()))
+
+    def _list_rows(self, write: Write, connection: Connection) -> dict[Key, Key]:
+        listed = write.listed_keys(connection.execute(*write.list_rows()).scalar_one())
+        return dict(zip(listed, listed, strict=True))
 
     def _doubt_update(self, pending: _Pending) -> str | None:
         """Return why it cannot be known what an UPDATE does that goes on after conflicts."""
@@ -469,7 +481,8 @@ class Capture:
         if pending is None:
             return
         if pending.tells_itself:
-            pending.moved = {key: key for key in pending.write.changed_keys(result)}
+            changed = pending.write.changed_keys(result)
+            pending.moved = dict(zip(changed, changed, strict=True))
         if isinstance(statement, Insert):
             self._after_insert(pending, connection, result)
         elif isinstance(statement, Delete):
@@ -477,7 +490,10 @@ class Capture:
         elif pending.moved:
             moved = pending.moved
             self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
-            self._follow(pending, connection, {now: key for key, now in moved.items()})
+            # Otherwise each key is what it was.
+            is_moved = pending.write.moves_keys
+            before = {now: key for key, now in moved.items()} if is_moved else moved
+            self._follow(pending, connection, before)
 
     def _after_delete(self, pending: _Pending, connection: Connection, result: Any) -> None:
         if pending.target is not None and result.rowcount not in (-1, len(pending.moved)):

@@ -42,6 +42,7 @@ __all__ = [
     "native_type",
     "numbers_may_recur",
     "pads_text",
+    "repeats_subqueries",
     "tells_texts_apart",
     "writes_past_snapshots",
 ]
@@ -341,6 +342,14 @@ def decimal_places(type_: types.Numeric[Any], dialect: Dialect) -> int | None:
 
 def has_writable_ctes(dialect: Dialect) -> bool:
     """Tell whether one statement may hold others that write, in its ``WITH``."""
+    return dialect.name == "postgresql"
+
+
+def repeats_subqueries(dialect: Dialect) -> bool:
+    """Tell whether the columns of a subquery are computed each time they are named.
+
+    PostgreSQL makes one query of both, unless the inner one has an OFFSET.
+    """
     return dialect.name == "postgresql"
 
 

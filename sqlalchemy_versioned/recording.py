@@ -287,12 +287,18 @@ class Recording:
         keys = image.keys()
         if not keys and not image.given:
             return
+        changed: int | None = None
         if not work.departed and writer.can_close_at_once(image):
             written = work.closed = self._write_at_once(writer, image, transaction, locks=locks)
             if locks and not work.closed:
                 # It may have waited for another transaction, whose version it does not see.
                 work.closed = None
         else:
+            if not work.departed:
+                changed = writer.close_changed(self.connection, image, transaction.id)
+            if changed == len(keys):
+                # Each of them differs; nothing is left to compare.
+                image.checked = []
             written = writer.write(self.connection, image, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
         if self._keys_are_new:
@@ -304,6 +310,8 @@ class Recording:
             self._drop_unwritten(spec, work, transaction.id)
         elif image.again and image.fresh.get(Operation.DELETE):
             work.is_complete = False
+        if changed is not None and changed == len(work.closing):
+            work.closed = changed
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():

@@ -37,13 +37,20 @@ from sqlalchemy import (
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.engine import Dialect
 
-from .dialects import build_insert_of_missing, build_upsert, writes_past_snapshots
+from .dialects import (
+    build_insert_of_missing,
+    build_upsert,
+    repeats_subqueries,
+    writes_past_snapshots,
+)
 from .keys import KeyConditions, Style
 from .operation import Operation
 from .query.newest import through_key
 from .query.rows import (
     as_stored,
+    compared_columns,
     differs_elsewhere,
+    holds_values,
     newest_before,
     newest_other,
     restores_previous,
@@ -376,6 +383,25 @@ class StatementBuilder:
         transaction = own.c[self.spec.transaction_column.key]
         return self._close_before(
             keys, transaction == self.tx, self.keys.member(keys, "keys"), own=own
+        )
+
+    def close_changed(self) -> Executable:
+        """End the versions before of those rows that are no longer as these say."""
+        spec = self.spec
+        columns = dict.fromkeys([*[pair.parent for pair in spec.key], *compared_columns(spec)])
+        labels = [column.label(f"value_{place}") for place, column in enumerate(columns)]
+        key = [as_stored(pair.parent) for pair in spec.key]
+        newest = newest_before(spec, key, self.tx).label("newest")
+        looked_up = select(*labels, newest).where(self._in("keys"))
+        if repeats_subqueries(self._dialect):
+            looked_up = looked_up.offset(literal_column("0"))
+        found = looked_up.subquery(f"{spec.prefix}rows")
+        *values, transaction = found.c
+        rows = dict(zip(columns, values, strict=True))
+        return self._end(
+            *[pair.version == as_stored(rows[pair.parent]) for pair in spec.key],
+            spec.transaction_column == transaction,
+            not_(holds_values(spec, spec.version_table, rows)),
         )
 
     def _close_before(

@@ -154,6 +154,23 @@ class TableWriter:
         number, _, closed = result.one()
         return number, closed
 
+    def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
+        """End the versions before of rows of *image* that differ from them.
+
+        One look at each of those versions is saved if that goes before the image is taken.
+
+        :returns: how many were ended; ``None`` if *image* is not of such rows alone, or they cannot
+            be looked up that way.
+        """
+        keys = image.fresh.get(Operation.UPDATE, [])
+        is_plain = not (image.again or image.given or image.added or self.related)
+        if not is_plain or not len(image.checked) == len(keys) == len(image.keys()) > 1:
+            return None
+        sets = self.keys.sets(keys)
+        if self.spec.end_column is None or self.spec.may_lack_ends or not sets.can_be_looked_up:
+            return None
+        return self._run(connection, "close_changed", sets, tx)
+
     def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are their keys."""
         sets = self.keys.sets(keys)

@@ -7,6 +7,7 @@ has made.  Nothing is executed or recorded here; see :mod:`.capture`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,27 +16,44 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Connection,
     Select,
     Table,
+    UnaryExpression,
     Update,
     and_,
     bindparam,
     false,
+    func,
     or_,
     select,
+    types,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.elements import BinaryExpression, ClauseList, False_, Grouping, Null, True_
 
 from . import _sqlalchemy
-from .dialects import locks_one_table
+from .dialects import has_concurrent_writers, locks_one_table
 from .keys import Key, KeyConditions, KeyParameters, Style
 
 __all__ = ["TextualWrites", "Write"]
 
 #: How many sets of parameters one look for rows can take.
 _CHUNK = 200
+
+#: What conditions are made of that nothing but a write can make say something else.
+_LASTING = (
+    BinaryExpression,
+    BindParameter,
+    ClauseList,
+    Column,
+    False_,
+    Grouping,
+    Null,
+    True_,
+    UnaryExpression,
+)
 
 
 class Write:
@@ -140,6 +158,31 @@ class Write:
             said = self._assigned_keys(part[:1]) if assigned else {}
             moved = {c: _with_values(v, part[0]) for c, v in said.items()}
             yield self._select([or_(*criteria)], moved, dialect), {}
+
+    def can_be_listed(self, connection: Connection) -> bool:
+        """Tell whether :meth:`list_rows` finds the rows that the statement is going to touch.
+
+        Only where nobody can write in between, and nothing in the conditions may then have another
+        value.
+        """
+        if has_concurrent_writers(connection.dialect) or self.is_repeated or self.moves_keys:
+            return False
+        if _sqlalchemy.commits_by_itself(connection) or self.statement._with_options:
+            return False
+        are_numbers = all(isinstance(column.type, types.Integer) for column in self._key)
+        return are_numbers and all(map(_is_lasting, self.statement._where_criteria))
+
+    def list_rows(self) -> tuple[Select[Any], Mapping[str, Any]]:
+        """Select the keys of the rows as one text of JSON, with the parameters for that."""
+        columns = [column.label(f"key_{place}") for place, column in enumerate(self._selected())]
+        rows = select(*columns).where(*self.statement._where_criteria).subquery()
+        key = rows.c[0] if len(columns) == 1 else func.json_array(*rows.c)
+        return select(func.json_group_array(key)), self._sets[0] if self._sets else {}
+
+    def listed_keys(self, text: str) -> list[Key]:
+        """Return the keys of what :meth:`list_rows` has selected."""
+        keys = json.loads(text)
+        return list(dict.fromkeys(keys if self.width == 1 else map(tuple, keys)))
 
     def _bound(self, values: Mapping[str, Any]) -> ColumnElement[bool]:
         return and_(*[_with_values(each, values) for each in self.statement._where_criteria])
@@ -316,6 +359,16 @@ def _is_made_here(column: Column[Any]) -> bool:
     """Tell whether Python makes the value of a column that is not given."""
     default: Any = column.default
     return default is not None and (default.is_scalar or default.is_callable)
+
+
+def _is_lasting(condition: ColumnElement[bool]) -> bool:
+    """Tell whether a condition says the same of a row as long as nobody writes."""
+    for each in visitors.iterate(condition):
+        if not isinstance(each, _LASTING) or getattr(each, "callable", None) is not None:
+            return False
+        if isinstance(getattr(each, "operator", None), operators.custom_op):
+            return False
+    return True
 
 
 def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import version_class
-from sqlalchemy_versioned.keys import KeyParameters, Style
+from sqlalchemy_versioned.keys import KeyConditions, KeyParameters, Style
 
 
 class Counted(TypeDecorator):
@@ -59,6 +59,23 @@ def parameters(dialect, *types):
 def test_style(dialect, type_, keys, style):
     """One key is given plainly, several as the database takes them best and keeps them whole."""
     assert parameters(dialect, type_).sets(keys).style is style
+
+
+@pytest.mark.parametrize(
+    ("driver", "sent"), [("psycopg2", "{1,20,NULL}"), ("asyncpg", [1, 20, None])]
+)
+def test_numbers_are_one_text(driver, sent):
+    """Drivers that take an array as text are given a text, whatever the number of keys."""
+    dialect = postgresql.dialect()
+    dialect.driver = driver
+    column = Column("id", Integer)
+    condition = KeyConditions([column], Style.ARRAY).member([column], "keys")
+    compiled = condition.compile(dialect=dialect)
+
+    process = compiled._bind_processors.get("keys", list)
+
+    assert process([1, 20, None]) == sent
+    assert "ANY" in str(compiled)
 
 
 def test_keys_are_converted_once(calls):

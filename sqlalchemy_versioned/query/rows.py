@@ -6,10 +6,11 @@ transaction that is being written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Enum,
     FromClause,
@@ -32,7 +33,9 @@ from .newest import has_not_ended, newest_transaction, row_key, through_key
 
 __all__ = [
     "as_stored",
+    "compared_columns",
     "differs_elsewhere",
+    "holds_values",
     "newest_before",
     "newest_other",
     "restores_previous",
@@ -114,6 +117,21 @@ def _compared(spec: VersionSpec) -> list[ColumnPair]:
     return [p for p in spec.pairs if p.parent not in keys and p.parent not in spec.ignored]
 
 
+def compared_columns(spec: VersionSpec) -> list[Column[Any]]:
+    """Return the parent columns whose change makes a version."""
+    return [pair.parent for pair in _compared(spec)]
+
+
+def holds_values(
+    spec: VersionSpec, versions: FromClause, values: Mapping[Column[Any], ColumnElement[Any]]
+) -> ColumnElement[bool]:
+    """Match versions, but deletions, that have just the *values* of a row, by parent column."""
+    return and_(
+        versions.c[spec.operation_column.key] != Operation.DELETE,
+        *[SameValue(versions.c[p.version.key], values[p.parent]) for p in _compared(spec)],
+    )
+
+
 def same_image_exists(
     spec: VersionSpec, source: FromClause, tx: ColumnElement[int]
 ) -> ColumnElement[bool]:
@@ -123,8 +141,7 @@ def same_image_exists(
     same: Select[Any] = select(literal_column("1")).where(
         same_key(spec, rows),
         rows.c[spec.transaction_column.key] == newest,
-        rows.c[spec.operation_column.key] != Operation.DELETE,
-        *[SameValue(rows.c[p.version.key], p.parent) for p in _compared(spec)],
+        holds_values(spec, rows, {p.parent: p.parent for p in _compared(spec)}),
     )
     return through_key(spec, rows, same).correlate(source).exists()
 

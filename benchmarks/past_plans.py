@@ -1,8 +1,9 @@
 """Query plans of reading the past: why versions have the indexes that their tables have.
 
 ``python -m benchmarks.past_plans`` writes 100,000 articles with ten versions each, in
-transactions of a thousand users, and asks what ``as_of()`` and ``get_changes()`` ask, with the
-indexes as they are and without each. It prints what :mod:`benchmarks.plans` prints::
+transactions of a thousand users and beside half a million of other tables, and asks what
+``as_of()`` and ``get_changes()`` ask, with the indexes as they are and without each. It prints
+what :mod:`benchmarks.plans` prints::
 
     python -m benchmarks.past_plans --database sqlite --unanalyzed
 """
@@ -11,9 +12,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import BigInteger, Engine, Index, Table, bindparam, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Engine,
+    Index,
+    Table,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.sql import Executable
 
 from benchmarks.databases import DATABASES, new_databases, running_server, unobserved
@@ -32,7 +45,10 @@ from benchmarks.plans import (
     print_times,
 )
 
+#: Users who take turns; one more has made one transaction only.
 USERS = 1_000
+#: Transactions of other tables, earlier than those of the articles.
+OTHERS = 490_000
 
 
 def declare() -> PastModels:
@@ -48,12 +64,18 @@ def fill(engine: Engine, models: PastModels, shape: Shape) -> None:
     from sqlalchemy_versioned import transaction_class
 
     write_past(engine, models, shape)
-    users, transactions = series("users", 1, USERS), transaction_class(models.Article).__table__
+    transactions = transaction_class(models.Article).__table__
+    users, others = series("users", 1, USERS + 1).c.n, series("others", 1, OTHERS).c.n
+    moment = datetime.now(timezone.utc) - timedelta(days=1)
+    earlier = {
+        "id": others + shape.transactions,
+        "issued_at": literal(moment, transactions.c.issued_at.type),
+    }
+    turn = case((transactions.c.id == 1, USERS + 1), else_=transactions.c.id % USERS + 1)
     with unobserved(engine) as connection:
-        write_rows(
-            connection, models.User.__table__, {"id": users.c.n}, select().select_from(users)
-        )
-        connection.execute(update(transactions).values(user_id=transactions.c.id % USERS + 1))
+        write_rows(connection, models.User.__table__, {"id": users}, select())
+        write_rows(connection, transactions, earlier, select())
+        connection.execute(update(transactions).values(user_id=turn))
     analyze(engine)
 
 
@@ -80,7 +102,7 @@ def build_questions(models: PastModels, shape: Shape) -> list[Question]:
     middle = shape.transactions // 2
     changes: dict[str, dict[str, Any]] = {
         "newest 50": {"limit": 50},
-        "newest 50 of a user": {"limit": 50, "user_ids": USERS // 2},
+        "newest 50 of a user": {"limit": 50, "user_ids": USERS + 1},
         "of a transaction": {"transaction": middle},
         "of an object": {"object_ids": [key]},
     }

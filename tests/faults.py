@@ -32,6 +32,7 @@ class Fault:
 
 ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
+CASCADES = "tests/scenarios/test_cascades.py"
 CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
 COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
@@ -211,7 +212,7 @@ FAULTS = [
         'condition = "changed" if everything else "listed"',
         'condition = "changed" if everything else ""',
         "Unchanged rows get versions when others were changed along with them.",
-        (TRACKING, STATEMENTS),
+        (f"{STATEMENTS}::test_a_transaction_that_goes_on_after_a_refusal",),
     ),
     Fault(
         "ends-not-moved",
@@ -485,12 +486,12 @@ FAULTS = [
     ),
     # -- touched -----------------------------------------------------------------------------
     Fault(
-        "excluded-counted",
+        "ignored-counted",
         "touched.py",
         "frozenset(k for k, column in columns.items() if column not in ignored)",
         "frozenset(columns)",
-        "A change of nothing but excluded columns makes a version.",
-        ("tests/test_options.py", EXCLUDED, "tests/scenarios/test_mapping_styles.py"),
+        "A change of nothing but ignored columns makes a version.",
+        (f"{TRACKING}::test_ignored_column",),
     ),
     Fault(
         "expressions-overlooked",
@@ -506,7 +507,7 @@ FAULTS = [
         "if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):",
         "if False:",
         "Columns that change along with excluded ones are not recorded.",
-        (f"{TRACKING}::test_columns_that_change_by_themselves",),
+        (f"{TRACKING}::test_column_that_changes_by_itself",),
     ),
     Fault(
         "former-key-unrecorded",
@@ -522,7 +523,7 @@ FAULTS = [
         "            changes.former[now] = before\n",
         "",
         "Rows that follow another key by ON UPDATE are not recorded.",
-        (f"{CHANGED_KEYS}::test_children_follow",),
+        (CASCADES,),
     ),
     # -- capture -----------------------------------------------------------------------------
     Fault(
@@ -539,7 +540,7 @@ FAULTS = [
         "if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):",
         "if True:",
         "A deletion that the database refuses stays recorded.",
-        (f"{STATEMENTS}::test_a_refused_deletion_leaves_no_version",),
+        (f"{STATEMENTS}::test_a_transaction_that_goes_on_after_a_refusal",),
     ),
     Fault(
         "moved-statement-departures",
@@ -565,7 +566,7 @@ FAULTS = [
         "                    waiting.append((edge.table, new))\n",
         "                    pass\n",
         "Rows that go along with rows that go along are not recorded.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (CASCADES,),
     ),
     Fault(
         "set-null-not-followed",
@@ -573,7 +574,7 @@ FAULTS = [
         'frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})',
         'frozenset({"CASCADE", "SET DEFAULT"})',
         "ON DELETE SET NULL is taken for no action.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (CASCADES,),
     ),
     Fault(
         "unversioned-between",
@@ -581,7 +582,7 @@ FAULTS = [
         "while more := ",
         "if more := ",
         "Cascades over two tables without history do not reach those that have one.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
+        (CASCADES,),
     ),
     Fault(
         "first-state-behind-key-unkept",
@@ -589,7 +590,7 @@ FAULTS = [
         "return [self._specs[each] for each in tables if each in self._specs]",
         "return []",
         "Rows that ON UPDATE changes for the first time get no first state.",
-        (STATEMENTS,),
+        (CASCADES,),
     ),
     # -- flushes -----------------------------------------------------------------------------
     Fault(
@@ -692,12 +693,12 @@ FAULTS = [
         (ROWS, TEMPORAL),
     ),
     Fault(
-        "excluded-compared",
+        "ignored-compared",
         "query/rows.py",
         "if p.parent not in keys and p.parent not in spec.ignored]",
         "if p.parent not in keys]",
         "Columns whose changes make no version are compared all the same.",
-        (EXCLUDED, TRACKING),
+        (f"{TRACKING}::test_ignored_column",),
     ),
     Fault(
         "still-valid-at-the-end",

@@ -298,6 +298,55 @@ def test_columns_that_change_by_themselves(Base, open_session):
     assert told_ == [(0, 2, None, 1), (1, 4, 7, 2)]
 
 
+@pytest.mark.parametrize("kind", ["counter", "onupdate"])
+def test_column_that_changes_by_itself(Base, open_session, kind):
+    """One such column is enough, of those too that Python gives their values."""
+    options = {"onupdate": lambda: 2} if kind == "onupdate" else {}
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {"exclude": ["secret"]}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        secret: Mapped[int]
+        own = mapped_column(Integer, default=1, **options)
+        __mapper_args__ = {"version_id_col": own} if kind == "counter" else {}
+
+    session = open_session(Base)
+    paper = Paper(id=1, secret=1)
+    session.add(paper)
+    session.commit()
+    paper.secret = 2
+    session.commit()
+
+    assert told(session, Paper, "own") == [(0, 1), (1, 2)]
+
+
+def test_ignored_column(Base, open_session):
+    """Whoever sets it makes no version; those that other columns make have its value."""
+
+    class Paper(Base):
+        __tablename__ = "paper"
+        __versioned__ = {"ignore": ["seen"]}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(9))
+        seen: Mapped[int]
+
+    session = open_session(Base)
+    paper = Paper(id=1, name="a", seen=1)
+    session.add(paper)
+    session.commit()
+    for value in (2, Paper.seen + 1):
+        session.refresh(paper)
+        paper.seen = value
+        session.commit()
+    session.execute(update(Paper).values(seen=4))
+    session.commit()
+    paper.name = "b"
+    session.commit()
+
+    assert told(session, Paper, "name", "seen") == [(0, "a", 1), (1, "b", 4)]
+
+
 def test_objects_that_refer_to_each_other(Base, open_session):
     """Rows that are updated once more at the end of a flush are recorded as they are then."""
 

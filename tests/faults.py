@@ -582,7 +582,7 @@ FAULTS = [
         "while more := ",
         "if more := ",
         "Cascades over two tables without history do not reach those that have one.",
-        (CASCADES,),
+        (f"{CASCADES}::test_tables_without_history_in_between",),
     ),
     Fault(
         "first-state-behind-key-unkept",

@@ -2,9 +2,12 @@
 
 import pytest
 from sqlalchemy import (
+    Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Integer,
     String,
+    Table,
     delete,
     select,
     update,
@@ -251,6 +254,34 @@ def test_rows_behind_others(session, models, versioning, write):
     session.commit()
 
     assert_first_states_are_kept(session, before)
+
+
+def test_tables_without_history_in_between(Base, open_session):
+    """Rows are recorded that go with others, however many tables without versions are between."""
+    above = None
+    for name in ("house", "room", "shelf"):
+        table = Table(name, Base.metadata, Column("id", Integer, primary_key=True))
+        if above is not None:
+            table.append_column(Column("above", ForeignKey(f"{above}.id", ondelete="CASCADE")))
+        above = name
+
+    class Book(Base):
+        __tablename__ = "book"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        shelf_id: Mapped[int] = mapped_column(ForeignKey("shelf.id", ondelete="CASCADE"))
+
+    session, tables = open_session(Base), Base.metadata.tables
+    session.execute(tables["house"].insert(), {"id": 1})
+    session.execute(tables["room"].insert(), {"id": 1, "above": 1})
+    session.execute(tables["shelf"].insert(), {"id": 1, "above": 1})
+    session.add(Book(id=1, shelf_id=1))
+    session.commit()
+    session.execute(delete(tables["house"]))
+    session.commit()
+
+    assert session.scalars(select(Book)).all() == []
+    assert_history_is_true(session, Base.metadata)
 
 
 # -- circles, and defaults ---------------------------------------------------------------------

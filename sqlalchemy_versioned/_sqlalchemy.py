@@ -7,6 +7,7 @@ SQLAlchemy release is checked by reading one file.
 from __future__ import annotations
 
 import collections
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
@@ -578,6 +579,15 @@ class _GuardedKey(int):
 
     def __str__(self) -> NoReturn:
         self.refuse()
+
+
+def is_mutable(value: Any) -> bool:
+    """Tell whether a value is of ``sqlalchemy.ext.mutable``.
+
+    That listens to all mappers once it is imported, so it is not imported here.
+    """
+    mutable = sys.modules.get("sqlalchemy.ext.mutable")
+    return mutable is not None and isinstance(value, mutable.MutableBase)
 
 
 def refuse_reading(state: InstanceState[Any], key: str, refuse: Callable[..., Any]) -> None:

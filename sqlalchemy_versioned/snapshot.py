@@ -26,7 +26,6 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from . import _sqlalchemy
@@ -214,7 +213,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         for composite in state.mapper.composites:
             state.dict.pop(composite.key, None)
         # Values that tell of changes do so after the change; they are read again.
-        changed = [key for key, value in state.dict.items() if isinstance(value, MutableBase)]
+        changed = [key for key, value in state.dict.items() if _sqlalchemy.is_mutable(value)]
         if changed:
             self.expire(state.obj(), changed)
         raise ReadOnlySnapshot(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, delete, false
@@ -48,10 +49,12 @@ class Image:
     added: dict[str, dict[Any, list[Key]]] = field(default_factory=dict)
     #: Deleted rows that consist of nothing but their key.
     given: list[Key] = field(default_factory=list)
+    #: The keys of all rows, made ready for the database, if they were needed before.
+    sets: KeySets | None = None
 
     def keys(self) -> list[Key]:
         """Return the keys of all rows."""
-        return [key for part in (self.fresh, self.again) for keys in part.values() for key in keys]
+        return list(chain(*self.fresh.values(), *self.again.values()))
 
 
 class TableWriter:
@@ -103,7 +106,7 @@ class TableWriter:
         shape, lists = self._shape(image, locks=locks)
         numbered = {f"added_{number}": each for number, each in enumerate(_groups(image.added))}
         lists |= {name: some for name, (_, _, some) in numbered.items()}
-        sets = self.keys.sets(keys, lists)
+        sets = self.keys.sets(keys, lists) if lists or image.sets is None else image.sets
         if shape.gives and sets.style is Style.LIST:
             rows = self._write_given(connection, image.given, tx)
             shape, sets = shape._replace(gives=False), sets.without("given")
@@ -166,7 +169,7 @@ class TableWriter:
         is_plain = not (image.again or image.given or image.added or self.related)
         if not is_plain or not len(image.checked) == len(keys) == len(image.keys()) > 1:
             return None
-        sets = self.keys.sets(keys)
+        image.sets = sets = self.keys.sets(keys)
         if self.spec.end_column is None or self.spec.may_lack_ends or not sets.can_be_looked_up:
             return None
         return self._run(connection, "close_changed", sets, tx)

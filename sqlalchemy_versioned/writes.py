@@ -180,9 +180,9 @@ class Write:
         return select(func.json_group_array(key)), self._sets[0] if self._sets else {}
 
     def listed_keys(self, text: str) -> list[Key]:
-        """Return the keys of what :meth:`list_rows` has selected."""
-        keys = json.loads(text)
-        return list(dict.fromkeys(keys if self.width == 1 else map(tuple, keys)))
+        """Return the keys of what :meth:`list_rows` has selected; one may be there repeatedly."""
+        keys: list[Any] = json.loads(text)
+        return keys if self.width == 1 else list(map(tuple, keys))
 
     def _bound(self, values: Mapping[str, Any]) -> ColumnElement[bool]:
         return and_(*[_with_values(each, values) for each in self.statement._where_criteria])

@@ -36,8 +36,6 @@ CASCADES = "tests/scenarios/test_cascades.py"
 CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
 COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
-CONTINUED = "tests/scenarios/test_continued_database.py"
-EXCLUDED = "tests/scenarios/test_excluded_past.py"
 INHERITANCE = "tests/scenarios/test_inheritance.py"
 FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_keep_their_beginning"
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
@@ -46,13 +44,13 @@ RECORDING = "tests/test_recording.py"
 ROWS = "tests/query/test_rows.py"
 SAVEPOINTS = "tests/scenarios/test_savepoints.py"
 SEQUENCES = "tests/scenarios/test_operation_sequences.py"
-STORMS = "tests/scenarios/test_storms.py"
 STATEMENTS = "tests/scenarios/test_statements.py"
 TEMPORAL = "tests/query/test_temporal.py"
 TRACKING = "tests/test_tracking.py"
 UPSERTS = "tests/scenarios/test_statements.py::test_what_an_upsert_does_to_each_row"
 UNIT = "tests/test_unit_of_work.py"
 VERSION = "tests/test_version.py"
+WRITE_PATHS = "tests/scenarios/test_write_paths.py"
 
 FAULTS = [
     # -- recording ---------------------------------------------------------------------------
@@ -548,7 +546,7 @@ FAULTS = [
         "departed=[key for key, now in moved.items() if key != now],",
         "departed=[],",
         "An UPDATE of keys leaves the rows in history under both keys.",
-        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+        (WRITE_PATHS,),
     ),
     Fault(
         "unrestricted-statement",
@@ -590,7 +588,7 @@ FAULTS = [
         "return [self._specs[each] for each in tables if each in self._specs]",
         "return []",
         "Rows that ON UPDATE changes for the first time get no first state.",
-        (CASCADES,),
+        (f"{STATEMENTS}::test_the_state_before_the_first_change_is_kept",),
     ),
     # -- flushes -----------------------------------------------------------------------------
     Fault(
@@ -608,14 +606,6 @@ FAULTS = [
         "",
         "A link that follows another key seems to stand under both.",
         (CHANGED_KEYS, ASSOCIATION_TABLES),
-    ),
-    Fault(
-        "post-update-unrecorded",
-        "flushes.py",
-        "return _sqlalchemy.has_post_updates(self.context, mapper)",
-        "return False",
-        "Changes that a flush writes after deletions are not recorded.",
-        (f"{TRACKING}::test_objects_that_refer_to_each_other",),
     ),
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
@@ -652,20 +642,12 @@ FAULTS = [
     ),
     # -- writes ------------------------------------------------------------------------------
     Fault(
-        "further-condition-ignored",
-        "writes.py",
-        "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
-        "if wanted is None or self.moves_keys:",
-        "A DELETE by key and something else is recorded where it does not match.",
-        (STATEMENTS, "tests/scenarios/test_write_paths.py"),
-    ),
-    Fault(
         "assigned-key-ignored",
         "writes.py",
         "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
         "if wanted is None or len(conditions) > len(wanted):",
         "An UPDATE by key that assigns another is recorded under the key that is gone.",
-        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+        (WRITE_PATHS,),
     ),
     Fault(
         "sets-not-alternatives",
@@ -673,7 +655,7 @@ FAULTS = [
         "yield self._select([or_(*criteria)], moved, dialect), {}",
         "yield self._select(criteria, moved, dialect), {}",
         "Of a statement with several sets of parameters only rows that match all are recorded.",
-        ("tests/scenarios/test_write_paths.py", STATEMENTS),
+        (WRITE_PATHS,),
     ),
     # -- what is read from history -----------------------------------------------------------
     Fault(
@@ -714,7 +696,7 @@ FAULTS = [
         "select(func.max(transaction))",
         "select(func.min(transaction))",
         "The first version of a row passes for its newest.",
-        (f"{TRACKING}::test_change_that_is_undone",),
+        (f"{TRACKING}::test_number_that_is_used_again",),
     ),
     Fault(
         "moved-link-twice",

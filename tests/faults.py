@@ -50,7 +50,7 @@ TRACKING = "tests/test_tracking.py"
 UPSERTS = "tests/scenarios/test_statements.py::test_what_an_upsert_does_to_each_row"
 UNIT = "tests/test_unit_of_work.py"
 VERSION = "tests/test_version.py"
-WRITE_PATHS = "tests/scenarios/test_write_paths.py"
+WRITE_PATHS = "tests/scenarios/test_write_paths.py::test_first_states_are_kept"
 
 FAULTS = [
     # -- recording ---------------------------------------------------------------------------

@@ -95,6 +95,7 @@ SILENT = {
     "UnitOfWork.ended",
     "UnitOfWork.ensure_transaction",
     "UnitOfWork.finish",
+    "UnitOfWork.lose",
     "UnitOfWork.operations",
     "UnitOfWork.released",
     "UnitOfWork.take_images",

@@ -113,7 +113,9 @@ def test_chunks_are_together_the_whole():
     assert list(parameters(mysql, Integer).sets([]).chunks()) == []
 
 
-def test_flush_converts_each_key_once_for_each_statement(Base, engine, calls, count_statements):
+def test_flush_converts_each_key_once_for_each_statement(
+    Base, engine, database, calls, count_statements
+):
     """A flush converts no key more often than it sends it."""
 
     class Note(Base):
@@ -138,7 +140,9 @@ def test_flush_converts_each_key_once_for_each_statement(Base, engine, calls, co
         with count_statements(engine) as statements:
             session.flush()
 
-        # The update, the image, the closing of the version before; and a look at its form.
-        assert statements.on("note_version").count == 2
-        assert calls() == 4 * len(notes)
+        # The image, the closing of the version before, which some databases look up first.
+        written = statements.on("note_version").count
+        assert written == (3 if database.has("locked_gaps") else 2)
+        # The update, too; and a look at the form of each key.
+        assert calls() == (2 + written) * len(notes)
         assert len(session.scalars(select(version_class(Note))).all()) == 6

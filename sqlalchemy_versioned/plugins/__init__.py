@@ -1,7 +1,11 @@
-"""Plugins: :class:`Plugin` is their contract, :class:`PluginCollection` what a manager holds."""
+"""Plugins: :class:`Plugin` is their contract, :class:`PluginCollection` what a manager holds.
+
+The others are ready to use: give instances of them to :func:`.make_versioned`.
+"""
 
 from __future__ import annotations
 
 from ..hooks import Plugin, PluginCollection
+from .property_mod_tracker import PropertyModTrackerPlugin
 
-__all__ = ["Plugin", "PluginCollection"]
+__all__ = ["Plugin", "PluginCollection", "PropertyModTrackerPlugin"]

@@ -57,6 +57,18 @@ class UnitOfWork:
         row = self._row
         return None if row is None else row.object_in(self._session)
 
+    @property
+    def transaction_id(self) -> int | None:
+        """The id of the current transaction, or ``None`` if there is none or it is not written.
+
+        Unlike with :attr:`current_transaction`, one that comes to nothing is still taken back.
+
+        >>> versioning_manager.unit_of_work(session).transaction_id is None
+        True
+        """
+        row = self._row
+        return row.id if row is not None and row.is_written else None
+
     def create_transaction(self, session: Any = None, **attributes: Any) -> Any:
         """Write a transaction now, whatever is changed later, and return it.
 
@@ -236,6 +248,10 @@ class UnitOfWork:
     def __repr__(self) -> str:
         row = self._row
         return f"<UnitOfWork {'without a transaction' if row is None else f'of {row.id}'}>"
+
+    def recorded_tables(self) -> list[VersionSpec]:
+        """Return the tables of whose rows something is recorded."""
+        return [spec for spec in self._records.specs() if self._records.has(spec)]
 
     def operations(self, spec: VersionSpec) -> dict[Key, Operation]:
         """Return what is recorded of the rows of one table, by key."""

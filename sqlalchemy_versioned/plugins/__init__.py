@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from ..hooks import Plugin, PluginCollection
 from .property_mod_tracker import PropertyModTrackerPlugin
+from .transaction_changes import TransactionChangesPlugin
 
-__all__ = ["Plugin", "PluginCollection", "PropertyModTrackerPlugin"]
+__all__ = ["Plugin", "PluginCollection", "PropertyModTrackerPlugin", "TransactionChangesPlugin"]

@@ -3,7 +3,7 @@
 For each column of a versioned class that is kept and is no key, its version table gets a flag:
 ``name_mod`` is true where the application gave ``name`` another value, or deleted the object.
 Flags are values for the one statement that takes the images, so they cost no statement.  What
-statements write (``session.execute(update(...))``) is recorded without objects: its flags are false.
+statements write (``session.execute(update(...))``) is recorded without objects, and has no flags.
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ class UnitOfWork:
         self._records = Records()
         self._connections: dict[VersionSpec, Connection] = {}
         self._recordings: list[Recording] = []
+        #: Attributes of the transaction that the next flush is to write.
+        self._later: dict[str, Any] = {}
 
     # -- the transaction ---------------------------------------------------------------------
 
@@ -98,6 +100,8 @@ class UnitOfWork:
         if self._row is not None:
             return True
         self._begin_transaction({}, is_wanted=is_wanted)
+        if self._later and self._row is not None:
+            self._row.is_wanted = True
         return False
 
     @property
@@ -125,6 +129,13 @@ class UnitOfWork:
         connection = numbering_connection(self._session, mapper.class_, versioned)
         row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
+        self._later = later
+        if not is_flushing:
+            self.set_later()
+
+    def set_later(self) -> None:
+        """Set attributes of a transaction that only a flush can write; none may be going on."""
+        later, self._later = self._later, {}
         for key, value in later.items():
             setattr(self.current_transaction, key, value)
 
@@ -148,6 +159,7 @@ class UnitOfWork:
         for row, number in dropped.former_ids.items():
             row.rename(self._session, number)
         if dropped.transaction is not None:
+            self._later = {}
             dropped.transaction.forget(self._session)
         return True
 

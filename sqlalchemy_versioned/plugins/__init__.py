@@ -8,5 +8,12 @@ from __future__ import annotations
 from ..hooks import Plugin, PluginCollection
 from .property_mod_tracker import PropertyModTrackerPlugin
 from .transaction_changes import TransactionChangesPlugin
+from .transaction_meta import TransactionMetaPlugin
 
-__all__ = ["Plugin", "PluginCollection", "PropertyModTrackerPlugin", "TransactionChangesPlugin"]
+__all__ = [
+    "Plugin",
+    "PluginCollection",
+    "PropertyModTrackerPlugin",
+    "TransactionChangesPlugin",
+    "TransactionMetaPlugin",
+]

@@ -101,14 +101,17 @@ class ModelPlugin(Plugin):
 
     def add_property(self, key: str, prop: Any) -> None:
         """Give the Transaction class a relationship."""
-        mapper: Mapper[Any] = inspect(self._transaction_class)
-        if key in mapper.attrs or hasattr(self._transaction_class, key):
+        self.check_free(key)
+        inspect(self._transaction_class).add_property(key, prop)
+        self._attached.append(key)
+
+    def check_free(self, key: str) -> None:
+        """Refuse a Transaction class that has an attribute of the name."""
+        if hasattr(self._transaction_class, key):
             raise ImproperlyConfigured(
-                f"{mapper.class_.__name__} has an attribute {key!r} already, and "
+                f"{self._transaction_class.__name__} has an attribute {key!r} already, and "
                 f"{type(self).__name__} needs it; rename that of the Transaction class"
             )
-        mapper.add_property(key, prop)
-        self._attached.append(key)
 
     def before_take_apart(self, manager: Any) -> None:
         """Take the class and all that leads to it away."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from ..hooks import Plugin, PluginCollection
 from .activity import ActivityPlugin
+from .null_delete import NullDeletePlugin
 from .property_mod_tracker import PropertyModTrackerPlugin
 from .transaction_changes import TransactionChangesPlugin
 from .transaction_meta import TransactionMetaPlugin
 
 __all__ = [
     "ActivityPlugin",
+    "NullDeletePlugin",
     "Plugin",
     "PluginCollection",
     "PropertyModTrackerPlugin",

@@ -36,6 +36,11 @@ class KeyType(types.TypeDecorator[Any]):
     impl = String(255)
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """Tell keys apart that differ by case."""
+        is_loose = dialect.name in ("mysql", "mariadb")
+        return dialect.type_descriptor(String(255, "utf8mb4_bin" if is_loose else None))
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Store JSON."""
         return None if value is None else json.dumps(_plain(value), ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, inspect
+from sqlalchemy import Column, Connection, Table, Unicode, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
@@ -16,7 +16,13 @@ from ..exc import ImproperlyConfigured
 from ..hooks import Plugin
 from ..surroundings import numbering_connection
 
-__all__ = ["ModelPlugin"]
+__all__ = ["ModelPlugin", "exact_text"]
+
+
+def exact_text() -> Unicode:
+    """Return the type of texts that are keys, and so differ by case on every database."""
+    exact = Unicode(255, collation="utf8mb4_bin")
+    return Unicode(255).with_variant(exact, "mysql", "mariadb")
 
 
 class ModelPlugin(Plugin):

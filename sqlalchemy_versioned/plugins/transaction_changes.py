@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Table, Unicode, delete, insert, inspect, select
+from sqlalchemy import Column, Table, delete, insert, inspect, select
 from sqlalchemy.orm import Mapper, relationship
 
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
 from ..spec import ClassSpec, Hierarchy, VersionSpec
-from .beside import ModelPlugin
+from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionChangesPlugin"]
 
@@ -50,7 +50,7 @@ class TransactionChangesPlugin(ModelPlugin):
         """Return the columns of the table."""
         return [
             Column("transaction_id", transaction_id_type(), primary_key=True, autoincrement=False),
-            Column("entity_name", Unicode(255), primary_key=True),
+            Column("entity_name", exact_text(), primary_key=True),
         ]
 
     def build_properties(self, table: Table, same: Any) -> Mapping[str, Any]:

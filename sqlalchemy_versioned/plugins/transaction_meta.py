@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Table, Unicode, UnicodeText, inspect
+from sqlalchemy import Column, Table, UnicodeText, inspect
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.orm import Mapper, attribute_keyed_dict, relationship
 
 from ..build.columns import transaction_id_type
-from .beside import ModelPlugin
+from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionMetaPlugin"]
 
@@ -35,7 +35,7 @@ class TransactionMetaPlugin(ModelPlugin):
         """Return the columns of the table."""
         return [
             Column("transaction_id", transaction_id_type(), primary_key=True, autoincrement=False),
-            Column("key", Unicode(255), primary_key=True),
+            Column("key", exact_text(), primary_key=True),
             Column("value", UnicodeText),
         ]
 

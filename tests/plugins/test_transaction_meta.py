@@ -32,10 +32,10 @@ def stored(session):
 def test_meta(session, models, versioning):
     """It is like a dict, and another dict can be assigned, also once there are rows."""
     unit = versioning.unit_of_work(session)
-    transaction = unit.create_transaction(session, meta={"a": "1", "b": "2"})
+    transaction = unit.create_transaction(session, meta={"a": "1", "b": "2", "B": "2"})
     models.factories.Article(name="a")
     session.commit()
-    assert transaction.meta == {"a": "1", "b": "2"}
+    assert transaction.meta == {"a": "1", "b": "2", "B": "2"}
     transaction.meta["a"] = "3"
     session.commit()
     transaction.meta = {"b": "4", "c": "5"}

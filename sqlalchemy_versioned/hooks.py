@@ -7,7 +7,7 @@ through a :class:`PluginCollection` and never imports a plugin.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import FunctionType
 from typing import Any
@@ -27,6 +27,8 @@ class TableBuilder:
     #: The class, or ``None`` for an association table.
     model: type[Any] | None
     parent_table: Table
+    #: The columns of the parent table that are kept, and the attribute each has in versions.
+    kept: Mapping[Column[Any], str] = field(default_factory=dict)
 
 
 class Plugin:
@@ -44,6 +46,8 @@ class Plugin:
     helpers: tuple[str, ...] = ()
     #: Option names that ``__versioned__`` and ``make_versioned()`` may carry for this plugin.
     option_names: tuple[str, ...] = ()
+    #: Whether a manager can have only one plugin of the class.
+    is_single: bool = False
 
     def after_build_version_table_columns(
         self, table_builder: TableBuilder, columns: list[Column[Any]]
@@ -58,6 +62,9 @@ class Plugin:
 
     def after_build_models(self, manager: Any) -> None:
         """Look at all version classes of a round of configuration."""
+
+    def before_take_apart(self, manager: Any) -> None:
+        """Undo what the plugin itself has built, because versioning is about to be removed."""
 
     def is_session_modified(self, session: Any) -> bool:
         """Say that *session* must get a transaction although nothing versioned has changed."""
@@ -119,9 +126,17 @@ class PluginCollection:
     def append(self, plugin: Plugin) -> None:
         """Register *plugin*.
 
-        :raises ImproperlyConfigured: if it is no plugin, or has a misspelt hook.
+        :raises ImproperlyConfigured: if it is no plugin, has a misspelt hook, or is registered
+            already.
         """
-        self.plugins.append(_checked(plugin))
+        _checked(plugin)
+        if any(_is_same(plugin, known) for known in self.plugins):
+            registered = ", ".join(type(known).__name__ for known in self.plugins)
+            raise ImproperlyConfigured(
+                f"{type(plugin).__name__} is registered already; registered are {registered}: "
+                "give each plugin once"
+            )
+        self.plugins.append(plugin)
 
     def overriding(self, hook: str) -> list[Plugin]:
         """Return the plugins that do something in *hook*."""
@@ -168,6 +183,10 @@ def _checked(plugin: Plugin) -> Plugin:
                 "name methods of your own that are called like one in 'helpers'"
             )
     return plugin
+
+
+def _is_same(one: Plugin, other: Plugin) -> bool:
+    return one is other or (one.is_single and type(one) is type(other))
 
 
 def _own_methods(cls: type[Plugin]) -> Iterator[str]:

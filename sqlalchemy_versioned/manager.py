@@ -203,6 +203,7 @@ class VersioningManager:
     def _take_apart(self) -> None:
         """Undo what was built; what was said stays."""
         self._surroundings.forget()
+        self.plugins.call("before_take_apart", self)
         forget(self._registry)
         if self.transaction_cls is self._registry.transaction_class:
             self.transaction_cls = self._said_transaction_cls

@@ -121,6 +121,13 @@ class Records:
         """Yield the tables of which something is or was recorded."""
         yield from dict.fromkeys(spec for layer in self.layers for spec in layer.rows)
 
+    def has(self, spec: VersionSpec) -> bool:
+        """Tell whether something is left of what was recorded of a table."""
+        if len(self.layers) == 1:
+            rows = self.layers[0].rows.get(spec, {})
+            return any(operation is not None for operation in rows.values())
+        return bool(self.operations(spec))
+
     def operations(self, spec: VersionSpec) -> dict[Key, Operation]:
         """Return what is recorded of the rows of one table."""
         merged: dict[Key, Operation | None] = {}
@@ -130,7 +137,7 @@ class Records:
 
     def is_empty(self) -> bool:
         """Tell whether nothing is left of all that was recorded."""
-        return not any(self.operations(spec) for spec in self.specs())
+        return not any(self.has(spec) for spec in self.specs())
 
     def note(
         self, savepoint: Any, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None

@@ -92,6 +92,7 @@ class Tracker:
         self._listen(target, "do_orm_execute", self._do_orm_execute)
         self._listen(target, "before_flush", self._before_flush)
         self._listen(target, "after_flush", self._after_flush)
+        self._listen(target, "after_flush_postexec", self._after_flush_postexec)
         self._listen(target, "after_begin", self._after_begin)
         self._listen(target, "after_commit", self._after_commit)
         self._listen(target, "after_rollback", self._after_rollback)
@@ -282,6 +283,11 @@ class Tracker:
             for hierarchy, keys in flush.touched:
                 expire_versions(session, hierarchy, keys)
             self._surroundings.plugins().call("after_create_version_objects", unit, session)
+
+    def _after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
+        unit = session.info.get(self)
+        if unit is not None:
+            unit.set_later()
 
     def _settle_cascaded(self, flush: Flush) -> None:
         for connection, found in flush.cascaded.items():

@@ -147,7 +147,12 @@ class TransactionRow:
         }
 
     def take_back(self) -> None:
-        """Remove the row everywhere: it turned out to have nothing to tell, and was not seen."""
+        """Remove the row everywhere: it turned out to have nothing to tell, and was not seen.
+
+        So what refers to it is of plugins.
+        """
+        for column in self._referring_columns():
+            self._authority.execute(delete(column.table).where(column == self.id))
         self._delete(self.id)
 
     def forget(self, session: Session) -> None:

@@ -39,6 +39,8 @@ class UnitOfWork:
         self._records = Records()
         self._connections: dict[VersionSpec, Connection] = {}
         self._recordings: list[Recording] = []
+        #: Attributes of the transaction that the next flush is to write.
+        self._later: dict[str, Any] = {}
 
     # -- the transaction ---------------------------------------------------------------------
 
@@ -56,6 +58,18 @@ class UnitOfWork:
         """
         row = self._row
         return None if row is None else row.object_in(self._session)
+
+    @property
+    def transaction_id(self) -> int | None:
+        """The id of the current transaction, or ``None`` if there is none or it is not written.
+
+        Unlike with :attr:`current_transaction`, one that comes to nothing is still taken back.
+
+        >>> versioning_manager.unit_of_work(session).transaction_id is None
+        True
+        """
+        row = self._row
+        return row.id if row is not None and row.is_written else None
 
     def create_transaction(self, session: Any = None, **attributes: Any) -> Any:
         """Write a transaction now, whatever is changed later, and return it.
@@ -86,6 +100,8 @@ class UnitOfWork:
         if self._row is not None:
             return True
         self._begin_transaction({}, is_wanted=is_wanted)
+        if self._later and self._row is not None:
+            self._row.is_wanted = True
         return False
 
     @property
@@ -113,6 +129,13 @@ class UnitOfWork:
         connection = numbering_connection(self._session, mapper.class_, versioned)
         row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
+        self._later = later
+        if not is_flushing:
+            self.set_later()
+
+    def set_later(self) -> None:
+        """Set attributes of a transaction that only a flush can write; none may be going on."""
+        later, self._later = self._later, {}
         for key, value in later.items():
             setattr(self.current_transaction, key, value)
 
@@ -136,6 +159,7 @@ class UnitOfWork:
         for row, number in dropped.former_ids.items():
             row.rename(self._session, number)
         if dropped.transaction is not None:
+            self._later = {}
             dropped.transaction.forget(self._session)
         return True
 
@@ -236,6 +260,10 @@ class UnitOfWork:
     def __repr__(self) -> str:
         row = self._row
         return f"<UnitOfWork {'without a transaction' if row is None else f'of {row.id}'}>"
+
+    def recorded_tables(self) -> list[VersionSpec]:
+        """Return the tables of whose rows something is recorded."""
+        return [spec for spec in self._records.specs() if self._records.has(spec)]
 
     def operations(self, spec: VersionSpec) -> dict[Key, Operation]:
         """Return what is recorded of the rows of one table, by key."""

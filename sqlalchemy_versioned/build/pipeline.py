@@ -168,13 +168,14 @@ class Round:
             # A relationship uses the table too: one history, whoever came first.
             pairs = {pair.parent: pair for pair in linked.root.pairs}
             return replace(linked.root, key=tuple(pairs[column] for column in key))
+        keys = attribute_keys(mapper, table, self._options_of)
         return build_table_spec(
             table,
             options=self._options_of(mapper),
             key=key,
-            attribute_keys=attribute_keys(mapper, table, self._options_of),
+            attribute_keys=keys,
             transaction_table=self._transaction_table(table),
-            add_columns=lambda parent: self._added_columns(mapper.class_, parent),
+            add_columns=lambda parent: self._added_columns(mapper.class_, parent, keys),
         )
 
     def _extend_table(self, mapper: Mapper[Any], spec: VersionSpec) -> None:
@@ -183,7 +184,13 @@ class Round:
         while owner.inherits is not None and owner.inherits.local_table is owner.local_table:
             owner = owner.inherits
         keys = attribute_keys(owner, spec.parent_table, self._options_of)
-        extend_table_spec(spec, keys, ignored=self._options_of(mapper).ignore)
+        new = {c: key for c, key in keys.items() if spec.version_column(c) is None}
+        extend_table_spec(
+            spec,
+            keys,
+            ignored=self._options_of(mapper).ignore,
+            added=self._added_columns(mapper.class_, spec.parent_table, new) if new else (),
+        )
 
     def _transaction_table(self, table: Table) -> Table:
         known = self.registry.transaction_tables
@@ -194,9 +201,11 @@ class Round:
             known[table.metadata] = copy_transaction_table(home, table.metadata)
         return known[table.metadata]
 
-    def _added_columns(self, model: type[Any] | None, table: Table) -> list[Column[Any]]:
+    def _added_columns(
+        self, model: type[Any] | None, table: Table, kept: Mapping[Column[Any], str]
+    ) -> list[Column[Any]]:
         columns: list[Column[Any]] = []
-        builder = TableBuilder(self.manager, model, table)
+        builder = TableBuilder(self.manager, model, table, kept)
         self.plugins.call("after_build_version_table_columns", builder, columns)
         return columns
 
@@ -224,13 +233,14 @@ class Round:
             pairs = {pair.parent: pair for pair in mapped.pairs}
             expect_missing_ends(mapped)
             return replace(mapped, key=tuple(pairs[column] for column in recognised))
+        keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
             options=self.manager_options,
             key=recognised,
-            attribute_keys={column: column.key for column in table.columns},
+            attribute_keys=keys,
             transaction_table=self._transaction_table(table),
-            add_columns=lambda parent: self._added_columns(None, parent),
+            add_columns=lambda parent: self._added_columns(None, parent, keys),
         )
         expect_missing_ends(spec)
         return spec
@@ -267,6 +277,12 @@ class Round:
         cls, version_class = spec.parent_class, spec.version_class
         type.__setattr__(version_class, SPEC, spec)
         type.__setattr__(version_class, MANAGER, self.manager)
+        editing = self.plugins.overriding("after_construct_changeset")
+        type.__setattr__(
+            version_class,
+            "__changeset_hooks__",
+            tuple(plugin.after_construct_changeset for plugin in editing),
+        )
         type.__setattr__(cls, SPEC, spec)
         if spec.exposed:
             type.__setattr__(cls, MANAGER, self.manager)

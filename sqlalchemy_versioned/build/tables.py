@@ -118,12 +118,17 @@ def build_table_spec(
 
 
 def extend_table_spec(
-    spec: VersionSpec, attribute_keys: Mapping[Column[Any], str], *, ignored: Iterable[str]
+    spec: VersionSpec,
+    attribute_keys: Mapping[Column[Any], str],
+    *,
+    ignored: Iterable[str],
+    added: Iterable[Column[Any]] = (),
 ) -> None:
     """Keep columns that were added to a parent table after its version table was built.
 
     :param attribute_keys: for each column that is kept, the key of its version column.
     :param ignored: keys of those whose change alone makes no version.
+    :param added: what plugins add along with them; of a column that is there already, nothing.
     """
     known = {pair.parent for pair in spec.pairs}
     pairs = list(spec.pairs)
@@ -136,6 +141,10 @@ def extend_table_spec(
     # Specs are frozen for their readers, who hold them by identity; the table has grown beneath.
     object.__setattr__(spec, "pairs", tuple(pairs))
     object.__setattr__(spec, "ignored", spec.ignored | new)
+    for column in added:
+        if column.key not in spec.version_table.c:
+            spec.version_table.append_column(column)
+            object.__setattr__(spec, "added", (*spec.added, column))
 
 
 def expect_missing_ends(spec: VersionSpec) -> None:

@@ -115,16 +115,27 @@ class TransactionBase:
             raise NoChangesAttribute(
                 f"{self!r} belongs to no session, so what it changed cannot be read; add it to one"
             )
+        recorded = self._recorded_names()
+        if recorded is not None:
+            return sorted(recorded)
         names = getattr(type(self), MANAGER).parent_class_map
         return sorted(names[cls].__name__ for cls, found in self._changes() if found)
+
+    def _recorded_names(self) -> set[str] | None:
+        """Return the names of the classes of changed objects, if a plugin has recorded them."""
+        return None
 
     def _changes(self) -> Iterator[tuple[type[Any], list[Any]]]:
         session = object_session(self)
         if session is None:
             return
-        for cls in list(getattr(type(self), MANAGER).parent_class_map):
+        parents, recorded = getattr(type(self), MANAGER).parent_class_map, self._recorded_names()
+        for cls in list(parents):
             mapper: Mapper[Any] = inspect(cls)
             if mapper.inherits is not None and not mapper.concrete:
+                continue
+            below = [each.class_ for each in mapper.self_and_descendants if each.class_ in parents]
+            if recorded is not None and not any(parents[c].__name__ in recorded for c in below):
                 continue
             spec = cls.__version_spec__
             column = getattr(cls, spec.transaction_key)

@@ -398,15 +398,6 @@ FAULTS = [
         (f"{TRACKING}::test_rows_of_an_overtaken_transaction",),
     ),
     Fault(
-        "pending-values-lost",
-        "transaction_row.py",
-        "        setattr(instance, name, changed)\n",
-        "        pass\n",
-        "What was set on a transaction is lost when it draws a later number.",
-        (f"{CONCURRENCY}::test_what_hangs_on_a_renumbered_transaction",),
-        "embedded",
-    ),
-    Fault(
         "seen-taken-back",
         "transaction_row.py",
         "        # Whoever has seen it may refer to it.\n        self.is_wanted = True\n",

@@ -89,6 +89,7 @@ SILENT = {
     # The object was made when the row was written.
     "UnitOfWork.current_transaction",
     "UnitOfWork.session",
+    "UnitOfWork.transaction_id",
     # Flushes and the ends of transactions call these, inside of the session's own greenlet.
     "UnitOfWork.discard",
     "UnitOfWork.end",
@@ -97,7 +98,9 @@ SILENT = {
     "UnitOfWork.finish",
     "UnitOfWork.lose",
     "UnitOfWork.operations",
+    "UnitOfWork.recorded_tables",
     "UnitOfWork.released",
+    "UnitOfWork.set_later",
     "UnitOfWork.take_images",
 }
 

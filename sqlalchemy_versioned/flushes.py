@@ -55,6 +55,8 @@ class Flush:
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows without versions were looked for.
         self.first_kept: set[Mapper[Any]] = set()
+        #: The connections that rows are known to be written through, by mapper.
+        self.connections: dict[Mapper[Any], Connection] = {}
         #: What the database does along with it, by connection.
         self.cascaded: dict[Connection, Cascaded] = {}
         #: Rows that were to be deleted and were not there, by table.

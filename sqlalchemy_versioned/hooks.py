@@ -140,6 +140,8 @@ class PluginCollection:
 
     def overriding(self, hook: str) -> list[Plugin]:
         """Return the plugins that do something in *hook*."""
+        if not self.plugins:
+            return []
         base = getattr(Plugin, hook)
         return [p for p in self.plugins if getattr(type(p), hook, base) is not base]
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -176,7 +177,7 @@ class StatementBuilder:
     def begin_image_and_close(self, shape: Shape, transaction: Insertion) -> Executable:
         """Write a transaction, and what :meth:`image_and_close` does as of it.
 
-        Selects the id of the transaction, and how many versions were written and ended.
+        Selects the id of the transaction, and the key of the version that was ended, if any.
 
         :param transaction: its row.
         """
@@ -196,10 +197,7 @@ class StatementBuilder:
         image = taken.returning(spec.key[0].version).cte(f"{spec.prefix}image")
         closing = following._close_one().where(exists().select_from(image))
         closed = closing.returning(spec.key[0].version).cte(f"{spec.prefix}closed")
-        counts = [
-            select(func.count()).select_from(each).scalar_subquery() for each in (image, closed)
-        ]
-        return select(tx, *counts)
+        return select(*numbers.c, *closed.c).select_from(numbers.outerjoin(closed, true()))
 
     def first_state(self) -> Executable:
         """Take images of rows that have no version, as of a transaction before all others."""

@@ -239,21 +239,33 @@ class Tracker:
         if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
+        if flush.session.connection_callable is None:
+            flush.connections[mapper] = connection
         for each in list(_sqlalchemy.flushed_mappers(flush.context)):
             reader = self._readers.get(each)
             if reader is None or each.base_mapper is not mapper.base_mapper:
+                continue
+            specs = reader.spec.tables
+            if not self._is_on(reader.spec) or not self._may_change_first(connection, specs):
                 continue
             keys = [
                 bare_key(state.key[1])
                 for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, each)
                 if state.key is not None and not is_deleted
             ]
-            if keys and self._is_on(reader.spec):
-                specs = reader.spec.tables
+            if keys:
                 self.keep_first_state(connection, reader.spec.hierarchy, dict.fromkeys(specs, keys))
                 for spec in specs:
                     found = self._capture.keep_referring(connection, spec.parent_table, keys)
                     flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+
+    def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
+        """Tell whether an update may be the first change of a row, or of one that refers to it."""
+        cascades = self._capture.cascades
+        return any(
+            self.may_lack_versions(connection, spec) or cascades.acts_on_update(spec.parent_table)
+            for spec in specs
+        )
 
     def _record_cascaded(
         self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
@@ -311,6 +323,10 @@ class Tracker:
     def _connection_of(self, flush: Flush, work: Work) -> Connection:
         if work.connection is not None:
             return work.connection
+        assert work.mapper is not None
+        known = flush.connections.get(work.mapper)
+        if known is not None:
+            return known
         return flush.session.connection(bind_arguments={"mapper": work.mapper})
 
     def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool]) -> list[Work]:
@@ -345,9 +361,7 @@ class Tracker:
         if not flush.is_imaged:
             flush.is_imaged = True
             plugins.call("before_create_version_objects", unit, session)
-        connection = work.connection
-        if connection is None:
-            connection = session.connection(bind_arguments={"mapper": work.mapper})
+        connection = self._connection_of(flush, work)
         recording = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
         )

@@ -116,15 +116,18 @@ class UnitOfWork:
 
     def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:
         given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        later: dict[str, Any] = {}
         for returned in self._surroundings.plugins().call("transaction_args", self, self._session):
             given.update(returned)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
         is_flushing = _sqlalchemy.is_flushing(self._session)
-        # Reading the key of an expired user must not flush: that would begin a transaction as well.
-        with self._session.no_autoflush:
-            values, later = split_attributes(
-                mapper, {**given, **attributes}, is_flushed=is_flushing
-            )
+        if given or attributes:
+            # Reading the key of an expired user must not flush: that would begin one as well.
+            with self._session.no_autoflush:
+                values, later = split_attributes(
+                    mapper, {**given, **attributes}, is_flushed=is_flushing
+                )
         versioned = self._surroundings.versioned()
         connection = numbering_connection(self._session, mapper.class_, versioned)
         row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)

@@ -154,8 +154,8 @@ class TableWriter:
             self._statements[name] = statement
         keys = self.keys.sets(image.keys()).parameters()
         result = connection.execute(statement, {**transaction.parameters(self._prefix), **keys})
-        number, _, closed = result.one()
-        return number, closed
+        number, ended = result.one()
+        return number, 0 if ended is None else 1
 
     def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
         """End the versions before of rows of *image* that differ from them.

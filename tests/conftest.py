@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -60,6 +61,16 @@ embedded_server = pytest.StashKey[EmbeddedServer]()
 
 
 # -- databases ----------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests of both strategies run with one of them."""
+    parser.addoption(
+        "--strategies",
+        choices=("each", "in-turn"),
+        default="each",
+        help="run tests that are marked so with each strategy, or every other test with the other",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -121,6 +132,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database", names, indirect=True)
     if mark := metafunc.definition.get_closest_marker("strategies"):
         strategies = mark.args or ("validity", "subquery")
+        if metafunc.config.getoption("--strategies") == "in-turn":
+            names = ",".join(metafunc.config.stash[selected_databases])
+            turn = crc32(f"{metafunc.definition.nodeid} {names}".encode())
+            strategies = (strategies[turn % len(strategies)],)
         metafunc.parametrize("strategy", strategies, indirect=True)
 
 

@@ -8,7 +8,7 @@ Activities that are written are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -19,7 +19,6 @@ from sqlalchemy import (
     Integer,
     Sequence,
     String,
-    Table,
     Unicode,
     and_,
     bindparam,
@@ -274,6 +273,7 @@ class ActivityPlugin(ModelPlugin):
 
     name = "Activity"
     table_name = "activity"
+    written_as = "activities"
 
     def __init__(self, table_name: str | None = None, *, key_type: Any = None) -> None:
         super().__init__(table_name)
@@ -311,16 +311,6 @@ class ActivityPlugin(ModelPlugin):
     def bases(self) -> tuple[type[Any], ...]:
         """Return the bases of the class."""
         return (ActivityBase,)
-
-    def build_properties(self, table: Table, same: Any) -> Mapping[str, Any]:
-        """Let an activity know its transaction."""
-        foreign = [table.c.transaction_id]
-        cls = self._transaction_class
-        return {
-            "transaction": relationship(
-                cls, primaryjoin=same, foreign_keys=foreign, back_populates="activities"
-            )
-        }
 
     def attach(self, same: Any) -> None:
         """Give transactions ``activities``."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, Unicode, inspect
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, relationship
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
@@ -35,6 +34,9 @@ class ModelPlugin(Plugin):
     #: The name of the class.
     name = ""
     table_name = ""
+    #: The relationship of the Transaction class by which applications write the objects, if they
+    #: do; :meth:`attach` adds it.
+    written_as: str | None = None
 
     def __init__(self, table_name: str | None = None) -> None:
         self.table_name = table_name or type(self).table_name
@@ -51,13 +53,6 @@ class ModelPlugin(Plugin):
     def build_columns(self, transaction: Mapper[Any]) -> list[Column[Any]]:
         """Return the columns of the table."""
         raise NotImplementedError
-
-    def build_properties(self, table: Table, same: Any) -> Mapping[str, Any]:
-        """Return what the class has beside its columns.
-
-        :param same: the condition that joins its table with that of transactions.
-        """
-        return {}
 
     def attach(self, same: Any) -> None:
         """Add to the Transaction class what leads to the objects, by :meth:`add_property`."""
@@ -82,7 +77,7 @@ class ModelPlugin(Plugin):
             declarative_base=manager.declarative_base,
             registry=transaction.registry,
             table=table,
-            properties=self.build_properties(table, same),
+            properties={"transaction": self._to_transaction(table, same)},
             module=__name__,
         )
         place_beside(self.model_class, manager.transaction_cls, attribute=f"__{self.table_name}__")
@@ -91,6 +86,18 @@ class ModelPlugin(Plugin):
     def bases(self) -> tuple[type[Any], ...]:
         """Return the bases of the class, beside the declarative base."""
         return (object,)
+
+    def _to_transaction(self, table: Table, same: Any) -> Any:
+        """Let an object know its transaction."""
+        back: dict[str, Any] = {"viewonly": True}
+        if self.written_as is not None:
+            back = {"back_populates": self.written_as}
+        return relationship(
+            self._transaction_class,
+            primaryjoin=same,
+            foreign_keys=[table.c.transaction_id],
+            **back,
+        )
 
     def _build_table(self, transaction: Mapper[Any]) -> Table:
         beside = transaction.local_table

@@ -8,11 +8,11 @@ looks for versions of these classes only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Table, delete, insert, inspect, select
+from sqlalchemy import Column, delete, insert, inspect, select
 from sqlalchemy.orm import Mapper, relationship
 
 from ..build.columns import transaction_id_type
@@ -52,15 +52,6 @@ class TransactionChangesPlugin(ModelPlugin):
             Column("transaction_id", transaction_id_type(), primary_key=True, autoincrement=False),
             Column("entity_name", exact_text(), primary_key=True),
         ]
-
-    def build_properties(self, table: Table, same: Any) -> Mapping[str, Any]:
-        """Let a row know its transaction."""
-        foreign = [table.c.transaction_id]
-        return {
-            "transaction": relationship(
-                self._transaction_class, primaryjoin=same, foreign_keys=foreign, viewonly=True
-            )
-        }
 
     def attach(self, same: Any) -> None:
         """Give transactions ``changes``."""

@@ -6,10 +6,9 @@ as with any relationship, and another dict can be assigned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Table, UnicodeText, inspect
+from sqlalchemy import Column, UnicodeText, inspect
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.orm import Mapper, attribute_keyed_dict, relationship
 
@@ -30,6 +29,7 @@ class TransactionMetaPlugin(ModelPlugin):
 
     name = "TransactionMeta"
     table_name = "transaction_meta"
+    written_as = "meta_relation"
 
     def build_columns(self, transaction: Mapper[Any]) -> list[Column[Any]]:
         """Return the columns of the table."""
@@ -38,16 +38,6 @@ class TransactionMetaPlugin(ModelPlugin):
             Column("key", exact_text(), primary_key=True),
             Column("value", UnicodeText),
         ]
-
-    def build_properties(self, table: Table, same: Any) -> Mapping[str, Any]:
-        """Let a row know its transaction."""
-        foreign = [table.c.transaction_id]
-        cls = self._transaction_class
-        return {
-            "transaction": relationship(
-                cls, primaryjoin=same, foreign_keys=foreign, back_populates="meta_relation"
-            )
-        }
 
     def attach(self, same: Any) -> None:
         """Give transactions ``meta_relation``, and ``meta`` for its values."""

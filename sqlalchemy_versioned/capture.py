@@ -689,9 +689,9 @@ class Capture:
         keys: list[Key],
         changed: set[Column[Any]] | None,
     ) -> Cascaded:
-        behind = self.cascades.behind(table, changed)
         if not self.cascades.acts_on_update(table, changed):
             return Cascaded()
+        behind = self.cascades.behind(table, changed)
         may_lack = any(self._recorder.may_lack_versions(connection, spec) for spec in behind)
         if not may_lack and not self.cascades.must_look_first(table, changed):
             return Cascaded()

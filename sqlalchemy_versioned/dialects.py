@@ -261,10 +261,9 @@ def has_rolled_back(connection: Connection, error: BaseException) -> bool:
     driver: Any = connection.connection.driver_connection
     try:
         return driver.in_transaction is False
-    except Exception as closed:
-        if isinstance(closed, connection.dialect.loaded_dbapi.Error):
-            return False
-        raise
+    except connection.dialect.loaded_dbapi.Error:
+        # It is closed.
+        return False
 
 
 def locks_one_table(dialect: Dialect) -> bool:

@@ -31,6 +31,12 @@ from .changeset import (
     versioned_objects,
 )
 from .collection import VersionCollection, count_versions, versions_of
+from .context import (
+    clear_transaction_context,
+    get_transaction_context,
+    set_transaction_context,
+    transaction_context,
+)
 from .exc import (
     CaptureError,
     ClassNotVersioned,
@@ -170,11 +176,13 @@ __all__ = [
     "as_of",
     "blame",
     "changeset",
+    "clear_transaction_context",
     "count_versions",
     "deleted",
     "end_tx_column_name",
     "flatten",
     "get_changes",
+    "get_transaction_context",
     "get_versioning_manager",
     "is_modified",
     "is_modified_or_deleted",
@@ -186,7 +194,9 @@ __all__ = [
     "remove_versioning",
     "revert_plan",
     "select_changes",
+    "set_transaction_context",
     "transaction_class",
+    "transaction_context",
     "tx_column_name",
     "vacuum",
     "version_api",

@@ -15,9 +15,9 @@ from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
 from ..lookup import TABLES
+from ..naming import cut_name
 from ..spec import Hierarchy, VersionSpec
 from .adaption import columns_in
-from .tables import cut_name
 
 __all__ = ["index_foreign_keys"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,59 +11,17 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..lookup import TABLES
+from ..naming import version_table_name
 from ..options import Options, Strategy
 from ..spec import ColumnPair, VersionSpec
 from .columns import build_bookkeeping_columns, build_version_column
 
 __all__ = [
     "build_table_spec",
-    "cut_name",
     "expect_missing_ends",
     "extend_table_spec",
     "forget_table_spec",
-    "version_table_name",
 ]
-
-#: The shortest limit of the supported databases (PostgreSQL) that a name must keep.
-MAX_NAME = 63
-
-#: The key of ``MetaData.naming_convention`` for names of version tables.
-CONVENTION = "version.table"
-
-
-def cut_name(name: str) -> str:
-    """Return *name*, cut to what every supported database takes, and still unique.
-
-    >>> cut_name("article_version")
-    'article_version'
-    >>> len(cut_name("x" * 80))
-    63
-    """
-    if len(name.encode()) <= MAX_NAME:
-        return name
-    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:8]
-    room = MAX_NAME - len(digest) - 1
-    return f"{name.encode()[:room].decode(errors='ignore')}_{digest}"
-
-
-def version_table_name(table: Table, options: Options) -> str:
-    """Return the name of the version table of *table*.
-
-    A naming convention of its ``MetaData`` wins over the option ``table_name``.
-
-    :raises ImproperlyConfigured: if the convention asks for what there is not.
-    """
-    convention = table.metadata.naming_convention.get(CONVENTION)
-    if convention is None:
-        return cut_name(options.version_table_name(table.name))
-    words = {"table_name": table.name, "schema": table.schema or ""}
-    try:
-        return cut_name(str(convention) % words)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ImproperlyConfigured(
-            f"the naming convention {CONVENTION!r} is {convention!r}; it can have "
-            "%(table_name)s and %(schema)s, such as '%(table_name)s_version'"
-        ) from error
 
 
 def build_table_spec(

@@ -26,9 +26,9 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..lookup import MANAGER, ensure_bound
+from ..naming import cut_name
 from .classes import build_mapped_class
 from .columns import transaction_id_type
-from .tables import cut_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

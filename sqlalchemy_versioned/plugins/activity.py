@@ -34,10 +34,10 @@ from sqlalchemy.orm import Mapper, object_session, relationship
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ..build.columns import transaction_id_type
-from ..build.tables import cut_name
 from ..changeset import is_modified
 from ..exc import InvalidArgumentType
 from ..lookup import MANAGER, ensure_bound, find_spec
+from ..naming import cut_name
 from ..query.history import FRESH, select_version_at
 from ..spec import ClassSpec
 from ..touched import bare_key

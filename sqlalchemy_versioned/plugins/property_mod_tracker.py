@@ -16,10 +16,10 @@ from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.sql.elements import ClauseElement
 
 from .._sqlalchemy import original_values
-from ..build.tables import cut_name
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, TableBuilder
 from ..lookup import find_spec
+from ..naming import cut_name
 from ..operation import Operation
 from ..spec import ClassSpec
 

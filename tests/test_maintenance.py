@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Enum, ForeignKey, String, Uuid, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sqlalchemy_versioned import ClassNotVersioned, ImproperlyConfigured, paused, version_class
+from sqlalchemy_versioned import (
+    ClassNotVersioned,
+    ImproperlyConfigured,
+    ReadOnlySnapshot,
+    as_of,
+    paused,
+    version_class,
+)
 from sqlalchemy_versioned.lookup import spec_of, table_spec_of, transaction_class
 from sqlalchemy_versioned.maintenance import Fault, FaultKind, baseline, verify
 from tests.lives import versions_of
@@ -411,6 +418,19 @@ def test_progress(session, models):
         *[("plain", 2), ("plain", 4), ("plain", 5)],
         *[(name, 1) for name in ("animal", "dog", "puppy")],
     ]
+
+
+@pytest.mark.parametrize("look_after", [verify, baseline])
+def test_the_past_is_not_looked_after(session, models, look_after):
+    """A session that reads the past is refused."""
+    session.add(models.Visit(id=1))
+    session.commit()
+    (version,) = versions_of(session, models.Visit, (1,))
+    with (
+        as_of(session, version.transaction_id) as past,
+        pytest.raises(ReadOnlySnapshot, match="give the session that it was taken of"),
+    ):
+        look_after(past, models.Visit)
 
 
 def test_what_cannot_be_verified(session, models):

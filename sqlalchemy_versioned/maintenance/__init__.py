@@ -1,0 +1,13 @@
+"""Looking after history: is it true, and is it whole?
+
+:func:`verify` reconciles history with the live rows and changes nothing; :func:`baseline` gives
+rows that are older than their history a first version.  Both work on sets, in ranges of keys, and
+tell how far they are.
+"""
+
+from __future__ import annotations
+
+from .faults import Fault, FaultKind, verify
+from .first_states import baseline
+
+__all__ = ["Fault", "FaultKind", "baseline", "verify"]

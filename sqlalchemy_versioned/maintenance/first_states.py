@@ -1,0 +1,89 @@
+"""Is history whole?  :func:`baseline` gives rows that are older than their history a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Table, event
+from sqlalchemy.orm import Session
+
+from .. import _sqlalchemy
+from ..lookup import find_spec, get_versioning_manager
+from ..query.verify import Range, select_unrecorded_keys
+from ..writer import TableWriter
+from .places import Place, Progress, bare, find_places, present_session, ranges
+
+__all__ = ["baseline"]
+
+#: The key of ``Session.info`` that has the managers of the tables that were given versions.
+_BASELINED = "sqlalchemy_versioned_baselined"
+
+
+def baseline(
+    session: Any, model: Any, batch_size: int = 10_000, progress: Progress | None = None
+) -> int:
+    """Give the rows that have no version one of their present state; return how many there were.
+
+    The versions stand before all transactions, as those that are written when such a row is changed
+    for the first time.  Doing it again does nothing; what was done is kept by committing, which
+    *progress* may do.  Once it is committed, flushes of this process stop looking for such rows.
+
+    :param model: a versioned class, with all it shares tables with by inheritance, or an
+        association table.
+    :param batch_size: how many rows are looked at by one statement.
+    :param progress: called with the name of the table and how many of its rows were looked at.
+    :raises ClassNotVersioned: if *model* is not versioned.
+    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises ReadOnlySnapshot: if *session* reads the past.
+
+    >>> baseline(session, Article)
+    0
+    """
+    found = present_session(session)
+    made = 0
+    for place in find_places((model,)):
+        for within in ranges(found, place, batch_size, progress):
+            made += _keep_first_states(found, place, within)
+            _look_again_when_committed(found, model)
+    return made
+
+
+def _keep_first_states(session: Session, place: Place, within: Range) -> int:
+    """Write the versions that a range lacks; return of how many objects."""
+    missing = select_unrecorded_keys(place.spec, within, place.left_out)
+    rows = session.execute(missing, **place.where)
+    keys = [bare(row) for row in rows]
+    if keys:
+        connection = session.connection(bind_arguments=place.bind)
+        TableWriter(place.spec, (), connection.dialect).keep_first_state(connection, keys)
+    return len(keys) if place.spec is place.first else 0
+
+
+def _look_again_when_committed(session: Session, model: Any) -> None:
+    """Let flushes find out that there are no rows without versions any more.
+
+    Not before they are there to stay: what a flush finds out is kept.
+    """
+    if _BASELINED not in session.info:
+        session.info[_BASELINED] = set()
+        event.listen(session, "after_commit", _look_again)
+    session.info[_BASELINED].update(_managers(model))
+
+
+def _look_again(session: Session) -> None:
+    if not session.in_nested_transaction():
+        for manager in session.info[_BASELINED]:
+            manager.look_again()
+        session.info[_BASELINED].clear()
+
+
+def _managers(model: Any) -> Iterator[Any]:
+    if not isinstance(model, Table):
+        yield get_versioning_manager(model)
+        return
+    for mapper in _sqlalchemy.all_mappers():
+        if find_spec(mapper.class_) is not None:
+            manager = get_versioning_manager(mapper.class_)
+            if model in manager.association_tables:
+                yield manager

@@ -1,0 +1,148 @@
+"""Where the rows of versioned tables are, and going through them in ranges of keys.
+
+What looks after history works on sets, a range at a time, so that neither statements nor locks grow
+with the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import MetaData, Table, exists, inspect
+from sqlalchemy.orm import Mapper, Session
+
+from .. import _sqlalchemy
+from ..exc import ImproperlyConfigured, ReadOnlySnapshot
+from ..lookup import TABLES, find_spec, spec_of, table_spec_of
+from ..query.verify import LeftOut, Range, select_range_end, select_rest
+from ..snapshot import Snapshot
+from ..spec import VersionSpec
+from ..surroundings import sync_session
+
+__all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
+
+#: Called with the name of a table and the number of its rows that were looked at.
+Progress = Callable[[str, int], None]
+
+
+def present_session(session: Any) -> Session:
+    """Return the session to look after history in, with all that waits in it written.
+
+    :raises ReadOnlySnapshot: if it reads the past.
+    """
+    found = sync_session(session)
+    if isinstance(found, Snapshot):
+        raise ReadOnlySnapshot(
+            f"{found!r} reads the past, and history is looked after in the present; give the "
+            "session that it was taken of"
+        )
+    found.flush()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A versioned table, and where a session finds it."""
+
+    spec: VersionSpec
+    #: The base-most table of its objects.
+    first: VersionSpec
+    mapper: Mapper[Any] | None
+    #: Its rows that are not recorded.
+    left_out: LeftOut | None = None
+
+    @property
+    def bind(self) -> dict[str, Any]:
+        """What tells a session the database."""
+        if self.mapper is not None:
+            return {"mapper": self.mapper}
+        return {"clause": self.spec.parent_table}
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The keyword that ``Session.execute()`` takes it by."""
+        return {"bind_arguments": self.bind}
+
+
+def find_places(models: Sequence[Any]) -> list[Place]:
+    """Return the tables of *models*, of all that is versioned if there are none.
+
+    :raises ClassNotVersioned: if one of them is not versioned.
+    """
+    found: dict[VersionSpec, Place] = {}
+    for model in models or _everything():
+        if isinstance(model, Table):
+            spec = table_spec_of(model)
+            found.setdefault(spec, Place(spec, spec, None))
+            continue
+        cls = spec_of(model)
+        mapper: Mapper[Any] = inspect(cls.parent_class)
+        for spec in cls.hierarchy.tables:
+            left_out = _left_out(mapper.base_mapper, spec, cls.root)
+            found.setdefault(spec, Place(spec, cls.root, mapper, left_out))
+    return list(found.values())
+
+
+def _left_out(base: Mapper[Any], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
+    """Return which rows of a table belong to subclasses that are not versioned."""
+    others = [each for each in base.self_and_descendants if _is_left_out(each)]
+    kind: Any = base.polymorphic_on
+    if not others or kind is None:
+        return None
+    identities = tuple(each.polymorphic_identity for each in others)
+    live = kind.in_(identities)
+    if spec is not first:
+        pairs = zip(spec.key, first.key, strict=True)
+        same = [ours.parent == theirs.parent for ours, theirs in pairs]
+        live = exists().where(*same, live).correlate(spec.parent_table)
+    return LeftOut(live, first, first.version_column(kind), identities)
+
+
+def _is_left_out(mapper: Mapper[Any]) -> bool:
+    spec = find_spec(mapper.class_)
+    return spec is None or spec.parent_class is not mapper.class_
+
+
+def _everything() -> Iterator[Any]:
+    mapped: set[VersionSpec] = set()
+    metadata: dict[MetaData, None] = {}
+    for mapper in _sqlalchemy.all_mappers():
+        spec = find_spec(mapper.class_)
+        if spec is not None and spec.parent_class is mapper.class_:
+            mapped.update(spec.tables)
+            yield mapper.class_
+        if isinstance(mapper.local_table, Table):
+            metadata[mapper.local_table.metadata] = None
+    for each in metadata:
+        for table, table_spec in each.info.get(TABLES, {}).items():
+            if table_spec not in mapped:
+                yield table
+
+
+def ranges(session: Session, place: Place, size: int, progress: Progress | None) -> Iterator[Range]:
+    """Yield the ranges of a table, and tell when each was looked at."""
+    if size < 1:
+        raise ImproperlyConfigured(f"batch_size is {size!r}; give a number of rows, such as 10_000")
+    after: tuple[Any, ...] | None = None
+    seen, name = 0, place.spec.parent_table.fullname
+    while True:
+        row = session.execute(select_range_end(place.spec, after, size), **place.where).first()
+        until = None if row is None else tuple(row)
+        yield after, until
+        if progress is not None:
+            if until is None:
+                rest = select_rest(place.spec, after, size)
+                seen += session.execute(rest, **place.where).scalar_one()
+            else:
+                seen += size
+            progress(name, seen)
+        if until is None:
+            return
+        after = until
+
+
+def bare(values: Sequence[Any]) -> Any:
+    """Return a key as the writer has it: a value, or a tuple of several."""
+    return values[0] if len(values) == 1 else tuple(values)

@@ -135,8 +135,10 @@ class TableWriter:
         if statement is None:
             statement = self._builder(Style.ONE).image_and_close(shape)
             self._statements["at once", shape] = statement
-        keys = self.keys.sets(image.keys()).parameters()
-        return connection.execute(statement, {self._tx: tx, **keys}).rowcount
+        sets = self.keys.sets(image.keys())
+        ended = connection.execute(statement, {self._tx: tx, **sets.parameters()}).rowcount
+        self._write_unended(connection, shape, sets, tx, ended)
+        return ended
 
     def begin_write_and_close(
         self, connection: Connection, transaction: Insertion, image: Image, *, locks: bool
@@ -152,10 +154,19 @@ class TableWriter:
             builder = self._builder(Style.ONE)
             statement = builder.begin_image_and_close(shape, transaction)
             self._statements[name] = statement
-        keys = self.keys.sets(image.keys()).parameters()
-        result = connection.execute(statement, {**transaction.parameters(self._prefix), **keys})
-        number, ended = result.one()
-        return number, 0 if ended is None else 1
+        sets = self.keys.sets(image.keys())
+        parameters = {**transaction.parameters(self._prefix), **sets.parameters()}
+        number, found = connection.execute(statement, parameters).one()
+        ended = 0 if found is None else 1
+        self._write_unended(connection, shape, sets, number, ended)
+        return number, ended
+
+    def _write_unended(
+        self, connection: Connection, shape: Shape, sets: KeySets, tx: int, ended: int
+    ) -> None:
+        """Write the version of a row that differs, but had no open version to be ended."""
+        if not ended and self._builder(Style.ONE).ends_first(shape):
+            self._run(connection, shape, sets, tx)
 
     def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
         """End the versions before of rows of *image* that differ from them.

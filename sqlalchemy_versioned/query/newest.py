@@ -17,6 +17,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     func,
+    literal_column,
     or_,
     select,
 )
@@ -33,6 +34,7 @@ def newest_transaction(
     *,
     key: Sequence[Column[Any]] | None = None,
     locks: bool = False,
+    sorts: bool = False,
 ) -> ScalarSelect[int]:
     """Return the greatest transaction that has a version of a row, as a subquery.
 
@@ -42,12 +44,17 @@ def newest_transaction(
     :param condition: narrows the transactions, given their column.
     :param key: the columns of the version table that hold *values*, if not those of the spec.
     :param locks: read what is committed, not what a snapshot shows.
+    :param sorts: ask for the first of the sorted transactions, which PostgreSQL plans faster than
+        their maximum.
     """
     rows = spec.version_table.alias()
     transaction = rows.c[spec.transaction_column.key]
     columns = [pair.version for pair in spec.key] if key is None else key
     same = [rows.c[column.key] == value for column, value in zip(columns, values, strict=True)]
-    greatest = through_key(spec, rows, select(func.max(transaction))).where(*same)
+    wanted = select(transaction if sorts else func.max(transaction))
+    greatest = through_key(spec, rows, wanted).where(*same)
+    if sorts:
+        greatest = greatest.order_by(transaction.desc()).limit(literal_column("1"))
     if condition is not None:
         greatest = greatest.where(condition(transaction))
     if locks:

@@ -94,14 +94,18 @@ def newest_before(
     tx: ColumnElement[int],
     *,
     locks: bool = False,
+    sorts: bool = False,
 ) -> ScalarSelect[int]:
     """Return the last transaction before *tx* that has a version of the row *key*.
 
     A look for an open end would read all of its history.
 
     :param locks: read what is committed, not what a snapshot shows.
+    :param sorts: see :func:`.newest_transaction`.
     """
-    return newest_transaction(spec, key, lambda transaction: transaction < tx, locks=locks)
+    return newest_transaction(
+        spec, key, lambda transaction: transaction < tx, locks=locks, sorts=sorts
+    )
 
 
 def newest_other(

@@ -197,3 +197,17 @@ def test_nothing_is_missing_in_it(session, models, engine):
     assert set(inspect(engine).get_table_names()) == before
     assert set(models.metadata.tables) == before
     assert transaction_class(models.Article).__table__.name == "transaction"
+
+
+@pytest.mark.needs("returning")
+def test_row_without_open_version_is_recorded(session, models):
+    """A change is recorded also if a fault of before has ended the last version of the row."""
+    session.execute(text("UPDATE article_version SET end_transaction_id = 3 WHERE id = 1"))
+    session.commit()
+    article = session.get(models.Article, 1)
+    session.expire(article)
+
+    article.name = "Third"
+    session.commit()
+
+    assert [version.name for version in article.versions] == ["First", "Second", "Third"]

@@ -37,6 +37,8 @@ from .exc import ImproperlyConfigured
 from .lookup import version_class
 from .maintenance import Fault
 from .maintenance import baseline as _baseline
+from .maintenance import update_end_tx_column as _update_end_tx_column
+from .maintenance import update_property_mod_flags as _update_property_mod_flags
 from .maintenance import verify as _verify
 from .paused import paused as _paused
 from .revert import RevertPlan
@@ -71,6 +73,8 @@ __all__ = [
     "revert_plan",
     "to_dict",
     "transaction",
+    "update_end_tx_column",
+    "update_property_mod_flags",
     "vacuum",
     "verify",
     "version_at",
@@ -486,6 +490,24 @@ async def baseline(session: Any, model: Any, **asked: Any) -> int:
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.baseline`.
     """
     return await _asynchronous(session).run_sync(lambda sync: _baseline(sync, model, **asked))
+
+
+async def update_end_tx_column(session: Any, model: Any, **asked: Any) -> int:
+    """Let each version of a class end where the next one begins; return how many did not.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.update_end_tx_column`.
+    """
+    mend = _update_end_tx_column
+    return await _asynchronous(session).run_sync(lambda sync: mend(sync, model, **asked))
+
+
+async def update_property_mod_flags(session: Any, model: Any, **asked: Any) -> int:
+    """Set modification flags as the versions of a class say; return how many rows were wrong.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.update_property_mod_flags`.
+    """
+    mend = _update_property_mod_flags
+    return await _asynchronous(session).run_sync(lambda sync: mend(sync, model, **asked))
 
 
 async def vacuum(session: Any, model: type[Any]) -> int:

@@ -59,10 +59,18 @@ from .query.rows import (
 )
 from .spec import VersionSpec
 
-__all__ = ["Added", "Insertion", "Shape", "StatementBuilder"]
+__all__ = ["OURS", "Added", "Insertion", "Shape", "StatementBuilder", "is_ours"]
+
+#: Execution options of statements by which the library writes version tables.
+OURS = {"sqlalchemy_versioned_ours": True}
 
 #: For columns that plugins have added: name of a set of keys -> (column key, value).
 Added = Mapping[str, tuple[str, Any]]
+
+
+def is_ours(options: Mapping[str, Any]) -> bool:
+    """Tell by its execution options whether a statement is one of the library."""
+    return OURS.keys() <= options.keys()
 
 
 class Shape(NamedTuple):

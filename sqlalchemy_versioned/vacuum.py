@@ -8,7 +8,9 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from .lookup import ensure_bound, spec_of
-from .query.vacuum import build_end_repairs, build_redundancy_locks, build_removals
+from .query.neighbours import build_end_repair
+from .query.vacuum import build_redundancy_locks, build_removals
+from .statements import OURS
 
 __all__ = ["vacuum"]
 
@@ -28,7 +30,10 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
     """
     spec = spec_of(model)
     ensure_bound(session, spec)
-    where: dict[str, Any] = {"bind_arguments": {"mapper": inspect(spec.version_class)}}
+    where: dict[str, Any] = {
+        "bind_arguments": {"mapper": inspect(spec.version_class)},
+        "execution_options": OURS,
+    }
     session.flush()
     for lock in build_redundancy_locks(spec):
         session.execute(lock, **where)
@@ -36,8 +41,9 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
     for removal in build_removals(spec):
         result: Any = session.execute(removal, **where)
         removed = result.rowcount
-    for repair in build_end_repairs(spec):
-        session.execute(repair, **where)
+    for table in spec.hierarchy.tables:
+        if table.end_column is not None:
+            session.execute(build_end_repair(table), **where)
     root = spec.superclasses[-1] if spec.superclasses else spec.version_class
     for obj in session.identity_map.values():
         if isinstance(obj, root):

@@ -7,7 +7,15 @@ tell how far they are.
 
 from __future__ import annotations
 
+from .ends import update_end_tx_column, update_property_mod_flags
 from .faults import Fault, FaultKind, verify
 from .first_states import baseline
 
-__all__ = ["Fault", "FaultKind", "baseline", "verify"]
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "baseline",
+    "update_end_tx_column",
+    "update_property_mod_flags",
+    "verify",
+]

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ..operation import Operation
+from ..query.ranges import Range
 from ..query.verify import (
-    Range,
     select_broken_chains,
     select_different_rows,
     select_left_out_versions,

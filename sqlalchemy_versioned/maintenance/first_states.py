@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
 from ..lookup import find_spec, get_versioning_manager
-from ..query.verify import Range, select_unrecorded_keys
+from ..query.ranges import Range
+from ..query.verify import select_unrecorded_keys
 from ..writer import TableWriter
 from .places import Place, Progress, bare, find_places, present_session, ranges
 

@@ -12,13 +12,16 @@ from typing import Any
 
 from sqlalchemy import MetaData, Table, exists, inspect
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, ReadOnlySnapshot
 from ..lookup import TABLES, find_spec, spec_of, table_spec_of
-from ..query.verify import LeftOut, Range, select_range_end, select_rest
+from ..query.ranges import Range, select_range_end, select_rest
+from ..query.verify import LeftOut
 from ..snapshot import Snapshot
 from ..spec import VersionSpec
+from ..statements import OURS
 from ..surroundings import sync_session
 
 __all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
@@ -64,6 +67,13 @@ class Place:
     def where(self) -> dict[str, Any]:
         """The keyword that ``Session.execute()`` takes it by."""
         return {"bind_arguments": self.bind}
+
+    def execute(self, session: Session, statement: UpdateBase) -> int:
+        """Execute a statement that changes history, and nothing else; return the row count."""
+        # The objects of the session are of live classes; versions are expired by the caller.
+        options = {"synchronize_session": False, **OURS}
+        result: Any = session.execute(statement, execution_options=options, **self.where)
+        return int(result.rowcount)
 
 
 def find_places(models: Sequence[Any]) -> list[Place]:

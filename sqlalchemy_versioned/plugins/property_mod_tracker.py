@@ -21,12 +21,10 @@ from ..hooks import Plugin, TableBuilder
 from ..lookup import find_spec
 from ..naming import cut_name
 from ..operation import Operation
+from ..query.flags import FLAGGED
 from ..spec import ClassSpec
 
 __all__ = ["PropertyModTrackerPlugin"]
-
-#: The key of ``Column.info`` under which a flag has the column that it is about.
-_FLAGGED = "sqlalchemy_versioned.flagged"
 
 
 class PropertyModTrackerPlugin(Plugin):
@@ -75,7 +73,7 @@ class PropertyModTrackerPlugin(Plugin):
             flag = self.create_mod_column(column)
             # Attributes of versions are called like those of the class, columns like columns.
             flag.key = f"{key}{self.column_suffix}"
-            flag.info[_FLAGGED] = column
+            flag.info[FLAGGED] = column
             if taken.intersection((flag.name, flag.key)):
                 raise ImproperlyConfigured(
                     f"{table_builder.model.__name__} has {flag.key!r}, which the flag for {key!r} "
@@ -128,7 +126,7 @@ class PropertyModTrackerPlugin(Plugin):
             }
             flags = self._flags[spec.version_class] = {}
             for added in (column for table in spec.tables for column in table.added):
-                key = keys.get(added.info.get(_FLAGGED))
+                key = keys.get(added.info.get(FLAGGED))
                 if key is not None:
                     flags.setdefault(key, []).append(added.key)
         return flags

@@ -1,4 +1,4 @@
-"""Statements that remove versions which say nothing new, and mend the ends of those that stay.
+"""Statements that remove versions which say nothing new.
 
 A version is redundant if it is an UPDATE and every table of its object has the values of the
 version before.  Under joined inheritance rows are removed from the leaves to the root, so that
@@ -8,14 +8,13 @@ the root still tells what came before what.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Delete,
     FromClause,
     Select,
-    Update,
     and_,
     delete,
     exists,
@@ -24,28 +23,16 @@ from sqlalchemy import (
     not_,
     select,
     tuple_,
-    update,
 )
 from sqlalchemy.orm import aliased
 
 from ..dialects import SameValue
 from ..operation import Operation
 from ..spec import ClassSpec, VersionSpec
+from .neighbours import Neighbours, rows_with_neighbours
 from .rows import as_stored
 
-__all__ = ["build_end_repairs", "build_redundancy_locks", "build_removals"]
-
-
-class _Rows(NamedTuple):
-    """The rows of a version table with what was before and after each."""
-
-    clause: FromClause
-    key: list[ColumnElement[Any]]
-    transaction: ColumnElement[int]
-    operation: ColumnElement[int]
-    previous: ColumnElement[int]
-    previous_operation: ColumnElement[int]
-    next: ColumnElement[int]
+__all__ = ["build_redundancy_locks", "build_removals"]
 
 
 def build_removals(spec: ClassSpec) -> Iterator[Delete]:
@@ -53,23 +40,6 @@ def build_removals(spec: ClassSpec) -> Iterator[Delete]:
     for table in reversed(spec.hierarchy.tables):
         place = [*[pair.version for pair in table.key], table.transaction_column]
         yield delete(table.version_table).where(tuple_(*place).in_(_select_redundant(spec)))
-
-
-def build_end_repairs(spec: ClassSpec) -> Iterator[Update]:
-    """Build statements that end each version where the next one begins."""
-    for table in spec.hierarchy.tables:
-        if table.end_column is None:
-            continue
-        rows = _rows_with_neighbours(table)
-        yield (
-            update(table.version_table)
-            .where(
-                *[key == p.version for key, p in zip(rows.key, table.key, strict=True)],
-                rows.transaction == table.transaction_column,
-                table.end_column.is_distinct_from(rows.next),
-            )
-            .values({table.end_column: rows.next})
-        )
 
 
 def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
@@ -93,7 +63,7 @@ def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
 
 def _select_redundant(spec: ClassSpec) -> Select[Any]:
     """Select the keys and transactions of the versions that say nothing new."""
-    rows = _rows_with_neighbours(spec.root)
+    rows = rows_with_neighbours(spec.root)
     statement = select(*rows.key, rows.transaction).where(
         rows.operation == Operation.UPDATE,
         rows.previous_operation != Operation.DELETE,
@@ -105,29 +75,7 @@ def _select_redundant(spec: ClassSpec) -> Select[Any]:
     return select(*statement.subquery().c)
 
 
-def _rows_with_neighbours(table: VersionSpec) -> _Rows:
-    """Select the rows of a version table with the transactions before and after each."""
-    window: Any = {
-        "partition_by": [pair.version for pair in table.key],
-        "order_by": table.transaction_column,
-    }
-    transaction, operation = table.transaction_column, table.operation_column
-    # All of them under names of ours, so that none can be that of a column of the key.
-    keys = {f"key_{place}": pair.version for place, pair in enumerate(table.key)}
-    others = {
-        "transaction": transaction,
-        "operation": operation,
-        "previous": func.lag(transaction).over(**window),
-        "previous_operation": func.lag(operation).over(**window),
-        "next": func.lead(transaction).over(**window),
-    }
-    # The underscore keeps them from being words of SQL.
-    rows = select(*[each.label(f"{name}_") for name, each in (keys | others).items()]).subquery()
-    columns: list[Any] = list(rows.c)
-    return _Rows(rows, columns[: len(keys)], *columns[len(keys) :])
-
-
-def _differs(table: VersionSpec, rows: _Rows) -> ColumnElement[bool]:
+def _differs(table: VersionSpec, rows: Neighbours) -> ColumnElement[bool]:
     """Match *rows* that brought something new to a table."""
     own, before = table.version_table.alias(), table.version_table.alias()
     same = exists().where(
@@ -139,7 +87,7 @@ def _differs(table: VersionSpec, rows: _Rows) -> ColumnElement[bool]:
     )
 
 
-def _is_at(table: VersionSpec, found: FromClause, rows: _Rows, at: Any) -> ColumnElement[bool]:
+def _is_at(table: VersionSpec, found: FromClause, rows: Neighbours, at: Any) -> ColumnElement[bool]:
     """Match what a table *found* for the object of *rows* at a transaction."""
     pairs = zip(table.key, rows.key, strict=True)
     return and_(
@@ -153,7 +101,7 @@ def _compared(table: VersionSpec) -> Iterator[Any]:
     return (pair for pair in table.pairs if pair.parent not in keys)
 
 
-def _is_of_class(spec: ClassSpec, rows: _Rows) -> ColumnElement[bool]:
+def _is_of_class(spec: ClassSpec, rows: Neighbours) -> ColumnElement[bool]:
     """Match rows of objects of a subclass: their first version is never removed."""
     version = aliased(spec.version_class, flat=True)
     pairs = zip(spec.key, rows.key, strict=True)

@@ -6,7 +6,6 @@ up to and including another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,30 +24,24 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    type_coerce,
 )
 
 from ..dialects import SameValue
 from ..operation import BEFORE_RECORDING, Operation
 from ..spec import VersionSpec
+from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key
 
 __all__ = [
     "LeftOut",
-    "Range",
     "select_broken_chains",
     "select_different_rows",
     "select_left_out_versions",
     "select_missing_deletions",
     "select_orphans",
-    "select_range_end",
-    "select_rest",
     "select_split_objects",
     "select_unrecorded_keys",
 ]
-
-#: The keys between which is looked: after the first, up to the second; ``None`` is open.
-Range = tuple[Sequence[Any] | None, Sequence[Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +72,6 @@ class LeftOut:
         )
 
 
-def select_range_end(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> Select[Any]:
-    """Select the key that ends a range of *size* rows, of those there are and those there were."""
-    keys = _keys(spec, after, size)
-    return select(*keys.c).order_by(*keys.c).offset(size - 1).limit(1)
-
-
-def select_rest(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> Select[Any]:
-    """Select how many rows the last range has, which has less than *size*."""
-    return select(func.count()).select_from(_keys(spec, after, size))
-
-
-def _keys(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> FromClause:
-    """Select more keys than a range has, without reading those that come after it."""
-
-    def first(columns: list[ColumnElement[Any]]) -> Select[Any]:
-        labels = [column.label(f"k{n}") for n, column in enumerate(columns)]
-        found = select(*labels).where(_is_within(columns, (after, None))).distinct()
-        some = found.order_by(*labels).limit(size).subquery()
-        return select(*some.c)
-
-    live = first(_live_key(spec))
-    kept = first([pair.version for pair in spec.key])
-    return live.union(kept).subquery()
-
-
 def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
     """Select versions that do not end where the next one begins, with both places."""
     assert spec.end_column is not None
@@ -116,7 +84,7 @@ def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
             spec.end_column.label("ended"),
             func.lead(spec.transaction_column).over(**window).label("followed"),
         )
-        .where(_is_within(key, within))
+        .where(is_within(key, within))
         .subquery()
     )
     broken = rows.c.ended.is_distinct_from(rows.c.followed)
@@ -135,7 +103,7 @@ def select_different_rows(
     kept whether it differs.
     """
     newest = _newest(spec, within)
-    key = _live_key(spec)
+    key = live_key(spec)
     same = [newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(spec.key)]
     versions = spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
@@ -160,7 +128,7 @@ def select_different_rows(
             *[flag.label(f"differs_{n}") for n, flag in enumerate(differs)],
         )
         .select_from(joined)
-        .where(_is_within(key, within), wrong, _is_meant(left_out))
+        .where(is_within(key, within), wrong, _is_meant(left_out))
         .order_by(*key)
     )
 
@@ -193,7 +161,7 @@ def select_orphans(spec: VersionSpec, within: Range) -> Select[Any]:
     return (
         select(*key, spec.transaction_column)
         .where(
-            _is_within(key, within),
+            is_within(key, within),
             spec.transaction_column != BEFORE_RECORDING,
             not_(known),
         )
@@ -214,7 +182,7 @@ def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) ->
     )
     return (
         select(*key, spec.transaction_column)
-        .where(_is_within(key, within), not_(said.correlate(spec.version_table)))
+        .where(is_within(key, within), not_(said.correlate(spec.version_table)))
         .order_by(*key, spec.transaction_column)
     )
 
@@ -231,7 +199,7 @@ def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range
             func.lead(spec.transaction_column).over(**window).label("followed"),
             func.lag(spec.transaction_column).over(**window).label("preceded"),
         )
-        .where(_is_within(key, within))
+        .where(is_within(key, within))
         .subquery()
     )
     base = root.version_table.alias()
@@ -259,9 +227,9 @@ def select_unrecorded_keys(
     """Select the keys of rows that have no version."""
     versions = spec.version_table.alias()
     recorded = exists().where(same_key(spec, versions)).correlate(spec.parent_table)
-    key = _live_key(spec)
+    key = live_key(spec)
     return select(*[pair.parent for pair in spec.key]).where(
-        _is_within(key, within), not_(recorded), _is_meant(left_out)
+        is_within(key, within), not_(recorded), _is_meant(left_out)
     )
 
 
@@ -278,11 +246,6 @@ def _same_object(
     ]
 
 
-def _live_key(spec: VersionSpec) -> list[ColumnElement[Any]]:
-    """Return the key columns of the parent table, with the values that versions have."""
-    return [type_coerce(as_stored(pair.parent), pair.version.type) for pair in spec.key]
-
-
 def _newest(spec: VersionSpec, within: Range) -> FromClause:
     """Select the newest transaction of each row."""
     key = [pair.version for pair in spec.key]
@@ -291,26 +254,7 @@ def _newest(spec: VersionSpec, within: Range) -> FromClause:
             *[column.label(f"k{n}") for n, column in enumerate(key)],
             func.max(spec.transaction_column).label("began"),
         )
-        .where(_is_within(key, within))
+        .where(is_within(key, within))
         .group_by(*key)
         .subquery()
     )
-
-
-def _is_within(key: Sequence[ColumnElement[Any]], within: Range) -> ColumnElement[bool]:
-    after, until = within
-    conditions: list[ColumnElement[bool]] = [true()]
-    if after is not None:
-        conditions.append(_is_beyond(key, after))
-    if until is not None:
-        conditions.append(not_(_is_beyond(key, until)))
-    return and_(*conditions)
-
-
-def _is_beyond(key: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Match keys that come after another; an index on the key serves its first column."""
-    column, value = key[0], literal(values[0], key[0].type)
-    if len(key) == 1:
-        return column > value
-    rest = _is_beyond(key[1:], values[1:])
-    return and_(column >= value, or_(column > value, rest))

@@ -1,0 +1,62 @@
+"""Versions with those before and after them, and the ends that follow from that."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, FromClause, Update, func, select, update
+
+from ..spec import VersionSpec
+from .ranges import EVERYTHING, Range, is_within
+
+__all__ = ["Neighbours", "build_end_repair", "rows_with_neighbours"]
+
+
+class Neighbours(NamedTuple):
+    """The rows of a version table with what was before and after each."""
+
+    clause: FromClause
+    key: list[ColumnElement[Any]]
+    transaction: ColumnElement[int]
+    operation: ColumnElement[int]
+    previous: ColumnElement[int]
+    previous_operation: ColumnElement[int]
+    next: ColumnElement[int]
+
+
+def rows_with_neighbours(table: VersionSpec, within: Range = EVERYTHING) -> Neighbours:
+    """Select the rows of a version table with the transactions before and after each."""
+    window: Any = {
+        "partition_by": [pair.version for pair in table.key],
+        "order_by": table.transaction_column,
+    }
+    transaction, operation = table.transaction_column, table.operation_column
+    # All of them under names of ours, so that none can be that of a column of the key.
+    keys = {f"key_{place}": pair.version for place, pair in enumerate(table.key)}
+    others = {
+        "transaction": transaction,
+        "operation": operation,
+        "previous": func.lag(transaction).over(**window),
+        "previous_operation": func.lag(operation).over(**window),
+        "next": func.lead(transaction).over(**window),
+    }
+    # The underscore keeps them from being words of SQL.
+    rows: Any = select(*[each.label(f"{name}_") for name, each in (keys | others).items()])
+    rows = rows.where(is_within(list(keys.values()), within)).subquery()
+    columns: list[Any] = list(rows.c)
+    return Neighbours(rows, columns[: len(keys)], *columns[len(keys) :])
+
+
+def build_end_repair(table: VersionSpec, within: Range = EVERYTHING) -> Update:
+    """End each version where the next one begins; the table must have an end column."""
+    assert table.end_column is not None
+    rows = rows_with_neighbours(table, within)
+    return (
+        update(table.version_table)
+        .where(
+            *[key == p.version for key, p in zip(rows.key, table.key, strict=True)],
+            rows.transaction == table.transaction_column,
+            table.end_column.is_distinct_from(rows.next),
+        )
+        .values({table.end_column: rows.next})
+    )

@@ -26,6 +26,7 @@ from .exc import CaptureError
 from .keys import Key
 from .recording import Changes
 from .spec import Hierarchy, VersionSpec
+from .statements import OURS
 from .writes import TextualWrites, Write
 
 __all__ = ["Capture", "Recorder", "Target", "UnrecordedWrite"]
@@ -365,7 +366,8 @@ class Capture:
     def _begin_writing(self, pending: _Pending, connection: Connection) -> None:
         """Let nobody else write from now on, where only one can; a look keeps nobody from it."""
         if pending.target is not None and not has_concurrent_writers(connection.dialect):
-            connection.execute(delete(pending.target.spec.version_table).where(false()))
+            locking = delete(pending.target.spec.version_table).where(false())
+            connection.execute(locking, execution_options=OURS)
 
     def _list_rows(self, write: Write, connection: Connection) -> dict[Key, Key]:
         listed = write.listed_keys(connection.execute(*write.list_rows()).scalar_one())

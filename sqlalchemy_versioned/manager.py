@@ -229,7 +229,10 @@ class VersioningManager:
                 self._tracker.track_class(spec)
             if spec.options.immutable_versions:
                 guard_versions(spec)
-        self._tracker.track_associations(self._registry.associations)
+        self._tracker.track_associations(
+            self._registry.associations,
+            are_immutable=bool(self.options.get("immutable_versions", False)),
+        )
 
     def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
         is_first, mark = self._first is None, self._registry.mark()

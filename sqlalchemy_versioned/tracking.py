@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -30,6 +31,7 @@ from .capture import Capture, Target
 from .cascades import Cascaded
 from .dialects import has_rolled_back
 from .flushes import Flush, LinkTable, Work, collect_work
+from .immutable import Guard
 from .keys import Key
 from .loaded import (
     expire_all_versions,
@@ -81,6 +83,7 @@ class Tracker:
             "sqlalchemy_versioned_flush"
         )
         self._capture = Capture(self, self._name)
+        self._guard = Guard()
 
     # -- listening ---------------------------------------------------------------------------
 
@@ -114,9 +117,14 @@ class Tracker:
                 spec.hierarchy, table, lambda: self._is_on(spec), spec.options.capture
             )
         self._capture.watch(targets)
+        if spec.options.immutable_versions:
+            self._guard.watch(spec.tables)
 
-    def track_associations(self, tables: Mapping[Table, Hierarchy]) -> None:
-        """Record what relationships write to association tables."""
+    def track_associations(self, tables: Mapping[Table, Hierarchy], *, are_immutable: bool) -> None:
+        """Record what relationships write to association tables.
+
+        :param are_immutable: whether nobody else may write their versions.
+        """
         mapped = {mapper.local_table: reader.spec for mapper, reader in self._readers.items()}
         for table, hierarchy in tables.items():
             link = self._associations[table] = LinkTable(hierarchy, mapped.get(table))
@@ -124,6 +132,8 @@ class Tracker:
             target = Target(link.hierarchy, link.spec, self._are_links_on, "raise")
             if table not in self._mappers:
                 self._capture.watch({table: target})
+            if are_immutable:
+                self._guard.watch([link.spec])
 
     def stop(self) -> None:
         """Take every listener off again."""
@@ -142,6 +152,7 @@ class Tracker:
         self._mappers.clear()
         self._histories.clear()
         self._capture.clear()
+        self._guard.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
         event.listen(target, name, listener)
@@ -410,6 +421,9 @@ class Tracker:
             actual = _sqlalchemy.resolved(statement)
             statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
         is_write = isinstance(statement, (Insert, Update, Delete))
+        if is_write and self._guard:
+            is_stored = partial(self._is_stored_on, connection)
+            self._guard.check_statement(statement, execution_options, is_stored)
         if is_write and statement.table not in self._histories:
             sets = _sqlalchemy.statement_parameters(multiparams, params)
             others: Sequence[Mapping[str, Any]] | None = None
@@ -479,10 +493,14 @@ class Tracker:
         executemany: bool,
     ) -> None:
         compiled = None if context is None else context.compiled
+        is_stored = partial(self._is_stored_on, connection)
         if compiled is None or isinstance(compiled.statement, TextClause):
             self._capture.check_text(connection, statement)
+            self._guard.check_text(statement, is_stored)
         elif getattr(compiled, "ctes", None):
             self._capture.check_ctes(connection, compiled.ctes)
+            if self._guard:
+                self._guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
 
     def _handle_error(self, context: Any) -> None:
         connection: Connection | None = context.connection
@@ -532,6 +550,11 @@ class Tracker:
         except UnboundExecutionError:
             return False
         return _sqlalchemy.root_engine_of(bind.engine) is _sqlalchemy.root_engine(connection)
+
+    def _is_stored_on(self, connection: Connection, table: Table) -> bool:
+        """Tell the same of the session that a connection is recorded in, if there is one."""
+        session = self.session_of(connection)
+        return session is not None and self.is_stored_on(session, connection, table)
 
     def record(
         self,

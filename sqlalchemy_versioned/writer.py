@@ -25,7 +25,7 @@ from .key_forms import KeyForms
 from .keys import Key, KeyParameters, KeySets, Style
 from .operation import BEFORE_RECORDING, Operation
 from .spec import VersionSpec
-from .statements import Added, Insertion, Shape, StatementBuilder
+from .statements import OURS, Added, Insertion, Shape, StatementBuilder
 
 __all__ = ["Image", "Key", "TableWriter"]
 
@@ -133,7 +133,7 @@ class TableWriter:
         shape, _ = self._shape(image, locks=locks)
         statement = self._statements.get(("at once", shape))
         if statement is None:
-            statement = self._builder(Style.ONE).image_and_close(shape)
+            statement = self._builder(Style.ONE).image_and_close(shape).execution_options(**OURS)
             self._statements["at once", shape] = statement
         sets = self.keys.sets(image.keys())
         ended = connection.execute(statement, {self._tx: tx, **sets.parameters()}).rowcount
@@ -153,6 +153,7 @@ class TableWriter:
         if statement is None:
             builder = self._builder(Style.ONE)
             statement = builder.begin_image_and_close(shape, transaction)
+            statement = statement.execution_options(**OURS)
             self._statements[name] = statement
         sets = self.keys.sets(image.keys())
         parameters = {**transaction.parameters(self._prefix), **sets.parameters()}
@@ -197,7 +198,7 @@ class TableWriter:
             spec.operation_column.key: int(Operation.DELETE),
         }
         values = [{**dict(zip(names, key, strict=True)), **fixed} for key in keys]
-        connection.execute(spec.version_table.insert(), values)
+        connection.execute(spec.version_table.insert(), values, execution_options=OURS)
         return len(keys)
 
     def depart(self, connection: Connection, keys: list[Key], tx: int) -> int:
@@ -311,7 +312,8 @@ class TableWriter:
         """Tell whether some row may have no version; of a large table that is not looked up."""
         if not has_concurrent_writers(self._dialect):
             # While others write, SQLite lets nobody write who has begun with a look.
-            connection.execute(delete(self.spec.version_table).where(false()))
+            locking = delete(self.spec.version_table).where(false())
+            connection.execute(locking, execution_options=OURS)
         statement: Any = self._builder(Style.LIST).lack_of_versions(_MANY + 1)
         count, is_lacking = connection.execute(statement).one()
         return bool(is_lacking) or count > _MANY
@@ -375,7 +377,7 @@ class TableWriter:
         if statement is None:
             builder = self._builder(style)
             statement = builder.image(what) if isinstance(what, Shape) else getattr(builder, what)()
-            self._statements[what, style] = statement
+            statement = self._statements[what, style] = statement.execution_options(**OURS)
         return statement
 
     def _builder(self, style: Style) -> StatementBuilder:
@@ -417,7 +419,7 @@ class TableWriter:
         for chunk in sets.chunks():
             statement = self._builder(chunk.style).image(shape, groups)
             parameters = {self._tx: tx, **chunk.parameters()}
-            rows += connection.execute(statement, parameters).rowcount
+            rows += connection.execute(statement, parameters, execution_options=OURS).rowcount
         return rows
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import ColumnProperty, Mapper
 from ..hooks import Plugin
 from ..operation import Operation
 from ..spec import ClassSpec, VersionSpec
+from ..statements import OURS
 
 __all__ = ["NullDeletePlugin"]
 
@@ -72,7 +73,7 @@ class NullDeletePlugin(Plugin):
                 emptying = update(table.version_table).where(*own)
                 bind = {"mapper": self._mappers[table]}
                 session.connection(bind_arguments=bind).execute(
-                    emptying.values({column: null() for column in columns})
+                    emptying.values({column: null() for column in columns}), execution_options=OURS
                 )
 
     def _chosen(self, spec: ClassSpec, *, is_emptied: bool) -> list[Any]:

@@ -37,6 +37,8 @@ from .exc import ImproperlyConfigured
 from .lookup import version_class
 from .maintenance import Fault
 from .maintenance import baseline as _baseline
+from .maintenance import prune as _prune
+from .maintenance import redact as _redact
 from .maintenance import update_end_tx_column as _update_end_tx_column
 from .maintenance import update_property_mod_flags as _update_property_mod_flags
 from .maintenance import verify as _verify
@@ -69,6 +71,8 @@ __all__ = [
     "operation_type",
     "paused",
     "previous",
+    "prune",
+    "redact",
     "revert",
     "revert_plan",
     "to_dict",
@@ -490,6 +494,22 @@ async def baseline(session: Any, model: Any, **asked: Any) -> int:
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.baseline`.
     """
     return await _asynchronous(session).run_sync(lambda sync: _baseline(sync, model, **asked))
+
+
+async def prune(session: Any, model: Any, **asked: Any) -> int:
+    """Remove old versions of a class; return how many.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.prune`.
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _prune(sync, model, **asked))
+
+
+async def redact(session: Any, model: Any, **asked: Any) -> int:
+    """Empty columns of the versions of some objects; return how many versions had something.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.redact`.
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _redact(sync, model, **asked))
 
 
 async def update_end_tx_column(session: Any, model: Any, **asked: Any) -> int:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     event,
-    false,
     func,
     inspect,
     select,
@@ -31,7 +30,7 @@ from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from . import _sqlalchemy
 from .exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, VersioningError
 from .lookup import find_spec
-from .query.history import select_transaction_at
+from .query.history import select_point
 from .query.temporal import PastCompiler, find_unkept, select_reach
 from .spec import ClassSpec, VersionSpec
 from .surroundings import numbering_connection, sync_session
@@ -378,7 +377,7 @@ def _tables_of(transaction_class: type[Any]) -> frozenset[Table]:
 
 def _resolve(live: Session, cls: Any, when: Any, on_incomplete: str) -> tuple[Moment, int | None]:
     """Return the moment that *when* means, and the oldest transaction there is."""
-    wanted = _wanted(cls, when)
+    wanted = select_point(cls, when).scalar_subquery()
     oldest = select(func.min(cls.id)).scalar_subquery()
     versioned = [spec.parent_class for spec in _specs() if spec.transaction_class is cls]
     connection = numbering_connection(live, cls, versioned)
@@ -396,17 +395,3 @@ def _resolve(live: Session, cls: Any, when: Any, on_incomplete: str) -> tuple[Mo
             "later moment, or pass on_incomplete='ignore' to find nothing"
         )
     return Moment(0), horizon
-
-
-def _wanted(cls: Any, when: Any) -> Any:
-    if isinstance(when, datetime) and when.tzinfo is not None:
-        return select_transaction_at(cls, when).scalar_subquery()
-    number = inspect(when).identity[0] if isinstance(when, cls) and inspect(when).identity else when
-    if isinstance(number, int) and not isinstance(number, bool):
-        # Drivers refuse what is no BIGINT.
-        known = cls.id == number if abs(number) < 2**63 else false()
-        return select(cls.id).where(known).scalar_subquery()
-    raise VersioningError(
-        f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
-        "a datetime with a time zone"
-    )

@@ -27,8 +27,10 @@ from ..spec import ClassSpec
 __all__ = [
     "Asked",
     "check_class",
+    "column_names",
     "key_parameters",
     "number_parameters",
+    "object_keys",
     "relation_names",
     "stored_key",
 ]
@@ -85,7 +87,7 @@ class Asked:
     def _add_keys(self, object_ids: Any) -> Style | None:
         if object_ids is None:
             return None
-        keys = list(dict.fromkeys(_keys(self.spec, object_ids)))
+        keys = object_keys(self.spec, object_ids)
         columns = [pair.version for pair in self.spec.root.key]
         style, parameters = key_parameters(columns, keys, self.dialect)
         self.parameters |= parameters
@@ -222,6 +224,24 @@ def _known_fields(spec: ClassSpec, fields: Any) -> tuple[str, ...] | None:
     return tuple(key for key in known if key in asked)
 
 
+def column_names(spec: ClassSpec, columns: Any) -> tuple[str, ...]:
+    """Return the attributes of columns of a class or its subclasses, each once.
+
+    :raises InvalidArgument: if one of them is no column that is kept, or none is given.
+    """
+    known = dict.fromkeys(key for each in family_of(spec) for key in each.columns)
+    names = dict.fromkeys(_name("columns", each) for each in _several(columns))
+    for name in names:
+        if name not in known:
+            raise InvalidArgument(
+                f"columns has {name!r}, which is no column of {spec.parent_class.__name__} that is "
+                f"kept in history; those are: {', '.join(known)}"
+            )
+    if not names:
+        raise InvalidArgument(f"columns is {columns!r}; name at least one of {', '.join(known)}")
+    return tuple(names)
+
+
 def relation_names(spec: ClassSpec, relations: Any) -> tuple[str, ...]:
     """Return the names of relationships, each once.
 
@@ -262,12 +282,16 @@ def _several(value: Any) -> list[Any]:
     return list(value)
 
 
-def _keys(spec: ClassSpec, object_ids: Any) -> list[Any]:
-    """Return the keys of one object or of several."""
+def object_keys(spec: ClassSpec, object_ids: Any) -> list[Any]:
+    """Return the keys of one object or of several, each once.
+
+    :raises InvalidArgumentType: if something is no key of the class.
+    """
     size = len(spec.key)
     is_one = isinstance(object_ids, tuple) and size > 1 and not _has_keys(object_ids)
     several = [object_ids] if is_one else _several(object_ids)
-    return [_key(spec, each) for each in several if not _is_keyless(spec, each)]
+    keys = [_key(spec, each) for each in several if not _is_keyless(spec, each)]
+    return list(dict.fromkeys(keys))
 
 
 def _is_keyless(spec: ClassSpec, given: Any) -> bool:

@@ -10,11 +10,15 @@ from __future__ import annotations
 from .ends import update_end_tx_column, update_property_mod_flags
 from .faults import Fault, FaultKind, verify
 from .first_states import baseline
+from .pruning import prune
+from .redacting import redact
 
 __all__ = [
     "Fault",
     "FaultKind",
     "baseline",
+    "prune",
+    "redact",
     "update_end_tx_column",
     "update_property_mod_flags",
     "verify",

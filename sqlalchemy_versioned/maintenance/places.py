@@ -6,7 +6,7 @@ with the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,15 @@ class Place:
         """The keyword that ``Session.execute()`` takes it by."""
         return {"bind_arguments": self.bind}
 
-    def execute(self, session: Session, statement: UpdateBase) -> int:
+    def execute(
+        self, session: Session, statement: UpdateBase, parameters: Mapping[str, Any] | None = None
+    ) -> int:
         """Execute a statement that changes history, and nothing else; return the row count."""
         # The objects of the session are of live classes; versions are expired by the caller.
         options = {"synchronize_session": False, **OURS}
-        result: Any = session.execute(statement, execution_options=options, **self.where)
+        result: Any = session.execute(
+            statement, parameters, execution_options=options, **self.where
+        )
         return int(result.rowcount)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, false, func, inspect, select
 
 from ..exc import VersioningError
 from ..lookup import spec_of
@@ -25,6 +25,7 @@ __all__ = [
     "count_versions_before",
     "deleted",
     "select_next",
+    "select_point",
     "select_previous",
     "select_transaction_at",
     "select_version_at",
@@ -117,6 +118,25 @@ def select_transaction_at(transaction_class: type[Any], when: datetime) -> Selec
         .where(cls.issued_at <= when)
         .order_by(cls.issued_at.desc(), cls.id.desc())
         .limit(1)
+    )
+
+
+def select_point(transaction_class: type[Any], when: Any) -> Select[Any]:
+    """Select the id of the transaction that *when* means: one that there is.
+
+    :param when: a Transaction, its id, or a moment, which means the last issued not later.
+    :raises VersioningError: if it is none of them, or a moment without a time zone.
+    """
+    cls = transaction_class
+    if isinstance(when, datetime) and when.tzinfo is not None:
+        return select_transaction_at(cls, when)
+    number = inspect(when).identity[0] if isinstance(when, cls) and inspect(when).identity else when
+    if isinstance(number, int) and not isinstance(number, bool):
+        # Drivers refuse what is no BIGINT.
+        return select(cls.id).where(cls.id == number if abs(number) < 2**63 else false())
+    raise VersioningError(
+        f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
+        "a datetime with a time zone"
     )
 
 

@@ -24,8 +24,11 @@ class Neighbours(NamedTuple):
     next: ColumnElement[int]
 
 
-def rows_with_neighbours(table: VersionSpec, within: Range = EVERYTHING) -> Neighbours:
-    """Select the rows of a version table with the transactions before and after each."""
+def rows_with_neighbours(table: VersionSpec, *criteria: ColumnElement[bool]) -> Neighbours:
+    """Select the rows of a version table with the transactions before and after each.
+
+    :param criteria: what the keys of the rows must match.
+    """
     window: Any = {
         "partition_by": [pair.version for pair in table.key],
         "order_by": table.transaction_column,
@@ -42,7 +45,7 @@ def rows_with_neighbours(table: VersionSpec, within: Range = EVERYTHING) -> Neig
     }
     # The underscore keeps them from being words of SQL.
     rows: Any = select(*[each.label(f"{name}_") for name, each in (keys | others).items()])
-    rows = rows.where(is_within(list(keys.values()), within)).subquery()
+    rows = rows.where(*criteria).subquery()
     columns: list[Any] = list(rows.c)
     return Neighbours(rows, columns[: len(keys)], *columns[len(keys) :])
 
@@ -50,7 +53,8 @@ def rows_with_neighbours(table: VersionSpec, within: Range = EVERYTHING) -> Neig
 def build_end_repair(table: VersionSpec, within: Range = EVERYTHING) -> Update:
     """End each version where the next one begins; the table must have an end column."""
     assert table.end_column is not None
-    rows = rows_with_neighbours(table, within)
+    key = [pair.version for pair in table.key]
+    rows = rows_with_neighbours(table, is_within(key, within))
     return (
         update(table.version_table)
         .where(

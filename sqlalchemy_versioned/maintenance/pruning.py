@@ -1,0 +1,120 @@
+"""History that is not to be kept for ever: :func:`prune` removes what is old."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from .. import _sqlalchemy
+from ..exc import InvalidArgument, InvalidArgumentType, VersioningError
+from ..loaded import expire_all_versions
+from ..lookup import find_spec
+from ..query.filters import transaction_facts
+from ..query.history import select_point
+from ..query.pruning import build_mark, build_prunings, select_oldest
+from ..spec import ClassSpec, VersionSpec
+from ..surroundings import numbering_connection
+from .places import Progress, find_places, present_session, ranges
+
+__all__ = ["prune"]
+
+
+def prune(
+    session: Any,
+    model: Any,
+    *,
+    before: Any = None,
+    keep: int | None = None,
+    batch_size: int = 10_000,
+    progress: Progress | None = None,
+) -> int:
+    """Remove old versions of a class; return how many.
+
+    What was valid at *before* stays, and everything later, so that from then on the past reads as
+    ever; asked for what was earlier, :func:`.as_of` raises :exc:`.IncompleteHistory`.  Of an
+    object that is gone, the version of its deletion stays: it tells that something was there.  If
+    both *before* and *keep* are given, versions are removed that neither keeps.  What was done is
+    kept by committing, which *progress* may do.
+
+    :param model: a versioned class, with all it shares tables with by inheritance, or an
+        association table.
+    :param before: a ``datetime`` with a time zone, a Transaction, or its id.
+    :param keep: how many versions of each object stay at least, the newest.
+    :param batch_size: how many rows are looked at by one statement.
+    :param progress: called with the name of the table and how many of its rows were looked at.
+    :raises ClassNotVersioned: if *model* is not versioned.
+    :raises InvalidArgument: if neither *before* nor *keep* is given, or *keep* is less than 1.
+    :raises VersioningError: if *before* is no point in history.
+    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises ReadOnlySnapshot: if *session* reads the past.
+
+    >>> prune(session, Article, keep=10)
+    0
+    """
+    _check_asked(before, keep)
+    places = find_places((model,))
+    root, tables = places[0], [each.spec for each in places]
+    spec = _numbered_like(root.spec)
+    found, removed = present_session(session), 0
+    last = None if before is None else _transaction_at(_numbering(found, spec), spec, before)
+    if before is not None and last is None:
+        return 0
+    for within in ranges(found, root, batch_size, progress):
+        counts = [
+            root.execute(found, pruning)
+            for pruning in build_prunings(tables, within, before=last, keep=keep)
+        ]
+        if any(counts):
+            _mark(_numbering(found, spec), spec)
+        removed += counts[-1]
+    expire_all_versions(found)
+    return removed
+
+
+def _check_asked(before: Any, keep: Any) -> None:
+    if before is None and keep is None:
+        raise InvalidArgument(
+            "neither before nor keep is given; say from when on everything stays, how many "
+            "versions of each object stay, or both"
+        )
+    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool)):
+        raise InvalidArgumentType(f"keep is {keep!r}; give a whole number, or None")
+    if keep is not None and keep < 1:
+        raise InvalidArgument(f"keep is {keep}; the newest version of an object always stays")
+
+
+def _numbered_like(table: VersionSpec) -> ClassSpec:
+    """Return the spec of some class whose transactions are those of a table."""
+    specs = (find_spec(mapper.class_) for mapper in _sqlalchemy.all_mappers())
+    return next(
+        spec
+        for spec in specs
+        if spec is not None
+        and any(each.transaction_table is table.transaction_table for each in spec.tables)
+    )
+
+
+def _numbering(session: Session, spec: ClassSpec) -> Connection:
+    return numbering_connection(session, spec.transaction_class, [spec.parent_class])
+
+
+def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int | None:
+    found: int | None = connection.scalar(select_point(spec.transaction_class, before))
+    if found is None and not isinstance(before, datetime):
+        raise VersioningError(
+            f"before is {before!r}, and there is no such transaction; give one that is in the "
+            "database, or a datetime with a time zone"
+        )
+    return found
+
+
+def _mark(connection: Connection, spec: ClassSpec) -> None:
+    """Let all connections look anew how far history reaches."""
+    table: Any = spec.transaction_class.__table__
+    number = transaction_facts(spec)["id"]
+    oldest = connection.scalar(select_oldest(table, number))
+    if oldest is not None:
+        connection.execute(build_mark(table, number, oldest))

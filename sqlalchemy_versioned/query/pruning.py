@@ -1,0 +1,132 @@
+"""Statements that shorten history without making it tell what was not.
+
+What is known to be missing must show.  A history that begins with anything but an insertion says
+that there was something before; so the oldest version that is left of a row is never its
+insertion, unless nothing is removed before it.  Of rows that are gone, their deletion stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    delete,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from ..keys import KeyConditions, Style
+from ..operation import Operation
+from ..spec import ColumnPair, VersionSpec
+from .neighbours import rows_with_neighbours
+from .ranges import Range, is_within
+from .rows import same_key
+
+__all__ = ["build_mark", "build_prunings", "build_redaction", "select_oldest"]
+
+
+def build_prunings(
+    tables: Sequence[VersionSpec], within: Range, *, before: int | None, keep: int | None
+) -> Iterator[Delete]:
+    """Build one statement for each table of a hierarchy, to be executed in this order.
+
+    :param tables: the tables, base-most first; the statement for that one comes last.
+    :param before: a transaction; what was valid at it stays, and so does everything later.
+    :param keep: how many of the newest versions of each row stay at least.
+    """
+    removed = _select_removed(tables[0], within, before, keep)
+    for table in reversed(tables):
+        place = [*[pair.version for pair in table.key], table.transaction_column]
+        yield delete(table.version_table).where(tuple_(*place).in_(removed))
+
+
+def _select_removed(
+    spec: VersionSpec, within: Range, before: int | None, keep: int | None
+) -> Select[Any]:
+    """Select the keys and transactions of the versions to remove."""
+    key, transaction = [pair.version for pair in spec.key], spec.transaction_column
+    number = func.row_number().over(partition_by=key, order_by=transaction.desc())
+    labels = [column.label(f"key_{place}_") for place, column in enumerate(key)]
+    rows = (
+        select(
+            *labels,
+            transaction.label("transaction_"),
+            spec.operation_column.label("operation_"),
+            number.label("number_"),
+        )
+        .where(is_within(key, within))
+        .subquery()
+    )
+    keys = [rows.c[label.name] for label in labels]
+    last = select(*keys, func.max(rows.c.transaction_).label("last_")).group_by(*keys)
+    last = last.where(rows.c.operation_ != Operation.INSERT)
+    if before is not None:
+        last = last.where(rows.c.transaction_ <= before)
+    if keep is not None:
+        last = last.where(rows.c.number_ >= keep)
+    kept = last.subquery()
+    same = [column == kept.c[label.name] for column, label in zip(key, labels, strict=True)]
+    removed = select(*key, transaction).where(*same, transaction < kept.c.last_)
+    # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.
+    return select(*removed.subquery().c)
+
+
+def select_oldest(transactions: Table, number: str) -> Select[Any]:
+    """Select the smallest id of the transactions.
+
+    :param number: the key of the column that has it.
+    """
+    return select(func.min(transactions.c[number]))
+
+
+def build_mark(transactions: Table, number: str, oldest: int) -> Insert | Update:
+    """Give the oldest transaction another id, below zero; if there is none such, a copy of it.
+
+    Connections that have found a history complete remember it together with the oldest id.
+    """
+    column = transactions.c[number]
+    if oldest < 0:
+        return update(transactions).where(column == oldest).values({column: oldest - 1})
+    copied = [each for each in transactions.columns if each.computed is None]
+    values = [literal_column("-1") if each is column else each for each in copied]
+    source = select(*values).where(column == oldest)
+    return transactions.insert().from_select(copied, source, include_defaults=False)
+
+
+def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Style) -> Update:
+    """Empty columns of the versions of some rows, but those that say what a row is.
+
+    The rows are the set ``keys``.
+
+    :param style: how that is given.
+    """
+    key = [pair.version for pair in spec.key]
+    rows = rows_with_neighbours(spec, KeyConditions(key, style, spec.prefix).member(key, "keys"))
+    version = spec.version_table
+    there: Any = select(literal_column("1")).select_from(spec.parent_table)
+    there = there.where(same_key(spec, version)).correlate(version)
+    return (
+        update(version)
+        .where(
+            *[own == each for own, each in zip(key, rows.key, strict=True)],
+            spec.transaction_column == rows.transaction,
+            or_(
+                rows.next.is_not(None),
+                spec.operation_column == Operation.DELETE,
+                ~there.exists(),
+            ),
+            or_(*[pair.version.is_not(None) for pair in columns]),
+        )
+        .values({pair.version: null() for pair in columns})
+    )

@@ -1,0 +1,94 @@
+"""An application moves in from SQLAlchemy-Continuum: it changes its imports, and nothing else."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MOVING = ROOT / "tests" / "moving"
+
+
+def run(*arguments, path):
+    """Run a program to its end; return what it says."""
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def move(url, path):
+    """Let the application make its database, and ask it when it has moved."""
+    url, journal = url.render_as_string(hide_password=False), str(path / "journal.json")
+    run("-W", "ignore", str(MOVING / "blog.py"), url, journal, path=path)
+    program = (MOVING / "blog.py").read_text()
+    moved = program.replace("sqlalchemy_continuum", "sqlalchemy_versioned")
+    (path / "moved.py").write_text(moved)
+    answers = json.loads(
+        run("-W", "error", "-m", "tests.moving.questions", url, journal, path=path)
+    )
+    return answers | {"made": json.loads((path / "journal.json").read_text())["faults"]}
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Answers, by database: a hundred transactions take a while."""
+    return {}
+
+
+@pytest.fixture
+def answers(database, known, tmp_path):
+    """What is answered by the application that has moved."""
+    if not importlib.util.find_spec("sqlalchemy_continuum"):
+        pytest.fail("the peer is not installed; it is in the extra 'test'")
+    if database.name not in known:
+        known[database.name] = move(database.url, tmp_path)
+    return known[database.name]
+
+
+@pytest.mark.needs("returning")
+def test_past_is_read(answers):
+    """After each of a hundred transactions everything reads as it did, relations included."""
+    assert answers["past"] == []
+
+
+@pytest.mark.needs("returning")
+def test_versions_are_read(answers):
+    """Versions hold what objects were, and the related ones of the time; transactions, who."""
+    assert answers["versions"] == []
+    assert answers["transactions"] == []
+
+
+@pytest.mark.needs("returning")
+def test_articles_are_put_back(answers):
+    """Articles can be reverted to what they were, deleted ones and their relations included."""
+    assert answers["reverted"] == []
+
+
+@pytest.mark.needs("returning")
+def test_mistakes_are_found(answers):
+    """What was recorded wrongly shows as faults, and nothing else does."""
+    assert sorted(answers["faults"]) == sorted(answers["made"])
+
+
+@pytest.mark.needs("returning")
+def test_history_goes_on(answers):
+    """New versions follow those that were there."""
+    continued = answers["continued"]
+
+    assert continued["changeset"]["name"][1] == "continued"
+    assert continued["operations"] == [1, 2]
+    assert continued["tags"] == [True, False]
+    assert continued["ends"]
+    assert continued["previous"]
+    assert continued["faults"] == []

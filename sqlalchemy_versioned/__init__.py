@@ -8,8 +8,10 @@ Call :func:`make_versioned` before the models are declared, let them derive from
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import Select
 from sqlalchemy.orm import Mapper, Session
 
 from .build.transaction import TransactionBase, TransactionFactory
@@ -44,6 +46,7 @@ from .exc import (
     IncompleteHistory,
     InvalidArgument,
     InvalidArgumentType,
+    MissingSessionVariable,
     NoChangesAttribute,
     ReadOnlyRelationship,
     ReadOnlySnapshot,
@@ -93,6 +96,7 @@ def make_versioned(
     plugins: Any = None,
     options: dict[str, Any] | None = None,
     user_cls: Any = _UNSAID,
+    current_user: Callable[[], Any] | None = _UNSAID,
     native: bool | None = None,
     **more_options: Any,
 ) -> None:
@@ -109,6 +113,8 @@ def make_versioned(
     :param user_cls: the class that transactions link to as ``user``: a class, the name of one
         that must exist, or ``None`` for no link.  Unless given, a class ``User`` is used if
         there is one.
+    :param current_user: returns the user who writes, an object or a key, where no
+        :class:`transaction_context` tells; if it returns ``None`` plugins are asked.
     :param native: short for the option ``native_versioning``.
     :raises UnknownOption: if an option does not exist; the known ones are listed.
 
@@ -122,6 +128,8 @@ def make_versioned(
     manager.options.update(said)
     if user_cls is not _UNSAID:
         manager.user_cls = user_cls
+    if current_user is not _UNSAID:
+        manager.current_user = current_user
     manager.start(mapper=mapper, session=session)
 
 
@@ -141,6 +149,37 @@ def remove_versioning(
     manager.reset()
 
 
+def set_session_variables(session_or_connection: Any, /, **values: Any) -> None:
+    """Say who writes, and why, for the transaction that a session or connection is in.
+
+    It is said as by :func:`transaction_context`, and wins over it, until the transaction ends or a
+    savepoint that was set before is rolled back.  On PostgreSQL, triggers can read it, too:
+    ``current_setting('audit.reason', true)``.
+
+    :param session_or_connection: a Session, a ``scoped_session`` or a Connection; asynchronous
+        ones inside of ``run_sync()``.  A transaction is begun if there is none.
+    :param values: texts, numbers, UUIDs, dates or times; ``None`` takes back what was said.
+    :raises InvalidArgument: if a value cannot be stored.
+
+    >>> set_session_variables(session, reason="import")
+    """
+    versioning_manager.set_session_variables(session_or_connection, values)
+
+
+def session_variables_statement(**values: Any) -> Select[Any]:
+    """Return a statement that sets session variables on PostgreSQL, until its transaction ends.
+
+    Values are bound parameters.  Only triggers read what is set so; :func:`set_session_variables`
+    is for both.
+
+    :param values: as for :func:`set_session_variables`.
+
+    >>> print(session_variables_statement(reason="import"))
+    SELECT set_config(:param_1, :param_2, true) AS reason
+    """
+    return versioning_manager.session_variables_statement(values)
+
+
 __all__ = [
     "CaptureError",
     "ChangeRecord",
@@ -151,6 +190,7 @@ __all__ = [
     "IncompleteHistory",
     "InvalidArgument",
     "InvalidArgumentType",
+    "MissingSessionVariable",
     "NoChangesAttribute",
     "Operation",
     "Plugin",
@@ -194,6 +234,8 @@ __all__ = [
     "remove_versioning",
     "revert_plan",
     "select_changes",
+    "session_variables_statement",
+    "set_session_variables",
     "set_transaction_context",
     "transaction_class",
     "transaction_context",

@@ -62,6 +62,17 @@ __all__ = [
 ]
 
 
+# -- columns ---------------------------------------------------------------------------------
+
+
+def copied_column(column: Column[Any]) -> Column[Any]:
+    """Return a column like another, of no table.
+
+    Uses ``Column._copy()``.
+    """
+    return column._copy()
+
+
 # -- mappers and registries ------------------------------------------------------------------
 
 
@@ -274,6 +285,18 @@ def info_of(connection: Connection) -> dict[Any, Any]:
     if connection.closed or connection.invalidated:
         return {}
     return connection.info
+
+
+def savepoints_of(connection: Connection) -> list[str]:
+    """Return the names of the savepoints that a connection is in, outermost first.
+
+    Uses ``NestedTransaction._savepoint`` and ``_previous_nested``.
+    """
+    names, nested = [], connection.get_nested_transaction()
+    while nested is not None:
+        names.append(nested._savepoint)
+        nested = nested._previous_nested
+    return names[::-1]
 
 
 def commits_by_itself(connection: Connection) -> bool:

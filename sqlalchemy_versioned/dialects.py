@@ -32,6 +32,7 @@ __all__ = [
     "has_concurrent_writers",
     "has_native_uuids",
     "has_rolled_back",
+    "has_settings",
     "has_upsert",
     "has_writable_ctes",
     "is_named",
@@ -42,6 +43,7 @@ __all__ = [
     "native_type",
     "numbers_may_recur",
     "pads_text",
+    "refuses_nul",
     "repeats_subqueries",
     "tells_texts_apart",
     "writes_past_snapshots",
@@ -316,6 +318,16 @@ def pads_text(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
     # Drivers have types of their own, which no longer tell CHAR from VARCHAR.
     name = dialect.type_compiler_instance.process(type_)
     return dialect.name == "postgresql" and name.startswith("CHAR(")
+
+
+def has_settings(dialect: Dialect) -> bool:
+    """Tell whether a transaction has settings of any name: ``set_config()``."""
+    return dialect.name == "postgresql"
+
+
+def refuses_nul(dialect: Dialect) -> bool:
+    """Tell whether text cannot have the character of number 0."""
+    return dialect.name == "postgresql"
 
 
 def has_native_uuids(dialect: Dialect) -> bool:

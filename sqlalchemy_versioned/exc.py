@@ -6,6 +6,10 @@ found and what to do about it.
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
 __all__ = [
     "CaptureError",
     "ClassNotVersioned",
@@ -13,6 +17,7 @@ __all__ = [
     "IncompleteHistory",
     "InvalidArgument",
     "InvalidArgumentType",
+    "MissingSessionVariable",
     "NoChangesAttribute",
     "ReadOnlyRelationship",
     "ReadOnlySnapshot",
@@ -55,6 +60,26 @@ class InvalidArgument(VersioningError, ValueError):
 
 class InvalidArgumentType(VersioningError, TypeError):
     """A function was given a value of the wrong kind; a ``TypeError``, too."""
+
+
+class MissingSessionVariable(VersioningError, IntegrityError):
+    """Something was about to be written without a value that must be said; nothing was.
+
+    As it would be by the column that is not nullable, it is an ``IntegrityError``, too.
+
+    >>> str(MissingSessionVariable("'reason' is not said"))
+    "'reason' is not said"
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(None, None, ValueError(message))
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,)
 
 
 class IncompleteHistory(VersioningError):

@@ -74,6 +74,13 @@ class Plugin:
         """Return attributes for a transaction that is about to be written."""
         return {}
 
+    def store_context(self, uow: Any, session: Any, values: Mapping[str, str]) -> None:
+        """Store what the context says and a transaction has no attribute for.
+
+        Run once for a transaction, when there is a row of it.  Where no plugin has this hook, such
+        values are refused.
+        """
+
     def before_flush(self, uow: Any, session: Any) -> None:
         """Run in each flush that has versioned changes, once its transaction exists."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 
-from sqlalchemy import MetaData, event, inspect
+from sqlalchemy import Column, MetaData, Select, event, inspect
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
 from .build.classes import place_beside
+from .build.context_columns import build_transaction_columns, check_columns
 from .build.inheritance import declarative_base_of, has_rows
 from .build.pipeline import Round
 from .build.registry import TRANSACTION_CLASS, Registry, forget
@@ -19,7 +21,8 @@ from .exc import ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
 from .immutable import guard_versions
 from .lookup import MANAGER, SPEC, is_switched_on
-from .options import check_option_names
+from .options import Options, build_options, check_option_names
+from .session_variables import build_statement, set_variables
 from .spec import ClassSpec
 from .tracking import Tracker
 from .unit_of_work import Surroundings, UnitOfWork
@@ -56,6 +59,7 @@ class VersioningManager:
         self.transaction_cls: Any = self._defaults[0]
         self._said_transaction_cls: Any = None
         self.user_cls: Any = user_cls
+        self._current_user: Callable[[], Any] | None = None
         self._plugins = PluginCollection(plugins)
         self.options: dict[str, Any] = dict(options or {})
         self._registry = Registry()
@@ -67,6 +71,7 @@ class VersioningManager:
             transaction_class=lambda: self.transaction_cls,
             plugins=lambda: self.plugins,
             versioned=lambda: self._registry.classes,
+            current_user=lambda: self._current_user,
         )
         self._tracker = Tracker(
             self._surroundings,
@@ -108,6 +113,23 @@ class VersioningManager:
         self._plugins = plugins
 
     @property
+    def current_user(self) -> Callable[[], Any] | None:
+        """What returns the user who writes where the context does not tell, or ``None``."""
+        return self._current_user
+
+    @current_user.setter
+    def current_user(self, current_user: Callable[[], Any] | None) -> None:
+        if current_user is not None and (
+            not callable(current_user) or iscoroutinefunction(current_user)
+        ):
+            raise ImproperlyConfigured(
+                f"current_user is {current_user!r}; give a function without arguments that "
+                "returns the user, or the key of one, and need not be awaited"
+            )
+        self._current_user = current_user
+        self._surroundings.forget()
+
+    @property
     def declarative_base(self) -> type[Any] | None:
         """The declarative base of the first versioned class; ``None`` if it has none."""
         return None if self._first is None else declarative_base_of(self._first)
@@ -121,6 +143,15 @@ class VersioningManager:
     def metadata(self) -> MetaData:
         """The ``MetaData`` of the first versioned class: the transaction table is in it."""
         return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def context_columns(self) -> list[Column[Any]]:
+        """New columns for what transactions are to keep of the context, as the options say."""
+        return build_transaction_columns(self._build_options())
+
+    def _build_options(self) -> Options:
+        also = self.plugins.option_names
+        return build_options(self.options, owner="make_versioned()", also=also)
 
     @property
     def _home(self) -> Mapper[Any]:
@@ -139,6 +170,27 @@ class VersioningManager:
         <UnitOfWork without a transaction>
         """
         return self._tracker.unit_of_work(session)
+
+    def set_session_variables(self, subject: Any, values: Mapping[str, Any]) -> None:
+        """Say *values* for the transaction that a session or connection is in.
+
+        See :func:`sqlalchemy_versioned.set_session_variables`, which does so with the options of
+        the default manager.
+
+        >>> versioning_manager.set_session_variables(session, {"reason": "import"})
+        """
+        namespace = self._build_options().session_variable_namespace
+        set_variables(subject, values, namespace=namespace)
+
+    def session_variables_statement(self, values: Mapping[str, Any]) -> Select[Any]:
+        """Return a statement that sets session variables on PostgreSQL.
+
+        See :func:`sqlalchemy_versioned.session_variables_statement`.
+
+        >>> statement = versioning_manager.session_variables_statement({"reason": "import"})
+        """
+        namespace = self._build_options().session_variable_namespace
+        return build_statement(values, namespace=namespace)
 
     def record_engine(self, engine: Any) -> None:
         """Record what any connection of *engine* writes, also those that no session has.
@@ -197,6 +249,7 @@ class VersioningManager:
         self._mappers.clear()
         self._sessions.clear()
         self.transaction_cls, self.user_cls = self._defaults
+        self._current_user = None
         self.plugins = PluginCollection()
         self.options.clear()
 
@@ -275,6 +328,7 @@ class VersioningManager:
             return
         self._said_transaction_cls = said = self.transaction_cls
         if isinstance(said, type):
+            self._check_transaction_class(said)
             self._registry.transaction_class = said
             return
         cls = said(self)
@@ -284,6 +338,18 @@ class VersioningManager:
         table = inspect(cls).local_table
         self._registry.transaction_tables[table.metadata] = table
         self.transaction_cls = cls
+        self._check_transaction_class(cls)
+
+    def _check_transaction_class(self, cls: type[Any]) -> None:
+        """Refuse a Transaction class that cannot keep what options ask for."""
+        check_columns(cls, self.context_columns)
+        if self._current_user is not None and not {"user", "user_id"} & set(
+            inspect(cls).attrs.keys()
+        ):
+            raise ImproperlyConfigured(
+                f"make_versioned() has a current_user, and {cls.__name__} no place for users; give "
+                "it a user_cls, or transaction_columns=[Column('user_id', …)]"
+            )
 
 
 def _says_versioned(cls: type[Any]) -> bool:

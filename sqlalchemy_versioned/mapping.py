@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Table
-from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
+from sqlalchemy.orm import ColumnProperty, InstanceState, Mapper, RelationshipProperty
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
 
@@ -17,6 +18,7 @@ __all__ = [
     "column_properties",
     "is_many_to_many",
     "primary_key_attributes",
+    "stored_key",
     "superclass_mappers",
     "table_chain",
 ]
@@ -33,6 +35,18 @@ def column_properties(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
 def primary_key_attributes(mapper: Mapper[Any]) -> tuple[str, ...]:
     """Return the attribute keys of the primary key, in the mapper's order."""
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+
+
+def stored_key(obj: object, names: Sequence[str]) -> tuple[Any, ...]:
+    """Return attributes of an object that are part of its primary key, reading no row for them.
+
+    :param obj: an object, or something that stands for one.
+    """
+    state: InstanceState[Any] = instance_state(obj)
+    if state.key is None:
+        return tuple(getattr(obj, name) for name in names)
+    known = dict(zip(primary_key_attributes(state.mapper), state.key[1], strict=True))
+    return tuple(known[name] for name in names)
 
 
 def superclass_mappers(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from sqlalchemy import Column
+
 from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = ["MANAGER_ONLY", "Options", "Strategy", "build_options", "check_option_names"]
@@ -68,6 +70,15 @@ class Options:
     immutable_versions: bool = False
     #: What change records call the objects; ``None`` is the name of the table.
     label: str | None = None
+    #: Further columns of transactions, which the context fills (manager only).
+    transaction_columns: tuple[Column[Any], ...] = ()
+    #: Columns that the context and session variables fill: of transactions, or under the strategy
+    #: ``append`` of versions.  What is not nullable must be said, and not be empty.
+    session_variables: tuple[Column[Any], ...] = ()
+    #: What the names of these columns begin with in the database.
+    session_variable_prefix: str = ""
+    #: What the names of session variables begin with in PostgreSQL (manager only).
+    session_variable_namespace: str = "audit"
     #: What plugins read; keys that are not options themselves.
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,9 +101,12 @@ class Options:
 
 
 #: Options that a single class cannot have, because they shape the whole manager.
-MANAGER_ONLY = frozenset({"create_models", "use_module_name"})
+MANAGER_ONLY = frozenset(
+    {"create_models", "session_variable_namespace", "transaction_columns", "use_module_name"}
+)
 
 _KEY_LISTS = ("exclude", "include", "ignore")
+_COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
 _KNOWN = tuple(f.name for f in fields(Options) if f.name != "extra")
 
@@ -131,6 +145,9 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     for key in _KEY_LISTS:
         if key in values:
             values[key] = _key_set(values[key], name=key, owner=owner)
+    for key in _COLUMN_LISTS:
+        if key in values:
+            values[key] = _columns(values[key], name=key, owner=owner)
     if values.get("base_classes") is not None:
         values["base_classes"] = tuple(values["base_classes"])
     if "strategy" in values:
@@ -146,6 +163,24 @@ def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
             f"{owner}: {name!r} is {value!r}; give a list of attribute keys, such as [{value!r}]"
         )
     return frozenset(str(key) for key in value)
+
+
+def _columns(value: Any, *, name: str, owner: str) -> tuple[Column[Any], ...]:
+    columns = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for column in columns:
+        is_named = isinstance(column, Column) and isinstance(column.name, str)
+        if not is_named or column.primary_key:
+            raise ImproperlyConfigured(
+                f"{owner}: {name!r} has {column!r}; give a list of columns that have a name and "
+                "are no primary key, such as [Column('reason', String(200))]"
+            )
+    keys = [column.key for column in columns]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ImproperlyConfigured(
+                f"{owner}: {name!r} has {key!r} more than once; name it once"
+            )
+    return columns
 
 
 def _strategy(value: Any, *, owner: str) -> Strategy:
@@ -168,6 +203,13 @@ def _is_format(table_name: str) -> bool:
 
 
 def _check_names(options: Options, owner: str) -> None:
+    for name in ("session_variable_prefix", "session_variable_namespace"):
+        said = getattr(options, name)
+        may_be_empty = name == "session_variable_prefix"
+        if not isinstance(said, str) or not (said.isidentifier() or (may_be_empty and not said)):
+            raise ImproperlyConfigured(
+                f"{owner}: {name} is {said!r}; give a word of letters, digits and underscores"
+            )
     if options.capture not in _CAPTURE:
         raise ImproperlyConfigured(
             f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"

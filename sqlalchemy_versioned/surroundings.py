@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapper, Session
 
 from . import _sqlalchemy
 from .exc import ImproperlyConfigured
 from .hooks import PluginCollection
-from .spec import VersionSpec
+from .spec import ClassSpec, VersionSpec
+from .transaction_values import Places
 from .writer import Key, TableWriter
 
 __all__ = ["Surroundings", "numbering_connection", "sync_session"]
@@ -63,6 +64,7 @@ class Surroundings:
     :param plugins: returns the plugins.
     :param versioned: returns the versioned classes, of which the first that a session has a
         database for tells where transactions are numbered, if the Transaction class has none.
+    :param current_user: returns what tells the user where the context does not, or ``None``.
     """
 
     def __init__(
@@ -70,14 +72,33 @@ class Surroundings:
         *,
         transaction_class: Callable[[], type[Any]],
         plugins: Callable[[], PluginCollection],
-        versioned: Callable[[], Iterable[type[Any]]],
+        versioned: Callable[[], Mapping[type[Any], ClassSpec]],
+        current_user: Callable[[], Callable[[], Any] | None],
     ) -> None:
         self.transaction_class = transaction_class
         self.plugins = plugins
         self.versioned = versioned
+        self._current_user = current_user
+        self._places: Places | None = None
         # By engine, so that they go with it.
         self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
         self._lacking: WeakKeyDictionary[Engine, dict[VersionSpec, bool]] = WeakKeyDictionary()
+
+    def places(self) -> Places:
+        """Return where transactions keep what is said of them."""
+        if self._places is None:
+            mapper: Mapper[Any] = inspect(self.transaction_class())
+            self._places = Places(
+                mapper,
+                current_user=self._current_user(),
+                variables={
+                    column.key
+                    for spec in self.versioned().values()
+                    for column in spec.options.session_variables
+                },
+                takes_further=lambda: bool(self.plugins().overriding("store_context")),
+            )
+        return self._places
 
     def writer(
         self, spec: VersionSpec, related: tuple[VersionSpec, ...], connection: Connection
@@ -110,6 +131,7 @@ class Surroundings:
         self._lacking.clear()
 
     def forget(self) -> None:
-        """Drop the writers."""
+        """Drop what is kept of classes that may be other ones."""
+        self._places = None
         self._writers.clear()
         self._lacking.clear()

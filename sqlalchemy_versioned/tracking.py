@@ -556,6 +556,10 @@ class Tracker:
         session = self.session_of(connection)
         return session is not None and self.is_stored_on(session, connection, table)
 
+    def prepare(self, session: Session, connection: Connection) -> None:
+        """Refuse what could not be recorded because of what is said of it."""
+        self.unit_of_work(session).prepare(connection)
+
     def record(
         self,
         session: Session,

@@ -14,10 +14,9 @@ from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
-from .exc import ImproperlyConfigured
 from .statements import Insertion
 
-__all__ = ["TransactionRow", "split_attributes"]
+__all__ = ["TransactionRow"]
 
 
 class TransactionRow:
@@ -292,47 +291,3 @@ def _id_column(table: Table) -> Column[Any]:
 def is_same_database(one: Connection, other: Connection) -> bool:
     """Tell whether two connections are one."""
     return one is other or (not one.closed and one.connection is other.connection)
-
-
-def split_attributes(
-    mapper: Mapper[Any], attributes: Mapping[str, Any], *, is_flushed: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split attributes of a transaction into column values and what only a flush can write.
-
-    :param is_flushed: whether objects that are new have their rows by now.
-    :raises ImproperlyConfigured: if the class has no such attribute.
-    """
-    values: dict[str, Any] = {}
-    later: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if key not in mapper.all_orm_descriptors:
-            known = ", ".join(sorted(mapper.all_orm_descriptors.keys()))
-            raise ImproperlyConfigured(
-                f"{mapper.class_.__name__} has no attribute {key!r}; it has {known}"
-            )
-        if key in mapper.column_attrs:
-            column: Any = mapper.column_attrs[key].columns[0]
-            values[column.key] = value
-        elif (foreign := _foreign_values(mapper, key, value, is_flushed=is_flushed)) is not None:
-            values.update(foreign)
-        else:
-            later[key] = value
-    return values, later
-
-
-def _foreign_values(
-    mapper: Mapper[Any], key: str, value: Any, *, is_flushed: bool
-) -> dict[str, Any] | None:
-    """Return the foreign key that a relationship to *value* means, if it is known already."""
-    relationship = mapper.relationships.get(key)
-    if relationship is None or relationship.direction.name != "MANYTOONE":
-        return None
-    if value is None:
-        return {}
-    if not (is_flushed or inspect(value).has_identity):
-        return None
-    found: dict[str, Any] = {}
-    for local, remote in relationship.local_remote_pairs:
-        prop = relationship.mapper.get_property_by_column(remote)
-        found[str(local.key)] = getattr(value, prop.key)
-    return None if None in found.values() else found

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from . import _sqlalchemy
+from .context_values import said_on
 from .dialects import has_concurrent_writers
 from .exc import ImproperlyConfigured
 from .operation import Operation
@@ -20,7 +21,8 @@ from .recording import Changes, Recording
 from .records import Records
 from .spec import Hierarchy, VersionSpec
 from .surroundings import Surroundings, numbering_connection, sync_session
-from .transaction_row import TransactionRow, split_attributes
+from .transaction_row import TransactionRow
+from .transaction_values import TransactionValues
 from .writer import Key
 
 __all__ = ["Surroundings", "UnitOfWork", "sync_session"]
@@ -41,6 +43,10 @@ class UnitOfWork:
         self._recordings: list[Recording] = []
         #: Attributes of the transaction that the next flush is to write.
         self._later: dict[str, Any] = {}
+        #: What is said of the transaction that plugins are to store.
+        self._further: dict[str, str] = {}
+        #: What the next transaction says, if that was asked before the statement that begins it.
+        self._prepared: TransactionValues | None = None
 
     # -- the transaction ---------------------------------------------------------------------
 
@@ -114,27 +120,60 @@ class UnitOfWork:
         assert self._row is not None
         return self._row.id
 
-    def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:
-        given: dict[str, Any] = {}
-        values: dict[str, Any] = {}
-        later: dict[str, Any] = {}
+    def prepare(self, connection: Connection) -> None:
+        """Refuse what is said of the transaction and cannot be written, before anything is.
+
+        :param connection: the one that is about to write.
+        :raises VersioningError: if it has no place, cannot be stored, or is missing.
+        """
+        self._prepared = None
+        if self._row is None and (self._surroundings.places().asks or said_on(connection)):
+            self._prepared = self._values({}, self._numbering_connection())
+
+    def _numbering_connection(self) -> Connection:
+        surroundings = self._surroundings
+        return numbering_connection(
+            self._session, surroundings.transaction_class(), surroundings.versioned()
+        )
+
+    def _values(self, attributes: Mapping[str, Any], connection: Connection) -> TransactionValues:
+        """Return what a transaction says that is about to begin."""
+        said, places = said_on(connection), self._surroundings.places()
+        by_plugins: dict[str, Any] = {}
         for returned in self._surroundings.plugins().call("transaction_args", self, self._session):
-            given.update(returned)
-        mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
+            by_plugins.update(returned)
+        if not (said or by_plugins or attributes or places.asks):
+            return TransactionValues()
+        # Reading the key of an expired user must not flush: that would begin one as well.
+        with self._session.no_autoflush:
+            return places.values(
+                said,
+                connection.dialect,
+                by_plugins=by_plugins,
+                given=attributes,
+                is_flushed=_sqlalchemy.is_flushing(self._session),
+            )
+
+    def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:
         is_flushing = _sqlalchemy.is_flushing(self._session)
-        if given or attributes:
-            # Reading the key of an expired user must not flush: that would begin one as well.
-            with self._session.no_autoflush:
-                values, later = split_attributes(
-                    mapper, {**given, **attributes}, is_flushed=is_flushing
-                )
-        versioned = self._surroundings.versioned()
-        connection = numbering_connection(self._session, mapper.class_, versioned)
-        row = TransactionRow(mapper, connection, values, is_wanted=is_wanted)
+        connection = self._numbering_connection()
+        values, self._prepared = self._prepared, None
+        # A flush is another occasion than the statement that was prepared, as is being asked.
+        if values is None or is_flushing or is_wanted:
+            values = self._values(attributes, connection)
+        mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
+        row = TransactionRow(mapper, connection, values.columns, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
-        self._later = later
+        self._later, self._further = values.later, values.further
+        self._store_further()
         if not is_flushing:
             self.set_later()
+
+    def _store_further(self) -> None:
+        """Hand what transactions have no column for to plugins, once there is a row."""
+        if self._further and self._row is not None and self._row.is_written:
+            further, self._further = self._further, {}
+            self._surroundings.plugins().call("store_context", self, self._session, further)
 
     def set_later(self) -> None:
         """Set attributes of a transaction that only a flush can write; none may be going on."""
@@ -162,7 +201,7 @@ class UnitOfWork:
         for row, number in dropped.former_ids.items():
             row.rename(self._session, number)
         if dropped.transaction is not None:
-            self._later = {}
+            self._later, self._further = {}, {}
             dropped.transaction.forget(self._session)
         return True
 
@@ -259,6 +298,7 @@ class UnitOfWork:
             self._records.take_back(self._session.get_nested_transaction())
         elif any(recording.came_to_nothing for recording in recordings):
             self._take_back_if_empty()
+        self._store_further()
 
     def __repr__(self) -> str:
         row = self._row

@@ -58,6 +58,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "savepoints": ALL,
     "schemas": POSTGRESQL,
     "sequences": POSTGRESQL | MARIADB,
+    "settings": POSTGRESQL,
     "resumable": SQLITE | MARIADB | MYSQL,
     "several_results": POSTGRESQL | SQLITE,
     "table_functions": SQLITE,

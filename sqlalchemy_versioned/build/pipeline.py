@@ -142,6 +142,11 @@ class Round:
                 f"{owner}: create_tables is False, but version classes need version tables; "
                 "give make_versioned() create_models=False too, or take create_tables out"
             )
+        if "session_variables" in said and options.strategy.value != "append":
+            raise ImproperlyConfigured(
+                f"{owner} has 'session_variables', which a class has under strategy='append' only: "
+                "transactions are shared by all classes; give them to make_versioned()"
+            )
         check_keys(mapper, said)
         return options
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     Column,
     DateTime,
-    ForeignKeyConstraint,
     Index,
     MetaData,
     Sequence,
@@ -31,7 +30,7 @@ from .classes import build_mapped_class
 from .columns import transaction_id_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "TransactionBase",
@@ -186,15 +185,18 @@ class TransactionFactory:
         """Make and map the class.
 
         :param manager: has ``declarative_base``, the base of the models, their ``registry`` and
-            ``metadata``, and ``user_cls``.
+            ``metadata``, ``user_cls``, and ``context_columns``, which are new columns.
         """
         reg = manager.registry
-        # The user class is looked for first, so that nothing is left if it does not exist.
-        user_class = _user_class(manager.user_cls, reg)
+        # What may be missing or wrong is looked for first, so that nothing is left if it is.
+        user_class, further = _user_class(manager.user_cls, reg), manager.context_columns
         table = self._build_table(manager.metadata)
         properties: dict[str, Any] = {}
         if user_class is not None:
             properties["user"] = _attach_user(table, user_class)
+        for column in further:
+            _check_free(column, table, properties)
+            table.append_column(column)
         return build_mapped_class(
             self.name,
             bases=(TransactionBase,),
@@ -277,11 +279,20 @@ def _attach_user(table: Table, user_class: type[Any]) -> Any:
         column: Column[Any] = Column(name, key.type, index=name == names[0])
         table.append_column(column)
         columns.append(column)
-    # A key can only point into a database that is described by the same MetaData.
-    if all(key.table is not None and key.table.metadata is table.metadata for key in keys):
-        table.append_constraint(ForeignKeyConstraint(columns, keys))
+    # There is no foreign key: users go, and who has written what stays known.
     same = [column == key for column, key in zip(columns, keys, strict=True)]
     return relationship(user_class, primaryjoin=and_(*same), foreign_keys=columns)
+
+
+def _check_free(column: Column[Any], table: Table, properties: Mapping[str, Any]) -> None:
+    """Refuse a further column that is called like something transactions have."""
+    is_taken = column.key in properties or hasattr(TransactionBase, column.key)
+    if is_taken or column.key in table.c or column.name in {each.name for each in table.c}:
+        forget_transaction_table(table)
+        raise ImproperlyConfigured(
+            f"make_versioned() asks for a column {column.name!r} of transactions, which have "
+            f"{column.key!r} already; call it something else"
+        )
 
 
 def copy_transaction_table(table: Table, metadata: MetaData) -> Table:

@@ -5,20 +5,21 @@ Everything that is wrong is said before anything is sent to a database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import datetime, timezone
 from typing import Any, NoReturn
-from uuid import UUID
 
 from sqlalchemy import Column, DateTime, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import InstanceState
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeEngine
 
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..keys import KeyParameters, Style
+from ..kinds import exact_type
 from ..lookup import class_of, spec_of
+from ..mapping import stored_key
 from ..operation import Operation
 from ..query.filters import ISSUED_AT, OBJECT, OPERATION, TRANSACTION, Shape, transaction_facts
 from ..query.images import family_of
@@ -32,13 +33,9 @@ __all__ = [
     "number_parameters",
     "object_keys",
     "relation_names",
-    "stored_key",
 ]
 
 _SORT_KEYS = (ISSUED_AT, TRANSACTION, OBJECT, OPERATION)
-
-#: Kinds of keys that take nothing else for themselves; numbers of one kind stand for another's.
-_EXACT = frozenset({int, str, bytes, UUID, date, datetime, time})
 
 
 @dataclass(slots=True)
@@ -177,17 +174,6 @@ def check_class(model: Any) -> ClassSpec:
             "for the changes of that, or give it __versioned__"
         )
     return spec
-
-
-def stored_key(obj: Any, names: Sequence[str]) -> tuple[Any, ...]:
-    """Return attributes of an object that are part of its primary key, reading no row for them."""
-    state: InstanceState[Any] = inspect(obj)
-    if state.key is None:
-        return tuple(getattr(obj, name) for name in names)
-    mapper = state.mapper
-    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    known = dict(zip(keys, state.key[1], strict=True))
-    return tuple(known[name] for name in names)
 
 
 def key_parameters(
@@ -340,7 +326,7 @@ def _refuse_key(spec: ClassSpec, given: Any) -> NoReturn:
 
 def _check_type(argument: str, column: Column[Any], value: Any) -> None:
     """Refuse what a column cannot hold, as far as its type tells."""
-    wanted = _python_type(column.type)
+    wanted = exact_type(column.type)
     if wanted is None:
         return
     # A truth value is an int for Python, and no key for anybody.
@@ -349,17 +335,6 @@ def _check_type(argument: str, column: Column[Any], value: Any) -> None:
             f"{argument} has {value!r}, of type {type(value).__name__}; {column} has values of "
             f"type {wanted.__name__}"
         )
-
-
-def _python_type(type_: TypeEngine[Any]) -> type[Any] | None:
-    """Return what the values of a type are, if it says so and means it."""
-    if isinstance(type_, TypeDecorator):
-        return None
-    try:
-        found: type[Any] = type_.python_type
-    except NotImplementedError:
-        return None
-    return found if found in _EXACT else None
 
 
 def _moment(moment: Any) -> datetime | None:

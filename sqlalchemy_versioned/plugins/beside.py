@@ -144,6 +144,13 @@ class ModelPlugin(Plugin):
         if mapper is not None:
             forget_mapped_class(cls, mapper.registry)
 
+    def read_again(self, session: Any, number: int, key: str) -> None:
+        """Let a transaction that is loaded read what leads to the objects again."""
+        mapper: Mapper[Any] = inspect(self._transaction_class)
+        known = session.identity_map.get(mapper.identity_key_from_primary_key((number,)))
+        if known is not None and key in inspect(known).dict:
+            session.expire(known, [key])
+
     def connection(self, session: Any) -> Connection:
         """Return the connection on which the transactions of a session are numbered."""
         return numbering_connection(

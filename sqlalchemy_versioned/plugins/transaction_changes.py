@@ -108,7 +108,7 @@ class TransactionChangesPlugin(ModelPlugin):
             own = table.c.transaction_id == tx
             connection.execute(delete(table).where(own, table.c.entity_name.in_(gone)))
         if new or gone:
-            self._refresh(session, tx)
+            self.read_again(session, tx, "changes")
 
     def _names(self, uow: Any, session: Any, tx: int) -> Iterator[str]:
         seen: set[Hierarchy] = set()
@@ -146,13 +146,6 @@ class TransactionChangesPlugin(ModelPlugin):
         others = [uow.operations(each.tables[-1]).keys() for each in below if each is not spec]
         if set(own).difference(*others):
             yield spec.parent_class.__name__
-
-    def _refresh(self, session: Any, tx: int) -> None:
-        """Let a transaction that is loaded read its changes again."""
-        mapper: Mapper[Any] = inspect(self._transaction_class)
-        known = session.identity_map.get(mapper.identity_key_from_primary_key((tx,)))
-        if known is not None and "changes" in inspect(known).dict:
-            session.expire(known, ["changes"])
 
 
 def _names_of(transaction: Any) -> set[str] | None:

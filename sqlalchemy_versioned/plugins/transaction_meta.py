@@ -1,14 +1,16 @@
 """What an application wants to say about transactions: a dict of texts for each.
 
 ``transaction.meta`` reads and writes the rows of a table; what is set is written by the next flush,
-as with any relationship, and another dict can be assigned.
+as with any relationship, and another dict can be assigned.  What the context says and transactions
+have no column for becomes part of it, as text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, UnicodeText, inspect
+from sqlalchemy import Column, UnicodeText, insert, inspect
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.orm import Mapper, attribute_keyed_dict, relationship
 
@@ -69,6 +71,13 @@ class TransactionMetaPlugin(ModelPlugin):
             type.__delattr__(cls, "meta")
             vars(manager).pop("transaction_meta_cls", None)
         super().before_take_apart(manager)
+
+    def store_context(self, uow: Any, session: Any, values: Mapping[str, str]) -> None:
+        """Write what the context says and transactions have no column for."""
+        number = uow.transaction_id
+        rows = [{"transaction_id": number, "key": key, "value": values[key]} for key in values]
+        self.connection(session).execute(insert(self.model_class.__table__), rows)
+        self.read_again(session, number, "meta_relation")
 
     def bases(self) -> tuple[type[Any], ...]:
         """Return the bases of the class."""

@@ -117,6 +117,20 @@ def test_user_by_default(Base, engine):
     session.close()
 
 
+def test_user_who_is_deleted(Base, engine):
+    """Whoever has written something can go; what they wrote stays theirs."""
+    User, Article = declare(Base, "User", __versioned__=None), declare(Base)
+    configure_mappers()
+    session, transaction = record(engine, Article(name="a"), User(id=1, name="Ann"))
+    transaction.user = session.get(User, 1)
+    session.commit()
+    session.delete(session.get(User, 1))
+    session.commit()
+
+    assert (transaction.user_id, transaction.user) == (1, None)
+    session.close()
+
+
 def test_user_that_is_expired(Base, engine, versioning):
     """Naming a user whose key must be read writes one transaction, which has it."""
     User, Article = declare(Base, "User", __versioned__=None), declare(Base)
@@ -156,7 +170,7 @@ def test_user_class(said, Base, versioning):
 
     column = transaction_class(Article).__table__.c.user_id
     assert isinstance(column.type, BigInteger)
-    assert [key.target_fullname for key in column.foreign_keys] == ["author.key"]
+    assert not column.foreign_keys
     assert "ix_transaction_user_id" in [i.name for i in column.table.indexes]
 
 
@@ -177,8 +191,6 @@ def test_user_with_a_key_of_several_columns(Base, versioning, engine):
 
     assert (first.user_tenant, first.user_id, first.user.name) == (2, 1, "Bob")
     assert (made.user_tenant, made.user_id, made.user.name) == (1, 1, "Ann")
-    (key,) = transaction_class(Article).__table__.foreign_key_constraints
-    assert {each.target_fullname for each in key.elements} == {"user.tenant", "user.number"}
     session.close()
 
 
@@ -203,7 +215,7 @@ def test_missing_user_class(Base, versioning):
 
 
 def test_user_of_another_base(versioning, engine):
-    """A user of another MetaData is linked to without a foreign key."""
+    """A user of another MetaData is linked to like any."""
     One, Two = build_base(), build_base()
     User, Article = declare(Two, "Person", __versioned__=None), declare(One)
     versioning.user_cls = User
@@ -214,13 +226,12 @@ def test_user_of_another_base(versioning, engine):
     session.commit()
 
     assert transaction.user_id == transaction.user.id
-    assert not transaction_class(Article).__table__.foreign_keys
     session.close()
 
 
 @pytest.mark.needs("schemas")
 def test_user_in_another_schema(Base, engine, versioning):
-    """The foreign key says in which schema the user is."""
+    """It is found there."""
     User = declare(Base, "User", __versioned__=None, __table_args__={"schema": "people"})
     Article = declare(Base)
     configure_mappers()

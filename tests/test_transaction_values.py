@@ -191,9 +191,8 @@ def test_current_user_that_is_no_function(versioning, opened, Article):
 
 
 @pytest.mark.options(current_user=lambda: 7, user_cls=None)
-def test_current_user_without_a_place(Base):
+def test_current_user_without_a_place(Article):
     """A user who could not be kept is refused when mappers are configured."""
-    declare(Base)
     with pytest.raises(ImproperlyConfigured, match="no place for users"):
         configure_mappers()
 
@@ -367,10 +366,9 @@ def test_the_error_can_be_sent():
         ({"session_variable_namespace": ""}, "give a word"),
     ],
 )
-def test_columns_that_cannot_be(Base, options, message):
+def test_columns_that_cannot_be(Base, Article, options, message):
     """They are refused when mappers are configured, and leave no table."""
     make_versioned(**options)
-    declare(Base)
     with pytest.raises(ImproperlyConfigured, match=message):
         configure_mappers()
     assert "transaction" not in Base.metadata.tables
@@ -379,16 +377,15 @@ def test_columns_that_cannot_be(Base, options, message):
 @pytest.mark.parametrize("name", ["transaction_columns", "session_variables"])
 def test_columns_of_a_class(Base, name):
     """A class cannot have what all classes share."""
-    declare(Base, __versioned__={name: [REASON]})
-    with pytest.raises(ImproperlyConfigured, match=r"make_versioned\(\)"):
+    Article = declare(Base, __versioned__={name: [REASON]})
+    with pytest.raises(ImproperlyConfigured, match=rf"{Article.__name__}.*make_versioned\(\)"):
         configure_mappers()
 
 
 @pytest.mark.options(transaction_columns=[REASON])
-def test_transaction_class_of_ones_own(Base, versioning):
+def test_transaction_class_of_ones_own(Base, Article, versioning):
     """It must have the columns that are asked for."""
     versioning.transaction_cls = declare(Base, "Revision", __versioned__=None)
-    declare(Base)
     with pytest.raises(ImproperlyConfigured, match="Revision has none; declare it there"):
         configure_mappers()
 

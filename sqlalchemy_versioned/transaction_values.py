@@ -87,14 +87,14 @@ class Places:
         """Return what a transaction says.
 
         :param said: the context, and the session variables.
-        :param by_plugins: attributes of the transaction that plugins say.
+        :param by_plugins: attributes of the transaction that plugins say; a user may be a key.
         :param given: attributes that were given to ``create_transaction()``.
         :param is_flushed: whether objects that are new have their rows by now.
         :raises InvalidArgument: if there is no place for what is said.
         :raises MissingSessionVariable: if a column that is not nullable has no value.
         """
         found = TransactionValues()
-        if USER not in said and (user := self._ask_for_user()) is not None:
+        if USER not in said and (user := self._ask_for_user(by_plugins)) is not None:
             said = {**said, USER: user}
         if USER in said:
             by_plugins = {k: v for k, v in by_plugins.items() if k not in self._names_of_user}
@@ -107,17 +107,22 @@ class Places:
             check_given(column, found.columns.get(column.key), takes_empty=takes_empty)
         return found
 
+    def has(self, name: str) -> bool:
+        """Tell whether transactions have an attribute of a name."""
+        return name in self._mapper.all_orm_descriptors
+
     # -- users -------------------------------------------------------------------------------
 
-    def _ask_for_user(self) -> Any:
-        if self._current_user is None:
-            return None
-        user = self._current_user()
+    def _ask_for_user(self, by_plugins: Mapping[str, Any]) -> Any:
+        """Return the user that the application tells when asked, or else that plugins do."""
+        user = None if self._current_user is None else self._current_user()
+        if user is None:
+            user = by_plugins.get(USER)
         if isawaitable(user):
             getattr(user, "close", lambda: None)()
             raise InvalidArgumentType(
-                f"current_user {self._current_user!r} returned {user!r}, which nobody awaits "
-                "here; give a function that returns the user, or use transaction_context()"
+                f"asked for the user, and found {user!r}, which nobody awaits here; give a "
+                "function that returns the user, or use transaction_context()"
             )
         return user
 

@@ -19,6 +19,7 @@ from .exc import ImproperlyConfigured
 from .operation import Operation
 from .recording import Changes, Recording
 from .records import Records
+from .request import current_request
 from .spec import Hierarchy, VersionSpec
 from .surroundings import Surroundings, numbering_connection, sync_session
 from .transaction_row import TransactionRow
@@ -127,7 +128,9 @@ class UnitOfWork:
         :raises VersioningError: if it has no place, cannot be stored, or is missing.
         """
         self._prepared = None
-        if self._row is None and (self._surroundings.places().asks or said_on(connection)):
+        if self._row is None and (
+            self._surroundings.places().asks or said_on(connection) or current_request()
+        ):
             self._prepared = self._values({}, self._numbering_connection())
 
     def _numbering_connection(self) -> Connection:
@@ -139,13 +142,15 @@ class UnitOfWork:
     def _values(self, attributes: Mapping[str, Any], connection: Connection) -> TransactionValues:
         """Return what a transaction says that is about to begin."""
         said, places = said_on(connection), self._surroundings.places()
-        by_plugins: dict[str, Any] = {}
-        for returned in self._surroundings.plugins().call("transaction_args", self, self._session):
-            by_plugins.update(returned)
-        if not (said or by_plugins or attributes or places.asks):
+        request, plugins = current_request(), self._surroundings.plugins()
+        if not (said or attributes or request or plugins or places.asks):
             return TransactionValues()
-        # Reading the key of an expired user must not flush: that would begin one as well.
+        # Looking for the user, or for the key of an expired one, must not flush: that would begin
+        # a transaction as well.
         with self._session.no_autoflush:
+            by_plugins = {} if request is None else request.find(places.has)
+            for returned in plugins.call("transaction_args", self, self._session):
+                by_plugins.update(returned)
             return places.values(
                 said,
                 connection.dialect,

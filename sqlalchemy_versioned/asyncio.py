@@ -24,9 +24,10 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from sqlalchemy import inspect
-from sqlalchemy.ext.asyncio import AsyncSession, async_session
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_session
 from sqlalchemy.orm import Session
 
+from . import set_session_variables as _set_session_variables
 from .changes import ChangeRecord
 from .changes import blame as _blame
 from .changes import get_changes as _get_changes
@@ -75,6 +76,7 @@ __all__ = [
     "redact",
     "revert",
     "revert_plan",
+    "set_session_variables",
     "to_dict",
     "transaction",
     "update_end_tx_column",
@@ -475,6 +477,22 @@ async def create_transaction(unit_of_work: UnitOfWork, **attributes: Any) -> Any
     """
     create = unit_of_work.create_transaction
     return await _run_in(unit_of_work.session, unit_of_work, lambda: create(**attributes))
+
+
+async def set_session_variables(session_or_connection: Any, /, **values: Any) -> None:
+    """Say who writes, and why, for the transaction that a session or connection is in.
+
+    :param session_or_connection: an ``AsyncSession``, a registry of them, or an
+        ``AsyncConnection``.
+    :param values: as for :func:`sqlalchemy_versioned.set_session_variables`.
+
+    >>> async def say_why(session):
+    ...     await versioned.set_session_variables(session, remote_addr="::1")
+    >>> run(say_why)
+    """
+    is_connection = isinstance(session_or_connection, AsyncConnection)
+    found = session_or_connection if is_connection else _asynchronous(session_or_connection)
+    await found.run_sync(lambda sync: _set_session_variables(sync, **values))
 
 
 # -- looking after history -------------------------------------------------------------------

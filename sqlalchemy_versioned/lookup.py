@@ -34,6 +34,9 @@ __all__ = [
 SPEC = "__version_spec__"
 #: The attribute of parent, version and transaction classes that holds their manager.
 MANAGER = "__versioning_manager__"
+#: The attribute of a Transaction class that holds the table of what the context says beside its
+#: columns, if a plugin keeps it: by transaction, key and value.
+CONTEXT_TABLE = "__context_table__"
 #: The key of ``Table.metadata.info`` under which specs are found by version table.
 TABLES = "sqlalchemy_versioned"
 

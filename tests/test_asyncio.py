@@ -55,6 +55,7 @@ SILENT_CLASSES = (
     sqlalchemy_versioned.TransactionFactory,
     sqlalchemy_versioned.Versioned,
     sqlalchemy_versioned.VersioningManager,
+    sqlalchemy_versioned.transaction_context,
 )
 
 #: Public functions and methods that never ask a database.
@@ -75,6 +76,7 @@ SILENT = {
     # They return statements, for AsyncSession.scalars().
     "deleted",
     "select_changes",
+    "session_variables_statement",
     "VersionCollection.select",
     # They look at what is loaded.
     "is_modified",
@@ -83,6 +85,10 @@ SILENT = {
     "versioned_objects",
     # It looks at records.
     "flatten",
+    # They keep what is said for the task; whoever flushes reads it.
+    "clear_transaction_context",
+    "get_transaction_context",
+    "set_transaction_context",
     # They wrap a version; what is then read of it has its own form.
     "version_api",
     "Version.version_api",
@@ -98,6 +104,7 @@ SILENT = {
     "UnitOfWork.finish",
     "UnitOfWork.lose",
     "UnitOfWork.operations",
+    "UnitOfWork.prepare",
     "UnitOfWork.recorded_tables",
     "UnitOfWork.released",
     "UnitOfWork.set_later",

@@ -17,6 +17,8 @@ from sqlalchemy_versioned import (
     MissingSessionVariable,
     Plugin,
     UnknownOption,
+    flatten,
+    get_changes,
     make_versioned,
     transaction_class,
     transaction_context,
@@ -288,7 +290,7 @@ def test_nothing_versioned_is_written(opened, User):
 
 @pytest.mark.options(transaction_columns=[REASON])
 @pytest.mark.strategies
-def test_transaction_meta_takes_the_rest(Base, open_session):
+def test_transaction_meta_takes_the_rest(Base, open_session, engine, count_statements):
     """What there is no column for is kept there, however the transaction begins."""
     versioning_manager.plugins = [TransactionMetaPlugin()]
     Article = declare(Base)
@@ -313,8 +315,29 @@ def test_transaction_meta_takes_the_rest(Base, open_session):
         {"ticket": "T-2"},
         {"ticket": "T-2"},
     ]
+    with count_statements(engine) as statements:
+        records = get_changes(Article, session, descending=False)
+    assert len(statements) == 2
+    assert [(r.reason, r.impersonated_by, r.context.get("ticket")) for r in records] == [
+        ("typo", None, "T-1"),
+        (None, None, "T-2"),
+    ]
     with pytest.raises(InvalidArgumentType, match=r"'more' is \{\}"):
         write(session, Article, more={})
+
+
+@pytest.mark.options(transaction_columns=[REASON, Column("impersonated_by", Integer)])
+def test_change_records(opened, Article):
+    """They tell who, why, and who acted for them."""
+    write(opened, Article, user=7, reason="typo", impersonated_by=1)
+    (record,) = get_changes(Article, opened, user_ids=[7])
+    for told in (record, *flatten([record])):
+        assert (told.user_id, told.reason, told.impersonated_by) == (7, "typo", 1)
+    assert record.to_dict()["context"] == {
+        "remote_addr": None,
+        "reason": "typo",
+        "impersonated_by": 1,
+    }
 
 
 @pytest.mark.options(transaction_columns=[REASON])

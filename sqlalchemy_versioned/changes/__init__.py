@@ -64,7 +64,7 @@ def get_changes(
     which nothing differs have no record.  All filters must hold; an empty list matches nothing.
 
     One statement is sent, and one more for each relationship that is asked for and recorded in
-    other rows, however many records there are.
+    other rows, and for ``TransactionMetaPlugin``, however many records there are.
 
     :param model: a versioned class; objects of its subclasses are among the records, with all their
         fields.
@@ -124,4 +124,6 @@ def get_changes(
         name: read_rows(asked, spec, statement, parameters)
         for name, statement, parameters in query.member_queries(rows)
     }
-    return query.records(rows, member_rows)
+    further = query.context_query(rows)
+    context_rows = () if further is None else read_rows(asked, spec, *further)
+    return query.records(rows, member_rows, context_rows)

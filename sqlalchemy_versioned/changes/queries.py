@@ -11,17 +11,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.engine import Dialect
 
-from ..keys import Style
+from ..keys import KeyConditions, Style
+from ..lookup import CONTEXT_TABLE
 from ..query.changes import BuiltChanges, build_changes
 from ..query.filters import Shape
 from ..query.images import family_of
 from ..query.member_changes import build_events
 from ..spec import ClassSpec
 from .asked import Asked, check_class, key_parameters, number_parameters
-from .reading import Members, identity, read_members, read_records
+from .reading import Members, Relations, identity, read_members, read_records
 from .records import ChangeRecord
 
 __all__ = ["ChangeQuery", "kept", "select_changes"]
@@ -37,7 +38,8 @@ class ChangeQuery:
     """What to execute for change records, and what makes records of the rows; no session is seen.
 
     Execute :attr:`statement` with :attr:`parameters`; then, for each of :meth:`member_queries`, its
-    statement with its parameters; and give all rows to :meth:`records`.
+    statement with its parameters, and that of :meth:`context_query` if there is one; and give all
+    rows to :meth:`records`.
 
     >>> query = select_changes(Article, limit=1)
     >>> rows = session.execute(query.statement, query.parameters).all()
@@ -76,20 +78,44 @@ class ChangeQuery:
             for name in names
         ]
 
+    def context_query(self, rows: Sequence[Any]) -> tuple[Select[Any], dict[str, Any]] | None:
+        """Return what reads the context that is kept beside transactions, with its parameters.
+
+        :param rows: what :attr:`statement` returned.
+        """
+        table: Table | None = getattr(self.spec.transaction_class, CONTEXT_TABLE, None)
+        if table is None or not rows:
+            return None
+        numbers = list(dict.fromkeys(row[0] for row in rows))
+        style, parameters = number_parameters(table.c.transaction_id, numbers, self._dialect)
+        made = KeyConditions([table.c.transaction_id], style, "")
+        is_asked = made.member([table.c.transaction_id], "transactions")
+        return select(table.c.transaction_id, table.c.key, table.c.value).where(
+            is_asked
+        ), parameters
+
     def records(
-        self, rows: Sequence[Any], member_rows: dict[str, Sequence[Any]] | None = None
+        self,
+        rows: Sequence[Any],
+        member_rows: dict[str, Sequence[Any]] | None = None,
+        context_rows: Sequence[Any] = (),
     ) -> list[ChangeRecord]:
         """Return the records that rows are.
 
         :param rows: what :attr:`statement` returned.
         :param member_rows: by relationship, what :meth:`member_queries` returned.
+        :param context_rows: what :meth:`context_query` returned.
         """
         size = self._built.key_size
         members: Members = {
             name: read_members(found, size) for name, found in (member_rows or {}).items()
         }
         scalars = frozenset(name for name, one in self._built.memberships.items() if one)
-        return read_records(self._built, rows, self.shape.relations, members, scalars)
+        further: dict[int, dict[str, Any]] = {}
+        for number, key, value in context_rows:
+            further.setdefault(number, {})[key] = value
+        relations = Relations(self.shape.relations, members, scalars)
+        return read_records(self._built, rows, relations, further)
 
 
 def _events(spec: ClassSpec, name: str, *, keys: Style, transactions: Style) -> Select[Any]:

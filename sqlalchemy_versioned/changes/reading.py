@@ -4,32 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..operation import Operation
 from ..query.changes import BuiltChanges, Fields, Place
 from .records import ChangeRecord, FieldChange
 
-__all__ = ["Members", "read_members", "read_records"]
+__all__ = ["Members", "Relations", "identity", "read_members", "read_records"]
 
 #: By relationship, and by key of the owner and transaction: who was lost, and who was gained.
 Members = Mapping[str, Mapping[tuple[Any, ...], tuple[list[Any], list[Any]]]]
 
 
+class Relations(NamedTuple):
+    """What is told of relationships."""
+
+    #: Those that were asked for, in order.
+    names: Sequence[str]
+    #: What happened to members, as :func:`read_members` returns it.
+    members: Members
+    #: Those that have one member at most.
+    scalars: frozenset[str]
+
+
 def read_records(
     built: BuiltChanges,
     rows: Sequence[Any],
-    relations: Sequence[str] = (),
-    members: Members | None = None,
-    scalars: frozenset[str] = frozenset(),
+    relations: Relations,
+    further: Mapping[int, dict[str, Any]],
 ) -> list[ChangeRecord]:
     """Return the records that rows of a page are.
 
-    :param relations: the relationships that were asked for, in order.
-    :param members: what happened to members, as :func:`read_members` returns it.
-    :param scalars: the relationships that have one member at most.
+    :param further: by transaction, what the context says that is kept beside it.
     """
-    return list(_Reader(built, relations, members or {}, scalars).read(rows))
+    return list(_Reader(built, relations, further).read(rows))
 
 
 def read_members(
@@ -54,14 +62,12 @@ class _Reader:
     def __init__(
         self,
         built: BuiltChanges,
-        relations: Sequence[str],
-        members: Members,
-        scalars: frozenset[str],
+        relations: Relations,
+        further: Mapping[int, dict[str, Any]],
     ) -> None:
         self._built = built
-        self._relations = relations
-        self._members = members
-        self._scalars = scalars
+        self._relations, self._members, self._scalars = relations
+        self._further = further
         self._key = len(built.facts) + 2
         self._operation = self._key + built.key_size
 
@@ -71,6 +77,7 @@ class _Reader:
         context = [(name, at) for at, name in enumerate(facts, 2) if at != user]
         key, at_operation = self._key, self._operation
         reads = {each: self._changes_of(each) for each in (*built.fields.values(), built.others)}
+        further = self._further
         for row in rows:
             fields = built.fields.get(row[at_operation + 2], built.others)
             operation = row[at_operation]
@@ -82,7 +89,7 @@ class _Reader:
                 _aware(row[1]),
                 row[0],
                 None if user is None else row[user],
-                {name: row[at] for name, at in context},
+                {name: row[at] for name, at in context} | further.get(row[0], {}),
                 tuple(reads[fields](row)),
             )
 

@@ -35,6 +35,24 @@ class _Dumped:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+class _Attributed(_Dumped):
+    """What knows what was said of its transaction."""
+
+    __slots__ = ()
+
+    context: Mapping[str, Any]
+
+    @property
+    def reason(self) -> Any:
+        """Why it was done, or ``None``; see :class:`.transaction_context`."""
+        return self.context.get("reason")
+
+    @property
+    def impersonated_by(self) -> Any:
+        """Who acted for the user, or ``None``."""
+        return self.context.get("impersonated_by")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Operation):
         return value.name
@@ -60,7 +78,7 @@ class FieldChange(_Dumped):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRecord(_Dumped):
+class ChangeRecord(_Attributed):
     """What happened to one object in one transaction.
 
     >>> record = get_changes(Article, session, limit=1)[0]
@@ -81,14 +99,14 @@ class ChangeRecord(_Dumped):
     transaction: int
     #: The key of the user, or ``None``.
     user_id: Any
-    #: What else is known of the transaction, by attribute.
+    #: What else is known of the transaction, by attribute or by what the context calls it.
     context: Mapping[str, Any]
     #: What became of the fields, in the order of the class; relationships come last.
     changes: tuple[FieldChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FlatChange(_Dumped):
+class FlatChange(_Attributed):
     """What became of one field of one object in one transaction; made by :func:`flatten`.
 
     >>> row = flatten(get_changes(Article, session, limit=1))[0]

@@ -15,6 +15,7 @@ from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.orm import Mapper, attribute_keyed_dict, relationship
 
 from ..build.columns import transaction_id_type
+from ..lookup import CONTEXT_TABLE
 from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionMetaPlugin"]
@@ -61,6 +62,7 @@ class TransactionMetaPlugin(ModelPlugin):
         def create(key: str, value: str | None) -> Any:
             return model(key=key, value=value)
 
+        type.__setattr__(cls, CONTEXT_TABLE, model.__table__)
         type.__setattr__(cls, "meta", association_proxy("meta_relation", "value", creator=create))
         self.manager.transaction_meta_cls = model
 
@@ -69,6 +71,7 @@ class TransactionMetaPlugin(ModelPlugin):
         cls = self._transaction_class
         if cls is not None and "meta_relation" in self._attached:
             type.__delattr__(cls, "meta")
+            type.__delattr__(cls, CONTEXT_TABLE)
             vars(manager).pop("transaction_meta_cls", None)
         super().before_take_apart(manager)
 

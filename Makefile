@@ -21,7 +21,7 @@ export VERSIONED_TEST_DATABASES
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo   run the quick start, then the history of a git repository (REPOSITORY=path)"
+	@echo "make demo   run the examples, last the history of a git repository (REPOSITORY=path)"
 	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
 	@echo "make soak   try random programs and storms of writers for half an hour (MINUTES=30)"
 	@echo "make mutants   break the package on purpose, and see whether the suite notices"
@@ -29,6 +29,7 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/quickstart.py
+	$(BIN)/python examples/from_continuum.py
 	$(BIN)/python examples/git_history.py "$(REPOSITORY)"
 
 test: $(VENV)/.installed-test

@@ -9,9 +9,9 @@ Call :func:`make_versioned` before the models are declared, let them derive from
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Select, Table
 from sqlalchemy.orm import Mapper, Session
 
 from .build.transaction import TransactionBase, TransactionFactory
@@ -64,6 +64,7 @@ from .lookup import (
     get_versioning_manager,
     is_versioned,
     parent_class,
+    parent_table,
     transaction_class,
     tx_column_name,
     version_class,
@@ -105,7 +106,8 @@ def make_versioned(
     Calling it again changes nothing but what is said anew.  Models that are declared already
     are taken in as well.
 
-    :param mapper: whose classes: ``Mapper`` for all, a base class, or a registry.
+    :param mapper: whose classes and tables: ``Mapper`` for all, a base class, a registry, or a
+        ``MetaData``.
     :param session: whose sessions: ``Session`` for all, a Session class, factory or session.
     :param manager: the manager that does it.
     :param plugins: plugins to register; one of a class that is registered already is not again.
@@ -131,6 +133,38 @@ def make_versioned(
     if current_user is not _UNSAID:
         manager.current_user = current_user
     manager.start(mapper=mapper, session=session)
+
+
+T = TypeVar("T", bound=Table)
+
+
+def versioned_table(
+    table: T, *, manager: VersioningManager = versioning_manager, **options: Any
+) -> T:
+    """Version a table that no class need be mapped to, with *options*; return the table.
+
+    Its version table is in the same ``MetaData`` from then on, so that ``create_all()`` makes both.
+    What statements write to the table is recorded, and also what a class writes that is mapped to
+    it without being versioned itself.  It can be called before :func:`make_versioned`, which then
+    makes the version table, and repeatedly: columns that were appended since are kept, too.
+
+    ``Table(..., info={"versioned": {...}})`` says the same.
+
+    :param table: a table with a primary key.
+    :param manager: the manager that does it.
+    :param options: options as ``__versioned__`` has them; ``exclude``, ``include`` and ``ignore``
+        list keys of columns.
+    :raises UnknownOption: if an option does not exist; the known ones are listed.
+    :raises ImproperlyConfigured: if an option cannot be followed, or another was said before.
+    :raises InvalidArgumentType: if *table* is no table; it is a ``TypeError``, too.
+
+    >>> table = Table("page", blog.metadata, Column("id", Integer, primary_key=True))
+    >>> page = versioned_table(table, capture="warn")
+    >>> version_table(page).name
+    'page_version'
+    """
+    manager.add_table(table, options)
+    return table
 
 
 def remove_versioning(
@@ -230,6 +264,7 @@ __all__ = [
     "is_versioned",
     "make_versioned",
     "parent_class",
+    "parent_table",
     "paused",
     "remove_versioning",
     "revert_plan",
@@ -246,6 +281,7 @@ __all__ = [
     "version_table",
     "versioned",
     "versioned_objects",
+    "versioned_table",
     "versioning_manager",
     "versions_of",
 ]

@@ -22,9 +22,11 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    MetaData,
     NestedTransaction,
     Over,
     Select,
+    Table,
     UnaryExpression,
 )
 from sqlalchemy.engine import Dialect
@@ -51,6 +53,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 __all__ = [
     "all_mappers",
+    "all_metadata",
     "dispose_class",
     "flushed_states",
     "forget_class_name",
@@ -86,6 +89,27 @@ def all_mappers() -> Iterator[Mapper[Any]]:
         for manager in list(reg._managers):
             if manager.is_mapped:
                 yield manager.mapper
+
+
+def all_metadata() -> list[MetaData]:
+    """Return every ``MetaData`` that a registry has, or a mapped table is in.
+
+    Uses ``mapperlib._mapper_registries``.
+    """
+    own = [reg.metadata for reg in list(mapperlib._mapper_registries)]
+    return list(dict.fromkeys([*own, *mapped_metadata()]))
+
+
+def mapped_metadata() -> list[MetaData]:
+    """Return every ``MetaData`` that a mapped table is in."""
+    tables = [mapper.local_table for mapper in all_mappers()]
+    return list(dict.fromkeys(table.metadata for table in tables if isinstance(table, Table)))
+
+
+def forget_registry(reg: registry) -> None:
+    """Dispose a registry, and let :func:`all_metadata` not know it any more."""
+    reg.dispose()
+    mapperlib._mapper_registries.pop(reg, None)
 
 
 def configure_again(reg: registry) -> None:

@@ -1,11 +1,13 @@
-"""From a class or object to its spec, version class, transaction class and back.
+"""From a class, object or table to its spec, version class, transaction class and back.
 
-The answers hang on the classes themselves (:data:`SPEC`, :data:`MANAGER`), put there by
-:mod:`.build.pipeline`; nothing here knows a registry.
+The answers hang on the classes themselves (:data:`SPEC`, :data:`MANAGER`) and on the ``MetaData``
+of tables (:data:`TABLES`, :data:`MANAGERS`), put there by :mod:`.build`; nothing here knows a
+registry.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Table, inspect
@@ -13,16 +15,20 @@ from sqlalchemy.exc import NoInspectionAvailable, UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
+from . import _sqlalchemy
 from .exc import ClassNotVersioned
 from .spec import ClassSpec, VersionSpec
 
 __all__ = [
+    "all_specs",
+    "bind_arguments_of",
     "class_of",
     "end_tx_column_name",
     "ensure_bound",
     "get_versioning_manager",
     "is_versioned",
     "parent_class",
+    "parent_table",
     "spec_of",
     "transaction_class",
     "tx_column_name",
@@ -37,8 +43,10 @@ MANAGER = "__versioning_manager__"
 #: The attribute of a Transaction class that holds the table of what the context says beside its
 #: columns, if a plugin keeps it: by transaction, key and value.
 CONTEXT_TABLE = "__context_table__"
-#: The key of ``Table.metadata.info`` under which specs are found by version table.
+#: The key of ``Table.metadata.info`` under which specs are found by parent table.
 TABLES = "sqlalchemy_versioned"
+#: The key of ``Table.metadata.info`` under which managers are found by parent table.
+MANAGERS = "sqlalchemy_versioned_managers"
 
 
 def class_of(subject: object) -> type[Any]:
@@ -62,8 +70,13 @@ def class_of(subject: object) -> type[Any]:
 def spec_of(subject: object) -> ClassSpec:
     """Return the spec of a parent class, version class, or an instance or alias of one.
 
+    That of a table, if it is versioned without a class.
+
     :raises ClassNotVersioned: if there is none.
     """
+    if isinstance(subject, Table):
+        of_table: ClassSpec = get_versioning_manager(subject).spec_of_table(subject)
+        return of_table
     cls = class_of(subject)
     spec = cls.__dict__.get(SPEC)
     if spec is None:
@@ -78,13 +91,30 @@ def find_spec(subject: object) -> ClassSpec | None:
     return found
 
 
+def all_specs() -> Iterator[ClassSpec]:
+    """Yield the specs of all versioned classes, and of the tables without one."""
+    specs = (find_spec(mapper.class_) for mapper in list(_sqlalchemy.all_mappers()))
+    yield from dict.fromkeys(spec for spec in specs if spec is not None and not spec.is_core)
+    for metadata in _sqlalchemy.all_metadata():
+        for table, manager in list(metadata.info.get(MANAGERS, {}).items()):
+            if manager.has_core_table(table):
+                yield manager.spec_of_table(table)
+
+
+def bind_arguments_of(spec: ClassSpec) -> dict[str, Any]:
+    """Return what tells a session the database of the rows of a class, or of a table."""
+    if spec.is_core:
+        return {"clause": spec.root.parent_table}
+    return {"mapper": inspect(spec.parent_class)}
+
+
 def ensure_bound(session: Session, spec: ClassSpec) -> None:
     """Let *session* look for versions where it looks for their rows.
 
     Versions are beside their rows, but a session that has a bind for the parent class alone does
     not know that.
     """
-    bind = session.get_bind(inspect(spec.parent_class))
+    bind = session.get_bind(**bind_arguments_of(spec))
     try:
         is_bound = session.get_bind(inspect(spec.version_class)) is bind
     except UnboundExecutionError:
@@ -94,10 +124,13 @@ def ensure_bound(session: Session, spec: ClassSpec) -> None:
 
 
 def get_versioning_manager(subject: object) -> Any:
-    """Return the manager that versions the class of *subject*.
+    """Return the manager that versions a table, or the class of *subject*.
 
     :raises ClassNotVersioned: if no manager does, or mappers are not configured yet.
     """
+    if isinstance(subject, Table):
+        spec = table_spec_of(subject)
+        return subject.metadata.info[MANAGERS][spec.parent_table]
     cls = class_of(subject)
     manager = getattr(cls, MANAGER, None)
     if manager is None:
@@ -126,11 +159,20 @@ def version_class(subject: Any) -> type[Any]:
     >>> version_class(Article).__name__
     'ArticleVersion'
     """
-    get_versioning_manager(subject)
+    get_versioning_manager(_no_table(subject))
     spec = find_spec(subject)
     if spec is None or not spec.exposed:
         return class_of(subject)
     return spec.version_class
+
+
+def _no_table(subject: Any) -> Any:
+    if isinstance(subject, Table):
+        raise ClassNotVersioned(
+            f"Table {subject.fullname!r} is no class, and so has neither a version class nor a "
+            "parent class; ask version_table() or parent_table(), or give the class"
+        )
+    return subject
 
 
 def parent_class(version_cls: Any) -> type[Any]:
@@ -142,7 +184,7 @@ def parent_class(version_cls: Any) -> type[Any]:
     >>> parent_class(version_class(Article)).__name__
     'Article'
     """
-    get_versioning_manager(version_cls)
+    get_versioning_manager(_no_table(version_cls))
     spec = find_spec(version_cls)
     if spec is None or class_of(version_cls) is not spec.version_class:
         raise KeyError(class_of(version_cls))
@@ -150,23 +192,32 @@ def parent_class(version_cls: Any) -> type[Any]:
 
 
 def transaction_class(subject: Any) -> type[Any]:
-    """Return the Transaction class that the versions of *subject* belong to.
+    """Return the Transaction class that the versions of a class, object or table belong to.
 
-    :raises ClassNotVersioned: if no manager knows the class.
+    :raises ClassNotVersioned: if no manager knows the class or table.
 
     >>> transaction_class(Article).__name__
     'Transaction'
     """
-    cls: type[Any] = get_versioning_manager(subject).transaction_cls
+    manager = get_versioning_manager(subject)
+    if isinstance(subject, Table):
+        # Tables can do without it until something is recorded.
+        manager.complete()
+    cls: type[Any] = manager.transaction_cls
     return cls
 
 
 def is_versioned(subject: object) -> bool:
-    """Tell whether the class of *subject* is versioned, and not switched off; never raises.
+    """Tell whether a table, or the class of *subject*, is versioned and not switched off.
+
+    Never raises.
 
     >>> is_versioned(Article), is_versioned(3), is_versioned(version_class(Article))
     (True, False, False)
     """
+    if isinstance(subject, Table):
+        manager = subject.metadata.info.get(MANAGERS, {}).get(subject)
+        return manager is not None and bool(manager.is_recorded(subject))
     cls = class_of(subject)
     spec = find_spec(cls)
     if spec is None or not spec.exposed or spec.parent_class is not cls:
@@ -187,29 +238,37 @@ def is_switched_on(spec: ClassSpec) -> bool:
 
 
 def tx_column_name(subject: Any) -> str:
-    """Return the name of the version attribute that holds the transaction id.
+    """Return the name of the version attribute, or column, that holds the transaction id.
 
     >>> tx_column_name(Article)
     'transaction_id'
     """
+    if isinstance(subject, Table):
+        return str(table_spec_of(subject).transaction_column.key)
     return spec_of(subject).transaction_key
 
 
 def end_tx_column_name(subject: Any) -> str:
-    """Return the name of the version attribute that holds the end transaction's id.
+    """Return the name of the version attribute, or column, that holds the end transaction's id.
 
-    :raises ClassNotVersioned: if there is no such column under the strategy of the class.
+    :raises ClassNotVersioned: if there is no such column under the strategy of the class or table.
 
     >>> end_tx_column_name(Article)
     'end_transaction_id'
     """
-    spec = spec_of(subject)
-    if spec.end_key is None:
+    if isinstance(subject, Table):
+        table = table_spec_of(subject)
+        name, strategy = subject.fullname, table.strategy
+        key = None if table.end_column is None else str(table.end_column.key)
+    else:
+        spec = spec_of(subject)
+        name, strategy, key = spec.parent_class.__name__, spec.options.strategy, spec.end_key
+    if key is None:
         raise ClassNotVersioned(
-            f"{spec.parent_class.__name__} has no end transaction column: "
-            f"its strategy is {spec.options.strategy.value!r}, which needs none"
+            f"{name} has no end transaction column: its strategy is {strategy.value!r}, which "
+            "needs none"
         )
-    return spec.end_key
+    return key
 
 
 def version_table(subject: Any) -> Table:
@@ -225,6 +284,24 @@ def version_table(subject: Any) -> Table:
     return table_spec_of(subject).version_table
 
 
+def parent_table(subject: Any) -> Table:
+    """Return the table whose versions a version table, version class or version holds.
+
+    :raises ClassNotVersioned: if it holds no versions.
+
+    >>> parent_table(version_table(Article)).name
+    'article'
+    """
+    if not isinstance(subject, Table):
+        parent_class(subject)
+        return spec_of(subject).tables[-1].parent_table
+    specs: dict[Table, VersionSpec] = subject.metadata.info.get(TABLES, {})
+    for spec in specs.values():
+        if spec.version_table is subject:
+            return spec.parent_table
+    raise ClassNotVersioned(f"Table {subject.fullname!r} is no version table; give one")
+
+
 def table_spec_of(table: Table) -> VersionSpec:
     """Return the spec of a parent table.
 
@@ -233,6 +310,7 @@ def table_spec_of(table: Table) -> VersionSpec:
     specs: dict[Table, VersionSpec] = table.metadata.info.get(TABLES, {})
     if table not in specs:
         raise ClassNotVersioned(
-            f"Table {table.fullname!r} has no version table: no versioned class is mapped to it"
+            f"Table {table.fullname!r} has no version table: no versioned class is mapped to it, "
+            "and versioned_table() has not been called for it after make_versioned()"
         )
     return specs[table]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Select, event, inspect
+from sqlalchemy import Column, MetaData, Select, Table, event, inspect
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
 from .build.classes import place_beside
 from .build.context_columns import build_transaction_columns, check_columns
+from .build.core import said_in_info, said_of
 from .build.inheritance import declarative_base_of, has_rows
 from .build.pipeline import Round
 from .build.registry import TRANSACTION_CLASS, Registry, forget
-from .build.transaction import DefaultName, TransactionFactory
-from .exc import ImproperlyConfigured
+from .build.transaction import (
+    DefaultName,
+    TransactionFactory,
+    extend_transaction_table,
+    forget_transaction_table,
+)
+from .cores import CoreTables
+from .exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgumentType
 from .hooks import Plugin, PluginCollection
 from .immutable import guard_versions
-from .lookup import MANAGER, SPEC, is_switched_on
+from .lookup import MANAGER, MANAGERS, SPEC, bind_arguments_of, is_switched_on
 from .options import Options, build_options, check_option_names
 from .session_variables import build_statement, set_variables
 from .spec import ClassSpec
@@ -68,11 +76,18 @@ class VersioningManager:
         self._first: Mapper[Any] | None = None
         self._is_building = False
         self._surroundings = Surroundings(
-            transaction_class=lambda: self.transaction_cls,
+            transaction_class=self._known_transaction_class,
             plugins=lambda: self.plugins,
-            versioned=lambda: self._registry.classes,
+            versioned=self.bind_arguments,
+            options=self._options_in_use,
             current_user=lambda: self._current_user,
         )
+        self._cores = CoreTables(
+            lambda: self._registry,
+            self._begin_round,
+            is_on=lambda: bool(self.options.get("versioning", True)),
+        )
+        self._completing = threading.RLock()
         self._tracker = Tracker(
             self._surroundings,
             is_on=is_switched_on,
@@ -136,12 +151,16 @@ class VersioningManager:
 
     @property
     def registry(self) -> orm_registry:
-        """The registry of the first versioned class."""
+        """The registry of the first versioned class; one of ours where there are tables alone."""
+        if self._first is None and self._cores.tables:
+            return self._cores.registry_of(self.metadata)
         return self._home.registry
 
     @property
     def metadata(self) -> MetaData:
-        """The ``MetaData`` of the first versioned class: the transaction table is in it."""
+        """The ``MetaData`` of the first versioned class or table: the transactions are in it."""
+        if self._first is None and self._cores.tables:
+            return self._cores.tables[0].metadata
         return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
 
     @property
@@ -160,6 +179,20 @@ class VersioningManager:
                 "no versioned class is known yet; call configure_mappers() after declaring one"
             )
         return self._first
+
+    @property
+    def begun_transaction_table(self) -> Table | None:
+        """The transaction table in :attr:`metadata`, if tables without a class have needed it."""
+        return self._registry.transaction_tables.get(self.metadata)
+
+    def bind_arguments(self) -> Iterator[dict[str, Any]]:
+        """Yield what tells a session the databases of what is versioned."""
+        yield from (bind_arguments_of(spec) for spec in self._registry.classes.values())
+        yield from ({"clause": table} for table in self._cores.tables)
+
+    def _options_in_use(self) -> Iterator[Options]:
+        yield from (spec.options for spec in self._registry.classes.values())
+        yield from self._cores.options
 
     def unit_of_work(self, session: Any) -> UnitOfWork:
         """Return the unit of work of a session's current transaction.
@@ -213,13 +246,107 @@ class VersioningManager:
     def _exposed(self) -> Iterator[ClassSpec]:
         return (spec for spec in self._registry.classes.values() if spec.exposed)
 
+    # -- tables without a class ----------------------------------------------------------------
+
+    def add_table(self, table: Table, said: Mapping[str, Any]) -> None:
+        """Version a table; see :func:`.versioned_table`."""
+        if not isinstance(table, Table):
+            raise InvalidArgumentType(f"{table!r} is no table; give a Table, or version the class")
+        if table.info.get("versioned") is False:
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} says that it is not versioned, by info['versioned']; "
+                "take that out"
+            )
+        owner = table.metadata.info.get(MANAGERS, {}).get(table, self)
+        is_built = table in self._registry.tables or table in self._registry.associations
+        if owner is not self or (is_built and said and table not in self._registry.cores):
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} is versioned already, by a class, by a relationship or "
+                "by another manager; give its options there"
+            )
+        if not is_built or table in self._registry.cores:
+            self._cores.declare(table, said)
+            self._build_cores()
+
+    def _build_cores(self) -> None:
+        if not self._mappers or not self.options.get("versioning", True):
+            return
+        self._cores.build()
+        self._surroundings.forget()
+        self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+
+    def _after_attached(self, table: Table, metadata: MetaData) -> None:
+        """Version a table that has just been made, if its info says so."""
+        self._cores.settle(metadata)
+        said = said_in_info(table)
+        if said is not None and self._claims_table(table):
+            self._cores.declare(table, said)
+            self._build_cores()
+
+    def _claims_table(self, table: Table) -> bool:
+        owner = table.metadata.info.get(MANAGER, self)
+        return owner is self and any(_has(target, table.metadata) for target in self._mappers)
+
+    def build_transaction_table(self, metadata: MetaData) -> Table:
+        """Make a transaction table, before there is a Transaction class."""
+        return self.transaction_cls.build_table(metadata, self.context_columns)  # type: ignore[no-any-return]
+
+    def has_core_table(self, table: Table) -> bool:
+        """Tell whether a table is versioned without a class."""
+        return self._cores.has(table)
+
+    def is_recorded(self, table: Table) -> bool:
+        """Tell whether a versioned table is recorded, and not switched off."""
+        of_class = [s for s in self._exposed() if table is s.tables[-1].parent_table]
+        return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
+
+    def spec_of_table(self, table: Table) -> ClassSpec:
+        """Return the spec by which the versions of a table without a class are read.
+
+        :raises ClassNotVersioned: if it has a class.
+        """
+        self.complete()
+        if not self.has_core_table(table):
+            names = [s.parent_class.__name__ for s in self._exposed() if s.has_table(table)]
+            raise ClassNotVersioned(
+                f"Table {table.fullname!r} is versioned by "
+                f"{', '.join(names) or 'a relationship'}; give a class"
+            )
+        return self._cores.reader(table, self.transaction_cls)
+
+    def complete(self) -> None:
+        """Make the Transaction class, if tables without a class have done without it so far."""
+        configure_mappers()
+        with self._completing:
+            if self._registry.transaction_class is None and self._cores.tables:
+                self._complete()
+
+    def _complete(self) -> None:
+        mark = self._registry.mark()
+        self._is_building = True
+        try:
+            self._prepare([])
+            self.plugins.call("after_build_tx_class", self)
+            self.plugins.call("after_build_models", self)
+            configure_mappers()
+        except BaseException:
+            self._undo_round(mark)
+            raise
+        finally:
+            self._is_building = False
+
+    def _known_transaction_class(self) -> type[Any]:
+        if not isinstance(self.transaction_cls, type):
+            self.complete()
+        return self.transaction_cls  # type: ignore[no-any-return]
+
     # -- on and off --------------------------------------------------------------------------
 
     def start(self, *, mapper: Any = Mapper, session: Any = Session) -> None:
         """Version the classes of *mapper* in the sessions of *session*; may be called again.
 
-        :param mapper: ``Mapper`` for all classes, a base class for those derived from it, or a
-            registry for those mapped by it.
+        :param mapper: ``Mapper`` for all classes and tables, a base class for those derived from
+            it, a registry for those mapped by it, or a ``MetaData`` for what is in it.
         :param session: ``Session`` for all sessions, a Session class, factory or session; an
             asynchronous one stands for the Session class it uses.
         """
@@ -227,22 +354,49 @@ class VersioningManager:
             self._mappers.append(mapper)
             if isinstance(mapper, type) and mapper is not Mapper:
                 type.__setattr__(mapper, MANAGER, self)
-        if not event.contains(Mapper, "after_configured", self._after_configured):
-            event.listen(Mapper, "after_configured", self._after_configured)
+            own = _metadata_of(mapper)
+            if own is not None:
+                own.info[MANAGER] = self
+        for listened, name, listener in self._class_listeners():
+            if not event.contains(listened, name, listener):
+                event.listen(listened, name, listener)
         target = _sync_target(session)
         if not any(known is target for known in self._sessions):
             self._sessions.append(target)
             self._tracker.listen_to_sessions(target)
+        self._find_tables()
+        self._build_cores()
         if any(inspect(cls).configured for cls in self._pending()):
             configure_mappers()
             self._after_configured()
 
+    def _class_listeners(self) -> list[tuple[Any, str, Any]]:
+        return [
+            (Mapper, "after_configured", self._after_configured),
+            (Table, "after_parent_attach", self._after_attached),
+        ]
+
+    def _find_tables(self) -> None:
+        """Find the tables that were made before, and say that they are versioned."""
+        given = [own for target in self._mappers if (own := _metadata_of(target)) is not None]
+        for metadata in dict.fromkeys([*_sqlalchemy.mapped_metadata(), *given]):
+            for table in list(metadata.tables.values()):
+                said = said_in_info(table)
+                is_new = said is not None and table not in self._registry.tables
+                if is_new and self._claims_table(table):
+                    self._cores.declare(table, said or {})
+
     def reset(self) -> None:
         """Undo everything: listeners, options, plugins, version classes and tables."""
-        if event.contains(Mapper, "after_configured", self._after_configured):
-            event.remove(Mapper, "after_configured", self._after_configured)
+        for listened, name, listener in self._class_listeners():
+            if event.contains(listened, name, listener):
+                event.remove(listened, name, listener)
         self._take_apart()
+        self._cores.forget()
         for mapper in self._mappers:
+            own = _metadata_of(mapper)
+            if own is not None and own.info.get(MANAGER) is self:
+                del own.info[MANAGER]
             if isinstance(mapper, type) and vars(mapper).get(MANAGER) is self:
                 type.__delattr__(mapper, MANAGER)
         self._tracker.stop()
@@ -271,6 +425,9 @@ class VersioningManager:
             return
         pending = list(self._pending())
         if not pending:
+            # Nobody else may configure mappers before tables are created.
+            if self._cores.tables and self._registry.transaction_class is None:
+                self._complete()
             return
         self._is_building = True
         try:
@@ -287,6 +444,11 @@ class VersioningManager:
             are_immutable=bool(self.options.get("immutable_versions", False)),
         )
 
+    def _begin_round(self) -> Round:
+        if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:
+            self._prepare([])
+        return Round(self._registry, options=self.options, plugins=self.plugins, manager=self)
+
     def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
         is_first, mark = self._first is None, self._registry.mark()
         try:
@@ -294,26 +456,33 @@ class VersioningManager:
                 self.options, owner="make_versioned()", also=self.plugins.option_names
             )
             self._prepare(pending)
-            round_ = Round(self._registry, options=self.options, plugins=self.plugins, manager=self)
-            specs = round_.run(pending)
+            specs = self._begin_round().run(pending)
             configure_mappers()
         except BaseException:
             # Let the mistake surface again wherever mappers are used next, as SQLAlchemy does.
-            if is_first:
+            if is_first and not self._cores.tables:
                 self._take_apart()
             else:
-                forget(self._registry.split(mark))
+                self._undo_round(mark)
             _sqlalchemy.configure_again(inspect(pending[0]).registry)
             raise
         self._surroundings.forget()
         return specs
+
+    def _undo_round(self, mark: dict[str, set[Any]]) -> None:
+        """Undo what was built since *mark*."""
+        forget(self._registry.split(mark))
+        if self._registry.transaction_class is None:
+            self.transaction_cls = self._said_transaction_cls or self.transaction_cls
+            self._first = None
 
     def _pending(self) -> Iterator[type[Any]]:
         for mapper in _sqlalchemy.all_mappers():
             cls = mapper.class_
             if SPEC in vars(cls) or cls is self.transaction_cls or not self._claims(mapper):
                 continue
-            if _says_versioned(cls) and has_rows(mapper):
+            said = said_of(mapper)
+            if said is not None and said.get("versioning", True) and has_rows(mapper):
                 yield cls
 
     def _claims(self, mapper: Mapper[Any]) -> bool:
@@ -323,7 +492,7 @@ class VersioningManager:
     def _prepare(self, pending: list[type[Any]]) -> None:
         """Find or make the Transaction class."""
         if self._first is None:
-            self._first = inspect(pending[0])
+            self._first = inspect(pending[0]) if pending else self._beside_tables()
         if self._registry.transaction_class is not None:
             return
         self._said_transaction_cls = said = self.transaction_cls
@@ -332,12 +501,13 @@ class VersioningManager:
             self._registry.transaction_class = said
             return
         cls = said(self)
-        owner = self.declarative_base or pending[0]
-        place_beside(cls, owner, attribute=TRANSACTION_CLASS)
-        self._registry.transaction_class, self._registry.transaction_owner = cls, owner
-        table = inspect(cls).local_table
-        self._registry.transaction_tables[table.metadata] = table
-        self.transaction_cls = cls
+        self._registry.transaction_class = self.transaction_cls = cls
+        self._registry.makes_transactions = True
+        owner = self.declarative_base or (pending[0] if pending else None)
+        if owner is not None:
+            place_beside(cls, owner, attribute=TRANSACTION_CLASS)
+            self._registry.transaction_owner = owner
+        self._settle_transaction_tables(self._registry.transaction_table)
         self._check_transaction_class(cls)
 
     def _check_transaction_class(self, cls: type[Any]) -> None:
@@ -351,16 +521,27 @@ class VersioningManager:
                 "it a user_cls, or transaction_columns=[Column('user_id', …)]"
             )
 
+    def _beside_tables(self) -> Mapper[Any] | None:
+        """Return the first class of the ``MetaData`` of the first table that has none itself."""
+        metadata = self._cores.tables[0].metadata if self._cores.tables else None
+        for mapper in _sqlalchemy.all_mappers():
+            table = mapper.local_table
+            if isinstance(table, Table) and table.metadata is metadata:
+                return mapper
+        return None
 
-def _says_versioned(cls: type[Any]) -> bool:
-    said = getattr(cls, "__versioned__", None)
-    if said is None:
-        return False
-    if not isinstance(said, Mapping):
-        raise ImproperlyConfigured(
-            f"{cls.__name__}.__versioned__ is {said!r}; give a dict of options, such as {{}}"
-        )
-    return bool(said.get("versioning", True))
+    def _settle_transaction_tables(self, home: Table) -> None:
+        """Let tables that were there before the class follow the one that it has."""
+        known = self._registry.transaction_tables
+        begun = known.get(home.metadata, home)
+        known[home.metadata] = home
+        for table in known.values():
+            extend_transaction_table(table, home)
+        if begun is not home:
+            forget_transaction_table(begun)
+            for hierarchy in self._registry.cores.values():
+                hierarchy.root.follow_transactions(begun, home)
+            self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
 
 
 def _sync_target(session: Any) -> Any:
@@ -376,6 +557,18 @@ def _sync_target(session: Any) -> Any:
 def _covers(target: Any, mapper: Mapper[Any]) -> bool:
     if isinstance(target, orm_registry):
         return mapper.registry is target
+    if isinstance(target, MetaData):
+        return any(getattr(table, "metadata", None) is target for table in mapper.tables)
     if target is Mapper:
         return True
     return isinstance(target, type) and issubclass(mapper.class_, target)
+
+
+def _metadata_of(target: Any) -> MetaData | None:
+    """Return the ``MetaData`` that a manager is for, if it is not for all."""
+    found = target if isinstance(target, MetaData) else getattr(target, "metadata", None)
+    return found if isinstance(found, MetaData) else None
+
+
+def _has(target: Any, metadata: MetaData) -> bool:
+    return target is Mapper or _metadata_of(target) is metadata

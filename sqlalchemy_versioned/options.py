@@ -16,7 +16,14 @@ from sqlalchemy import Column
 
 from .exc import ImproperlyConfigured, UnknownOption
 
-__all__ = ["MANAGER_ONLY", "Options", "Strategy", "build_options", "check_option_names"]
+__all__ = [
+    "MANAGER_ONLY",
+    "Options",
+    "Strategy",
+    "build_options",
+    "check_option_names",
+    "options_in_info",
+]
 
 
 class Strategy(str, Enum):
@@ -105,6 +112,9 @@ MANAGER_ONLY = frozenset(
     {"create_models", "session_variable_namespace", "transaction_columns", "use_module_name"}
 )
 
+#: The key of ``Table.info`` under which an application says how a table is versioned.
+IN_INFO = "versioned"
+
 _KEY_LISTS = ("exclude", "include", "ignore")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
@@ -155,6 +165,27 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     options = Options(**values)
     _check_names(options, owner)
     return options
+
+
+def options_in_info(info: Mapping[Any, Any], *, owner: str) -> dict[str, Any] | None:
+    """Return the options that the ``info`` of a table has; ``None`` if it is not to be versioned.
+
+    :param owner: what the table is called in messages.
+    :raises ImproperlyConfigured: if what it says are no options.
+
+    >>> options_in_info({"versioned": {"exclude": ["body"]}}, owner="Table 'page'")
+    {'exclude': ['body']}
+    """
+    said = info.get(IN_INFO)
+    if said is None or said is False:
+        return None
+    if said is True:
+        return {}
+    if not isinstance(said, Mapping):
+        raise ImproperlyConfigured(
+            f"{owner} has {said!r} in info[{IN_INFO!r}]; give a dict of options, such as {{}}"
+        )
+    return dict(said) if said.get("versioning", True) else None
 
 
 def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:

@@ -29,7 +29,7 @@ from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from . import _sqlalchemy
 from .exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, VersioningError
-from .lookup import find_spec
+from .lookup import all_specs, bind_arguments_of
 from .query.history import select_point
 from .query.temporal import PastCompiler, find_unkept, select_reach
 from .spec import ClassSpec, VersionSpec
@@ -345,16 +345,11 @@ def _name(state: InstanceState[Any]) -> str:
 # -- which moment ------------------------------------------------------------------------------
 
 
-def _specs() -> Iterable[Any]:
-    specs = (find_spec(mapper.class_) for mapper in _sqlalchemy.all_mappers())
-    return dict.fromkeys(spec for spec in specs if spec is not None)
-
-
 def _transaction_class(when: Any) -> type[Any]:
     """Return the Transaction class that *when* is about."""
-    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in _specs()))
+    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
     if not classes:
-        raise ClassNotVersioned("there are no versioned classes, and so there is no history")
+        raise ClassNotVersioned("there are no versioned classes, nor tables, and so no history")
     for cls in classes:
         if isinstance(when, cls):
             return cls
@@ -369,7 +364,7 @@ def _transaction_class(when: Any) -> type[Any]:
 def _tables_of(transaction_class: type[Any]) -> frozenset[Table]:
     return frozenset(
         table.transaction_table
-        for spec in _specs()
+        for spec in all_specs()
         if spec.transaction_class is transaction_class
         for table in spec.tables
     )
@@ -379,8 +374,8 @@ def _resolve(live: Session, cls: Any, when: Any, on_incomplete: str) -> tuple[Mo
     """Return the moment that *when* means, and the oldest transaction there is."""
     wanted = select_point(cls, when).scalar_subquery()
     oldest = select(func.min(cls.id)).scalar_subquery()
-    versioned = [spec.parent_class for spec in _specs() if spec.transaction_class is cls]
-    connection = numbering_connection(live, cls, versioned)
+    others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
+    connection = numbering_connection(live, cls, others)
     found, horizon = connection.execute(select(wanted, oldest)).one()
     if found is not None:
         return Moment(found), horizon

@@ -81,6 +81,12 @@ class VersionSpec:
             prefix += "_"
         return prefix
 
+    def follow_transactions(self, before: Table, now: Table) -> None:
+        """Let the spec have another transaction table in place of one that it had before."""
+        if self.transaction_table is before:
+            # Specs are frozen for their readers, who hold them by identity.
+            object.__setattr__(self, "transaction_table", now)
+
     def version_column(self, parent_column: ColumnElement[Any]) -> Column[Any] | None:
         """Return the column that keeps *parent_column*, or ``None`` if it is not kept."""
         for pair in self.pairs:
@@ -139,6 +145,8 @@ class ClassSpec:
     relationships: tuple[str, ...] = ()
     #: ``False`` for superclasses that are versioned only because a subclass is.
     exposed: bool = True
+    #: Whether there is no class, but a table alone: then the classes are of our making.
+    is_core: bool = False
     #: The version classes of superclasses, nearest first.
     superclasses: tuple[type[Any], ...] = field(default=())
     #: Statements that read its changes, by shape; kept here so that they end with the spec.
@@ -148,6 +156,10 @@ class ClassSpec:
     def root(self) -> VersionSpec:
         """The spec of the base-most table."""
         return self.tables[0]
+
+    def has_table(self, table: Table) -> bool:
+        """Tell whether objects of the class have rows in a table."""
+        return any(spec.parent_table is table for spec in self.tables)
 
     @property
     def label(self) -> str:

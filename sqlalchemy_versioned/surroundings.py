@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Mapper, Session
 from . import _sqlalchemy
 from .exc import ImproperlyConfigured
 from .hooks import PluginCollection
-from .spec import ClassSpec, VersionSpec
+from .options import Options
+from .spec import VersionSpec
 from .transaction_values import Places
 from .writer import Key, TableWriter
 
@@ -39,19 +40,19 @@ def sync_session(session: Any) -> Session:
 
 
 def numbering_connection(
-    session: Session, transaction_class: type[Any], versioned: Iterable[type[Any]]
+    session: Session, transaction_class: type[Any], others: Iterable[dict[str, Any]]
 ) -> Connection:
     """Return the connection on which transactions are numbered.
 
-    :param versioned: the versioned classes, one of which a session may know the database of where
-        it does not know that of the Transaction class.
+    :param others: bind arguments of what is versioned, one of which a session may know the database
+        of where it does not know that of the Transaction class.
     """
     try:
         return session.connection(bind_arguments={"mapper": inspect(transaction_class)})
     except UnboundExecutionError:
-        for cls in versioned:
+        for arguments in others:
             try:
-                return session.connection(bind_arguments={"mapper": inspect(cls)})
+                return session.connection(bind_arguments=arguments)
             except UnboundExecutionError:
                 continue
         raise
@@ -62,8 +63,10 @@ class Surroundings:
 
     :param transaction_class: returns the Transaction class.
     :param plugins: returns the plugins.
-    :param versioned: returns the versioned classes, of which the first that a session has a
-        database for tells where transactions are numbered, if the Transaction class has none.
+    :param versioned: returns the bind arguments of what is versioned, of which the first that a
+        session has a database for tells where transactions are numbered, if the Transaction class
+        has none.
+    :param options: returns the options of all that is versioned.
     :param current_user: returns what tells the user where the context does not, or ``None``.
     """
 
@@ -72,12 +75,14 @@ class Surroundings:
         *,
         transaction_class: Callable[[], type[Any]],
         plugins: Callable[[], PluginCollection],
-        versioned: Callable[[], Mapping[type[Any], ClassSpec]],
+        versioned: Callable[[], Iterable[dict[str, Any]]],
+        options: Callable[[], Iterable[Options]],
         current_user: Callable[[], Callable[[], Any] | None],
     ) -> None:
         self.transaction_class = transaction_class
         self.plugins = plugins
         self.versioned = versioned
+        self._options = options
         self._current_user = current_user
         self._places: Places | None = None
         # By engine, so that they go with it.
@@ -93,8 +98,8 @@ class Surroundings:
                 current_user=self._current_user(),
                 variables={
                     column.key
-                    for spec in self.versioned().values()
-                    for column in spec.options.session_variables
+                    for options in self._options()
+                    for column in options.session_variables
                 },
                 takes_further=lambda: bool(self.plugins().overriding("store_context")),
             )

@@ -7,7 +7,7 @@ beyond "which rows did this flush touch".
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
@@ -120,6 +120,18 @@ class Tracker:
         if spec.options.immutable_versions:
             self._guard.watch(spec.tables)
 
+    def track_tables(
+        self, targets: Mapping[Table, Target], *, immutable: Iterable[Table] = ()
+    ) -> None:
+        """Record what statements write to tables without a class.
+
+        :param immutable: those of which nobody else may write the versions.
+        """
+        for target in targets.values():
+            self._histories.update((target.spec.version_table, target.spec.transaction_table))
+        self._capture.watch(targets)
+        self._guard.watch(targets[table].spec for table in immutable)
+
     def track_associations(self, tables: Mapping[Table, Hierarchy], *, are_immutable: bool) -> None:
         """Record what relationships write to association tables.
 
@@ -180,7 +192,7 @@ class Tracker:
     def _after_begin(
         self, session: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
-        if not self._mappers:
+        if not self._histories:
             return
         self.watch(_sqlalchemy.root_engine(connection))
         info = _sqlalchemy.info_of(connection)

@@ -1,4 +1,4 @@
-"""Two ways to say that a class is versioned: a mixin and a decorator."""
+"""Ways to say that a class is versioned: a mixin and a decorator."""
 
 from __future__ import annotations
 

@@ -64,11 +64,13 @@ SILENT = {
     "make_versioned",
     "remove_versioning",
     "versioned",
+    "versioned_table",
     # They look up what was built when mappers were configured.
     "end_tx_column_name",
     "get_versioning_manager",
     "is_versioned",
     "parent_class",
+    "parent_table",
     "transaction_class",
     "tx_column_name",
     "version_class",

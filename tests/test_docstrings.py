@@ -13,7 +13,7 @@ import inspect
 import pkgutil
 
 import pytest
-from sqlalchemy import Integer, Text, create_engine, select
+from sqlalchemy import Column, Integer, Text, create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, configure_mappers, mapped_column
 
@@ -48,7 +48,7 @@ def scene(blog):
         first, last = session.scalars(select(transaction).order_by(transaction.id))
         names = {cls.__name__: cls for cls in blog.classes}
         names |= {"engine": engine, "session": session, "select": select, "blog": blog}
-        names |= {"Base": blog.base, "Integer": Integer, "Text": Text}
+        names |= {"Base": blog.base, "Integer": Integer, "Text": Text, "Column": Column}
         names |= {"mapped_column": mapped_column, "transaction": last}
         yield names | {"article": article, "first": first, "last": last}
     engine.dispose()

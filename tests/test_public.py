@@ -58,6 +58,7 @@ NAMES = {
     "is_versioned",
     "make_versioned",
     "parent_class",
+    "parent_table",
     "paused",
     "remove_versioning",
     "revert_plan",
@@ -74,6 +75,7 @@ NAMES = {
     "version_table",
     "versioned",
     "versioned_objects",
+    "versioned_table",
     "versioning_manager",
     "versions_of",
 }

@@ -10,7 +10,6 @@ declared later adds to what is there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect
@@ -39,6 +38,7 @@ from .attributes import (
     version_properties,
 )
 from .classes import build_mapped_class, place_beside
+from .core import check_core_options, core_attribute_keys, said_of
 from .inheritance import (
     declarative_base_of,
     has_rows,
@@ -50,7 +50,7 @@ from .inheritance import (
 )
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
-from .tables import build_table_spec, expect_missing_ends, extend_table_spec
+from .tables import build_table_spec, expect_missing_ends, extend_table_spec, with_key
 from .transaction import copy_transaction_table
 
 __all__ = ["Round"]
@@ -168,11 +168,10 @@ class Round:
 
     def _build_table(self, mapper: Mapper[Any], table: Table) -> VersionSpec:
         key = key_columns(mapper, table)
-        linked = self.registry.associations.get(table)
-        if linked is not None:
-            # A relationship uses the table too: one history, whoever came first.
-            pairs = {pair.parent: pair for pair in linked.root.pairs}
-            return replace(linked.root, key=tuple(pairs[column] for column in key))
+        known = self.registry.cores.get(table) or self.registry.associations.get(table)
+        if known is not None:
+            # One history, whoever came first: a relationship that uses the table too, or the table.
+            return with_key(known.root, key)
         keys = attribute_keys(mapper, table, self._options_of)
         return build_table_spec(
             table,
@@ -180,7 +179,8 @@ class Round:
             key=key,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
-            add_columns=lambda parent: self._added_columns(mapper.class_, parent, keys),
+            manager=self.manager,
+            add_columns=lambda parent: self.added_columns(mapper.class_, parent, keys),
         )
 
     def _extend_table(self, mapper: Mapper[Any], spec: VersionSpec) -> None:
@@ -194,11 +194,16 @@ class Round:
             spec,
             keys,
             ignored=self._options_of(mapper).ignore,
-            added=self._added_columns(mapper.class_, spec.parent_table, new) if new else (),
+            added=self.added_columns(mapper.class_, spec.parent_table, new) if new else (),
         )
 
     def _transaction_table(self, table: Table) -> Table:
         known = self.registry.transaction_tables
+        if self.registry.transaction_class is None:
+            # Of tables without a class, which do without that class, too, until it is needed.
+            if table.metadata not in known:
+                known[table.metadata] = self.manager.build_transaction_table(table.metadata)
+            return known[table.metadata]
         home = self.registry.transaction_table
         if table.metadata is home.metadata:
             return home
@@ -206,13 +211,46 @@ class Round:
             known[table.metadata] = copy_transaction_table(home, table.metadata)
         return known[table.metadata]
 
-    def _added_columns(
+    def added_columns(
         self, model: type[Any] | None, table: Table, kept: Mapping[Column[Any], str]
     ) -> list[Column[Any]]:
+        """Return what plugins add to a version table.
+
+        :param model: the class, or ``None`` for a table without one.
+        :param kept: the columns that are kept, and the keys of their version columns.
+        """
         columns: list[Column[Any]] = []
         builder = TableBuilder(self.manager, model, table, kept)
         self.plugins.call("after_build_version_table_columns", builder, columns)
         return columns
+
+    # -- tables without a class ----------------------------------------------------------------
+
+    def build_core(self, table: Table, said: Mapping[str, Any]) -> Options:
+        """Build the version table of a table that no class need be mapped to.
+
+        :param said: the options of the table.
+        :returns: what they come to.
+        """
+        owner = f"versioned_table({table.fullname!r})"
+        check_core_options(table, said, owner=owner)
+        options = self._build_options(said, owner=owner)
+        if not options.create_tables:
+            return options
+        keys = core_attribute_keys(table, options)
+        hierarchy = Hierarchy()
+        spec = build_table_spec(
+            table,
+            options=options,
+            key=tuple(table.primary_key.columns),
+            attribute_keys=keys,
+            transaction_table=self._transaction_table(table),
+            manager=self.manager,
+            add_columns=lambda parent: self.added_columns(None, parent, keys),
+        )
+        hierarchy.add_chain((spec,))
+        self.registry.cores[table] = hierarchy
+        return options
 
     # -- association tables ------------------------------------------------------------------
 
@@ -232,12 +270,12 @@ class Round:
         # Several relationships may share a table; what they have in common is its whole key.
         primary = tuple(table.primary_key.columns)
         recognised = primary if primary and set(primary) <= set(key) else key
-        mapped = self.registry.tables.get(table)
-        if mapped is not None:
-            # A versioned class has the table too: one history, in which links find their rows.
-            pairs = {pair.parent: pair for pair in mapped.pairs}
-            expect_missing_ends(mapped)
-            return replace(mapped, key=tuple(pairs[column] for column in recognised))
+        core = self.registry.cores.get(table)
+        known = self.registry.tables.get(table) or (None if core is None else core.root)
+        if known is not None:
+            # The table has a history beside this: one history, in which links find their rows.
+            expect_missing_ends(known)
+            return with_key(known, recognised)
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
@@ -245,7 +283,8 @@ class Round:
             key=recognised,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
-            add_columns=lambda parent: self._added_columns(None, parent, keys),
+            manager=self.manager,
+            add_columns=lambda parent: self.added_columns(None, parent, keys),
         )
         expect_missing_ends(spec)
         return spec
@@ -333,7 +372,7 @@ def _gives_way(cls: type[Any], key: str) -> bool:
 
 
 def _said(cls: type[Any]) -> dict[str, Any]:
-    return dict(getattr(cls, "__versioned__", None) or {})
+    return said_of(inspect(cls)) or {}
 
 
 def _mirrored_relationships(mapper: Mapper[Any], options: Options) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ VERSION_CLASS = "__version_class__"
 TRANSACTION_CLASS = "__transaction_class__"
 
 _NOTHING: Any = object()
-_COLLECTIONS = ("classes", "tables", "hierarchies", "associations", "transaction_tables")
+_COLLECTIONS = ("classes", "tables", "hierarchies", "associations", "cores", "transaction_tables")
 
 
 class Registry:
@@ -34,9 +34,13 @@ class Registry:
         self.hierarchies: dict[Table, Hierarchy] = {}
         #: Association tables, with the columns by which their rows are recognised.
         self.associations: dict[Table, Hierarchy] = {}
+        #: Tables that are versioned without a class.
+        self.cores: dict[Table, Hierarchy] = {}
         self.transaction_class: type[Any] | None = None
-        #: The class that the Transaction class was placed beside, if it is of our making.
+        #: The class that the Transaction class was placed beside, if it was.
         self.transaction_owner: type[Any] | None = None
+        #: Whether the Transaction class is of our making.
+        self.makes_transactions = False
         #: The transaction table of each ``MetaData``, as far as it is of our making.
         self.transaction_tables: dict[MetaData, Table] = {}
         #: What ``__versioned__`` was on classes themselves, before they got a copy of their own.
@@ -56,7 +60,8 @@ class Registry:
 
     def mark(self) -> dict[str, set[Any]]:
         """Return what there is now, for :meth:`split`."""
-        return {name: set(getattr(self, name)) for name in _COLLECTIONS}
+        there = {name: set(getattr(self, name)) for name in _COLLECTIONS}
+        return {**there, "transaction_class": {self.transaction_class}}
 
     def split(self, mark: dict[str, set[Any]]) -> Registry:
         """Take out what was built since *mark*, and return it."""
@@ -65,6 +70,12 @@ class Registry:
             everything, found = getattr(self, name), getattr(late, name)
             for key in [key for key in everything if key not in mark[name]]:
                 found[key] = everything.pop(key)
+        # A class that was mapped to a table which has its history without it.
+        late.tables = {t: spec for t, spec in late.tables.items() if t not in self.cores}
+        if self.transaction_class not in mark["transaction_class"]:
+            for name in ("transaction_class", "transaction_owner", "makes_transactions"):
+                setattr(late, name, getattr(self, name))
+                setattr(self, name, getattr(Registry(), name))
         return late
 
     def set_said(self, cls: type[Any], said: dict[str, Any]) -> None:
@@ -87,7 +98,7 @@ def forget(registry: Registry) -> None:
     for spec in reversed(list(registry.classes.values())):
         _forget_class(spec)
     tables = dict(registry.tables)
-    for table, hierarchy in registry.associations.items():
+    for table, hierarchy in (*registry.associations.items(), *registry.cores.items()):
         tables.setdefault(table, hierarchy.root)
     for table_spec in tables.values():
         forget_table_spec(table_spec)
@@ -112,7 +123,7 @@ def _forget_class(spec: ClassSpec) -> None:
 
 def _forget_transaction_class(registry: Registry) -> None:
     cls = registry.transaction_class
-    if cls is None or registry.transaction_owner is None:
+    if cls is None or not registry.makes_transactions:
         return
     displace(cls, registry.transaction_owner, attribute=TRANSACTION_CLASS)
     mapper: Mapper[Any] | None = inspect(cls, raiseerr=False)

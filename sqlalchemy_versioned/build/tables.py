@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
@@ -10,7 +11,7 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
-from ..lookup import TABLES
+from ..lookup import MANAGERS, TABLES
 from ..naming import version_table_name
 from ..options import Options, Strategy
 from ..spec import ColumnPair, VersionSpec
@@ -21,6 +22,7 @@ __all__ = [
     "expect_missing_ends",
     "extend_table_spec",
     "forget_table_spec",
+    "with_key",
 ]
 
 
@@ -31,12 +33,14 @@ def build_table_spec(
     key: Sequence[Column[Any]],
     attribute_keys: Mapping[Column[Any], str],
     transaction_table: Table,
+    manager: Any = None,
     add_columns: Callable[[Table], Iterable[Column[Any]]] = lambda table: (),
 ) -> VersionSpec:
     """Build the version table of *table* and return the spec of both.
 
     :param key: the columns by which rows are recognised.
     :param attribute_keys: for each column that is kept, the key of its version column.
+    :param manager: who versions the table, for look-ups.
     :param add_columns: returns further columns, for plugins.
     :raises ImproperlyConfigured: if a name is taken.
     """
@@ -71,6 +75,7 @@ def build_table_spec(
         added=tuple(added),
     )
     table.metadata.info.setdefault(TABLES, {})[table] = spec
+    table.metadata.info.setdefault(MANAGERS, {})[table] = manager
     return spec
 
 
@@ -109,13 +114,31 @@ def expect_missing_ends(spec: VersionSpec) -> None:
     object.__setattr__(spec, "may_lack_ends", True)
 
 
+def with_key(spec: VersionSpec, key: Sequence[Column[Any]]) -> VersionSpec:
+    """Return the spec of a table whose rows are recognised by *key*, columns of the parent table.
+
+    :raises ImproperlyConfigured: if nothing is kept of one of them.
+    """
+    if key == tuple(pair.parent for pair in spec.key):
+        return spec
+    pairs = {pair.parent: pair for pair in spec.pairs}
+    for column in key:
+        if column not in pairs:
+            raise ImproperlyConfigured(
+                f"{column} cannot be excluded, because versions are recognised by it; take it out "
+                "of 'exclude'"
+            )
+    return replace(spec, key=tuple(pairs[column] for column in key))
+
+
 def forget_table_spec(spec: VersionSpec) -> None:
     """Undo :func:`build_table_spec`."""
     metadata = spec.parent_table.metadata
-    specs = metadata.info.get(TABLES, {})
-    specs.pop(spec.parent_table, None)
-    if not specs:
-        metadata.info.pop(TABLES, None)
+    for name in (TABLES, MANAGERS):
+        known = metadata.info.get(name, {})
+        known.pop(spec.parent_table, None)
+        if not known:
+            metadata.info.pop(name, None)
     metadata.remove(spec.version_table)
 
 

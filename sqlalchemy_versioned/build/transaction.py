@@ -30,13 +30,14 @@ from .classes import build_mapped_class
 from .columns import transaction_id_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "TransactionBase",
     "TransactionFactory",
     "UTCDateTime",
     "copy_transaction_table",
+    "extend_transaction_table",
     "forget_transaction_table",
 ]
 
@@ -185,18 +186,21 @@ class TransactionFactory:
         """Make and map the class.
 
         :param manager: has ``declarative_base``, the base of the models, their ``registry`` and
-            ``metadata``, ``user_cls``, and ``context_columns``, which are new columns.
+            ``metadata``, ``user_cls``, ``context_columns``, which are new columns, and
+            ``begun_transaction_table``, if there is a table by now.
         """
         reg = manager.registry
         # What may be missing or wrong is looked for first, so that nothing is left if it is.
         user_class, further = _user_class(manager.user_cls, reg), manager.context_columns
-        table = self._build_table(manager.metadata)
+        table = manager.begun_transaction_table
+        if table is None:
+            table = self.build_table(manager.metadata, further)
         properties: dict[str, Any] = {}
         if user_class is not None:
-            properties["user"] = _attach_user(table, user_class)
-        for column in further:
-            _check_free(column, table, properties)
-            table.append_column(column)
+            users = _user_columns(user_class)
+            for column in further:
+                _check_free(column, table, {"user", *(each.key for each in users)})
+            properties["user"] = _attach_user(table, user_class, users)
         return build_mapped_class(
             self.name,
             bases=(TransactionBase,),
@@ -207,7 +211,11 @@ class TransactionFactory:
             module=__name__,
         )
 
-    def _build_table(self, metadata: MetaData) -> Table:
+    def build_table(self, metadata: MetaData, further: Iterable[Column[Any]] = ()) -> Table:
+        """Make the table of the class, without what refers to users.
+
+        :param further: columns for what transactions are to keep of the context.
+        """
         name, schema = self.table_name, metadata.schema
         if (name if schema is None else f"{schema}.{name}") in metadata.tables:
             raise ImproperlyConfigured(
@@ -228,7 +236,11 @@ class TransactionFactory:
         if self.remote_addr:
             columns.append(Column("remote_addr", String(50)))
         # Pages of changes are read from its end, and moments are looked up in it.
-        return Table(name, metadata, *columns, Index(None, "issued_at", "id"))
+        table = Table(name, metadata, *columns, Index(None, "issued_at", "id"))
+        for column in further:
+            _check_free(column, table, {key for each in table.c for key in (each.key, each.name)})
+            table.append_column(column)
+        return table
 
 
 def _id_sequence(table_name: str, metadata: MetaData) -> Sequence:
@@ -264,30 +276,31 @@ class DefaultName:
         return f"{self.name!r} if there is one"
 
 
-def _attach_user(table: Table, user_class: type[Any]) -> Any:
-    """Add what refers to a user: ``user_id``, or for a key of several columns one for each.
-
-    :returns: the relationship.
-    """
+def _user_columns(user_class: type[Any]) -> list[Column[Any]]:
+    """Return what refers to a user: ``user_id``, or for a key of several columns one for each."""
     mapper: Mapper[Any] = inspect(user_class)
     keys = list(mapper.primary_key)
     names = ["user_id"]
     if len(keys) > 1:
         names = [f"user_{mapper.get_property_by_column(key).key}" for key in keys]
-    columns: list[Column[Any]] = []
-    for name, key in zip(names, keys, strict=True):
-        column: Column[Any] = Column(name, key.type, index=name == names[0])
-        table.append_column(column)
-        columns.append(column)
+    pairs = zip(names, keys, strict=True)
+    return [Column(name, key.type, index=name == names[0]) for name, key in pairs]
+
+
+def _attach_user(table: Table, user_class: type[Any], columns: list[Column[Any]]) -> Any:
+    """Add columns that refer to a user, and return the relationship."""
+    for column in columns:
+        # They may be there since an attempt that failed.
+        table.append_column(column, replace_existing=True)
+    keys = inspect(user_class).primary_key
     # There is no foreign key: users go, and who has written what stays known.
     same = [column == key for column, key in zip(columns, keys, strict=True)]
     return relationship(user_class, primaryjoin=and_(*same), foreign_keys=columns)
 
 
-def _check_free(column: Column[Any], table: Table, properties: Mapping[str, Any]) -> None:
+def _check_free(column: Column[Any], table: Table, taken: set[str]) -> None:
     """Refuse a further column that is called like something transactions have."""
-    is_taken = column.key in properties or hasattr(TransactionBase, column.key)
-    if is_taken or column.key in table.c or column.name in {each.name for each in table.c}:
+    if hasattr(TransactionBase, column.key) or taken.intersection((column.key, column.name)):
         forget_transaction_table(table)
         raise ImproperlyConfigured(
             f"make_versioned() asks for a column {column.name!r} of transactions, which have "
@@ -316,6 +329,13 @@ def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
         if len(index.columns) > 1
     ]
     return Table(table.name, metadata, *columns, *indexes, schema=table.schema or BLANK_SCHEMA)
+
+
+def extend_transaction_table(table: Table, home: Table) -> None:
+    """Add to the transaction table of another ``MetaData`` what that of the class has got since."""
+    for column in home.columns:
+        if column.key not in table.c:
+            table.append_column(_copy_column(column, table.metadata))
 
 
 def _copy_column(column: Column[Any], metadata: MetaData) -> Column[Any]:

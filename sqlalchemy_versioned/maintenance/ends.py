@@ -29,8 +29,8 @@ def update_end_tx_column(
     For a history that was recorded under the strategy ``'subquery'``, or by others.  What was done
     is kept by committing, which *progress* may do.
 
-    :param model: a versioned class, with all it shares tables with by inheritance, or an
-        association table.
+    :param model: a versioned class, with all it shares tables with by inheritance, or a
+        table without a class.
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if *model* is not versioned.

@@ -91,7 +91,7 @@ def verify(
     isolation level REPEATABLE READ or above it does not.
 
     :param models: versioned classes, each with all it shares tables with by inheritance, and
-        association tables; all that there are unless given.
+        tables without a class; all that there are unless given.
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if one of *models* is not versioned.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Table, event
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from .. import _sqlalchemy
-from ..lookup import find_spec, get_versioning_manager
+from ..lookup import get_versioning_manager
 from ..query.ranges import Range
 from ..query.verify import select_unrecorded_keys
 from ..writer import TableWriter
@@ -30,8 +28,8 @@ def baseline(
     for the first time.  Doing it again does nothing; what was done is kept by committing, which
     *progress* may do.  Once it is committed, flushes of this process stop looking for such rows.
 
-    :param model: a versioned class, with all it shares tables with by inheritance, or an
-        association table.
+    :param model: a versioned class, with all it shares tables with by inheritance, or a table
+        without a class.
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if *model* is not versioned.
@@ -69,7 +67,7 @@ def _look_again_when_committed(session: Session, model: Any) -> None:
     if _BASELINED not in session.info:
         session.info[_BASELINED] = set()
         event.listen(session, "after_commit", _look_again)
-    session.info[_BASELINED].update(_managers(model))
+    session.info[_BASELINED].add(get_versioning_manager(model))
 
 
 def _look_again(session: Session) -> None:
@@ -77,14 +75,3 @@ def _look_again(session: Session) -> None:
         for manager in session.info[_BASELINED]:
             manager.look_again()
         session.info[_BASELINED].clear()
-
-
-def _managers(model: Any) -> Iterator[Any]:
-    if not isinstance(model, Table):
-        yield get_versioning_manager(model)
-        return
-    for mapper in _sqlalchemy.all_mappers():
-        if find_spec(mapper.class_) is not None:
-            manager = get_versioning_manager(mapper.class_)
-            if model in manager.association_tables:
-                yield manager

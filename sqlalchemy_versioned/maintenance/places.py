@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import MetaData, Table, exists, inspect
+from sqlalchemy import Table, exists, inspect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -121,15 +121,12 @@ def _is_left_out(mapper: Mapper[Any]) -> bool:
 
 def _everything() -> Iterator[Any]:
     mapped: set[VersionSpec] = set()
-    metadata: dict[MetaData, None] = {}
     for mapper in _sqlalchemy.all_mappers():
         spec = find_spec(mapper.class_)
         if spec is not None and spec.parent_class is mapper.class_:
             mapped.update(spec.tables)
             yield mapper.class_
-        if isinstance(mapper.local_table, Table):
-            metadata[mapper.local_table.metadata] = None
-    for each in metadata:
+    for each in _sqlalchemy.all_metadata():
         for table, table_spec in each.info.get(TABLES, {}).items():
             if table_spec not in mapped:
                 yield table

@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from .. import _sqlalchemy
 from ..exc import InvalidArgument, InvalidArgumentType, VersioningError
 from ..loaded import expire_all_versions
-from ..lookup import find_spec
+from ..lookup import all_specs, bind_arguments_of
 from ..query.filters import transaction_facts
 from ..query.history import select_point
 from ..query.pruning import build_mark, build_prunings, select_oldest
@@ -39,8 +38,8 @@ def prune(
     both *before* and *keep* are given, versions are removed that neither keeps.  What was done is
     kept by committing, which *progress* may do.
 
-    :param model: a versioned class, with all it shares tables with by inheritance, or an
-        association table.
+    :param model: a versioned class, with all it shares tables with by inheritance, or a table
+        without a class.
     :param before: a ``datetime`` with a time zone, a Transaction, or its id.
     :param keep: how many versions of each object stay at least, the newest.
     :param batch_size: how many rows are looked at by one statement.
@@ -87,18 +86,16 @@ def _check_asked(before: Any, keep: Any) -> None:
 
 
 def _numbered_like(table: VersionSpec) -> ClassSpec:
-    """Return the spec of some class whose transactions are those of a table."""
-    specs = (find_spec(mapper.class_) for mapper in _sqlalchemy.all_mappers())
+    """Return the spec of some class, or table, whose transactions are those of a table."""
     return next(
         spec
-        for spec in specs
-        if spec is not None
-        and any(each.transaction_table is table.transaction_table for each in spec.tables)
+        for spec in all_specs()
+        if any(each.transaction_table is table.transaction_table for each in spec.tables)
     )
 
 
 def _numbering(session: Session, spec: ClassSpec) -> Connection:
-    return numbering_connection(session, spec.transaction_class, [spec.parent_class])
+    return numbering_connection(session, spec.transaction_class, [bind_arguments_of(spec)])
 
 
 def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int | None:

@@ -153,6 +153,4 @@ class ModelPlugin(Plugin):
 
     def connection(self, session: Any) -> Connection:
         """Return the connection on which the transactions of a session are numbered."""
-        return numbering_connection(
-            session, self._transaction_class, self.manager.version_class_map
-        )
+        return numbering_connection(session, self._transaction_class, self.manager.bind_arguments())

@@ -346,11 +346,10 @@ def find_table_spec(table: Any, default_schema: str | None = None) -> VersionSpe
         own = table.metadata.info.get(TABLES, {})
         if table in own or any(spec.version_table is table for spec in own.values()):
             return own.get(table)
-    tables = [mapper.local_table for mapper in _sqlalchemy.all_mappers()]
-    if any(mapped is table for mapped in tables):
+    if any(mapper.local_table is table for mapper in _sqlalchemy.all_mappers()):
         return None
     place = (table.name, table.schema or default_schema)
-    for metadata in dict.fromkeys(table.metadata for table in tables if isinstance(table, Table)):
+    for metadata in _sqlalchemy.all_metadata():
         for parent, spec in metadata.info.get(TABLES, {}).items():
             if (parent.name, parent.schema or default_schema) == place:
                 found: VersionSpec = spec

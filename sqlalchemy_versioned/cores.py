@@ -1,0 +1,196 @@
+"""The tables of one manager that are versioned without a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import registry as orm_registry
+
+from . import _sqlalchemy
+from .build.classes import forget_mapped_class
+from .build.core import build_reader, core_attribute_keys, settle_types
+from .build.pipeline import Round
+from .build.registry import Registry, forget
+from .build.tables import extend_table_spec
+from .capture import Target
+from .exc import ImproperlyConfigured
+from .options import Options
+from .spec import ClassSpec
+
+__all__ = ["CoreTables"]
+
+
+class CoreTables:
+    """The tables of one manager that are versioned without a class.
+
+    :param built: returns what the manager has built.
+    :param begin: begins a run of the pipeline.
+    :param is_on: tells whether the manager records what does not say otherwise.
+    """
+
+    def __init__(
+        self,
+        built: Callable[[], Registry],
+        begin: Callable[[], Round],
+        *,
+        is_on: Callable[[], bool],
+    ) -> None:
+        self._built = built
+        self._begin = begin
+        self._is_on = is_on
+        self._said: dict[Table, dict[str, Any]] = {}
+        self._options: dict[Table, Options] = {}
+        #: How many columns each table had when its version table got its own.
+        self._sizes: dict[Table, int] = {}
+        self._readers: dict[Table, ClassSpec] = {}
+        #: Where classes are mapped that nobody sees, and by which tables without a class are found.
+        self._registries: dict[MetaData, orm_registry] = {}
+
+    # -- what there is -----------------------------------------------------------------------
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables that have version tables, the oldest first."""
+        return list(self._built().cores)
+
+    @property
+    def options(self) -> list[Options]:
+        """What the options of the tables have come to."""
+        return list(self._options.values())
+
+    @property
+    def targets(self) -> dict[Table, Target]:
+        """What is recorded of the tables that have no class by now."""
+        registry = self._built()
+        return {
+            table: Target(
+                hierarchy,
+                hierarchy.root,
+                self._checks(table),
+                self._options[table].capture,
+            )
+            for table, hierarchy in registry.cores.items()
+            if self.has(table)
+        }
+
+    @property
+    def immutable(self) -> list[Table]:
+        """Those of which nobody but the library may write the versions."""
+        return [table for table in self.targets if self._options[table].immutable_versions]
+
+    def has(self, table: Table) -> bool:
+        """Tell whether a table is versioned, and has no class by now."""
+        registry = self._built()
+        is_other = table in registry.tables or table in registry.associations
+        return table in registry.cores and not is_other
+
+    def registry_of(self, metadata: MetaData) -> orm_registry:
+        """Return a registry for classes of ours, of which one is found by its ``MetaData``."""
+        if metadata not in self._registries:
+            self._registries[metadata] = orm_registry(metadata=metadata)
+        return self._registries[metadata]
+
+    def is_recorded(self, table: Table) -> bool:
+        """Tell whether writes to a table are recorded, now."""
+        said = self._said.get(table, {}).get("versioning")
+        return self._is_on() if said is None else bool(said)
+
+    def _checks(self, table: Table) -> Callable[[], bool]:
+        def is_on() -> bool:
+            if not self.is_recorded(table):
+                return False
+            self._check_columns(table)
+            return True
+
+        return is_on
+
+    def _check_columns(self, table: Table) -> None:
+        if len(table.columns) != self._sizes[table]:
+            spec = self._built().cores[table].root
+            new = [c.key for c in table.columns if spec.version_column(c) is None]
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} has other columns than when it was versioned, and of "
+                f"{', '.join(new)} nothing would be kept; call versioned_table() for it again, and "
+                "add what is new to its version table in the database"
+            )
+
+    # -- declaring and building --------------------------------------------------------------
+
+    def declare(self, table: Table, said: Mapping[str, Any]) -> None:
+        """Note that a table is versioned, with options.
+
+        :raises ImproperlyConfigured: if other options were said before.
+        """
+        known = self._said.get(table)
+        if known is not None and said and known != dict(said):
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} is versioned with the options {known!r} already; what "
+                f"is said now is {dict(said)!r}: say it once"
+            )
+        if known is None:
+            self._said[table] = dict(said)
+
+    def build(self) -> None:
+        """Build what was declared since the last time, and follow columns that were appended."""
+        cores = self._built().cores
+        for table in list(self._said):
+            if table not in cores:
+                self._build(table)
+            elif len(table.columns) != self._sizes[table]:
+                self._extend(table)
+
+    def _build(self, table: Table) -> None:
+        mark = self._built().mark()
+        try:
+            options = self._begin().build_core(table, self._said[table])
+        except BaseException:
+            # What is wrong with it may be put right, and said again.
+            del self._said[table]
+            forget(self._built().split(mark))
+            raise
+        self._options[table], self._sizes[table] = options, len(table.columns)
+        self.registry_of(table.metadata)
+
+    def _extend(self, table: Table) -> None:
+        spec, options = self._built().cores[table].root, self._options[table]
+        keys = core_attribute_keys(table, options)
+        new = {c: key for c, key in keys.items() if spec.version_column(c) is None}
+        added = self._begin().added_columns(None, table, new) if new else ()
+        extend_table_spec(spec, keys, ignored=options.ignore, added=added)
+        self._sizes[table] = len(table.columns)
+        self._forget_reader(table)
+
+    def settle(self, metadata: MetaData) -> None:
+        """Follow what tables of a ``MetaData`` learn from one that was added to it."""
+        cores = self._built().cores.items()
+        settle_types(hierarchy.root for table, hierarchy in cores if table.metadata is metadata)
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def reader(self, table: Table, transaction_class: type[Any]) -> ClassSpec:
+        """Return the spec by which the versions of a table are read."""
+        if table not in self._readers:
+            hierarchy = self._built().cores[table]
+            self._readers[table] = build_reader(
+                hierarchy.root,
+                hierarchy,
+                self._options[table],
+                transaction_class=transaction_class,
+                registry=self.registry_of(table.metadata),
+            )
+        return self._readers[table]
+
+    def _forget_reader(self, table: Table) -> None:
+        if table in self._readers:
+            cls = self._readers.pop(table).version_class
+            forget_mapped_class(cls, self.registry_of(table.metadata))
+
+    def forget(self) -> None:
+        """Let go of everything, also of what was said."""
+        for each in self._registries.values():
+            _sqlalchemy.forget_registry(each)
+        for collection in (self._said, self._options, self._sizes, self._readers):
+            collection.clear()
+        self._registries.clear()

@@ -25,6 +25,7 @@ from sqlalchemy.orm import (
 
 UNVERSIONED = "unversioned"
 OURS = "versioned"
+CONTEXT = "versioned-context"
 CONTINUUM = "continuum"
 HISTORY = "history"
 
@@ -42,11 +43,24 @@ class Library:
     #: The virtual environment it lives in; ``None`` is the running one.
     environment: str | None = None
     requirements: str | None = None
+    #: What is switched on beside recording: a way of running ours that only some works are for.
+    variant: Callable[[ModuleType], dict[str, Any]] | None = None
 
     @property
     def is_peer(self) -> bool:
         """Whether it is another library than ours."""
         return self.environment is not None
+
+
+def switch_context_on(module: ModuleType) -> dict[str, Any]:
+    """Say who writes and why; return the options by which that, and what changed, is kept."""
+    plugins = import_module(f"{module.__name__}.plugins")
+    module.set_transaction_context(user=1, reason="measured", request="4711")
+    return {
+        "user_cls": "User",
+        "plugins": [plugins.PropertyModTrackerPlugin()],
+        "transaction_columns": [Column("reason", Text), Column("request", String(50))],
+    }
 
 
 LIBRARIES = {
@@ -58,6 +72,13 @@ LIBRARIES = {
             "sqlalchemy_versioned",
             module="sqlalchemy_versioned",
             distribution="sqlalchemy-versioned",
+        ),
+        Library(
+            CONTEXT,
+            "… with a user, two context columns and modification flags",
+            module="sqlalchemy_versioned",
+            distribution="sqlalchemy-versioned",
+            variant=switch_context_on,
         ),
         Library(
             CONTINUUM,
@@ -105,7 +126,8 @@ def build_models(library: Library) -> Models:
     if library.module is None:
         return _declare(None)
     module = import_module(library.module)
-    module.make_versioned(user_cls=None)
+    options = {"user_cls": None} if library.variant is None else library.variant(module)
+    module.make_versioned(**options)
     return replace(_declare(module), library=library.name)
 
 
@@ -140,6 +162,11 @@ def _declare(module: ModuleType | None) -> Models:
         updated_at: Mapped[datetime | None]
 
         tags: Mapped[list[Any]] = relationship(Tag, secondary=article_tag)
+
+    class User(Base):
+        __tablename__ = "user"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
 
     class Note(Base):
         __tablename__ = "note"

@@ -91,7 +91,7 @@ class Plan:
         """Give the jobs of *work*: those without a library, then the others."""
         jobs = [
             Job(work, library, database, size)
-            for library in self.libraries
+            for library in filter(work.is_for, self.libraries)
             for size in [work.size_for(peer=library.is_peer, quick=self.quick)]
         ]
         return list(dict.fromkeys([*(job.baseline for job in jobs), *jobs]))

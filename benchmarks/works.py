@@ -27,7 +27,7 @@ from benchmarks.bench import (
 )
 from benchmarks.databases import DATABASES, POSTGRESQL
 from benchmarks.histories import Shape, deep, wide, write_history
-from benchmarks.libraries import Models
+from benchmarks.libraries import CONTEXT, Library, Models
 from benchmarks.measuring import (
     Stopwatch,
     counted_statements,
@@ -392,6 +392,12 @@ class Work:
     peer_seconds: float | None = None
     #: Where it makes sense.
     databases: tuple[str, ...] = DATABASES
+    #: The ways of running ours that it is for, beside the plain one.
+    variants: tuple[str, ...] = ()
+
+    def is_for(self, library: Library) -> bool:
+        """Tell whether *library* takes part."""
+        return library.variant is None or library.name in self.variants
 
     def size_for(self, *, peer: bool, quick: bool) -> int:
         """Say how much to do."""
@@ -405,7 +411,7 @@ def _flush_work(name: str, run: Callable[[Bench], Numbers], limit: float) -> Wor
         Bar(f"flush of {{size:,}} {name}s", ("flush",), Kind.TIMES, limit),
         Bar("… Continuum's time by ours", ("flush",), Kind.LEAD, 15.0),
     )
-    return Work(name, run, bars, 10_000, 500, peer_rounds=1)
+    return Work(name, run, bars, 10_000, 500, peer_rounds=1, variants=(CONTEXT,))
 
 
 #: Two for the version table that each of these flushes touches, plus one.
@@ -471,6 +477,7 @@ WORKS = {
             size=500,
             quick_size=50,
             peer_rounds=1,
+            variants=(CONTEXT,),
         ),
         _writers_work("threads", writers.commit_in_threads, 100),
         _writers_work("processes", writers.commit_in_processes, 100),

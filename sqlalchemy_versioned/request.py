@@ -8,6 +8,7 @@ over nothing is told any more: what it has started, and has outlived it, is not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +57,7 @@ def current_request() -> Request | None:
 
 
 class serving:  # Used like a function.
-    """Serve *request* inside of the block; what is said there of transactions ends with it.
-
-    No generator, because those are closed elsewhere when nobody ends them.
-    """
+    """Serve *request* inside of the block; what is said there of transactions ends with it."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -73,5 +71,7 @@ class serving:  # Used like a function.
     def __exit__(self, *details: Any) -> None:
         assert self._token is not None
         self._request.is_over = True
-        _served.reset(self._token)
         self._said.__exit__(*details)
+        # A task that is never ended is thrown away elsewhere than where it ran.
+        with suppress(ValueError):
+            _served.reset(self._token)

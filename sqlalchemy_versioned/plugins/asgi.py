@@ -46,5 +46,6 @@ class ASGIMiddleware(Middleware):
     def peer(self, said: Scope) -> tuple[str | None, str]:
         """Return the address at the other end, and the list of ``X-Forwarded-For``."""
         client = said.get("client")
-        lists = [value for name, value in said["headers"] if name.lower() == b"x-forwarded-for"]
+        headers = said.get("headers") or ()
+        lists = [value for name, value in headers if name.lower() == b"x-forwarded-for"]
         return (client[0] if client else None), b",".join(lists).decode("latin-1")

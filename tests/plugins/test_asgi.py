@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from contextvars import copy_context
+from functools import partial
 
 import pytest
 
@@ -281,6 +283,40 @@ def test_starlette(desk):
         ("streamed", 1, "192.0.2.1"),
         ("websocket", None, "192.0.2.1"),
     ]
+
+
+def test_fastapi(desk):
+    """Endpoints that run in threads, and what dependencies do once the response is sent."""
+    from fastapi import Depends, FastAPI, Request
+    from fastapi.testclient import TestClient
+
+    async def authenticate(request: Request):
+        request.state.user_id = 2
+        yield
+        desk.write()
+
+    app = FastAPI(dependencies=[Depends(authenticate)])
+    app.add_middleware(ASGIMiddleware, user=lambda scope: scope["state"]["user_id"])
+    app.get("/")(partial(desk.write, "a"))
+    assert TestClient(app).get("/").json() is None
+
+    assert [user for _, user, _ in desk.writers()] == [2, 2]
+
+
+def test_unfinished(desk):
+    """A request that is thrown away in the middle is over."""
+
+    async def app(scope, receive, send):
+        scope["context"] = copy_context()
+        await asyncio.sleep(0)
+
+    scope = scope_of(1)
+    serving = ASGIMiddleware(app, user=lambda scope: scope["user"])(scope, None, None)
+    copy_context().run(serving.send, None)
+    serving.close()
+    scope["context"].run(desk.write)
+
+    assert [user for _, user, _ in desk.writers()] == [None]
 
 
 def test_litestar(desk):

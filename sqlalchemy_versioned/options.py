@@ -47,7 +47,8 @@ class Options:
     table_name: str = "%s_version"
     #: Keys of attributes that are not versioned.
     exclude: frozenset[str] = frozenset()
-    #: Keys that are versioned although ``exclude`` names them.
+    #: Keys that are versioned although ``exclude`` names them.  Where nothing is excluded, those
+    #: that a class includes are versioned alone, and what tells its objects apart.
     include: frozenset[str] = frozenset()
     #: Keys of columns that are stored, but whose change alone makes no version.
     ignore: frozenset[str] = frozenset()
@@ -88,6 +89,8 @@ class Options:
     session_variable_namespace: str = "audit"
     #: What plugins read; keys that are not options themselves.
     extra: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether nothing is versioned but what ``include`` names.
+    is_selective: bool = False
 
     @property
     def bookkeeping_names(self) -> tuple[str, str, str]:
@@ -100,7 +103,7 @@ class Options:
 
     def is_excluded(self, key: str) -> bool:
         """Tell whether the attribute *key* is left out of history."""
-        return key in self.exclude and key not in self.include
+        return key not in self.include and (self.is_selective or key in self.exclude)
 
     def version_table_name(self, table_name: str) -> str:
         """Return the name of the version table of *table_name*."""
@@ -118,7 +121,7 @@ IN_INFO = "versioned"
 _KEY_LISTS = ("exclude", "include", "ignore")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
-_KNOWN = tuple(f.name for f in fields(Options) if f.name != "extra")
+_KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
 def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:
@@ -158,6 +161,8 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     for key in _COLUMN_LISTS:
         if key in values:
             values[key] = _columns(values[key], name=key, owner=owner)
+    # What a manager includes is said of classes that exclude something.
+    values["is_selective"] = any(each.get("include") for each in said[-1:]) and not values.get("exclude")
     if values.get("base_classes") is not None:
         values["base_classes"] = tuple(values["base_classes"])
     if "strategy" in values:

@@ -37,6 +37,7 @@ from sqlalchemy_versioned import (
     PluginCollection,
     TransactionFactory,
     UnknownOption,
+    VersioningError,
     VersioningManager,
     count_versions,
     is_versioned,
@@ -47,6 +48,7 @@ from sqlalchemy_versioned import (
     version_api,
     version_class,
     version_table,
+    versioned,
     versioning_manager,
     versions_of,
 )
@@ -876,3 +878,43 @@ def test_classes_can_be_collected(versioning):
     gc.collect()
 
     assert [ref() for ref in held] == [None] * len(held)
+
+
+def test_include_alone(Base, versioning, open_session):
+    """Where nothing is excluded, what a class includes is all that is kept, beside its key."""
+    Article = declare(
+        Base,
+        __versioned__={"include": ["name"]},
+        note=mapped_column(String(20)),
+        kind=mapped_column(String(20), default="x"),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "x"},
+    )
+    session = open_session(Base)
+    article = Article(id=1, name="a", note="n")
+    session.add(article)
+    session.commit()
+    article.note = "m"
+    session.commit()
+
+    assert count_versions(article) == 1
+    kept = [column.key for column in version_table(Article).c][:3]
+    assert sorted(kept) == ["id", "kind", "name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"include": ["nam"]}, ValueError, "names 'nam', which is no attribute; .*id, name"),
+        ({"exclude": "name"}, TypeError, "give a list"),
+        ({"ignore": [1]}, TypeError, "give a list"),
+        ({"include": {"name": True}}, TypeError, "give a list"),
+    ],
+)
+def test_mistakes_of_decorators(Base, options, error, message):
+    """Names that a class does not have are refused where they are said."""
+    Article = declare(Base, __versioned__=None)
+
+    with pytest.raises(error, match=message) as caught:
+        versioned(**options)(Article)
+    assert isinstance(caught.value, VersioningError)
+    assert not Article.__versioned__

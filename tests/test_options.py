@@ -65,7 +65,13 @@ def test_options_of_plugins():
 
 @pytest.mark.parametrize(
     ("said", "excluded"),
-    [({}, False), ({"exclude": ["a"]}, True), ({"exclude": ["a"], "include": ["a"]}, False)],
+    [
+        ({}, False),
+        ({"exclude": ["a"]}, True),
+        ({"exclude": ["a"], "include": ["a"]}, False),
+        ({"exclude": ["b"], "include": ["b"]}, False),
+        ({"include": ["b"]}, True),
+    ],
 )
 def test_exclusion(said, excluded):
     """Including wins over excluding."""

@@ -47,21 +47,32 @@ def attribute_keys(
     """
     names: dict[Column[Any], str] = {}
     left_out: set[Column[Any]] = set()
+    needed = _needed_columns(mapper, table)
+
+    def is_excluded(options: Options, key: str, column: Any) -> bool:
+        # What is not included is left out, but what is needed must be excluded to be refused.
+        return options.is_excluded(key) and not (options.is_selective and column in needed)
+
     for owner in _owners(mapper, table):
         for prop in column_properties(owner):
             for column in prop.columns:
                 if column.table is not table or column in names:
                     continue
                 names[column] = prop.key  # type: ignore[index]
-                if options_of(owner).is_excluded(prop.key):
+                if is_excluded(options_of(owner), prop.key, column):
                     left_out.add(column)  # type: ignore[arg-type]
     options = options_of(mapper)
-    left_out |= {c for c in table.columns if c not in names and options.is_excluded(c.key)}
+    left_out |= {c for c in table.columns if c not in names and is_excluded(options, c.key, c)}
     # A system column (PostgreSQL's xmin) is the database's own, and no table can have it.
     kept = {c: names.get(c, c.key) for c in table.columns if c not in left_out and not c.system}
     if len(set(kept.values())) < len(kept):
         kept = {column: column.key for column in kept}
-    _check_kept(mapper, table, kept)
+    for column in needed:
+        if column not in kept:
+            raise ImproperlyConfigured(
+                f"{mapper.class_.__name__}: {column.name!r} cannot be excluded, because versions "
+                "are recognised by it; take it out of 'exclude'"
+            )
     return kept
 
 
@@ -70,16 +81,12 @@ def _owners(mapper: Mapper[Any], table: Table) -> list[Mapper[Any]]:
     return [m for m in mapper.self_and_descendants if m.local_table is table] or [mapper]
 
 
-def _check_kept(mapper: Mapper[Any], table: Table, kept: Mapping[Column[Any], str]) -> None:
+def _needed_columns(mapper: Mapper[Any], table: Table) -> list[Column[Any]]:
+    """Return the columns of *table* by which objects, and their classes, are told apart."""
     needed = [*key_columns(mapper, table)]
     if mapper.polymorphic_on is not None:
         needed += [c for c in _columns_in(mapper.polymorphic_on) if c.table is table]
-    for column in needed:
-        if column not in kept:
-            raise ImproperlyConfigured(
-                f"{mapper.class_.__name__}: {column.name!r} cannot be excluded, because versions "
-                "are recognised by it; take it out of 'exclude'"
-            )
+    return needed
 
 
 def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:

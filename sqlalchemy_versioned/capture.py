@@ -505,7 +505,8 @@ class Capture:
         if pending.target is not None and result.rowcount not in (-1, len(pending.moved)):
             # Triggers keep rows, and so does IGNORE.
             self._settle_deletion(pending, connection)
-        if pending.target is not None and pending.moved:
+        # Where nothing is merged, the deletion was an event of the whole object.
+        if pending.target is not None and pending.moved and pending.target.spec.strategy.merges:
             target, keys = pending.target, list(pending.moved)
             changes = {each: Changes(updated=list(keys)) for each in self._specs_above(target)}
             if changes:
@@ -522,7 +523,7 @@ class Capture:
         if there:
             target = pending.target
             changes = {
-                each: Changes(inserted=list(there))
+                each: Changes(returned=list(there))
                 for each in self._specs_of(target)
                 if each not in self._specs_above(target)
             }

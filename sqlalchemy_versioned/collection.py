@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from . import _sqlalchemy
 from .lookup import ensure_bound, spec_of
-from .query.conditions import is_row_of, transaction_of
+from .query.conditions import is_row_of, place_of, transaction_of
 from .query.history import FRESH, transaction_id_of
 from .spec import ClassSpec
 
@@ -99,8 +99,8 @@ class VersionCollection(Sequence[Any], Generic[T]):
         at = transaction_id_of(session, self._spec.transaction_class, when)
         if at is None:
             return None
-        own = self._transaction
-        return self._one(lambda: self._unordered().where(own <= at).order_by(own.desc()))
+        started = transaction_of(self._spec, self._spec.version_class) <= at
+        return self._one(lambda: self._backwards(offset=0).where(started))
 
     def filter(self, *criteria: Any) -> VersionCollection[T]:
         """Return the versions that match *criteria* as well.
@@ -173,9 +173,10 @@ class VersionCollection(Sequence[Any], Generic[T]):
         spec = self._spec
         if not isinstance(value, spec.version_class) or not inspect(value).persistent:
             return False
-        own = inspect(value).dict.get(spec.transaction_key)
-        at = getattr(value, spec.transaction_key) if own is None else own
-        found = self._one(lambda: self._unordered().where(self._transaction == at))
+        loaded = inspect(value).dict
+        at = [loaded[key] if key in loaded else getattr(value, key) for key in spec.place]
+        same = [one == other for one, other in zip(self._places, at, strict=True)]
+        found = self._one(lambda: self._unordered().where(*same))
         return found is value
 
     def __repr__(self) -> str:
@@ -185,18 +186,19 @@ class VersionCollection(Sequence[Any], Generic[T]):
     # -- statements --------------------------------------------------------------------------
 
     @property
-    def _transaction(self) -> Any:
-        return transaction_of(self._spec, self._spec.version_class)
+    def _places(self) -> list[Any]:
+        return place_of(self._spec, self._spec.version_class)
 
-    def _clauses(self) -> tuple[Any, ...]:
-        return (self._transaction,) if self._order is None else self._order
+    def _clauses(self) -> Sequence[Any]:
+        return self._places if self._order is None else self._order
 
     def _unordered(self) -> Select[Any]:
         spec = self._spec
         return self._wanted.where(is_row_of(spec, spec.version_class, self._identity()))
 
     def _backwards(self, *, offset: int) -> Select[Any]:
-        return self._unordered().order_by(self._transaction.desc()).offset(offset or None)
+        newest_first = [each.desc() for each in self._places]
+        return self._unordered().order_by(*newest_first).offset(offset or None)
 
     def _identity(self) -> tuple[Any, ...]:
         """Return the primary key by which the versions are found.

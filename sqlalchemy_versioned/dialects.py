@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Connection, Executable, Table, cast, func, types
 from sqlalchemy import insert as generic_insert
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement, Null
@@ -21,6 +22,7 @@ __all__ = [
     "AsDeclared",
     "ReadFirst",
     "SameValue",
+    "StampedUuid",
     "build_insert_of_missing",
     "build_upsert",
     "can_go_on_after_errors",
@@ -87,6 +89,50 @@ def _read_first(element: ReadFirst, compiler: SQLCompiler, **kw: Any) -> str:
 def _read_first_sqlite(element: ReadFirst, compiler: SQLCompiler, **kw: Any) -> str:
     (column,) = element.clauses
     return f"+{compiler.process(column, **kw)}"
+
+
+class StampedUuid(FunctionElement[Any]):
+    """A UUID for each row, of sixteen digits that are given and sixteen that the database makes.
+
+    :param digits: the first sixteen.
+    :param type_: the type of the column that gets it.
+    """
+
+    name = "stamped_uuid"
+    inherit_cache = True
+
+    def __init__(self, digits: ColumnElement[str], type_: types.TypeEngine[Any]) -> None:
+        super().__init__(digits)
+        self.type = type_
+
+
+@compiles(StampedUuid)
+def _stamped_uuid(element: StampedUuid, compiler: SQLCompiler, **kw: Any) -> str:
+    raise CompileError(
+        f"versions on {compiler.dialect.name} cannot have UUIDs, of which the database would have "
+        "to make one for each row; use version_id_type='integer'"
+    )
+
+
+@compiles(StampedUuid, "postgresql")
+def _stamped_uuid_postgresql(element: StampedUuid, compiler: SQLCompiler, **kw: Any) -> str:
+    (digits,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    # The second half of a random UUID says of itself, as it must, which kind of UUID it is of.
+    return f"CAST({digits} || substr(CAST(gen_random_uuid() AS TEXT), 20) AS UUID)"
+
+
+@compiles(StampedUuid, "sqlite")
+def _stamped_uuid_sqlite(element: StampedUuid, compiler: SQLCompiler, **kw: Any) -> str:
+    (digits,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({digits} || '8' || substr(lower(hex(randomblob(8))), 2))"
+
+
+@compiles(StampedUuid, "mysql")
+@compiles(StampedUuid, "mariadb")
+def _stamped_uuid_mysql(element: StampedUuid, compiler: SQLCompiler, **kw: Any) -> str:
+    (digits,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    # Functions for random bytes are not in every release that is supported.
+    return f"concat({digits}, '8', substr(md5(concat(uuid(), rand())), 2, 15))"
 
 
 class AsDeclared(FunctionElement[Any]):

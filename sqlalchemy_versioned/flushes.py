@@ -84,9 +84,13 @@ class Flush:
                     return Write(key, statement, sets).without(keys)
         return statement, None
 
+    def has_imaged(self, mapper: Mapper[Any] | None) -> bool:
+        """Tell whether images of a mapper's rows were taken before."""
+        return mapper is not None and mapper.base_mapper in self.imaged
+
     def is_due(self, mapper: Mapper[Any]) -> bool:
         """Tell whether images of a mapper's rows are still to be taken."""
-        if mapper.base_mapper not in self.imaged:
+        if not self.has_imaged(mapper):
             return True
         return _sqlalchemy.has_post_updates(self.context, mapper)
 

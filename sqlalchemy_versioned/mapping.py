@@ -38,7 +38,7 @@ def primary_key_attributes(mapper: Mapper[Any]) -> tuple[str, ...]:
 
 
 def stored_key(obj: object, names: Sequence[str]) -> tuple[Any, ...]:
-    """Return attributes of an object that are part of its primary key, reading no row for them.
+    """Return attributes by which an object is known; of its primary key no row is read.
 
     :param obj: an object, or something that stands for one.
     """
@@ -46,7 +46,7 @@ def stored_key(obj: object, names: Sequence[str]) -> tuple[Any, ...]:
     if state.key is None:
         return tuple(getattr(obj, name) for name in names)
     known = dict(zip(primary_key_attributes(state.mapper), state.key[1], strict=True))
-    return tuple(known[name] for name in names)
+    return tuple(known[name] if name in known else getattr(obj, name) for name in names)
 
 
 def superclass_mappers(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:

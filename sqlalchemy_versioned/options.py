@@ -33,6 +33,13 @@ class Strategy(str, Enum):
     VALIDITY = "validity"
     #: Rows carry their own transaction only; the end is found by a subquery.
     SUBQUERY = "subquery"
+    #: Each change event is a row of its own, which has an id; nothing is merged, ended or changed.
+    APPEND = "append"
+
+    @property
+    def merges(self) -> bool:
+        """Whether what happens to one row within one transaction becomes one version."""
+        return self is not Strategy.APPEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,12 @@ class Options:
     operation_type_column_name: str = "operation_type"
     #: How rows tell when they were current.
     strategy: Strategy = Strategy.VALIDITY
+    #: Name of the column that holds the id of a version (``append``).
+    version_id_column_name: str = "version_id"
+    #: What the ids of versions are: ``'integer'`` or ``'uuid'`` (``append``).
+    version_id_type: str = "integer"
+    #: Whether an UPDATE that leaves a row as it was makes a version (``append``).
+    record_unchanged: bool = False
     #: Whether the module becomes part of a version class's name (manager only).
     use_module_name: bool = False
     #: Read for compatibility: the indexes that plans need are always made.
@@ -93,12 +106,14 @@ class Options:
     is_selective: bool = False
 
     @property
-    def bookkeeping_names(self) -> tuple[str, str, str]:
-        """Names of the columns that are ours: transaction, end of it, operation."""
+    def bookkeeping_names(self) -> tuple[str, ...]:
+        """Names of the columns that are ours: transaction, end of it, operation; id."""
+        number = () if self.strategy.merges else (self.version_id_column_name,)
         return (
             self.transaction_column_name,
             self.end_transaction_column_name,
             self.operation_type_column_name,
+            *number,
         )
 
     def is_excluded(self, key: str) -> bool:
@@ -121,6 +136,7 @@ IN_INFO = "versioned"
 _KEY_LISTS = ("exclude", "include", "ignore")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
+_VERSION_IDS = ("integer", "uuid")
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
@@ -259,8 +275,28 @@ def _check_names(options: Options, owner: str) -> None:
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"
         )
-    if len(set(options.bookkeeping_names)) < 3:
+    if len(set(options.bookkeeping_names)) < len(options.bookkeeping_names):
         raise ImproperlyConfigured(
-            f"{owner}: transaction, end and operation columns are called "
-            f"{options.bookkeeping_names}; give three different names"
+            f"{owner}: transaction, end and operation columns (and the id, if versions have one) "
+            f"are called {options.bookkeeping_names}; give them different names"
+        )
+    _check_versions(options, owner)
+
+
+def _check_versions(options: Options, owner: str) -> None:
+    """Refuse what only one strategy can do, or none."""
+    if options.version_id_type not in _VERSION_IDS:
+        raise ImproperlyConfigured(
+            f"{owner}: version_id_type is {options.version_id_type!r}; choose one of "
+            f"{', '.join(map(repr, _VERSION_IDS))}"
+        )
+    if options.session_variables and not options.strategy.merges:
+        raise ImproperlyConfigured(
+            f"{owner}: session_variables are columns of transactions, and strategy is 'append'; "
+            "give make_versioned() transaction_columns"
+        )
+    if options.record_unchanged and options.strategy.merges:
+        raise ImproperlyConfigured(
+            f"{owner}: record_unchanged is set, and strategy is {options.strategy.value!r}, which "
+            "keeps what differs; choose strategy='append', which keeps every event"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from .spec import Hierarchy, VersionSpec
 from .statements import Insertion
 from .writer import Image, Key, TableWriter
 
-__all__ = ["Changes", "Recording", "Transaction"]
+__all__ = ["Changes", "Recording", "Transaction", "grouped"]
 
 
 @dataclass(slots=True)
@@ -41,15 +42,22 @@ class Changes:
     given: list[Key] = field(default_factory=list)
     #: Keys of objects that were deleted while their rows were given to new objects.
     replaced: list[Key] = field(default_factory=list)
+    #: Rows that were recorded as deleted, and are there.
+    returned: list[Key] = field(default_factory=list)
     #: For the keys of rows whose primary key was changed, what they were before.
     former: dict[Key, Key] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.inserted or self.updated or self.deleted or self.departed or self.given)
+        return any(self._lists)
 
     def keys(self) -> list[Key]:
         """Return the keys of all rows."""
-        return [*self.inserted, *self.updated, *self.deleted, *self.departed, *self.given]
+        return list(chain(*self._lists))
+
+    @property
+    def _lists(self) -> tuple[list[Key], ...]:
+        lists = (self.inserted, self.updated, self.deleted, self.departed, self.given)
+        return (*lists, self.returned)
 
     def extend(self, other: Changes) -> None:
         """Add further changes to the same table."""
@@ -59,6 +67,7 @@ class Changes:
         self.departed += other.departed
         self.given += other.given
         self.replaced += other.replaced
+        self.returned += other.returned
         self.added.update(other.added)
         self.doubtful |= other.doubtful
         self.former.update(other.former)
@@ -67,12 +76,19 @@ class Changes:
         """Give keys the forms that *forms* has of them."""
         if not forms:
             return
-        for keys in (self.inserted, self.updated, self.deleted, self.departed, self.given):
+        for keys in self._lists:
             keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
         self.replaced = [forms.get(key, key) for key in self.replaced]
         self.added = {forms.get(key, key): values for key, values in self.added.items()}
         self.doubtful = {forms.get(key, key) for key in self.doubtful}
         self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
+
+    def look_again(self) -> None:
+        """Make these changes those that have come since they were recorded."""
+        self.updated += self.inserted
+        self.doubtful.update(self.updated)
+        for keys in (self.inserted, self.deleted, self.departed, self.given, self.replaced):
+            keys.clear()
 
     def settle(self) -> None:
         """Make one change of what happened to one key: a row that went and came is changed."""
@@ -151,6 +167,8 @@ class Recording:
         self._writers = writers
         self._may_be_overtaken = may_be_overtaken
         self._sorted: dict[VersionSpec, _Sorted] = {}
+        #: The keys of all rows that were looked at, by table.
+        self._touched: dict[VersionSpec, list[Key]] = {}
         #: Whether something that was recorded, or might have been, is not there in the end.
         self.came_to_nothing = False
         #: Rows that were to be deleted and were not there, by table.
@@ -193,7 +211,7 @@ class Recording:
         """Tell rows that this transaction has recorded before from those it has not."""
         changes.settle()
         arrived = {
-            Operation.INSERT: changes.inserted,
+            Operation.INSERT: [*changes.inserted, *changes.returned],
             Operation.UPDATE: changes.updated,
             Operation.DELETE: changes.deleted,
         }
@@ -206,7 +224,7 @@ class Recording:
             work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
             work.departed, work.image.given = changes.departed, changes.given
         if spec.added:
-            work.image.added = _grouped(self._merge_added(spec, changes, work.image))
+            work.image.added = grouped(self._merge_added(spec, changes, work.image))
         updated = work.image.fresh.get(Operation.UPDATE, []) if changes.doubtful else []
         work.image.checked = [key for key in updated if key in changes.doubtful]
         return work
@@ -405,7 +423,7 @@ class Recording:
                 self._remove(each, undone, tx)
 
 
-def _grouped(added: Mapping[Key, Mapping[str, Any]]) -> dict[str, dict[Any, list[Key]]]:
+def grouped(added: Mapping[Key, Mapping[str, Any]]) -> dict[str, dict[Any, list[Key]]]:
     """Group the values of added columns by column and value."""
     groups: dict[str, dict[Any, list[Key]]] = {}
     for key, values in added.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Integer, Table
 from sqlalchemy.sql.elements import ColumnElement
 
 from .options import Options, Strategy
@@ -50,12 +50,42 @@ class VersionSpec:
     added: tuple[Column[Any], ...] = ()
     #: Whether ends may be missing: links that others have recorded have none.
     may_lack_ends: bool = False
+    #: The id of a version; ``None`` where its key and its transaction tell it from others.
+    id_column: Column[Any] | None = None
+    #: The base-most table of its objects, which numbers their versions; ``None`` if that is itself.
+    base: VersionSpec | None = None
+    #: Whether an update that leaves a row as it was is recorded.
+    keeps_unchanged: bool = False
 
     @property
     def bookkeeping(self) -> tuple[Column[Any], ...]:
         """The columns of the version table that no parent column stands behind."""
         end = () if self.end_column is None else (self.end_column,)
-        return (self.transaction_column, *end, self.operation_column)
+        number = () if self.id_column is None else (self.id_column,)
+        return (self.transaction_column, *end, self.operation_column, *number)
+
+    @property
+    def place(self) -> tuple[Column[Any], ...]:
+        """The columns that put the versions of one row in order, and tell them apart."""
+        if self.id_column is None:
+            return (self.transaction_column,)
+        return (self.transaction_column, self.id_column)
+
+    @property
+    def identifier(self) -> Column[Any]:
+        """The column that tells the versions of one row apart."""
+        return self.place[-1]
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the database gives ids to versions by itself."""
+        number = self.id_column
+        return self.base is None and number is not None and isinstance(number.type, Integer)
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether ids are made of a stamp; the tables of subclasses have those of the base."""
+        return self.base is None and self.id_column is not None and not self.is_numbered
 
     @property
     def key_is_primary(self) -> bool:
@@ -141,6 +171,8 @@ class ClassSpec:
     transaction_key: str
     end_key: str | None
     operation_key: str
+    #: ``None`` where the strategy has no id column.
+    id_key: str | None = None
     #: Relationship keys that the version class has.
     relationships: tuple[str, ...] = ()
     #: ``False`` for superclasses that are versioned only because a subclass is.
@@ -169,5 +201,11 @@ class ClassSpec:
     @property
     def bookkeeping(self) -> frozenset[str]:
         """Attribute keys on the version class that no parent attribute stands behind."""
-        keys = (self.transaction_key, self.end_key, self.operation_key)
+        keys = (self.transaction_key, self.end_key, self.operation_key, self.id_key)
         return frozenset(key for key in keys if key is not None)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Attribute keys that put the versions of one object in order, and tell them apart."""
+        number = () if self.id_key is None else (self.id_key,)
+        return (self.transaction_key, *number)

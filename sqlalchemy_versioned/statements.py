@@ -18,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Insert,
     Select,
+    String,
     Table,
     Update,
     bindparam,
@@ -38,6 +39,7 @@ from sqlalchemy import Sequence as Numbers
 from sqlalchemy.engine import Dialect
 
 from .dialects import (
+    StampedUuid,
     build_insert_of_missing,
     build_upsert,
     repeats_subqueries,
@@ -45,7 +47,7 @@ from .dialects import (
 )
 from .keys import KeyConditions, Style
 from .operation import Operation
-from .query.newest import through_key
+from .query.newest import comes_after, newest_version, place_in, through_key
 from .query.rows import (
     as_stored,
     compared_columns,
@@ -157,6 +159,7 @@ class StatementBuilder:
             *[pair.parent for pair in spec.pairs],
             self.tx.label(spec.transaction_column.name),
             operation.label(spec.operation_column.name),
+            *self._numbers([as_stored(pair.parent) for pair in spec.key]),
             *extra.values(),
         ).where(self._in("keys"), *criteria)
         if shape.condition == "unopened":
@@ -244,6 +247,7 @@ class StatementBuilder:
             *[pair.parent for pair in spec.pairs],
             self.tx.label(spec.transaction_column.name),
             _literal(Operation.INSERT).label(spec.operation_column.name),
+            *self._numbers([as_stored(pair.parent) for pair in spec.key]),
             *[_default_of(column).label(column.name) for column in spec.added],
         ).where(self._in("keys"), not_(recorded))
         if parent.primary_key.columns:
@@ -270,7 +274,21 @@ class StatementBuilder:
     def _names(self) -> list[Column[Any]]:
         spec = self.spec
         kept = [pair.version for pair in spec.pairs]
-        return [*kept, spec.transaction_column, spec.operation_column]
+        number = () if spec.id_column is None or spec.is_numbered else (spec.id_column,)
+        return [*kept, spec.transaction_column, spec.operation_column, *number]
+
+    def _numbers(self, key: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        """Return the ids of versions of the row *key*, where they must be given.
+
+        The tables of a subclass have the id that the base-most table has got just before.
+        """
+        spec = self.spec
+        if spec.id_column is None or spec.is_numbered:
+            return []
+        if spec.base is not None:
+            return [newest_version(spec.base, key).label("id_")]
+        digits = bindparam(f"{spec.prefix}stamp", type_=String())
+        return [StampedUuid(digits, spec.id_column.type).label("id_")]
 
     def _given_rows(self, name: str, extra: Iterable[Column[Any]]) -> Any:
         """Select the keys of a list as DELETE versions."""
@@ -280,6 +298,7 @@ class StatementBuilder:
             *[values[places[pair.parent]] for pair in self.spec.pairs],
             self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
+            *self._numbers(values),
             *[_default_of(column).label(column.name) for column in extra],
             # SQLite takes the ON of an ON CONFLICT that follows for that of a join otherwise.
         ).where(literal_column("1") == literal_column("1"))
@@ -322,8 +341,8 @@ class StatementBuilder:
         others = other.c[spec.transaction_column.key] != self.tx
         return exists().where(same_key(spec, other), others)
 
-    def _changed(self) -> ColumnElement[bool]:
-        changes = [not_(same_image_exists(self.spec, self.spec.parent_table, self.tx))]
+    def _changed(self, *, locks: bool = False) -> ColumnElement[bool]:
+        changes = [not_(same_image_exists(self.spec, self.spec.parent_table, self.tx, locks=locks))]
         for spec in self.related:
             source = spec.parent_table
             joined = [
@@ -333,7 +352,7 @@ class StatementBuilder:
             changes.append(
                 exists()
                 .select_from(source)
-                .where(*joined, not_(same_image_exists(spec, source, self.tx)))
+                .where(*joined, not_(same_image_exists(spec, source, self.tx, locks=locks)))
                 .correlate(self.spec.parent_table)
             )
         return or_(*changes)
@@ -343,21 +362,28 @@ class StatementBuilder:
         key = [pair.parent for pair in self.spec.key]
         return select(*key).where(self._in("keys"), not_(self._changed()))
 
+    def certainly_unchanged(self) -> Executable:
+        """Select the same, whatever a snapshot shows."""
+        key = [pair.parent for pair in self.spec.key]
+        found = select(*key).where(self._in("keys"), not_(self._changed(locks=self._must_lock)))
+        return found.with_for_update(read=True) if self._must_lock else found
+
     def depart(self) -> Executable:
         """Write DELETE versions of rows that are no longer found under their key."""
         spec = self.spec
         before = spec.version_table.alias()
+        key = [before.c[pair.version.key] for pair in spec.key]
         added = {column: _default_of(column) for column in spec.added}
         names = [*self._names(), *added]
         source = select(
             *[before.c[pair.version.key] for pair in spec.pairs],
             self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
+            *self._numbers(key),
             *[value.label(column.name) for column, value in added.items()],
         ).where(
-            self.keys.member([before.c[pair.version.key] for pair in spec.key], "keys"),
-            before.c[spec.transaction_column.key]
-            == newest_other(spec, [before.c[p.version.key] for p in spec.key], self.tx),
+            self.keys.member(key, "keys"),
+            before.c[spec.identifier.key] == newest_other(spec, key, self.tx),
             before.c[spec.operation_column.key] != Operation.DELETE,
         )
         return _insert_from(spec, names, source)
@@ -374,6 +400,19 @@ class StatementBuilder:
     def erase(self) -> Executable:
         """Remove this transaction's versions."""
         return delete(self.spec.version_table).where(*self._own())
+
+    def erase_deletions(self) -> Executable:
+        """Remove this transaction's versions that say that rows are gone, and are the last ones."""
+        spec, later = self.spec, self.spec.version_table.alias()
+        same = [later.c[pair.version.key] == pair.version for pair in spec.key]
+        newer = comes_after(place_in(spec, later), spec.place)
+        last = select(spec.identifier).where(
+            *self._own(),
+            spec.operation_column == Operation.DELETE,
+            not_(exists().where(*same, newer).correlate(spec.version_table)),
+        )
+        # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.
+        return delete(spec.version_table).where(spec.identifier.in_(select(*last.subquery().c)))
 
     def close(self) -> Executable:
         """End the versions before those of this transaction, which every row has."""
@@ -547,7 +586,7 @@ class StatementBuilder:
         """Select the keys whose newest version is no deletion."""
         spec, later = self.spec, self.spec.version_table.alias()
         same = [later.c[pair.version.key] == pair.version for pair in spec.key]
-        newer = later.c[spec.transaction_column.key] > spec.transaction_column
+        newer = comes_after(place_in(spec, later), spec.place)
         return select(*[pair.version for pair in spec.key]).where(
             self._in_versions(),
             spec.operation_column != Operation.DELETE,

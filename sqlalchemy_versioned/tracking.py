@@ -305,6 +305,9 @@ class Tracker:
             return
         self._flush.set(flush.outer)
         for work in self._collect(flush, flush.is_due):
+            if not work.hierarchy.root.strategy.merges and flush.has_imaged(work.mapper):
+                for changes in work.changes.values():
+                    changes.look_again()
             self._take_images(flush, work)
             self._follow_updated(flush, work)
         for link, work in flush.links.items():

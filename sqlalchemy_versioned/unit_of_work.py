@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from . import _sqlalchemy
+from .appending import Appending, with_base
 from .context_values import said_on
 from .dialects import has_concurrent_writers
 from .exc import ImproperlyConfigured
@@ -255,7 +256,10 @@ class UnitOfWork:
         :returns: what has come of it so far.
         """
         assert self._row is not None
-        recording = Recording(
+        appends = not hierarchy.root.strategy.merges
+        if appends:
+            changes = with_base(hierarchy, changes)
+        recording = (Appending if appends else Recording)(
             hierarchy,
             connection,
             records=self._records,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ class VersionAPI:
     @property
     def transaction(self) -> Any | None:
         """The transaction that made this version."""
-        return self._session().get(self._spec.transaction_class, self._place()[1])
+        return self._session().get(self._spec.transaction_class, self._place()[1][0])
 
     @property
     def version_parent(self) -> Any | None:
@@ -112,7 +112,7 @@ class VersionAPI:
         """Return the values of this version by attribute name, bookkeeping included."""
         spec = self._spec
         end = () if spec.end_key is None else (spec.end_key,)
-        keys = (*spec.columns, spec.transaction_key, *end, spec.operation_key)
+        keys = (*spec.columns, *spec.place, *end, spec.operation_key)
         return {key: getattr(self._version, key) for key in keys}
 
     def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:
@@ -123,13 +123,18 @@ class VersionAPI:
     def _spec(self) -> ClassSpec:
         return spec_of(self._version)
 
-    def _place(self) -> tuple[tuple[Any, ...], int]:
-        """Return the primary key of the object and the transaction, without asking for them."""
+    def _place(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the primary key of the object and the place of the version in its history.
+
+        What the session knows of them is not asked for.
+        """
         version, spec = self._version, self._spec
         known = _known_key(version)
-        identity = tuple(known[k] if k in known else getattr(version, k) for k in spec.key)
-        key = spec.transaction_key
-        return identity, known[key] if key in known else getattr(version, key)
+
+        def values(keys: Iterable[str]) -> tuple[Any, ...]:
+            return tuple(known[k] if k in known else getattr(version, k) for k in keys)
+
+        return values(spec.key), values(spec.place)
 
     def _read_previous(self) -> Any | None:
         """Return the version before, having read this one with it if it is expired."""
@@ -311,7 +316,7 @@ class Version:
             return object.__repr__(self)
         spec = spec_of(self)
         known = {**_known_key(self), **self.__dict__}
-        names = (*spec.key, spec.transaction_key, spec.operation_key)
+        names = (*spec.key, *spec.place, spec.operation_key)
         shown = ", ".join(f"{name}={known[name]!r}" for name in names if name in known)
         return f"<{type(self).__name__} {shown}>"
 

@@ -25,6 +25,7 @@ from .key_forms import KeyForms
 from .keys import Key, KeyParameters, KeySets, Style
 from .operation import BEFORE_RECORDING, Operation
 from .spec import VersionSpec
+from .stamps import build_uuid, stamp
 from .statements import OURS, Added, Insertion, Shape, StatementBuilder
 
 __all__ = ["Image", "Key", "TableWriter"]
@@ -75,6 +76,7 @@ class TableWriter:
         self._prefix = spec.prefix
         self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
         self.can_replace = spec.key_is_primary and has_upsert(dialect)
+        self._is_stamped = spec.is_stamped
         # See docs/decisions/0007.
         self._looks_apart = locks_what_is_missing(dialect)
         self._ends_apart = self._looks_apart and spec.key_is_primary
@@ -198,6 +200,9 @@ class TableWriter:
             spec.operation_column.key: int(Operation.DELETE),
         }
         values = [{**dict(zip(names, key, strict=True)), **fixed} for key in keys]
+        if self._is_stamped and spec.id_column is not None:
+            begun = stamp()
+            values = [{**each, spec.id_column.key: build_uuid(begun)} for each in values]
         connection.execute(spec.version_table.insert(), values, execution_options=OURS)
         return len(keys)
 
@@ -269,6 +274,10 @@ class TableWriter:
             closed += connection.execute(statement, parameters).rowcount
         return found, closed
 
+    def erase_deletions(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Remove this transaction's last versions of rows, which say that they are gone."""
+        self._run(connection, "erase_deletions", self.keys.sets(keys), tx)
+
     def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's versions of some rows."""
         self._run(connection, "erase", self.keys.sets(keys), tx)
@@ -318,6 +327,12 @@ class TableWriter:
         count, is_lacking = connection.execute(statement).one()
         return bool(is_lacking) or count > _MANY
 
+    def unchanged(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
+        """Return which rows are just like their newest version."""
+        if self._looks_apart:
+            keys = self._which(connection, "unchanged", keys, tx)
+        return self._which(connection, "certainly_unchanged", keys, tx) if keys else []
+
     def alive(self, connection: Connection, keys: list[Key]) -> list[Key]:
         """Return which rows were there when something was last recorded of them."""
         return self._which(connection, "alive", keys, 0)
@@ -349,9 +364,13 @@ class TableWriter:
         """Run a statement for *sets*, in chunks where they must be; return the row count."""
         rows = 0
         for chunk in sets.chunks():
-            parameters = {self._tx: tx, **chunk.parameters()}
+            parameters = {self._tx: tx, **self._stamp(), **chunk.parameters()}
             rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
         return rows
+
+    def _stamp(self) -> dict[str, str]:
+        """Return the parameter that ids of new versions begin with, where they have one."""
+        return {f"{self._prefix}stamp": stamp()} if self._is_stamped else {}
 
     def _ask(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
         found: list[Key] = []
@@ -418,7 +437,7 @@ class TableWriter:
         rows = 0
         for chunk in sets.chunks():
             statement = self._builder(chunk.style).image(shape, groups)
-            parameters = {self._tx: tx, **chunk.parameters()}
+            parameters = {self._tx: tx, **self._stamp(), **chunk.parameters()}
             rows += connection.execute(statement, parameters, execution_options=OURS).rowcount
         return rows
 

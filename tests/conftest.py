@@ -15,7 +15,7 @@ The library is imported by the fixtures that need it, never at the top.
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -56,6 +56,9 @@ from tests.leftovers import (
 from tests.models import Models, build_base, build_blog
 from tests.statements import count_statements as _count_statements
 
+#: What tests that are marked so run with, unless the mark says otherwise.
+STRATEGIES = ("validity", "subquery", "append")
+
 selected_databases = pytest.StashKey[list[str]]()
 embedded_server = pytest.StashKey[EmbeddedServer]()
 
@@ -64,12 +67,13 @@ embedded_server = pytest.StashKey[EmbeddedServer]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tests of both strategies run with one of them."""
+    """Let tests of several strategies run with one of them."""
     parser.addoption(
         "--strategies",
-        choices=("each", "in-turn"),
-        default="each",
-        help="run tests that are marked so with each strategy, or every other test with the other",
+        choices=("two", "in-turn", *STRATEGIES),
+        default="two",
+        help="run tests that are marked so with two strategies, or every test with another one, "
+        "or all of them with the one that is named",
     )
 
 
@@ -131,12 +135,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = names + list_variants(metafunc.definition.path, names)
         metafunc.parametrize("database", names, indirect=True)
     if mark := metafunc.definition.get_closest_marker("strategies"):
-        strategies = mark.args or ("validity", "subquery")
-        if metafunc.config.getoption("--strategies") == "in-turn":
-            names = ",".join(metafunc.config.stash[selected_databases])
-            turn = crc32(f"{metafunc.definition.nodeid} {names}".encode())
-            strategies = (strategies[turn % len(strategies)],)
-        metafunc.parametrize("strategy", strategies, indirect=True)
+        strategies = mark.args or STRATEGIES
+        names = ",".join(metafunc.config.stash[selected_databases])
+        turn = crc32(f"{metafunc.definition.nodeid} {names}".encode())
+        wanted = _pick_strategies(metafunc.config.getoption("--strategies"), strategies, turn)
+        metafunc.parametrize("strategy", wanted, indirect=True)
+
+
+def _pick_strategies(wanted: str, strategies: Sequence[str], turn: int) -> list[str]:
+    """Return the strategies that a test runs with now: never all three, which would take longer."""
+    if wanted == "two":
+        first, *others = strategies
+        return [first, others[turn % len(others)]] if others else [first]
+    if wanted == "in-turn":
+        return [strategies[turn % len(strategies)]]
+    return [each for each in strategies if each == wanted]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -189,10 +202,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _can_run(item: pytest.Item) -> bool:
     if is_left_out(item):
         return False
+    callspec = getattr(item, "callspec", None)
+    if not isinstance(getattr(callspec, "params", {}).get("strategy", ""), str):
+        # None of those that it runs with was asked for.
+        return False
     needed = [word for mark in item.iter_markers("needs") for word in mark.args]
     if not needed:
         return True
-    callspec = getattr(item, "callspec", None)
     if callspec is None or "database" not in callspec.params:
         raise pytest.UsageError(f"{item.nodeid} is marked 'needs' but uses no database")
     try:

@@ -72,6 +72,7 @@ def test_children(session, blog):
     ]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_child_that_moves_and_is_deleted(session, blog):
     """A child that was moved and deleted in one transaction was lost by its first parent."""
     one, other = blog.Article(id=1, name="a"), blog.Article(id=2, name="b")
@@ -150,6 +151,7 @@ def article(session, blog):
     return article
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_relations_are_told_beside_fields(session, blog, article):
     """Relationships come after the fields; a change of theirs alone makes an update."""
     last, renamed, tagged, first = get_changes(blog.Article, session, relations=["tags"])
@@ -170,6 +172,7 @@ def test_relations_are_not_told_unasked(session, blog, article):
     assert len(records) == 3
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_filters_hold_for_relations(session, blog, article):
     """Pages, operations, objects and fields are those of all records together."""
 

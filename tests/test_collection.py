@@ -83,6 +83,7 @@ def test_collection_is_a_sequence(article, session, blog):
     assert names(reversed(versions)) == "edcba"
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_length_is_counted_anew(article, session, blog):
     """The length is that of now, also while versions are gone through."""
     versions = article.versions

@@ -31,6 +31,7 @@ def test_held_version_is_closed(keeping, blog):
         assert held.end_transaction_id == article.versions[1].transaction_id
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_held_version_is_overwritten(keeping, blog):
     """A version that a later flush of its transaction overwrites has the new values."""
     article = blog.factories.Article(name="a")

@@ -22,7 +22,7 @@ def test_defaults():
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"strategy": "append"}, "'append'; choose one of 'validity', 'subquery'"),
+        ({"strategy": "merge"}, "'merge'; choose one of 'validity', 'subquery', 'append'"),
         ({"strategy": None}, "choose one of"),
         ({"exclude": "name"}, r"'exclude' is 'name'; give a list .* \['name'\]"),
         ({"include": 3}, "give a list"),
@@ -31,7 +31,7 @@ def test_defaults():
         ({"table_name": "versions"}, "needs '%s'"),
         ({"table_name": "%s"}, "needs '%s'"),
         ({"table_name": "%s_%d"}, "needs '%s'"),
-        ({"transaction_column_name": "operation_type"}, "three different names"),
+        ({"transaction_column_name": "operation_type"}, "give them different names"),
         ({"label": 3}, "label is 3; give the name"),
         ({"label": ""}, "label is ''; give the name"),
     ],

@@ -46,7 +46,7 @@ def said(session, Article):
     return session.scalars(select(cls.username).order_by(cls.id)).all()
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_they_hold_for_a_transaction(opened, Article):
     """The transaction keeps them, and the next has none."""
     for scoped in (opened, scoped_session(lambda: opened)):
@@ -110,7 +110,7 @@ def test_connections(opened, Article, engine):
 
 
 @REQUIRED
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("is_reused", [False, True])
 def test_what_must_be_said(opened, Article, engine, is_reused):
     """Without it, or if it is empty, nothing is written, on whatever connection."""

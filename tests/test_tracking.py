@@ -96,7 +96,7 @@ def test_sql_expression_alone(session, models):
     assert told(session, models.Article, "name") == [(0, "a"), (1, "ab")]
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_change_that_is_undone(session, models):
     """A value that is the former one again at the end makes no version, and no transaction."""
     article = models.factories.Article(name="a")

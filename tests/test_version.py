@@ -96,6 +96,7 @@ def test_links_to_what_is_around(article, session):
     assert version.version_parent is None
 
 
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("name", ["previous", "next", "index", "changeset"])
 def test_each_question_is_one_statement(article, session, engine, count_statements, name):
     """One statement answers, whether or not the version has been loaded."""
@@ -125,6 +126,7 @@ def test_to_dict_has_all_values(article):
     assert set(values) == {attribute.key for attribute in inspect(type(version)).column_attrs}
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_repr_never_asks(article, session, engine, count_statements):
     """What a version is can be shown at any time, also when its values are not there."""
     version = article.versions[0]

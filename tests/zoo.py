@@ -5,7 +5,7 @@ small numbers each, so that any list of numbers is a program.  The :class:`Histo
 what version tables must hold, from nothing but looking at the live tables.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -341,16 +341,24 @@ class Version(NamedTuple):
 
 
 class History:
-    """What the version tables of a zoo must hold, judged from the live tables alone."""
+    """What the version tables of a zoo must hold, judged from the live tables alone.
 
-    def __init__(self, zoo: Zoo, session: Session) -> None:
+    :param merges: whether a transaction makes one version of a row, and not one with each flush.
+    """
+
+    def __init__(self, zoo: Zoo, session: Session, *, merges: bool = True) -> None:
         self.zoo = zoo
         self.session = session
+        self._merges = merges
+        #: What the flushes of the transaction have done, where each makes versions.
+        self._events: list[tuple[str, Any, Version]] = []
         self.versions: dict[str, dict[Any, list[Version]]] = {}
         self._tables = zoo_tables(zoo)
         self._before: dict[str, Image] = {name: {} for name in self._tables}
         self._seen: dict[str, Image] = {name: {} for name in self._tables}
-        self._kept: list[tuple[Any, dict[str, Image]]] = []
+        #: What the rows were after the last flush.
+        self._last: dict[str, Image] = dict(self._before)
+        self._kept: list[tuple[Any, Any]] = []
         self._listeners = [
             ("after_flush_postexec", self._look),
             ("after_transaction_create", self._keep),
@@ -368,22 +376,25 @@ class History:
         }
 
     def _look(self, session: Session, context: Any) -> None:
-        self._now = self.read_live()
-        for name, image in self._now.items():
+        now = self.read_live()
+        for name, image in now.items():
             self._seen[name] = {**self._seen[name], **image}
+        self._events += self._compare(self._last, now, gone=self._last)
+        self._last = now
 
     def _keep(self, session: Session, transaction: Any) -> None:
         if transaction.nested:
-            self._kept.append((transaction, dict(self._seen)))
+            kept = dict(self._seen), dict(self._last), list(self._events)
+            self._kept.append((transaction, kept))
         elif transaction.parent is None:
-            self._seen = dict(self._before)
+            self._seen, self._last, self._events = dict(self._before), dict(self._before), []
             self._kept = []
 
     def _restore(self, session: Session, transaction: Any) -> None:
         while self._kept and transaction.nested and self._kept[-1][0] is transaction:
-            _, seen = self._kept.pop()
+            _, kept = self._kept.pop()
             if not getattr(transaction, "was_released", False):
-                self._seen = seen
+                self._seen, self._last, self._events = kept
 
     def _settle(self, session: Session) -> None:
         nested = session.get_nested_transaction()
@@ -392,25 +403,31 @@ class History:
 
     def commit(self) -> None:
         """Work out the versions of the transaction that was just committed."""
-        last_seen = self._seen
+        last_seen, events = self._seen, self._events
         after = self.read_live()
-        self._seen = last_seen
-        for group in zoo_objects(self.zoo):
-            for key in {k for name in group for k in (*self._before[name], *after[name])}:
-                self._advance(group, key, after)
+        if self._merges:
+            events = list(self._compare(self._before, after, gone=last_seen))
+        for name, key, version in events:
+            self.versions.setdefault(name, {}).setdefault(key, []).append(version)
         self._before, self._seen = after, dict(after)
+        self._last, self._events = dict(after), []
 
-    def _advance(self, group: list[str], key: Any, after: dict[str, Image]) -> None:
-        if all(self._before[n].get(key) == after[n].get(key) for n in group):
-            return
-        for name in group:
-            old, new = self._before[name].get(key), after[name].get(key)
-            if old is None and new is None:
-                continue
-            operation = 0 if old is None else 2 if new is None else 1
-            values = self._seen[name][key] if new is None else new
-            versions = self.versions.setdefault(name, {}).setdefault(key, [])
-            versions.append(Version(operation, values))
+    def _compare(
+        self, before: dict[str, Image], after: dict[str, Image], *, gone: dict[str, Image]
+    ) -> Iterator[tuple[str, Any, Version]]:
+        """Yield what became of each row, by table and key.
+
+        :param gone: what those were that are there no more.
+        """
+        for group in zoo_objects(self.zoo):
+            for key in {k for name in group for k in (*before[name], *after[name])}:
+                if all(before[n].get(key) == after[n].get(key) for n in group):
+                    continue
+                for name in group:
+                    old, new = before[name].get(key), after[name].get(key)
+                    if old is not None or new is not None:
+                        operation = 0 if old is None else 2 if new is None else 1
+                        yield name, key, Version(operation, gone[name][key] if new is None else new)
 
 
 def zoo_tables(zoo: Zoo) -> dict[str, tuple[Table, list[Column]]]:

@@ -17,7 +17,13 @@ from ..dialects import is_named
 from ..operation import Operation
 from ..options import Options
 
-__all__ = ["StoredEnum", "build_bookkeeping_columns", "build_version_column", "transaction_id_type"]
+__all__ = [
+    "StoredEnum",
+    "build_bookkeeping_columns",
+    "build_id_column",
+    "build_version_column",
+    "transaction_id_type",
+]
 
 
 def transaction_id_type() -> types.TypeEngine[Any]:
@@ -107,17 +113,20 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     return copied
 
 
-def build_version_column(column: Column[Any], *, key: str, is_key: bool) -> Column[Any]:
+def build_version_column(
+    column: Column[Any], *, key: str, is_key: bool, key_is_primary: bool = True
+) -> Column[Any]:
     """Build the column that keeps the values of *column*.
 
     :param key: the key under which the version table has it.
-    :param is_key: whether it is part of the version table's primary key.
+    :param is_key: whether rows are recognised by it.
+    :param key_is_primary: whether such columns are part of the version table's primary key.
     """
     return Column(
         column.name,
         version_type(column.type),
         key=key,
-        primary_key=is_key,
+        primary_key=is_key and key_is_primary,
         nullable=not is_key,
         # Whoever looks for rows by it looks for them in the past as well.
         index=bool(column.index),
@@ -127,12 +136,38 @@ def build_version_column(column: Column[Any], *, key: str, is_key: bool) -> Colu
     )
 
 
+def build_id_column(options: Options, *, is_numbered: bool) -> Column[Any]:
+    """Build the column of the ids of versions.
+
+    :param is_numbered: whether the database numbers the rows, if the ids are numbers; the tables
+        of subclasses have the ids that the base-most table has.
+    """
+    is_number = options.version_id_type == "integer"
+    return Column(
+        options.version_id_column_name,
+        transaction_id_type() if is_number else version_uuid_type(),
+        primary_key=True,
+        nullable=False,
+        autoincrement=is_number and is_numbered,
+    )
+
+
+def version_uuid_type() -> types.TypeEngine[Any]:
+    """Return the type of ids that are UUIDs.
+
+    MariaDB puts its own UUIDs in another order than that of their digits.
+    """
+    text = types.Uuid(native_uuid=False)
+    return types.Uuid().with_variant(text, "mariadb", "mysql")
+
+
 def build_bookkeeping_columns(options: Options, *, has_end: bool) -> list[Column[Any]]:
     """Build the transaction, end (where the strategy has one) and operation columns."""
+    merges = options.strategy.merges
     transaction = Column(
         options.transaction_column_name,
         transaction_id_type(),
-        primary_key=True,
+        primary_key=merges,
         nullable=False,
         autoincrement=False,
         index=True,

@@ -157,6 +157,7 @@ def build_reader(
         transaction_key=spec.transaction_column.key,
         end_key=None if spec.end_column is None else spec.end_column.key,
         operation_key=spec.operation_column.key,
+        id_key=None if spec.id_column is None else spec.id_column.key,
         is_core=True,
     )
     setattr(version_class, SPEC, reader)

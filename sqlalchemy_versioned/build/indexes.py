@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Index, Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
 from ..lookup import TABLES
-from ..naming import cut_name
 from ..spec import Hierarchy, VersionSpec
 from .adaption import columns_in
+from .tables import index_columns
 
 __all__ = ["index_foreign_keys"]
 
@@ -65,7 +65,4 @@ def _is_indexed(table: Table, columns: list[Column[Any]]) -> bool:
 
 def _add_index(spec: VersionSpec, columns: list[Column[Any]]) -> None:
     # The transaction narrows the versions of rows that many refer to.
-    table, indexed = spec.version_table, [*columns, spec.transaction_column]
-    name = cut_name("_".join(["ix", table.name, *[c.name for c in indexed]]))
-    # Old databases take shorter names still, of which SQLAlchemy cuts those of its own making.
-    Index(_sqlalchemy.own_name(name), *indexed)
+    index_columns(spec.version_table, [*columns, spec.transaction_column])

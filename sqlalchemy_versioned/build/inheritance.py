@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Table, inspect
+from sqlalchemy import Column, Table, and_, inspect
 from sqlalchemy.orm import Mapper
 
 from ..mapping import superclass_mappers
@@ -70,8 +70,8 @@ def inheritance_arguments(
     own, upper = chain[-1], above.tables[-1]
     if own is not upper and mapper.inherit_condition is not None:
         same_row = adapt_to_versions(mapper.inherit_condition, chain)
-        same_transaction = own.transaction_column == upper.transaction_column
-        arguments["inherit_condition"] = same_row & same_transaction
+        same_version = [one == other for one, other in zip(own.place, upper.place, strict=True)]
+        arguments["inherit_condition"] = and_(same_row, *same_version)
     return arguments
 
 

@@ -47,7 +47,8 @@ class Links:
             pair.version == foreign(self.rows.c[f"own_{place}"])
             for place, pair in enumerate(self._own.key)
         ]
-        return and_(*key, self._own.transaction_column == foreign(self.transaction))
+        identifier = self.transaction if self._own.id_column is None else self.rows.c.version
+        return and_(*key, self._own.identifier == foreign(identifier))
 
     def find(self, column: Any) -> Any | None:
         """Return what stands for a column of the association table, or ``None``."""
@@ -90,6 +91,7 @@ def build_links(
     statement = select(
         *[column.label(label) for label, column in inside.items()],
         at.label("at"),
+        *[versions[own[0]].c[each.key].label("version") for each in own[0].place[1:]],
         *[placed.columns[column].label(label) for column, label in labels.items()],
     ).select_from(_join_tables(own, versions).join(links, and_(condition, *placed.conditions)))
     return Links(statement, own[0], labels)
@@ -158,11 +160,6 @@ def _join_tables(specs: list[VersionSpec], rows: Mapping[VersionSpec, FromClause
             (rows[first].c[one.version.key], rows[spec].c[other.version.key])
             for one, other in zip(first.key, spec.key, strict=True)
         ]
-        pairs.append(
-            (
-                rows[first].c[first.transaction_column.key],
-                rows[spec].c[spec.transaction_column.key],
-            )
-        )
+        pairs.append((rows[first].c[first.identifier.key], rows[spec].c[spec.identifier.key]))
         joined = joined.join(rows[spec], and_(*[one == other for one, other in pairs]))
     return joined

@@ -181,6 +181,7 @@ class Round:
             transaction_table=self._transaction_table(table),
             manager=self.manager,
             add_columns=lambda parent: self.added_columns(mapper.class_, parent, keys),
+            base=self.registry.tables.get(table_chain(mapper)[0]),
         )
 
     def _extend_table(self, mapper: Mapper[Any], spec: VersionSpec) -> None:
@@ -308,6 +309,7 @@ class Round:
             transaction_key=root.transaction_column.key,
             end_key=None if root.end_column is None else root.end_column.key,
             operation_key=root.operation_column.key,
+            id_key=None if root.id_column is None else root.id_column.key,
             relationships=_mirrored_relationships(mapper, options),
             exposed=exposed,
             superclasses=superclass_versions(mapper, self.registry.classes),

@@ -108,7 +108,7 @@ def _versions(spec: ClassSpec) -> Any:
     return relationship(
         spec.version_class,
         primaryjoin=and_(*[live == remote(foreign(version)) for live, version in pairs]),
-        order_by=getattr(spec.version_class, spec.transaction_key),
+        order_by=[getattr(spec.version_class, key) for key in spec.place],
         viewonly=True,
         uselist=True,
     )

@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..lookup import MANAGERS, TABLES
-from ..naming import version_table_name
+from ..naming import cut_name, version_table_name
 from ..options import Options, Strategy
 from ..spec import ColumnPair, VersionSpec
-from .columns import build_bookkeeping_columns, build_version_column
+from .columns import build_bookkeeping_columns, build_id_column, build_version_column
 
 __all__ = [
     "build_table_spec",
     "expect_missing_ends",
     "extend_table_spec",
     "forget_table_spec",
+    "index_columns",
     "with_key",
 ]
 
@@ -35,6 +36,7 @@ def build_table_spec(
     transaction_table: Table,
     manager: Any = None,
     add_columns: Callable[[Table], Iterable[Column[Any]]] = lambda table: (),
+    base: VersionSpec | None = None,
 ) -> VersionSpec:
     """Build the version table of *table* and return the spec of both.
 
@@ -42,23 +44,36 @@ def build_table_spec(
     :param attribute_keys: for each column that is kept, the key of its version column.
     :param manager: who versions the table, for look-ups.
     :param add_columns: returns further columns, for plugins.
+    :param base: the base-most table of its objects, if it is another.
     :raises ImproperlyConfigured: if a name is taken.
     """
     has_end = options.strategy is Strategy.VALIDITY
     _check_clashes(table, options, attribute_keys, has_end=has_end)
     _check_key(key)
+    _check_base(table, options, base)
     # A surrogate key alone does not tell links apart: SQLite gives it to another link.
     primary = set(table.primary_key.columns) | set(key)
+    merges = options.strategy.merges
     copies = {
-        column: build_version_column(column, key=attribute_keys[column], is_key=column in primary)
+        column: build_version_column(
+            column,
+            key=attribute_keys[column],
+            is_key=column in primary,
+            key_is_primary=merges,
+        )
         for column in table.columns
         if column in attribute_keys
     }
     bookkeeping = build_bookkeeping_columns(options, has_end=has_end)
+    number = None if merges else build_id_column(options, is_numbered=base is None)
     added = list(add_columns(table))
-    columns = [*copies.values(), *bookkeeping, *added]
-    primary_key = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
-    version_table = _version_table(table, options, columns, primary_key=primary_key)
+    columns = [*copies.values(), *bookkeeping, *([] if number is None else [number]), *added]
+    place = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
+    version_table = _version_table(
+        table, options, columns, primary_key=place if number is None else [number]
+    )
+    if number is not None:
+        index_columns(version_table, [*place, number])
     pairs = tuple(ColumnPair(column, copied) for column, copied in copies.items())
     by_parent = {pair.parent: pair for pair in pairs}
     spec = VersionSpec(
@@ -73,6 +88,9 @@ def build_table_spec(
         strategy=options.strategy,
         ignored=frozenset(c for c, name in attribute_keys.items() if name in options.ignore),
         added=tuple(added),
+        id_column=number,
+        base=base,
+        keeps_unchanged=options.record_unchanged,
     )
     table.metadata.info.setdefault(TABLES, {})[table] = spec
     table.metadata.info.setdefault(MANAGERS, {})[table] = manager
@@ -107,6 +125,13 @@ def extend_table_spec(
         if column.key not in spec.version_table.c:
             spec.version_table.append_column(column)
             object.__setattr__(spec, "added", (*spec.added, column))
+
+
+def index_columns(table: Table, columns: Sequence[Column[Any]]) -> None:
+    """Give a version table an index on *columns*, with a name that every database takes."""
+    name = cut_name("_".join(["ix", table.name, *[column.name for column in columns]]))
+    # Old databases take shorter names still, of which SQLAlchemy cuts those of its own making.
+    Index(_sqlalchemy.own_name(name), *columns)
 
 
 def expect_missing_ends(spec: VersionSpec) -> None:
@@ -184,6 +209,20 @@ def _key_of(name: str, schema: str | None) -> str:
     return name if schema is None else f"{schema}.{name}"
 
 
+def _check_base(table: Table, options: Options, base: VersionSpec | None) -> None:
+    """Refuse tables of one object that would number its versions differently."""
+    if base is None:
+        return
+    said = None if options.strategy.merges else options.version_id_type
+    above = None if base.id_column is None else "integer" if base.is_numbered else "uuid"
+    if said != above:
+        raise ImproperlyConfigured(
+            f"Table {table.fullname!r} has rows of objects that begin in "
+            f"{base.parent_table.fullname!r}, but another 'strategy' or 'version_id_type'; "
+            "an event has one id in all tables of an object: say the same of all classes"
+        )
+
+
 def _check_key(key: Sequence[Column[Any]]) -> None:
     """Refuse keys whose sets no statement could be given: SQLAlchemy has no tuples of such."""
     expressed = [column for column in key if _sqlalchemy.has_bind_expression(column.type)]
@@ -202,6 +241,8 @@ def _check_clashes(
         options.transaction_column_name: "transaction_column_name",
         options.operation_type_column_name: "operation_type_column_name",
     }
+    if not options.strategy.merges:
+        said[options.version_id_column_name] = "version_id_column_name"
     if has_end:
         said[options.end_transaction_column_name] = "end_transaction_column_name"
     for column, key in attribute_keys.items():

@@ -10,37 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, and_
+from sqlalchemy import ColumnElement, FromClause, and_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from ..operation import Operation
-from ..query.newest import has_not_ended, newest_transaction, row_key
+from ..query.newest import has_not_ended, newest_version, row_key
 from ..spec import VersionSpec
 
 __all__ = ["is_link_alive", "is_row_alive"]
 
 
-class GreatestTransaction(FunctionElement[int]):
-    """The transaction of the row that was the newest of its object at another transaction.
+class NewestVersion(FunctionElement[Any]):
+    """What identifies the row that was the newest of its object at a transaction.
 
-    Its arguments are the key of the object and the other transaction.  It is rendered as a
+    Its arguments are the key of the object and the transaction.  It is rendered as a
     subquery, but is none to SQLAlchemy, which loses the marks ``remote()`` and ``local`` of columns
     when it copies a subquery of a relationship; self-referential ones then join a row to itself.
     """
 
     inherit_cache = True
-    type = BigInteger()
     #: Set by subclasses, so that the table is part of the key under which statements are cached.
     table_spec: ClassVar[VersionSpec]
 
 
-@compiles(GreatestTransaction)
-def _greatest_transaction(element: GreatestTransaction, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(NewestVersion)
+def _newest_version(element: NewestVersion, compiler: SQLCompiler, **kw: Any) -> str:
     spec = element.table_spec
     *values, at = element.clauses
-    newest = newest_transaction(spec, values, lambda own: own <= at, key=row_key(spec))
+    number = spec.transaction_column.key
+    newest = newest_version(spec, values, lambda rows: rows.c[number] <= at, key=row_key(spec))
     return compiler.process(newest, **kw)
 
 
@@ -74,18 +74,19 @@ def is_link_alive(
 
     Never looks at the end column, which association tables made by others did not fill.
     """
-    kind = _greatest_transaction_of(spec)
+    kind = _newest_version_of(spec)
     key = [mark(rows.c[column.key]) for column in row_key(spec)]
     newest: ColumnElement[Any] = kind(*key, at)
-    transaction = mark(rows.c[spec.transaction_column.key])
+    is_newest = mark(rows.c[spec.identifier.key]) == newest
     # The second comparison is implied, and lets an index narrow the rows before the subquery runs.
-    return and_(transaction == newest, transaction <= at, _is_no_deletion(spec, rows, mark))
+    is_begun = mark(rows.c[spec.transaction_column.key]) <= at
+    return and_(is_newest, is_begun, _is_no_deletion(spec, rows, mark))
 
 
-def _greatest_transaction_of(spec: VersionSpec) -> type[GreatestTransaction]:
+def _newest_version_of(spec: VersionSpec) -> type[NewestVersion]:
     # SQLAlchemy looks for inherit_cache on each class itself.
-    body = {"table_spec": spec, "inherit_cache": True}
-    return type("GreatestTransaction", (GreatestTransaction,), body)
+    body = {"table_spec": spec, "inherit_cache": True, "type": spec.identifier.type}
+    return type("NewestVersion", (NewestVersion,), body)
 
 
 def _is_no_deletion(

@@ -47,7 +47,8 @@ def blame(obj: Any) -> dict[str, Any]:
         return {}
     parameters = {f"key_{place}": value for place, value in enumerate(key)}
     is_version = isinstance(obj, spec.version_class)
-    parameters["until"] = stored_key(obj, [spec.transaction_key])[0] if is_version else _LAST
+    place = stored_key(obj, spec.place) if is_version else (_LAST, None)
+    parameters |= dict(zip(("until", "until_version"), place, strict=False))
     statement = kept(spec, "blame", lambda: build_blame(spec, spec.columns))
     rows = read_rows(session, spec, statement, parameters)
     by_id = {row[0].id: row[0] for row in rows}

@@ -68,6 +68,7 @@ class _Reader:
         self._built = built
         self._relations, self._members, self._scalars = relations
         self._further = further
+        self._tells_apart = built.others.spec.id_key is not None
         self._key = len(built.facts) + 2
         self._operation = self._key + built.key_size
 
@@ -151,6 +152,9 @@ class _Reader:
         return old, new
 
     def _member_change(self, name: str, row: Any) -> FieldChange | None:
+        if self._tells_apart and row[self._operation] is not None:
+            # Where each event is a record of its own, those of members are others.
+            return None
         place = (*row[self._key : self._operation], row[0])
         found = self._members.get(name, {}).get(place)
         if found is None:

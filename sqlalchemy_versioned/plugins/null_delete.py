@@ -89,6 +89,7 @@ class NullDeletePlugin(Plugin):
         kind = inspect(spec.version_class).polymorphic_on
         if kind is not None and any(column in set(kind.base_columns) for column in prop.columns):
             return False
-        if any(getattr(column, "primary_key", False) for column in prop.columns):
+        if not all(getattr(column, "nullable", True) for column in prop.columns):
+            # A version is recognised by it.
             return False
         return bool(self.should_nullify_column(spec.version_class, prop))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from ..operation import Operation
 from ..spec import ClassSpec
 from .images import Images, version_column
+from .newest import comes_before
 
 __all__ = ["build_blame"]
 
@@ -18,7 +19,8 @@ __all__ = ["build_blame"]
 def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
     """Build the statement that reads which transaction last set each column of one object.
 
-    Its parameters are ``key_0`` and so on, and ``until``.  Each row has a Transaction, and for each
+    Its parameters are ``key_0`` and so on, ``until`` and, where versions have ids,
+    ``until_version``.  Each row has a Transaction, and for each
     column the id of the one that set it.
     """
     images = Images(spec, has_subclasses=False)
@@ -28,7 +30,11 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
         column == bindparam(f"key_{place}", type_=column.type)
         for place, column in enumerate(images.key)
     ]
-    until = images.transaction <= bindparam("until", type_=root.transaction_column.type)
+    bounds = [
+        bindparam(name, type_=column.type)
+        for name, column in zip(("until", "until_version"), root.place, strict=False)
+    ]
+    until = comes_before(images.place, bounds, or_is=True)
     differing = images.comparable(wanted)
     setting = [
         func.max(

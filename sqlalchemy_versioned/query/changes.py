@@ -143,7 +143,9 @@ class _Changes:
         statement = self._select(images, transactions, images.key, images.operation)
         source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
         statement = statement.select_from(source).where(*self._made(images, transactions))
-        order = self._filters.order(transactions, images.key, images.operation)
+        order = self._filters.order(
+            transactions, images.key, images.operation, number=images.place[1:]
+        )
         return self._filters.page(statement.order_by(*order))
 
     def _made(self, images: Images, transactions: FromClause) -> Iterator[ColumnElement[bool]]:
@@ -190,9 +192,11 @@ class _Changes:
         pages = changes.pages(self._version_changes(changes))
         key = [pages.c[f"key_{place}"] for place in range(len(self._spec.key))]
         transactions = self._filters.transactions()
-        operation = case((images.transaction == pages.c.number, images.operation))
+        place = changes.place_in(pages.c)
+        is_own = images.place[-1] == place[-1]
+        operation = case((is_own, images.operation))
         joined = pages.join(transactions, self._filters.number(transactions) == pages.c.number)
-        source = images.join_seen_at(joined, key, pages.c.number)
+        source = images.join_seen_at(joined, key, place)
         statement = self._select(images, transactions, key, operation)
         return statement.select_from(source).order_by(*changes.order(pages.c))
 
@@ -202,5 +206,5 @@ class _Changes:
             return
         images, transactions = Images(self._spec), self._filters.transactions()
         source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
-        found = changes.place(transactions, images.key, images.operation)
+        found = changes.place(transactions, images.key, images.operation, number=images.place[1:])
         yield found.select_from(source).where(*self._made(images, transactions))

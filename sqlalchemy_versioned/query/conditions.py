@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_
+from sqlalchemy import ColumnElement, FromClause, ScalarSelect, and_
 
 from ..operation import Operation
 from ..spec import ClassSpec
-from .newest import has_not_ended, newest_transaction
+from .newest import comes_after, comes_before, has_not_ended, newest_version
 
 __all__ = [
     "is_alive",
     "is_latest",
     "is_row_of",
     "next_of",
+    "place_of",
     "previous_of",
     "transaction_of",
+    "until_of",
     "valid_at",
 ]
 
@@ -29,6 +31,11 @@ __all__ = [
 def transaction_of(spec: ClassSpec, entity: Any) -> Any:
     """Return the attribute of *entity* that holds the transaction id."""
     return getattr(entity, spec.transaction_key)
+
+
+def place_of(spec: ClassSpec, entity: Any) -> list[Any]:
+    """Return the attributes of *entity* that put the versions of an object in order."""
+    return [getattr(entity, key) for key in spec.place]
 
 
 def is_alive(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
@@ -54,11 +61,13 @@ def valid_at(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
 
     That may be a deletion; see :func:`is_alive`.
     """
-    transaction = transaction_of(spec, entity)
+    started = transaction_of(spec, entity) <= at
     if spec.end_key is not None:
         end = getattr(entity, spec.end_key)
-        return and_(transaction <= at, has_not_ended(end, at))
-    return and_(transaction <= at, transaction == _newest(spec, entity, lambda own: own <= at))
+        return and_(started, has_not_ended(end, at))
+    transaction = spec.root.transaction_column.key
+    newest = _newest(spec, entity, lambda rows: rows.c[transaction] <= at)
+    return and_(started, place_of(spec, entity)[-1] == newest)
 
 
 def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
@@ -66,27 +75,30 @@ def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
     if spec.end_key is not None:
         latest: ColumnElement[bool] = getattr(entity, spec.end_key).is_(None)
         return latest
-    latest = transaction_of(spec, entity) == _newest(spec, entity)
+    latest = place_of(spec, entity)[-1] == _newest(spec, entity)
     return latest
 
 
-def previous_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[bool]:
-    """Match the versions of all objects that came before *transaction*."""
-    before: ColumnElement[bool] = transaction_of(spec, entity) < transaction
-    return before
+def previous_of(spec: ClassSpec, entity: Any, place: Sequence[Any]) -> ColumnElement[bool]:
+    """Match the versions of an object that came before *place*."""
+    return comes_before(place_of(spec, entity), place)
 
 
-def next_of(spec: ClassSpec, entity: Any, transaction: Any) -> ColumnElement[bool]:
-    """Match the versions of all objects that came after *transaction*."""
-    after: ColumnElement[bool] = transaction_of(spec, entity) > transaction
-    return after
+def until_of(spec: ClassSpec, entity: Any, place: Sequence[Any]) -> ColumnElement[bool]:
+    """Match the version of an object at *place*, and those that came before it."""
+    return comes_before(place_of(spec, entity), place, or_is=True)
+
+
+def next_of(spec: ClassSpec, entity: Any, place: Sequence[Any]) -> ColumnElement[bool]:
+    """Match the versions of an object that came after *place*."""
+    return comes_after(place_of(spec, entity), place)
 
 
 def _newest(
     spec: ClassSpec,
     entity: Any,
-    condition: Callable[[ColumnElement[int]], ColumnElement[bool]] | None = None,
-) -> ScalarSelect[int]:
-    """Return the last transaction of the object of *entity*; its root table has them all."""
+    condition: Callable[[FromClause], ColumnElement[bool]] | None = None,
+) -> ScalarSelect[Any]:
+    """Return what identifies the last version of the object of *entity*; its root table has all."""
     key = [getattr(entity, key) for key in spec.key]
-    return newest_transaction(spec.root, key, condition)
+    return newest_version(spec.root, key, condition)

@@ -131,16 +131,20 @@ class Filters:
         transactions: FromClause,
         key: Sequence[ColumnElement[Any]] = (),
         operation: ColumnElement[Any] | None = None,
+        number: Sequence[ColumnElement[Any]] = (),
     ) -> list[ColumnElement[Any]]:
-        """Return the order, in which the transaction and the object decide between equals."""
-        number, moment = self.number(transactions), self.moment(transactions)
+        """Return the order, in which the transaction and the object decide between equals.
+
+        :param number: the id of the version, where versions have one.
+        """
+        made_by, moment = self.number(transactions), self.moment(transactions)
         orders: dict[str, list[Any]] = {
-            ISSUED_AT: [*(() if moment is None else (moment,)), number, *key],
-            TRANSACTION: [number, *key],
-            OBJECT: [*key, number],
-            OPERATION: [operation, number, *key],
+            ISSUED_AT: [*(() if moment is None else (moment,)), made_by, *key],
+            TRANSACTION: [made_by, *key],
+            OBJECT: [*key, made_by],
+            OPERATION: [operation, made_by, *key],
         }
-        return self.directed(orders[self.shape.sort_by])
+        return self.directed([*orders[self.shape.sort_by], *number])
 
     def directed(self, order: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
         """Return columns as the shape orders them: this way, or the other way round."""

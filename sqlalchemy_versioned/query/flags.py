@@ -52,7 +52,7 @@ def build_flag_update(spec: VersionSpec, within: Range) -> Update:
         update(spec.version_table)
         .where(
             *[column == rows.c[f"key_{place}_"] for place, column in enumerate(key)],
-            spec.transaction_column == rows.c.transaction_,
+            spec.identifier == rows.c.identifier_,
             or_(*[flag.is_distinct_from(value) for flag, value in values.items()]),
         )
         .values(values)
@@ -65,11 +65,11 @@ def _rows(spec: VersionSpec, within: Range) -> FromClause:
 
     def before(column: Column[Any]) -> ColumnElement[Any]:
         earlier = func.lag(column, type_=column.type)
-        return earlier.over(partition_by=key, order_by=spec.transaction_column)
+        return earlier.over(partition_by=key, order_by=spec.place)
 
     named: dict[str, Any] = {f"key_{place}_": column for place, column in enumerate(key)}
     named |= {
-        "transaction_": spec.transaction_column,
+        "identifier_": spec.identifier,
         "operation_": spec.operation_column,
         "operation_before_": before(spec.operation_column),
     }

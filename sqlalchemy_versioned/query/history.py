@@ -16,8 +16,10 @@ from .conditions import (
     is_latest,
     is_row_of,
     next_of,
+    place_of,
     previous_of,
     transaction_of,
+    until_of,
 )
 
 __all__ = [
@@ -44,11 +46,11 @@ def select_versions(
 ) -> Select[Any]:
     """Select the versions of one object, oldest first unless told otherwise."""
     cls = spec.version_class
-    order = transaction_of(spec, cls)
+    order = place_of(spec, cls)
     return (
         select(cls)
         .where(is_row_of(spec, cls, identity))
-        .order_by(order.desc() if newest_first else order)
+        .order_by(*[each.desc() if newest_first else each for each in order])
     )
 
 
@@ -58,37 +60,40 @@ def select_version_at(spec: ClassSpec, identity: Sequence[Any], at: int) -> Sele
     The primary key, read backwards, leads there at once under every strategy; the end column
     would have to be looked up in each version before.
     """
-    return select_with_previous(spec, identity, at).limit(1)
+    until = transaction_of(spec, spec.version_class) <= at
+    return select_versions(spec, identity, newest_first=True).where(until).limit(1)
 
 
-def select_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
-    """Select the version of one object just before the one of *transaction*."""
+def select_previous(spec: ClassSpec, identity: Sequence[Any], place: Sequence[Any]) -> Select[Any]:
+    """Select the version of one object just before the one at *place*."""
     cls = spec.version_class
-    before = previous_of(spec, cls, transaction)
+    before = previous_of(spec, cls, place)
     return select_versions(spec, identity, newest_first=True).where(before).limit(1)
 
 
-def select_with_previous(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
-    """Select the version of *transaction* and the one before it, in this order."""
-    until = transaction_of(spec, spec.version_class) <= transaction
+def select_with_previous(
+    spec: ClassSpec, identity: Sequence[Any], place: Sequence[Any]
+) -> Select[Any]:
+    """Select the version at *place* and the one before it, in this order."""
+    until = until_of(spec, spec.version_class, place)
     return select_versions(spec, identity, newest_first=True).where(until).limit(2)
 
 
-def select_next(spec: ClassSpec, identity: Sequence[Any], transaction: int) -> Select[Any]:
-    """Select the version of one object just after the one of *transaction*."""
-    after = next_of(spec, spec.version_class, transaction)
+def select_next(spec: ClassSpec, identity: Sequence[Any], place: Sequence[Any]) -> Select[Any]:
+    """Select the version of one object just after the one at *place*."""
+    after = next_of(spec, spec.version_class, place)
     return select_versions(spec, identity).where(after).limit(1)
 
 
 def count_versions_before(
-    spec: ClassSpec, identity: Sequence[Any], transaction: int
+    spec: ClassSpec, identity: Sequence[Any], place: Sequence[Any]
 ) -> Select[Any]:
-    """Select how many versions one object had before *transaction*."""
+    """Select how many versions one object had before the one at *place*."""
     cls = spec.version_class
     return (
         select(func.count())
         .select_from(cls)
-        .where(is_row_of(spec, cls, identity), previous_of(spec, cls, transaction))
+        .where(is_row_of(spec, cls, identity), previous_of(spec, cls, place))
     )
 
 
@@ -106,7 +111,7 @@ def deleted(subject: Any) -> Select[Any]:
     return (
         select(cls)
         .where(operation == Operation.DELETE, is_latest(spec, cls))
-        .order_by(transaction_of(spec, cls))
+        .order_by(*place_of(spec, cls))
     )
 
 

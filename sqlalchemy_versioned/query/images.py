@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     cast,
     false,
+    func,
     inspect,
     not_,
     or_,
@@ -31,7 +32,7 @@ from ..dialects import SameValue, is_text, native_type
 from ..lookup import find_spec
 from ..operation import Operation
 from ..spec import ClassSpec, VersionSpec
-from .newest import newest_transaction
+from .newest import comes_before, newest_version, place_in
 
 __all__ = ["Images", "family_of", "version_column"]
 
@@ -78,19 +79,30 @@ class Images:
         return self._join_others(joined, self._spec.tables[1:])
 
     def join_seen_at(
-        self, source: FromClause, key: Sequence[ColumnElement[Any]], transaction: ColumnElement[Any]
+        self,
+        source: FromClause,
+        key: Sequence[ColumnElement[Any]],
+        place: Sequence[ColumnElement[Any]],
     ) -> FromClause:
         """Join the newest versions until a transaction, and those before it, if there are any.
 
         :param key: the columns of *source* that name the object.
-        :param transaction: the column of *source* that has the transaction.
+        :param place: the columns of *source* that have the transaction and, where versions have
+            ids, that of the version that is meant, if one is.
         """
         root = self._spec.root
-        newest = newest_transaction(root, key, lambda own: own <= transaction)
+        transaction, *number = place
+        column = root.transaction_column.key
+        newest: ColumnElement[Any] = newest_version(
+            root, key, lambda rows: rows.c[column] <= transaction
+        )
+        if number:
+            newest = func.coalesce(*number, newest)
         own = self._own[root]
-        is_newest = own.c[root.transaction_column.key] == newest
+        is_newest = own.c[root.identifier.key] == newest
         joined = source.outerjoin(own, and_(*_equal(own, root, key), is_newest))
-        return self._join_others(joined, (), key=key, transaction=transaction)
+        until = self.place if number else [transaction]
+        return self._join_others(joined, (), key=key, place=until)
 
     def versions(self) -> FromClause:
         """Return all versions of the class."""
@@ -102,7 +114,7 @@ class Images:
         required: Sequence[VersionSpec],
         *,
         key: Sequence[ColumnElement[Any]] | None = None,
-        transaction: ColumnElement[Any] | None = None,
+        place: Sequence[ColumnElement[Any]] | None = None,
     ) -> FromClause:
         root = self._spec.root
         for table, rows in self._own.items():
@@ -110,10 +122,10 @@ class Images:
                 same = _same_version(table, rows, root, self._own[root])
                 joined = joined.join(rows, same, isouter=table not in required)
         key = self.key if key is None else key
-        until = self.transaction if transaction is None else transaction
-        newest = newest_transaction(root, key, lambda before: before < until)
+        until = self.place if place is None else place
+        newest = newest_version(root, key, lambda rows: comes_before(place_in(root, rows), until))
         before = self._before[root]
-        is_before = before.c[root.transaction_column.key] == newest
+        is_before = before.c[root.identifier.key] == newest
         joined = joined.outerjoin(before, and_(*_equal(before, root, key), is_before))
         for table, rows in self._before.items():
             if table is not root:
@@ -133,6 +145,12 @@ class Images:
         """The transaction of the version."""
         root = self._spec.root
         return self._own[root].c[root.transaction_column.key]
+
+    @property
+    def place(self) -> list[ColumnElement[Any]]:
+        """What puts the version in order among those of its object."""
+        root = self._spec.root
+        return place_in(root, self._own[root])
 
     @property
     def operation(self) -> ColumnElement[Any]:
@@ -259,5 +277,5 @@ def _same_version(
 ) -> ColumnElement[bool]:
     """Match what the version in *root_rows* has in another table."""
     key = [root_rows.c[pair.version.key] for pair in root.key]
-    transaction = root_rows.c[root.transaction_column.key]
-    return and_(*_equal(rows, table, key), rows.c[table.transaction_column.key] == transaction)
+    same = rows.c[table.identifier.key] == root_rows.c[root.identifier.key]
+    return and_(*_equal(rows, table, key), same)

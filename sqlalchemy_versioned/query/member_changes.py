@@ -17,8 +17,10 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    cast,
     func,
     literal_column,
+    null,
     select,
     union,
     union_all,
@@ -47,8 +49,8 @@ class _Told(NamedTuple):
 class MemberChanges:
     """Where records of a class are told by rows of its members.
 
-    Each place is selected as ``key_0`` and so on, ``number`` (the transaction), and ``sorted_by``
-    where the order needs it.
+    Each place is selected as ``key_0`` and so on, ``number`` (the transaction), ``version`` where
+    versions have ids, and ``sorted_by`` where the order needs it.
     """
 
     def __init__(
@@ -78,21 +80,37 @@ class MemberChanges:
             order = [*key, places["number"]]
         elif "sorted_by" in places:
             order = [places["sorted_by"], *order]
-        return self._filters.directed(order)
+        return self._filters.directed([*order, *self.place_in(places)[1:]])
+
+    def place_in(self, places: Any) -> list[ColumnElement[Any]]:
+        """Return the transaction of places and, where versions have ids, that of the version.
+
+        There is no id where members tell of an object, and not a version of its own.
+        """
+        named = () if self._spec.id_key is None else (places["version"],)
+        return [places["number"], *named]
 
     def place(
         self,
         transactions: FromClause,
         key: Sequence[ColumnElement[Any]],
         operation: ColumnElement[Any],
+        number: Sequence[ColumnElement[Any]] | None = None,
     ) -> Select[Any]:
-        """Select an object and a transaction."""
+        """Select an object and a transaction.
+
+        :param number: the id of the version that tells of them, where versions have ids.
+        """
+        column = self._spec.root.id_column
+        if number is None:
+            number = [] if column is None else [cast(null(), column.type)]
         sorted_by = {ISSUED_AT: self._filters.moment(transactions), OPERATION: operation}.get(
             self._filters.shape.sort_by
         )
         return select(
             *[column.label(f"key_{place}") for place, column in enumerate(key)],
             self._filters.number(transactions).label("number"),
+            *[each.label("version") for each in number],
             *(() if sorted_by is None else [sorted_by.label("sorted_by")]),
         )
 
@@ -169,14 +187,17 @@ class MemberChanges:
     ) -> tuple[FromClause, ColumnElement[Any]]:
         """Join the versions of objects, and return what was done to them.
 
-        An object that has none in the transaction was updated, by what became of its members.
+        An object that has none in the transaction was updated, by what became of its members; so
+        was any object where each event is told by itself.
         """
         root = self._spec.root
+        update = literal_column(str(int(Operation.UPDATE)), root.operation_column.type)
+        if root.id_column is not None:
+            return source, update
         version = root.version_table.alias()
         operation = version.c[root.operation_column.key]
         same = [version.c[p.version.key] == value for p, value in zip(root.key, key, strict=True)]
         is_here = version.c[root.transaction_column.key] == number
-        update = literal_column(str(int(Operation.UPDATE)), operation.type)
         return source.outerjoin(version, and_(*same, is_here)), func.coalesce(operation, update)
 
     def _is_of_class(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:

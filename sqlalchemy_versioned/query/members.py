@@ -34,7 +34,7 @@ from ..lookup import find_spec, table_spec_of
 from ..operation import Operation
 from ..spec import ClassSpec, VersionSpec
 from .images import family_of
-from .newest import newest_transaction, row_key
+from .newest import comes_before, newest_version, place_in, row_key
 
 __all__ = ["Events", "Membership", "Reference", "relation_of", "relations_of", "says"]
 
@@ -306,11 +306,14 @@ class Events:
             return joined
         key = [column.key for column in row_key(self._spec)]
         values = [self._own.c[name] for name in key]
-        newest = newest_transaction(
-            self._spec, values, lambda before: before < self.transaction, key=row_key(self._spec)
+        newest = newest_version(
+            self._spec,
+            values,
+            lambda rows: comes_before(place_in(self._spec, rows), place_in(self._spec, self._own)),
+            key=row_key(self._spec),
         )
         same = [self._before.c[name] == value for name, value in zip(key, values, strict=True)]
-        is_before = self._before.c[self._spec.transaction_column.key] == newest
+        is_before = self._before.c[self._spec.identifier.key] == newest
         return joined.outerjoin(self._before, and_(*same, is_before))
 
     @property

@@ -13,35 +13,38 @@ __all__ = ["Neighbours", "build_end_repair", "rows_with_neighbours"]
 
 
 class Neighbours(NamedTuple):
-    """The rows of a version table with what was before and after each."""
+    """The rows of a version table with what was before and after each.
+
+    A version is identified by its transaction, or by its id where it has one.
+    """
 
     clause: FromClause
     key: list[ColumnElement[Any]]
-    transaction: ColumnElement[int]
+    identifier: ColumnElement[Any]
     operation: ColumnElement[int]
-    previous: ColumnElement[int]
+    previous: ColumnElement[Any]
     previous_operation: ColumnElement[int]
-    next: ColumnElement[int]
+    next: ColumnElement[Any]
 
 
 def rows_with_neighbours(table: VersionSpec, *criteria: ColumnElement[bool]) -> Neighbours:
-    """Select the rows of a version table with the transactions before and after each.
+    """Select the rows of a version table with those before and after each.
 
     :param criteria: what the keys of the rows must match.
     """
     window: Any = {
         "partition_by": [pair.version for pair in table.key],
-        "order_by": table.transaction_column,
+        "order_by": table.place,
     }
-    transaction, operation = table.transaction_column, table.operation_column
+    identifier, operation = table.identifier, table.operation_column
     # All of them under names of ours, so that none can be that of a column of the key.
     keys = {f"key_{place}": pair.version for place, pair in enumerate(table.key)}
     others = {
-        "transaction": transaction,
+        "identifier": identifier,
         "operation": operation,
-        "previous": func.lag(transaction).over(**window),
+        "previous": func.lag(identifier).over(**window),
         "previous_operation": func.lag(operation).over(**window),
-        "next": func.lead(transaction).over(**window),
+        "next": func.lead(identifier).over(**window),
     }
     # The underscore keeps them from being words of SQL.
     rows: Any = select(*[each.label(f"{name}_") for name, each in (keys | others).items()])
@@ -59,7 +62,7 @@ def build_end_repair(table: VersionSpec, within: Range = EVERYTHING) -> Update:
         update(table.version_table)
         .where(
             *[key == p.version for key, p in zip(rows.key, table.key, strict=True)],
-            rows.transaction == table.transaction_column,
+            rows.identifier == table.transaction_column,
             table.end_column.is_distinct_from(rows.next),
         )
         .values({table.end_column: rows.next})

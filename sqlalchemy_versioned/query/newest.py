@@ -1,13 +1,15 @@
-"""How the version of a moment is told from the others of its row: by transaction, or by its end.
+"""How the version of a moment is told from the others of its row: by its place, or by its end.
 
-What is asked of a moment is answered by the newest version before it.  The primary key of a version
-table ends in the transaction, so that is one step back in it, however long the history.  An end
-says the same without a look at other versions.
+What is asked of a moment is answered by the newest version before it.  Versions of a row are in the
+order of their transactions, and of their ids where one transaction has several.  An index leads
+through them in this order, so that is one step back in it, however long the history.  An end says
+the same without a look at other versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import ge, gt, le, lt
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     ScalarSelect,
     Select,
+    and_,
     func,
     literal_column,
     or_,
@@ -24,42 +27,90 @@ from sqlalchemy import (
 
 from ..spec import VersionSpec
 
-__all__ = ["has_not_ended", "newest_transaction", "row_key", "through_key"]
+__all__ = [
+    "comes_after",
+    "comes_before",
+    "has_not_ended",
+    "newest_version",
+    "place_in",
+    "row_key",
+    "through_key",
+]
+
+_Comparison = Callable[[Any, Any], ColumnElement[bool]]
 
 
-def newest_transaction(
+def newest_version(
     spec: VersionSpec,
     values: Sequence[Any],
-    condition: Callable[[ColumnElement[int]], ColumnElement[bool]] | None = None,
+    condition: Callable[[FromClause], ColumnElement[bool]] | None = None,
     *,
     key: Sequence[Column[Any]] | None = None,
     locks: bool = False,
     sorts: bool = False,
-) -> ScalarSelect[int]:
-    """Return the greatest transaction that has a version of a row, as a subquery.
+) -> ScalarSelect[Any]:
+    """Return what identifies the newest version of a row, as a subquery.
 
     It reads an alias of the version table; all else that it names is of the statement around it.
 
     :param values: the key of the row.
-    :param condition: narrows the transactions, given their column.
+    :param condition: narrows the versions, given the alias.
     :param key: the columns of the version table that hold *values*, if not those of the spec.
     :param locks: read what is committed, not what a snapshot shows.
     :param sorts: ask for the first of the sorted transactions, which PostgreSQL plans faster than
-        their maximum.
+        their maximum; where versions have ids, that is always done.
     """
     rows = spec.version_table.alias()
-    transaction = rows.c[spec.transaction_column.key]
     columns = [pair.version for pair in spec.key] if key is None else key
     same = [rows.c[column.key] == value for column, value in zip(columns, values, strict=True)]
-    wanted = select(transaction if sorts else func.max(transaction))
-    greatest = through_key(spec, rows, wanted).where(*same)
-    if sorts:
-        greatest = greatest.order_by(transaction.desc()).limit(literal_column("1"))
+    *_, identifier = place = place_in(spec, rows)
+    newest: Select[Any] = select(func.max(identifier))
+    if sorts or len(place) > 1:
+        # Few databases have a maximum of UUIDs, and the transaction comes first.
+        newest = select(identifier).order_by(*[each.desc() for each in place])
+        newest = newest.limit(literal_column("1"))
+    newest = through_key(spec, rows, newest).where(*same)
     if condition is not None:
-        greatest = greatest.where(condition(transaction))
+        newest = newest.where(condition(rows))
     if locks:
-        greatest = greatest.with_for_update(read=True)
-    return greatest.correlate_except(rows).scalar_subquery()
+        newest = newest.with_for_update(read=True)
+    return newest.correlate_except(rows).scalar_subquery()
+
+
+def place_in(spec: VersionSpec, rows: FromClause) -> list[ColumnElement[Any]]:
+    """Return the columns of *rows* of a version table that put the versions of a row in order."""
+    return [rows.c[column.key] for column in spec.place]
+
+
+def comes_before(
+    one: Sequence[Any], other: Sequence[Any], *, or_is: bool = False
+) -> ColumnElement[bool]:
+    """Match what is at place *one* before what is at place *other*, of the same row.
+
+    :param or_is: match what is at *other* itself as well.
+    """
+    return _compares(one, other, lt, le if or_is else lt)
+
+
+def comes_after(one: Sequence[Any], other: Sequence[Any]) -> ColumnElement[bool]:
+    """Match what is at place *one* after what is at place *other*, of the same row."""
+    return _compares(one, other, gt, gt)
+
+
+def _compares(
+    one: Sequence[Any], other: Sequence[Any], strictly: _Comparison, at_last: _Comparison
+) -> ColumnElement[bool]:
+    """Compare places: by the last column where the transactions are the same."""
+    transaction, *number = one
+    bound, *last = other
+    if not number:
+        return at_last(transaction, bound)
+    loosely = le if strictly is lt else ge
+    # The first comparison is implied, and is what an index is read by.
+    return and_(
+        loosely(transaction, bound),
+        or_(strictly(transaction, bound), at_last(number[0], last[0])),
+    )
 
 
 def through_key(spec: VersionSpec, rows: FromClause, statement: Select[Any]) -> Select[Any]:
@@ -87,5 +138,8 @@ def row_key(spec: VersionSpec) -> list[Column[Any]]:
     For links in a table with a surrogate key that is more than their two ends: a row that is moved
     to other ends, as the row of an association object can be, stays one row.
     """
+    if spec.id_column is not None:
+        # Only what rows are recognised by cannot be NULL in a version.
+        return [pair.version for pair in spec.pairs if not pair.version.nullable]
     primary = [c for c in spec.version_table.primary_key if c is not spec.transaction_column]
     return primary or [pair.version for pair in spec.key]

@@ -47,21 +47,23 @@ def build_prunings(
     """
     removed = _select_removed(tables[0], within, before, keep)
     for table in reversed(tables):
-        place = [*[pair.version for pair in table.key], table.transaction_column]
+        place = [*[pair.version for pair in table.key], table.identifier]
         yield delete(table.version_table).where(tuple_(*place).in_(removed))
 
 
 def _select_removed(
     spec: VersionSpec, within: Range, before: int | None, keep: int | None
 ) -> Select[Any]:
-    """Select the keys and transactions of the versions to remove."""
+    """Select the keys of the versions to remove, with what identifies them."""
     key, transaction = [pair.version for pair in spec.key], spec.transaction_column
-    number = func.row_number().over(partition_by=key, order_by=transaction.desc())
+    newest_first = [column.desc() for column in spec.place]
+    number: Any = func.row_number().over(partition_by=key, order_by=newest_first)
     labels = [column.label(f"key_{place}_") for place, column in enumerate(key)]
     rows = (
         select(
             *labels,
             transaction.label("transaction_"),
+            spec.identifier.label("identifier_"),
             spec.operation_column.label("operation_"),
             number.label("number_"),
         )
@@ -69,15 +71,15 @@ def _select_removed(
         .subquery()
     )
     keys = [rows.c[label.name] for label in labels]
-    last = select(*keys, func.max(rows.c.transaction_).label("last_")).group_by(*keys)
+    last = select(*keys, func.min(rows.c.number_).label("last_")).group_by(*keys)
     last = last.where(rows.c.operation_ != Operation.INSERT)
     if before is not None:
         last = last.where(rows.c.transaction_ <= before)
     if keep is not None:
         last = last.where(rows.c.number_ >= keep)
     kept = last.subquery()
-    same = [column == kept.c[label.name] for column, label in zip(key, labels, strict=True)]
-    removed = select(*key, transaction).where(*same, transaction < kept.c.last_)
+    same = [column == kept.c[label.name] for column, label in zip(keys, labels, strict=True)]
+    removed = select(*keys, rows.c.identifier_).where(*same, rows.c.number_ > kept.c.last_)
     # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.
     return select(*removed.subquery().c)
 
@@ -120,7 +122,7 @@ def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Sty
         update(version)
         .where(
             *[own == each for own, each in zip(key, rows.key, strict=True)],
-            spec.transaction_column == rows.transaction,
+            spec.identifier == rows.identifier,
             or_(
                 rows.next.is_not(None),
                 spec.operation_column == Operation.DELETE,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from ..dialects import SameValue, is_text
 from ..operation import Operation
 from ..spec import ColumnPair, VersionSpec
-from .newest import has_not_ended, newest_transaction, row_key, through_key
+from .newest import has_not_ended, newest_version, row_key, through_key
 
 __all__ = [
     "as_stored",
@@ -60,22 +60,22 @@ def rows_valid_at(spec: VersionSpec, rows: FromClause, at: Any) -> ColumnElement
     >>> session.scalars(select(rows.c.name).where(rows_valid_at(spec, rows, first.id))).all()
     ['Draft']
     """
-    transaction = rows.c[spec.transaction_column.key]
-    # Implied by the greatest transaction; lets an index narrow the rows before the subquery runs.
-    started = transaction <= at
+    # Implied by the newest version; lets an index narrow the rows before the subquery runs.
+    started = rows.c[spec.transaction_column.key] <= at
+    is_newest = rows.c[spec.identifier.key] == _newest_until(spec, rows, at)
     if spec.end_column is None:
-        return and_(started, transaction == _newest_until(spec, rows, at))
+        return and_(started, is_newest)
     end = rows.c[spec.end_column.key]
     valid = and_(started, has_not_ended(end, at))
     if not spec.may_lack_ends:
         return valid
-    return and_(valid, or_(end.is_not(None), transaction == _newest_until(spec, rows, at)))
+    return and_(valid, or_(end.is_not(None), is_newest))
 
 
-def _newest_until(spec: VersionSpec, rows: FromClause, at: Any) -> ScalarSelect[int]:
-    key = row_key(spec)
+def _newest_until(spec: VersionSpec, rows: FromClause, at: Any) -> ScalarSelect[Any]:
+    key, transaction = row_key(spec), spec.transaction_column.key
     values = [rows.c[column.key] for column in key]
-    return newest_transaction(spec, values, lambda transaction: transaction <= at, key=key)
+    return newest_version(spec, values, lambda own: own.c[transaction] <= at, key=key)
 
 
 def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
@@ -101,18 +101,29 @@ def newest_before(
     A look for an open end would read all of its history.
 
     :param locks: read what is committed, not what a snapshot shows.
-    :param sorts: see :func:`.newest_transaction`.
+    :param sorts: see :func:`.newest_version`.
     """
-    return newest_transaction(
-        spec, key, lambda transaction: transaction < tx, locks=locks, sorts=sorts
-    )
+    number = spec.transaction_column.key
+    return newest_version(spec, key, lambda rows: rows.c[number] < tx, locks=locks, sorts=sorts)
 
 
 def newest_other(
-    spec: VersionSpec, key: Sequence[ColumnElement[Any]], tx: ColumnElement[int]
-) -> ScalarSelect[int]:
-    """Return the last transaction but *tx* that has a version of the row *key*."""
-    return newest_transaction(spec, key, lambda transaction: transaction != tx)
+    spec: VersionSpec,
+    key: Sequence[ColumnElement[Any]],
+    tx: ColumnElement[int],
+    *,
+    locks: bool = False,
+) -> ScalarSelect[Any]:
+    """Return what identifies the version that the row *key* had before what is being written.
+
+    Where versions merge, that is one of a transaction other than *tx*.
+
+    :param locks: read what is committed, not what a snapshot shows.
+    """
+    if not spec.strategy.merges:
+        return newest_version(spec, key, locks=locks)
+    transaction = spec.transaction_column.key
+    return newest_version(spec, key, lambda rows: rows.c[transaction] != tx, locks=locks)
 
 
 def _compared(spec: VersionSpec) -> list[ColumnPair]:
@@ -137,17 +148,21 @@ def holds_values(
 
 
 def same_image_exists(
-    spec: VersionSpec, source: FromClause, tx: ColumnElement[int]
+    spec: VersionSpec, source: FromClause, tx: ColumnElement[int], *, locks: bool = False
 ) -> ColumnElement[bool]:
-    """Match rows of the parent table whose newest version is just like them."""
+    """Match rows of the parent table whose newest version is just like them.
+
+    :param locks: read what is committed, not what a snapshot shows.
+    """
     rows = spec.version_table.alias()
-    newest = newest_other(spec, [as_stored(pair.parent) for pair in spec.key], tx)
+    key = [as_stored(pair.parent) for pair in spec.key]
     same: Select[Any] = select(literal_column("1")).where(
         same_key(spec, rows),
-        rows.c[spec.transaction_column.key] == newest,
+        rows.c[spec.identifier.key] == newest_other(spec, key, tx, locks=locks),
         holds_values(spec, rows, {p.parent: p.parent for p in _compared(spec)}),
     )
-    return through_key(spec, rows, same).correlate(source).exists()
+    same = through_key(spec, rows, same).correlate(source)
+    return (same.with_for_update(read=True) if locks else same).exists()
 
 
 def restores_previous(

@@ -35,6 +35,7 @@ from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..lookup import TABLES
 from ..operation import Operation
 from ..spec import VersionSpec
+from .newest import comes_before, place_in
 from .rows import rows_valid_at, same_key
 
 __all__ = ["PastCompiler", "find_unkept", "select_reach", "select_rows_at"]
@@ -73,14 +74,14 @@ def select_reach(spec: VersionSpec, at: int) -> Select[bool, bool]:
     """
     versions, first = spec.version_table.alias(), spec.version_table.alias()
     rows = spec.version_table.alias()
-    transaction = spec.transaction_column.key
+    transaction, place = spec.transaction_column.key, place_in(spec, rows)
     unrecorded = (
         exists()
         .select_from(spec.parent_table)
         .where(not_(exists().where(same_key(spec, versions)).correlate(spec.parent_table)))
     )
     same = [first.c[pair.version.key] == rows.c[pair.version.key] for pair in spec.key]
-    earlier = exists().where(*same, first.c[transaction] < rows.c[transaction]).correlate(rows)
+    earlier = exists().where(*same, comes_before(place_in(spec, first), place)).correlate(rows)
     known_late = (
         exists()
         .select_from(rows)

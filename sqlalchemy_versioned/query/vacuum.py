@@ -38,7 +38,7 @@ __all__ = ["build_redundancy_locks", "build_removals"]
 def build_removals(spec: ClassSpec) -> Iterator[Delete]:
     """Build one statement for each table, to be executed in this order; the root comes last."""
     for table in reversed(spec.hierarchy.tables):
-        place = [*[pair.version for pair in table.key], table.transaction_column]
+        place = [*[pair.version for pair in table.key], table.identifier]
         yield delete(table.version_table).where(tuple_(*place).in_(_select_redundant(spec)))
 
 
@@ -64,7 +64,7 @@ def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
 def _select_redundant(spec: ClassSpec) -> Select[Any]:
     """Select the keys and transactions of the versions that say nothing new."""
     rows = rows_with_neighbours(spec.root)
-    statement = select(*rows.key, rows.transaction).where(
+    statement = select(*rows.key, rows.identifier).where(
         rows.operation == Operation.UPDATE,
         rows.previous_operation != Operation.DELETE,
         *[not_(_differs(table, rows)) for table in spec.hierarchy.tables],
@@ -83,7 +83,7 @@ def _differs(table: VersionSpec, rows: Neighbours) -> ColumnElement[bool]:
         *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(table)],
     )
     return exists().where(
-        _is_at(table, own, rows, rows.transaction), not_(same.correlate(own, rows.clause))
+        _is_at(table, own, rows, rows.identifier), not_(same.correlate(own, rows.clause))
     )
 
 
@@ -92,7 +92,7 @@ def _is_at(table: VersionSpec, found: FromClause, rows: Neighbours, at: Any) -> 
     pairs = zip(table.key, rows.key, strict=True)
     return and_(
         *[found.c[pair.version.key] == key for pair, key in pairs],
-        found.c[table.transaction_column.key] == at,
+        found.c[table.identifier.key] == at,
     )
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from ..dialects import SameValue
 from ..operation import BEFORE_RECORDING, Operation
 from ..spec import VersionSpec
+from .newest import comes_after, comes_before, place_in
 from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key
 
@@ -107,7 +108,7 @@ def select_different_rows(
     same = [newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(spec.key)]
     versions = spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
-    this.append(versions.c[spec.transaction_column.key] == newest.c.began)
+    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
     # What is ignored may have changed since.
     differs = [
         literal(0)
@@ -139,17 +140,18 @@ def select_missing_deletions(
     """Select rows that are gone, of which the newest version is no deletion."""
     newest, versions = _newest(spec, within), spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
-    this.append(versions.c[spec.transaction_column.key] == newest.c.began)
+    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
     there = exists().select_from(spec.parent_table).where(same_key(spec, versions))
+    shown = [newest.c[f"k{n}"] for n, _ in enumerate(spec.key)]
     return (
-        select(*newest.c)
+        select(*shown, newest.c.began)
         .select_from(newest.join(versions, and_(*this)))
         .where(
             versions.c[spec.operation_column.key] != Operation.DELETE,
             not_(there.correlate(versions)),
             true() if left_out is None else not_(left_out.kept(spec, versions)),
         )
-        .order_by(*newest.c)
+        .order_by(*shown)
     )
 
 
@@ -176,7 +178,7 @@ def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) ->
     operation = base.c[root.operation_column.key]
     said = exists().where(
         *_same_object(spec, spec.version_table, root, base),
-        base.c[root.transaction_column.key] == spec.transaction_column,
+        base.c[root.identifier.key] == spec.identifier,
         # An object that has become one of another class is inserted, or deleted, in some tables.
         or_(operation == spec.operation_column, operation == Operation.UPDATE),
     )
@@ -190,27 +192,31 @@ def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) ->
 def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range) -> Select[Any]:
     """Select versions in the base-most table that *spec* should have, and has not."""
     key = [pair.version for pair in spec.key]
-    window: Any = {"partition_by": key, "order_by": spec.transaction_column}
+    window: Any = {"partition_by": key, "order_by": spec.place}
     rows = (
         select(
             *key,
-            spec.transaction_column,
+            *spec.place,
             spec.operation_column,
-            func.lead(spec.transaction_column).over(**window).label("followed"),
-            func.lag(spec.transaction_column).over(**window).label("preceded"),
+            *[func.lead(c).over(**window).label(f"followed_{n}") for n, c in enumerate(spec.place)],
+            func.lag(spec.identifier).over(**window).label("preceded"),
         )
         .where(is_within(key, within))
         .subquery()
     )
     base = root.version_table.alias()
-    began, number = rows.c[spec.transaction_column.key], base.c[root.transaction_column.key]
+    began, place = place_in(spec, rows), place_in(root, base)
+    followed = [rows.c[f"followed_{n}"] for n, _ in enumerate(spec.place)]
+    number = base.c[root.transaction_column.key]
     operation = rows.c[spec.operation_column.key]
     is_between = and_(
         operation != Operation.DELETE,
-        number > began,
-        or_(rows.c.followed.is_(None), number < rows.c.followed),
+        comes_after(place, began),
+        or_(followed[0].is_(None), comes_before(place, followed)),
     )
-    is_before = and_(operation != Operation.INSERT, rows.c.preceded.is_(None), number < began)
+    is_before = and_(
+        operation != Operation.INSERT, rows.c.preceded.is_(None), comes_before(place, began)
+    )
     keys = [rows.c[column.key] for column in key]
     joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))
     return (
@@ -247,14 +253,18 @@ def _same_object(
 
 
 def _newest(spec: VersionSpec, within: Range) -> FromClause:
-    """Select the newest transaction of each row."""
+    """Select the newest version of each row: its transaction, and what identifies it."""
     key = [pair.version for pair in spec.key]
-    return (
-        select(
-            *[column.label(f"k{n}") for n, column in enumerate(key)],
-            func.max(spec.transaction_column).label("began"),
-        )
-        .where(is_within(key, within))
-        .group_by(*key)
-        .subquery()
+    labels = [column.label(f"k{n}") for n, column in enumerate(key)]
+    if spec.id_column is None:
+        newest = func.max(spec.transaction_column)
+        greatest = [newest.label("began"), newest.label("identifier")]
+        found: Select[Any] = select(*labels, *greatest)
+        return found.where(is_within(key, within)).group_by(*key).subquery()
+    last: Any = func.row_number().over(
+        partition_by=key, order_by=[column.desc() for column in spec.place]
     )
+    began, identifier = spec.transaction_column.label("began"), spec.identifier.label("identifier")
+    columns: list[Any] = [*labels, began, identifier, last.label("place")]
+    rows = select(*columns).where(is_within(key, within)).subquery()
+    return select(rows).where(rows.c.place == 1).subquery()

@@ -26,10 +26,13 @@ from ..lookup import find_spec, spec_of, table_spec_of
 from ..operation import Operation
 from ..query.conditions import (
     is_row_of,
+    place_of,
+    previous_of,
     same_object,
     transaction_of,
     valid_at,
 )
+from ..query.newest import comes_before, place_in
 from ..query.rows import rows_valid_at
 from ..spec import ClassSpec, VersionSpec
 from .associations import association_of
@@ -82,7 +85,7 @@ def select_first_operations(spec: ClassSpec, identities: Sequence[tuple[Any, ...
 
 def _is_first(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
     other = aliased(spec.version_class, flat=True)
-    earlier = transaction_of(spec, other) < transaction_of(spec, entity)
+    earlier = previous_of(spec, other, place_of(spec, entity))
     return ~exists(select(1).where(same_object(spec, other, entity), earlier))
 
 
@@ -243,7 +246,6 @@ def _links_spec(relationship: RelationshipProperty[Any]) -> VersionSpec | None:
 
 def _is_first_row(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
     other = spec.version_table.alias()
-    transaction = spec.transaction_column.key
     same_link = [other.c[p.version.key] == rows.c[p.version.key] for p in spec.key]
-    earlier = other.c[transaction] < rows.c[transaction]
+    earlier = comes_before(place_in(spec, other), place_in(spec, rows))
     return ~exists(select(1).select_from(other).where(*same_link, earlier).correlate_except(other))

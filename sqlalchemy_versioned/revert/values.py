@@ -9,7 +9,7 @@ from sqlalchemy import Column, Enum, inspect, null, select
 from sqlalchemy.orm import Mapper, Session
 
 from ..exc import IncompleteHistory, ReverterException
-from ..query.conditions import is_row_of, transaction_of
+from ..query.conditions import is_row_of
 from .columns import column_of, differs, is_filled, is_made
 from .nodes import Node, key_of
 
@@ -71,7 +71,7 @@ def _is_null(session: Session, node: Node, key: str) -> bool:
         session.scalar(
             select(getattr(cls, key).is_(null())).where(
                 is_row_of(spec, cls, key_of(node.past)),
-                transaction_of(spec, cls) == getattr(node.past, spec.transaction_key),
+                *[getattr(cls, each) == getattr(node.past, each) for each in spec.place],
             )
         )
     )

@@ -214,6 +214,7 @@ def test_composite_secondary(Base, open_session):
     assert [loaded_in_every_way(v, "cars", names) for v in part.versions] == [["car"], []]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_columns_of_other_names(Base, open_session):
     """Links and keys are followed by column, whatever the attributes are called."""
     link = Table(

@@ -61,6 +61,7 @@ def by_transaction(records):
     return [{record.object_id: entry_of(record) for record in group} for _, group in groups]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_records_of_random_programs(models, tables):
     """Each transaction did to each object what its rows, links and children say, and no more.
 

@@ -105,6 +105,28 @@ def test_before_and_after(session, spec):
     """Before and after leave the transaction itself out."""
     cls = spec.version_class
     own = conditions.is_row_of(spec, cls, (1,))
+    middle = session.scalars(select(cls).where(own, cls.transaction_id == 3)).one()
+    place = [getattr(middle, key) for key in spec.place]
 
-    assert find(session, cls, own, conditions.previous_of(spec, cls, 3)) == ["a1"]
-    assert find(session, cls, own, conditions.next_of(spec, cls, 3)) == ["b6"]
+    assert find(session, cls, own, conditions.previous_of(spec, cls, place)) == ["a1"]
+    assert find(session, cls, own, conditions.until_of(spec, cls, place)) == ["a1", "b3"]
+    assert find(session, cls, own, conditions.next_of(spec, cls, place)) == ["b6"]
+
+
+@pytest.mark.strategies("append")
+def test_order_within_a_transaction(session, blog):
+    """Versions of one transaction come one after the other, and only the last is valid then."""
+    cls = version_class(blog.Article)
+    for name in "abc":
+        session.add(cls(id=1, transaction_id=7, name=name, operation_type=1))
+        session.flush()
+    spec = spec_of(blog.Article)
+    first, middle, last = session.scalars(select(cls).order_by(cls.version_id))
+    place = (middle.transaction_id, middle.version_id)
+
+    def find_one(criterion):
+        return session.scalars(select(cls).where(criterion)).one()
+
+    assert find_one(conditions.previous_of(spec, cls, place)) is first
+    assert find_one(conditions.next_of(spec, cls, place)) is last
+    assert find_one(conditions.valid_at(spec, cls, 7)) is last

@@ -60,6 +60,7 @@ KINDS = {
 }
 
 
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("kind", KINDS)
 def test_children_of_what_goes(Base, open_session, kind):
     """What moved into something that came later moves back, and is not deleted with it."""

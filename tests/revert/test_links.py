@@ -294,6 +294,7 @@ class TestUnique:
         article.tags, article.name = tags, f"{article.name}."
         session.commit()
 
+    @pytest.mark.strategies("validity", "subquery")
     def test_positions_that_went_round(self, session, models, article):
         """Links get back the positions that others have, in one transaction."""
         before = rows(session, models, "tag_id", "position", "token")

@@ -366,6 +366,7 @@ class TestCircles:
 
         self.check(session, models)
 
+    @pytest.mark.strategies("validity", "subquery")
     def test_circles_of_relations(self, session, models, founder):
         """A circle that is named is restored like one that is met."""
         version = founder.versions[-1]

@@ -140,7 +140,7 @@ def states_of(story, program):
     return history, states
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 @given(program=PROGRAMS)
 def test_every_state_can_be_reverted_to(session, tell, program):
     """Each version, with its relations, brings back the state it was recorded in."""
@@ -153,7 +153,7 @@ def test_every_state_can_be_reverted_to(session, tell, program):
         assert story.state() == states[place]
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 @given(program=PROGRAMS, data=st.data())
 def test_the_last_of_several_reverts_counts(session, tell, program, data):
     """Reverting takes back what an earlier revert did and nobody flushed."""

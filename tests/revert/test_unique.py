@@ -87,6 +87,7 @@ def rotate(session, players, key):
     return values
 
 
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("key", ["nick", "number", "token"])
 def test_values_that_went_round(session, team, key):
     """Rows that have exchanged unique values get their own back, in one transaction."""

@@ -71,7 +71,7 @@ def test_statements_do_not_grow(session, models, tables, count_statements, is_co
     assert_linked(session, models)
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_flush_after_statement(session, models, articles):
     """A flush that changes some of the rows again replaces their versions of the transaction."""
     session.execute(update(models.Article).values(name="b"))
@@ -106,7 +106,7 @@ def test_savepoint_after_statement(session, models, articles):
     assert_linked(session, models)
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_statement_in_savepoint(session, models, articles):
     """What a statement recorded in a savepoint goes with it, and stays when it is released."""
     with session.begin_nested() as savepoint:

@@ -78,6 +78,7 @@ def test_renamed_and_changed_at_once(Page, open_session):
     assert [version.key for version in session.scalars(deleted(Page))] == ["a"]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_keys_that_change_hands(Page, open_session):
     """Rows that exchange their keys in one transaction are updates of each other."""
     session = open_session()
@@ -97,6 +98,7 @@ def test_keys_that_change_hands(Page, open_session):
     }
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_key_that_is_taken_over(Page, open_session):
     """A new object, or another row, may have the key that was left, now or later."""
     session = open_session()

@@ -148,7 +148,7 @@ def test_expression_in_a_key_of_several_columns(Base, open_session):
 # -- letter case -----------------------------------------------------------------------------
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.needs("caseless_text")
 @pytest.mark.parametrize("is_old", [False, True])
 def test_letter_case_of_a_key(Base, open_session, is_old):
@@ -223,7 +223,7 @@ def test_letter_case_of_links(Base, open_session):
     assert rows == [(2, INSERT)]
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.needs("caseless_text")
 def test_letter_case_at_random(Base, open_session):
     """Whatever happens to keys, the newest version of each row is the row, to the letter."""

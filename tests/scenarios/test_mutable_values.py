@@ -232,6 +232,7 @@ def test_versions_and_objects_share_nothing(session, models):
     assert thing.nested == {"deep": {"n": [0, 1]}}
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_nothing_is_recorded_of_a_change_that_is_undone(session, models):
     """A value that is changed in place and back leaves no version and no transaction."""
     thing = build_thing(models.Thing, 1)

@@ -66,6 +66,7 @@ def oddity(Base, engine):
     return cls
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_columns_called_like_parameters(oddity, engine):
     """Their values go their way, whatever happens to the rows in however many flushes."""
     with Session(engine) as session:
@@ -93,6 +94,7 @@ def test_columns_called_like_parameters(oddity, engine):
         assert history(session, oddity, letter_of)[6:] == ["xDb"]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_vacuum_of_columns_called_like_parameters(oddity, engine):
     """A version that says nothing new is found by columns of any name."""
     with Session(engine) as session:
@@ -132,6 +134,7 @@ def test_statements_set_one_column(Base, name, column):
     assert re.search(r" SET (\w+)=(:\w+|NULL)\s+(FROM|WHERE) ", text)[1] == column
 
 
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("is_version_table", [False, True], ids=["parent", "version"])
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_called_like_aliases(Base, engine, name, is_version_table):

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import paused
-from sqlalchemy_versioned.lookup import table_spec_of, transaction_class
+from sqlalchemy_versioned.lookup import spec_of, table_spec_of, transaction_class
 from tests.zoo import STEPS, History, Program, build_zoo, read_rows, zoo_tables
 
 # SQLAlchemy warns of some programs, versioned or not.
@@ -74,7 +74,7 @@ def run(zoo, engine, program):
     """Run a program on empty tables, checking history after every commit."""
     empty(engine, zoo)
     with Session(engine, autoflush=False) as session:
-        history = History(zoo, session)
+        history = History(zoo, session, merges=spec_of(zoo.Plain).root.strategy.merges)
 
         def after_commit():
             history.commit()
@@ -104,7 +104,7 @@ def check(history):
 
 def read_versions(connection, spec):
     """Return the rows of a version table by key, oldest first."""
-    statement = spec.version_table.select().order_by(spec.transaction_column)
+    statement = spec.version_table.select().order_by(*spec.place)
     found = {}
     for row in connection.execute(statement).mappings():
         found.setdefault(tuple(row[pair.version] for pair in spec.key), []).append(row)

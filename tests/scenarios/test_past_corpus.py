@@ -78,7 +78,7 @@ def test_the_past_answers_as_the_present_did(tables, models, questions, strategy
 
     It takes as many statements, and those of another moment are not compiled again.
     """
-    names, first = list(questions), ("validity", "subquery").index(strategy)
+    names, first = list(questions), ("validity", "subquery", "append").index(strategy)
     present, past = Examiner(tables, questions), Examiner(tables, questions)
     answers, wrong = [], []
     with Session(tables) as session, Session(tables) as reader:

@@ -210,6 +210,7 @@ UNDONE = [
 ]
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_trees_that_come_to_nothing(tables, models):
     """What is undone in a savepoint is undone if that is released, and there if it is not."""
     with Session(tables) as session:
@@ -218,6 +219,7 @@ def test_trees_that_come_to_nothing(tables, models):
             program.run(steps)
 
 
+@pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("flushes", [True, False], ids=["flushed", "unflushed"])
 def test_all_small_trees(tables, models, flushes):
     """Every way to nest up to two savepoints around writes, in four steps; some in five."""
@@ -245,6 +247,7 @@ def trees(draw):
     return "".join(steps)
 
 
+@pytest.mark.strategies("validity", "subquery")
 def test_deep_trees(tables, models):
     """Random writes between savepoints that nest up to four deep, in several transactions."""
     numbers = iter(range(1, 10**6))

@@ -1,0 +1,34 @@
+"""Beginnings of UUIDs that are in the order of time, for rows that a database makes by itself."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+
+__all__ = ["build_uuid", "stamp"]
+
+# Whatever is done to the clock afterwards, a process sees one order.
+_STARTED = time.time_ns() - time.monotonic_ns()
+
+#: How many parts of a millisecond twelve bits tell apart.
+_PARTS = 4096
+
+
+def stamp() -> str:
+    """Return the first sixteen digits of a UUID of version 7, made now.
+
+    >>> len(stamp())
+    16
+    """
+    whole, rest = divmod(_STARTED + time.monotonic_ns(), 1_000_000)
+    return f"{whole:012x}7{rest * _PARTS // 1_000_000:03x}"
+
+
+def build_uuid(begun: str) -> uuid.UUID:
+    """Return a UUID that begins so and is random otherwise.
+
+    >>> build_uuid("0189abcdef017123").version
+    7
+    """
+    return uuid.UUID(f"{begun}8{secrets.token_hex(8)[1:]}")

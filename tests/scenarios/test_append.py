@@ -1,0 +1,409 @@
+"""Every event a version of its own: what the strategy ``append`` keeps that others merge."""
+
+import uuid
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Integer, String, Table, delete, insert, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from sqlalchemy_versioned import (
+    Operation,
+    as_of,
+    blame,
+    get_changes,
+    transaction_class,
+    version_class,
+    version_table,
+    versioned_table,
+)
+from sqlalchemy_versioned.exc import ImproperlyConfigured
+from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.options import build_options
+from tests.models import Models
+
+pytestmark = pytest.mark.options(strategy="append")
+
+INSERT, UPDATE, DELETE = Operation
+
+
+@pytest.fixture
+def models(keep):
+    """Pages with tags, and animals of which some are dogs."""
+
+    def build(Base):
+        link = Table(
+            "page_tag",
+            Base.metadata,
+            Column("page_id", ForeignKey("page.id"), primary_key=True),
+            Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+        )
+
+        class Tag(Base):
+            __tablename__ = "tag"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+        class Page(Base):
+            __tablename__ = "page"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            text: Mapped[str]
+            tags: Mapped[list[Tag]] = relationship(secondary=link)
+
+        class Animal(Base):
+            __tablename__ = "animal"
+            __versioned__ = {}
+            __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            kind: Mapped[str]
+            name: Mapped[str]
+
+        class Dog(Animal):
+            __tablename__ = "dog"
+            __mapper_args__ = {"polymorphic_identity": "dog"}
+            id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
+            bark: Mapped[str]
+
+        models = Models(Base, Tag, Page, Animal, Dog)
+        models.link = link
+        return models
+
+    return keep(build)
+
+
+def told(session, cls, *names):
+    """Return operation and values of all versions of a class, in order."""
+    session.expire_all()
+    found = version_class(cls)
+    rows = session.scalars(select(found).order_by(found.transaction_id, found.version_id))
+    return [(row.operation_type, *[getattr(row, name) for name in names]) for row in rows]
+
+
+def write_four(session, page):
+    """Write a page four times in one transaction."""
+    session.add(page)
+    for text in ("b", "c", "a"):
+        session.flush()
+        page.text = text
+    session.commit()
+    return page
+
+
+def test_events_of_one_transaction_are_all_kept(session, models):
+    """Each flush that changes a row makes a version, in order, also one that undoes the rest."""
+    page = write_four(session, models.Page(text="a"))
+    numbers = [version.version_id for version in page.versions]
+
+    assert told(session, models.Page, "text") == [
+        (INSERT, "a"),
+        (UPDATE, "b"),
+        (UPDATE, "c"),
+        (UPDATE, "a"),
+    ]
+    assert numbers == sorted(set(numbers))
+    assert len({version.transaction_id for version in page.versions}) == 1
+    assert verify(session) == []
+
+
+def test_row_that_comes_and_goes(session, models):
+    """What is made and deleted in one transaction leaves both events."""
+    page = models.Page(text="a")
+    session.add(page)
+    session.flush()
+    session.delete(page)
+    session.commit()
+
+    assert told(session, models.Page, "text") == [(INSERT, "a"), (DELETE, "a")]
+
+
+def test_nothing_changed_is_nothing(session, models):
+    """An update that leaves a row as it was makes no version, and no transaction."""
+    page = models.Page(text="a")
+    session.add(page)
+    session.commit()
+    page.text = models.Page.text + ""
+    session.commit()
+    session.execute(update(models.Page).values(text="a"))
+    session.commit()
+
+    assert told(session, models.Page, "text") == [(INSERT, "a")]
+    assert session.query(transaction_class(models.Page)).count() == 1
+
+
+@pytest.mark.options(strategy="append", record_unchanged=True)
+def test_unchanged_rows_can_be_recorded(session, models):
+    """With record_unchanged, every UPDATE is an event of each row that it matches."""
+    session.add_all([models.Page(text="a"), models.Page(text="b")])
+    session.commit()
+    session.execute(update(models.Page).values(text="b"))
+    session.commit()
+
+    assert told(session, models.Page, "text")[2:] == [(UPDATE, "b"), (UPDATE, "b")]
+
+
+def test_neighbours_within_a_transaction(session, models):
+    """A version leads to those beside it, whose transaction is the same."""
+    versions = write_four(session, models.Page(text="a")).versions.all()
+    one, two, three, four = versions
+
+    assert [version.index for version in versions] == [0, 1, 2, 3]
+    assert (one.previous, two.previous, four.next) == (None, one, None)
+    assert (one.next, three.next) == (two, four)
+    assert three.changeset == {"text": ["b", "c"]}
+    assert two in one.version_parent.versions
+
+
+def test_the_end_of_a_transaction_is_what_was(session, models):
+    """As of a transaction there is what its last event left; versions lead to what was then."""
+    page = models.Page(text="a", tags=[models.Tag(id=1)])
+    write_four(session, page)
+    number = page.versions[0].transaction_id
+    page.text, page.tags = "z", [models.Tag(id=2)]
+    session.commit()
+
+    with as_of(session, number) as past:
+        found = past.scalars(select(models.Page)).one()
+        assert (found.text, [tag.id for tag in found.tags]) == ("a", [1])
+    assert page.versions.at(number) is page.versions[3]
+    tags = [[tag.id for tag in version.tags] for version in page.versions]
+    assert tags == [[1], [1], [1], [1], [2]]
+
+
+def test_change_records_of_events(session, models):
+    """Each event is a record with the values before it; members that changed are one more."""
+    page = write_four(session, models.Page(text="a"))
+    page.text, page.tags = "z", [models.Tag(id=2)]
+    session.commit()
+    records = get_changes(models.Page, session, relations=["tags"], descending=False)
+    changes = [[(c.field, c.old, c.new) for c in each.changes] for each in records]
+
+    assert changes[1:4] == [[("text", "a", "b")], [("text", "b", "c")], [("text", "c", "a")]]
+    assert len(changes) == 6
+    assert [("text", "a", "z")] in changes
+    assert [("tags", [], [2])] in changes
+    assert (
+        get_changes(models.Page, session, limit=2, offset=1, descending=False)
+        == get_changes(models.Page, session, descending=False)[1:3]
+    )
+
+
+def test_blame_of_a_version_within_a_transaction(session, models):
+    """What follows a version in its transaction has not happened yet."""
+    page = models.Page(text="a")
+    session.add(page)
+    session.commit()
+    page.text = "b"
+    session.flush()
+    page.text = "c"
+    session.commit()
+    first, last = session.scalars(
+        select(transaction_class(models.Page)).order_by(transaction_class(models.Page).id)
+    )
+
+    assert blame(page)["text"] is last
+    assert blame(page.versions[1])["text"] is last
+    assert blame(page.versions[0])["text"] is first
+
+
+def test_revert_to_a_version_within_a_transaction(session, models):
+    """Any event can be gone back to, which is one more event."""
+    page = write_four(session, models.Page(text="a"))
+    page.versions[2].revert()
+    session.commit()
+
+    assert page.text == "c"
+    assert told(session, models.Page, "text")[-1] == (UPDATE, "c")
+
+
+@pytest.mark.needs("savepoints")
+def test_savepoint_that_is_rolled_back(session, models):
+    """What was recorded in it is gone, and the rest stays as it is."""
+    page = models.Page(text="a")
+    session.add(page)
+    session.flush()
+    savepoint = session.begin_nested()
+    page.text = "lost"
+    session.flush()
+    savepoint.rollback()
+    page.text = "b"
+    session.commit()
+
+    assert told(session, models.Page, "text") == [(INSERT, "a"), (UPDATE, "b")]
+
+
+def test_parts_of_an_object_are_of_one_event(session, models):
+    """A change in one table of an object makes rows in all, with one id."""
+    dog = models.Dog(name="a", bark="x")
+    session.add(dog)
+    session.flush()
+    dog.bark = "y"
+    session.flush()
+    dog.name = "b"
+    session.commit()
+    session.execute(update(models.Dog.__table__).values(bark="z"))
+    session.execute(update(models.Dog.__table__).values(bark="z"))
+    session.commit()
+
+    assert told(session, models.Dog, "name", "bark") == [
+        (INSERT, "a", "x"),
+        (UPDATE, "a", "y"),
+        (UPDATE, "b", "y"),
+        (UPDATE, "b", "z"),
+    ]
+    session.delete(dog)
+    session.commit()
+    assert told(session, models.Dog, "name", "bark")[-1] == (DELETE, "b", "z")
+    assert verify(session) == []
+
+
+def test_part_of_an_object_that_is_deleted(session, models):
+    """A row that a statement takes from an object is an event of the rest of it too."""
+    dog = models.Dog(name="a", bark="x")
+    session.add(dog)
+    session.commit()
+    session.execute(delete(models.Dog.__table__))
+    session.commit()
+
+    assert told(session, models.Animal, "name") == [(INSERT, "a"), (UPDATE, "a")]
+    assert verify(session) == []
+
+
+def test_statements_are_events(session, models):
+    """What statements do is recorded once for each, also within one transaction."""
+    session.execute(insert(models.Page), [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}])
+    session.execute(update(models.Page).values(text="c"))
+    session.execute(update(models.Page).where(models.Page.id == 1).values(id=7))
+    session.execute(delete(models.Page).where(models.Page.id == 2))
+    session.commit()
+
+    assert told(session, models.Page, "id", "text") == [
+        (INSERT, 1, "a"),
+        (INSERT, 2, "b"),
+        (UPDATE, 1, "c"),
+        (UPDATE, 2, "c"),
+        (DELETE, 1, "c"),
+        (INSERT, 7, "c"),
+        (DELETE, 2, "c"),
+    ]
+    assert verify(session) == []
+
+
+def test_links_are_events(session, models):
+    """A link that comes and goes in one transaction leaves both."""
+    page = models.Page(text="a", tags=[models.Tag(id=1)])
+    session.add(page)
+    session.flush()
+    page.tags.clear()
+    session.commit()
+    spec = table_spec_of(models.link)
+    rows = session.execute(select(spec.operation_column).order_by(*spec.place))
+
+    assert rows.scalars().all() == [INSERT, DELETE]
+
+
+def test_cost_of_a_flush(session, models, engine, count_statements):
+    """A flush takes one statement for each version table, however many rows it writes."""
+    pages = [models.Page(text="a") for _ in range(30)]
+    session.add_all(pages)
+    session.flush()
+    for text in "bc":
+        for page in pages:
+            page.text = text
+        with count_statements(engine) as statements:
+            session.flush()
+
+    # The first update of all looks whether there are rows without versions.
+    assert statements.on("page_version").count == 1
+
+
+@pytest.mark.options(strategy="append", version_id_type="uuid", version_id_column_name="rev_id")
+def test_ids_can_be_uuids(session, models):
+    """UUIDs are given in the order of events, to the tables of a subclass and to links as well."""
+    page = models.Page(text="a", tags=[models.Tag(id=1)])
+    session.add_all([page, dog := models.Dog(name="a", bark="x")])
+    for text in "bcd":
+        session.flush()
+        page.text = dog.bark = text
+    page.tags.clear()
+    session.commit()
+    numbers = [version.rev_id for version in page.versions]
+
+    assert all(isinstance(number, uuid.UUID) for number in numbers)
+    assert [version.text for version in page.versions] == list("abcd")
+    assert numbers == sorted(set(numbers))
+    assert [version.bark for version in dog.versions] == list("xbcd")
+    assert verify(session) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"strategy": "append", "version_id_type": "serial"}, "'integer', 'uuid'"),
+        ({"strategy": "subquery", "record_unchanged": True}, "choose strategy='append'"),
+        ({"strategy": "append", "version_id_column_name": "transaction_id"}, "different names"),
+    ],
+)
+def test_options_that_do_not_fit(said, expected):
+    """What an id cannot be, and what only this strategy does, is refused with the ways out."""
+    with pytest.raises(ImproperlyConfigured, match=expected):
+        build_options(said, owner="Page")
+
+
+def test_subclass_that_is_recorded_otherwise(Base, versioning):
+    """The tables of one object are recorded in one way; what differs is refused."""
+
+    class Animal(Base):
+        __tablename__ = "animal"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+
+    class Dog(Animal):
+        __tablename__ = "dog"
+        __versioned__ = {"strategy": "validity"}
+        __mapper_args__ = {"polymorphic_identity": "dog"}
+        id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match="say the same of all classes"):
+        Base.registry.configure()
+    Base.registry.dispose()
+
+
+def test_column_of_the_name_of_ids(Base, versioning):
+    """A column that is called like the ids of versions is refused with the option to set."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"strategy": "append"}
+        version_id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match="version_id_column_name"):
+        Base.registry.configure()
+    Base.registry.dispose()
+
+
+def test_table_without_a_class(Base, engine):
+    """Events of a table that no class is mapped to are kept one by one, too."""
+    table = Table(
+        "note", Base.metadata, Column("id", Integer, primary_key=True), Column("text", String(9))
+    )
+    versioned_table(table, strategy="append")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(insert(table).values(id=1, text="a"))
+        for text in "bb":
+            session.execute(update(table).values(text=text))
+        session.execute(delete(table))
+        session.commit()
+        versions = version_table(table)
+        rows = session.execute(select(versions).order_by(versions.c.version_id)).all()
+
+        assert [(row.operation_type, row.text) for row in rows] == [
+            (INSERT, "a"),
+            (UPDATE, "b"),
+            (DELETE, "b"),
+        ]
+        records = get_changes(table, session, descending=False)
+        assert [record.operation for record in records] == [INSERT, UPDATE, DELETE]

@@ -10,13 +10,15 @@ from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
 from .build.classes import forget_mapped_class
-from .build.core import build_reader, core_attribute_keys, settle_types
+from .build.core import build_reader, core_attribute_keys, said_in_info, settle_types
 from .build.pipeline import Round
 from .build.registry import Registry, forget
 from .build.tables import extend_table_spec
 from .capture import Target
-from .exc import ImproperlyConfigured
+from .exc import ImproperlyConfigured, InvalidArgumentType
+from .lookup import MANAGERS
 from .options import Options
+from .scope import Scope
 from .spec import ClassSpec
 
 __all__ = ["CoreTables"]
@@ -25,18 +27,24 @@ __all__ = ["CoreTables"]
 class CoreTables:
     """The tables of one manager that are versioned without a class.
 
+    :param manager: noted on what is built; not asked for anything.
     :param built: returns what the manager has built.
     :param begin: begins a run of the pipeline.
+    :param scope: what the manager is for.
     :param is_on: tells whether the manager records what does not say otherwise.
     """
 
     def __init__(
         self,
+        manager: Any,
         built: Callable[[], Registry],
         begin: Callable[[], Round],
         *,
+        scope: Scope,
         is_on: Callable[[], bool],
     ) -> None:
+        self._manager = manager
+        self._scope = scope
         self._built = built
         self._begin = begin
         self._is_on = is_on
@@ -117,6 +125,45 @@ class CoreTables:
             )
 
     # -- declaring and building --------------------------------------------------------------
+
+    def add(self, table: Any, said: Mapping[str, Any]) -> None:
+        """Note that an application wants a table versioned, with options.
+
+        :raises InvalidArgumentType: if it is no table.
+        :raises ImproperlyConfigured: if something else is said of it elsewhere.
+        """
+        if not isinstance(table, Table):
+            raise InvalidArgumentType(f"{table!r} is no table; give a Table, or version the class")
+        if table.info.get("versioned") is False:
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} says that it is not versioned, by info['versioned']; "
+                "take that out"
+            )
+        registry = self._built()
+        owner = table.metadata.info.get(MANAGERS, {}).get(table, self._manager)
+        is_core = table in registry.cores
+        is_built = not is_core and (table in registry.tables or table in registry.associations)
+        if owner is not self._manager or (is_built and said):
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} is versioned already, by a class, by a relationship or "
+                "by another manager; give its options there"
+            )
+        if not is_built:
+            self.declare(table, said)
+
+    def find(self, *made: Table) -> bool:
+        """Note the tables of which the info says that they are versioned; tell if there are any.
+
+        :param made: tables that have just been made; those that there are unless given.
+        """
+        found = False
+        for table in made or self._scope.tables():
+            said = said_in_info(table)
+            if said is None or table in self._built().tables or not self._scope.has_table(table):
+                continue
+            self.declare(table, said)
+            found = True
+        return found
 
     def declare(self, table: Table, said: Mapping[str, Any]) -> None:
         """Note that a table is versioned, with options.

@@ -14,7 +14,7 @@ from sqlalchemy.orm import registry as orm_registry
 from . import _sqlalchemy
 from .build.classes import place_beside
 from .build.context_columns import build_transaction_columns, check_columns
-from .build.core import said_in_info, said_of
+from .build.core import said_of
 from .build.inheritance import declarative_base_of, has_rows
 from .build.pipeline import Round
 from .build.registry import TRANSACTION_CLASS, Registry, forget
@@ -25,11 +25,12 @@ from .build.transaction import (
     forget_transaction_table,
 )
 from .cores import CoreTables
-from .exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgumentType
+from .exc import ClassNotVersioned, ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
 from .immutable import guard_versions
-from .lookup import MANAGER, MANAGERS, SPEC, bind_arguments_of, is_switched_on
+from .lookup import SPEC, bind_arguments_of, is_switched_on
 from .options import Options, build_options, check_option_names
+from .scope import Scope
 from .session_variables import build_statement, set_variables
 from .spec import ClassSpec
 from .tracking import Tracker
@@ -71,7 +72,7 @@ class VersioningManager:
         self._plugins = PluginCollection(plugins)
         self.options: dict[str, Any] = dict(options or {})
         self._registry = Registry()
-        self._mappers: list[Any] = []
+        self._scope = Scope(self)
         self._sessions: list[Any] = []
         self._first: Mapper[Any] | None = None
         self._is_building = False
@@ -83,8 +84,10 @@ class VersioningManager:
             current_user=lambda: self._current_user,
         )
         self._cores = CoreTables(
+            self,
             lambda: self._registry,
             self._begin_round,
+            scope=self._scope,
             is_on=lambda: bool(self.options.get("versioning", True)),
         )
         self._completing = threading.RLock()
@@ -250,26 +253,11 @@ class VersioningManager:
 
     def add_table(self, table: Table, said: Mapping[str, Any]) -> None:
         """Version a table; see :func:`.versioned_table`."""
-        if not isinstance(table, Table):
-            raise InvalidArgumentType(f"{table!r} is no table; give a Table, or version the class")
-        if table.info.get("versioned") is False:
-            raise ImproperlyConfigured(
-                f"Table {table.fullname!r} says that it is not versioned, by info['versioned']; "
-                "take that out"
-            )
-        owner = table.metadata.info.get(MANAGERS, {}).get(table, self)
-        is_built = table in self._registry.tables or table in self._registry.associations
-        if owner is not self or (is_built and said and table not in self._registry.cores):
-            raise ImproperlyConfigured(
-                f"Table {table.fullname!r} is versioned already, by a class, by a relationship or "
-                "by another manager; give its options there"
-            )
-        if not is_built or table in self._registry.cores:
-            self._cores.declare(table, said)
-            self._build_cores()
+        self._cores.add(table, said)
+        self._build_cores()
 
     def _build_cores(self) -> None:
-        if not self._mappers or not self.options.get("versioning", True):
+        if not self._scope or not self.options.get("versioning", True):
             return
         self._cores.build()
         self._surroundings.forget()
@@ -278,14 +266,8 @@ class VersioningManager:
     def _after_attached(self, table: Table, metadata: MetaData) -> None:
         """Version a table that has just been made, if its info says so."""
         self._cores.settle(metadata)
-        said = said_in_info(table)
-        if said is not None and self._claims_table(table):
-            self._cores.declare(table, said)
+        if self._cores.find(table):
             self._build_cores()
-
-    def _claims_table(self, table: Table) -> bool:
-        owner = table.metadata.info.get(MANAGER, self)
-        return owner is self and any(_has(target, table.metadata) for target in self._mappers)
 
     def build_transaction_table(self, metadata: MetaData) -> Table:
         """Make a transaction table, before there is a Transaction class."""
@@ -350,13 +332,7 @@ class VersioningManager:
         :param session: ``Session`` for all sessions, a Session class, factory or session; an
             asynchronous one stands for the Session class it uses.
         """
-        if not any(known is mapper for known in self._mappers):
-            self._mappers.append(mapper)
-            if isinstance(mapper, type) and mapper is not Mapper:
-                type.__setattr__(mapper, MANAGER, self)
-            own = _metadata_of(mapper)
-            if own is not None:
-                own.info[MANAGER] = self
+        self._scope.add(mapper)
         for listened, name, listener in self._class_listeners():
             if not event.contains(listened, name, listener):
                 event.listen(listened, name, listener)
@@ -364,7 +340,7 @@ class VersioningManager:
         if not any(known is target for known in self._sessions):
             self._sessions.append(target)
             self._tracker.listen_to_sessions(target)
-        self._find_tables()
+        self._cores.find()
         self._build_cores()
         if any(inspect(cls).configured for cls in self._pending()):
             configure_mappers()
@@ -376,16 +352,6 @@ class VersioningManager:
             (Table, "after_parent_attach", self._after_attached),
         ]
 
-    def _find_tables(self) -> None:
-        """Find the tables that were made before, and say that they are versioned."""
-        given = [own for target in self._mappers if (own := _metadata_of(target)) is not None]
-        for metadata in dict.fromkeys([*_sqlalchemy.mapped_metadata(), *given]):
-            for table in list(metadata.tables.values()):
-                said = said_in_info(table)
-                is_new = said is not None and table not in self._registry.tables
-                if is_new and self._claims_table(table):
-                    self._cores.declare(table, said or {})
-
     def reset(self) -> None:
         """Undo everything: listeners, options, plugins, version classes and tables."""
         for listened, name, listener in self._class_listeners():
@@ -393,14 +359,8 @@ class VersioningManager:
                 event.remove(listened, name, listener)
         self._take_apart()
         self._cores.forget()
-        for mapper in self._mappers:
-            own = _metadata_of(mapper)
-            if own is not None and own.info.get(MANAGER) is self:
-                del own.info[MANAGER]
-            if isinstance(mapper, type) and vars(mapper).get(MANAGER) is self:
-                type.__delattr__(mapper, MANAGER)
+        self._scope.clear()
         self._tracker.stop()
-        self._mappers.clear()
         self._sessions.clear()
         self.transaction_cls, self.user_cls = self._defaults
         self._current_user = None
@@ -479,15 +439,15 @@ class VersioningManager:
     def _pending(self) -> Iterator[type[Any]]:
         for mapper in _sqlalchemy.all_mappers():
             cls = mapper.class_
-            if SPEC in vars(cls) or cls is self.transaction_cls or not self._claims(mapper):
+            if (
+                SPEC in vars(cls)
+                or cls is self.transaction_cls
+                or not self._scope.has_class(mapper)
+            ):
                 continue
             said = said_of(mapper)
             if said is not None and said.get("versioning", True) and has_rows(mapper):
                 yield cls
-
-    def _claims(self, mapper: Mapper[Any]) -> bool:
-        owner = getattr(mapper.class_, MANAGER, self)
-        return owner is self and any(_covers(target, mapper) for target in self._mappers)
 
     def _prepare(self, pending: list[type[Any]]) -> None:
         """Find or make the Transaction class."""
@@ -552,23 +512,3 @@ def _sync_target(session: Any) -> Any:
     cls = getattr(session, "class_", session)
     said = getattr(session, "kw", {}).get("sync_session_class")
     return said or getattr(cls, "sync_session_class", session)
-
-
-def _covers(target: Any, mapper: Mapper[Any]) -> bool:
-    if isinstance(target, orm_registry):
-        return mapper.registry is target
-    if isinstance(target, MetaData):
-        return any(getattr(table, "metadata", None) is target for table in mapper.tables)
-    if target is Mapper:
-        return True
-    return isinstance(target, type) and issubclass(mapper.class_, target)
-
-
-def _metadata_of(target: Any) -> MetaData | None:
-    """Return the ``MetaData`` that a manager is for, if it is not for all."""
-    found = target if isinstance(target, MetaData) else getattr(target, "metadata", None)
-    return found if isinstance(found, MetaData) else None
-
-
-def _has(target: Any, metadata: MetaData) -> bool:
-    return target is Mapper or _metadata_of(target) is metadata

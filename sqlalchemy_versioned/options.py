@@ -178,7 +178,9 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
         if key in values:
             values[key] = _columns(values[key], name=key, owner=owner)
     # What a manager includes is said of classes that exclude something.
-    values["is_selective"] = any(each.get("include") for each in said[-1:]) and not values.get("exclude")
+    values["is_selective"] = any(each.get("include") for each in said[-1:]) and not values.get(
+        "exclude"
+    )
     if values.get("base_classes") is not None:
         values["base_classes"] = tuple(values["base_classes"])
     if "strategy" in values:

@@ -54,6 +54,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 __all__ = [
     "all_mappers",
     "all_metadata",
+    "column_of",
+    "copy_of_column",
     "dispose_class",
     "flushed_states",
     "forget_class_name",
@@ -898,3 +900,15 @@ def savepoint_around(savepoint: Any) -> Any:
     while around is not None and not around.nested:
         around = around.parent
     return around
+
+
+def column_of(rows: FromClause, name: str) -> ColumnClause[Any]:
+    """Return a column by a name that only the database knows."""
+    found: ColumnClause[Any] = ColumnClause(name, _selectable=rows)
+    return found
+
+
+def copy_of_column(column: Column[Any]) -> Column[Any]:
+    """Return a column like another, of no table."""
+    copied: Column[Any] = column._copy()
+    return copied

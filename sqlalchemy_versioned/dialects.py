@@ -27,6 +27,7 @@ __all__ = [
     "build_upsert",
     "can_go_on_after_errors",
     "can_select_from_target",
+    "conversion_arguments",
     "cuts_fractions_of_seconds",
     "decimal_places",
     "enum_places",
@@ -260,6 +261,21 @@ def has_concurrent_writers(dialect: Dialect) -> bool:
 def can_select_from_target(dialect: Dialect) -> bool:
     """Tell whether an UPDATE may read the table it changes in a subquery; MySQL refuses."""
     return dialect.name not in ("mysql", "mariadb")
+
+
+def conversion_arguments(
+    dialect: Dialect, column_name: str, old: types.TypeEngine[Any], new: types.TypeEngine[Any]
+) -> dict[str, str]:
+    """Return what ``ALTER COLUMN`` must be told to give a column another type.
+
+    PostgreSQL converts by itself only what it would convert in an assignment.  It is told nothing
+    then, because an explicit conversion cuts texts that are too long.
+    """
+    is_text = isinstance(new, types.String) and not isinstance(new, types.Enum)
+    if dialect.name != "postgresql" or is_text or old._type_affinity is new._type_affinity:
+        return {}
+    name = dialect.identifier_preparer.quote(column_name)
+    return {"postgresql_using": f"{name}::{dialect.type_compiler_instance.process(new)}"}
 
 
 def groups_by_keys(dialect: Dialect) -> bool:

@@ -9,7 +9,7 @@ whatever the ORM adds, read the past.  Only tables that are rendered get one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import (
@@ -51,10 +51,14 @@ _NAMES_NONE = re.compile(
 _ESCAPES = re.compile(r"\\|--|/\*|[#$]")
 
 
-def select_rows_at(spec: VersionSpec, at: ColumnElement[int]) -> Select[Any]:
+def select_rows_at(
+    spec: VersionSpec, at: ColumnElement[int], retired: Iterable[str] = ()
+) -> Select[Any]:
     """Select the rows that a table held at transaction *at*, with its columns by name.
 
     Columns of which nothing is kept are NULL.
+
+    :param retired: names of columns that the table has no more, but its versions have.
     """
     rows = spec.version_table.alias()
     kept = {pair.parent: rows.c[pair.version.key] for pair in spec.pairs}
@@ -62,6 +66,7 @@ def select_rows_at(spec: VersionSpec, at: ColumnElement[int]) -> Select[Any]:
         AsDeclared(kept.get(column, null()), column).label(column.name)
         for column in spec.parent_table.columns
     ]
+    columns += [_sqlalchemy.column_of(rows, name).label(name) for name in retired]
     alive = rows.c[spec.operation_column.key] != Operation.DELETE
     return select(*columns).where(rows_valid_at(spec, rows, at), alive)
 
@@ -111,6 +116,7 @@ class PastCompiler:
         # Those inside of a CTE that is nested, by how deep.
         self._nested: dict[tuple[VersionSpec, int], CTE] = {}
         self._named: dict[str, Any] = {}
+        self._retired: dict[VersionSpec, list[str]] = {}
         self._specs: dict[Any, VersionSpec | None] = {}
         for selected in _sqlalchemy.selected_expressions(statement):
             _check_kept(find_unkept(selected))
@@ -141,12 +147,23 @@ class PastCompiler:
             self._claim_name(str(table.name), spec or table)
         if spec is None:
             return
+        self._check_retired(spec, table)
         if spec not in self.past:
             self.past[spec] = self._select_past(spec, table.name)
         past = self.past[spec]
         if _sqlalchemy.is_within_nested(self, visiting):  # type: ignore[arg-type]
             past = self._nest(spec, table.name)
         self.visit_cte(past, asfrom=True, **kw)
+
+    def _check_retired(self, spec: VersionSpec, table: Any) -> None:
+        """Note which columns a stand-in of a table has that the table has no more."""
+        retired = retired_columns(spec, table)
+        known = self._retired.setdefault(spec, retired)
+        if not set(retired) <= set(known):
+            raise VersioningError(
+                f"the statement names {table.name!r} more than once, with columns that it has no "
+                f"more in one place only: {', '.join(retired)}; name it in the same way everywhere"
+            )
 
     def _nest(self, spec: VersionSpec, name: str) -> CTE:
         """Return a CTE for the WITH of the innermost SELECT.
@@ -161,7 +178,7 @@ class PastCompiler:
 
     def _select_past(self, spec: VersionSpec, name: str, *, nesting: bool = False) -> CTE:
         at = self.statement.versioned_parameter
-        past = select_rows_at(spec, at).cte(name, nesting=nesting)
+        past = select_rows_at(spec, at, self._retired[spec]).cte(name, nesting=nesting)
         for dialect in ("postgresql", "sqlite"):
             past = past.prefix_with("NOT MATERIALIZED", dialect=dialect)
         return past
@@ -327,9 +344,22 @@ def find_unkept(element: Any, spec_of: Callable[[Any], VersionSpec | None] | Non
     find = spec_of or find_table_spec
     for column in _sqlalchemy.columns_in(element):
         spec = find(column.table)
-        if spec and column.name not in {pair.parent.name for pair in spec.pairs}:
+        if spec is None or column.name in retired_columns(spec, column.table):
+            continue
+        if column.name not in {pair.parent.name for pair in spec.pairs}:
             return column
     return None
+
+
+def retired_columns(spec: VersionSpec, table: Any) -> list[str]:
+    """Return the names of the columns of a table, as a statement names it, that it has no more.
+
+    The table of the models has none; another of its name, made by ``table()``, may have.
+    """
+    if table is spec.parent_table or not isinstance(table, TableClause):
+        return []
+    present = {column.name for column in spec.parent_table.columns}
+    return [column.name for column in table.columns if column.name not in present]
 
 
 def find_table_spec(table: Any, default_schema: str | None = None) -> VersionSpec | None:

@@ -1,0 +1,128 @@
+"""What autogenerate does differently where history is concerned.
+
+Version tables are ordinary tables of the ``MetaData``, so that Alembic sees by itself what they
+lack.  Before it compares, mappers are configured; after it, what it has found is amended: a column
+is never dropped from a version table, and what lets history go on is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, ops
+from sqlalchemy import Column, Sequence, Table
+from sqlalchemy.orm import configure_mappers
+
+from ..exc import ImproperlyConfigured
+from ..naming import cut_name
+from .changes import amend_changes
+from .found import Found, metadata_of
+from .names import HistoryNames
+from .operations import BaselineVersionsOp, CreateSequenceOp, DropSequenceOp
+from .types import plain_column
+
+__all__ = ["amend", "configure", "configure_late"]
+
+#: The key of ``Table.info`` that holds options, which may be anything.
+_OPTIONS = "versioned"
+
+
+def configure(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
+    """Configure mappers, which makes version tables, before tables are compared."""
+    configure_mappers()
+
+
+def configure_late(autogen_context: AutogenContext) -> None:
+    """Make sure that there were version tables when tables were compared.
+
+    :raises ImproperlyConfigured: if mappers were not configured before.
+    """
+    before = [set(metadata.tables) for metadata in metadata_of(autogen_context)]
+    configure_mappers()
+    if before != [set(metadata.tables) for metadata in metadata_of(autogen_context)]:
+        raise ImproperlyConfigured(
+            "tables were compared before mappers were configured, so that version tables were "
+            "missing; call sqlalchemy.orm.configure_mappers() in env.py, after importing the "
+            "models, or install Alembic 1.18 or later"
+        )
+
+
+def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
+    """Amend what Alembic has found."""
+    found = Found(autogen_context)
+    kept: list[MigrateOperation] = []
+    for operation in upgrade_ops.ops:
+        if isinstance(operation, ops.CreateTableOp):
+            _amend_creation(found, operation)
+        elif isinstance(operation, ops.DropTableOp):
+            _drop_numbering(found, operation)
+        elif isinstance(operation, ops.ModifyTableOps):
+            kept += amend_changes(found, operation)
+            continue
+        kept.append(operation)
+    upgrade_ops.ops[:] = [*found.first, *_in_order(kept), *found.last]
+
+
+def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
+    creation.info.pop(_OPTIONS, None)
+    place = found.place(creation)
+    number = None
+    if place in found.transactions:
+        number = _make_numbering(found, found.transactions[place])
+    creation.columns = [
+        plain_column(each, **({"autoincrement": False} if each is number else {}))
+        if isinstance(each, Column)
+        else each
+        for each in creation.columns
+    ]
+    spec = found.by_version.get(place)
+    if spec is not None and found.columns_of(spec.parent_table) and spec not in found.without_rows:
+        columns = [str(pair.parent.name) for pair in spec.pairs]
+        found.add_last(BaselineVersionsOp(HistoryNames.of(spec, columns=columns)))
+
+
+def _make_numbering(found: Found, table: Table) -> Column[Any] | None:
+    """Have a sequence made for the ids of a transaction table; return their column if it has."""
+    number = next(iter(table.primary_key.columns))
+    sequence = number.default
+    if not isinstance(sequence, Sequence) or not found.dialect.supports_sequences:
+        return None
+    if not found.has_sequence(sequence.name, sequence.schema):
+        found.first.append(CreateSequenceOp(sequence.name, schema=sequence.schema))
+    return number
+
+
+def _drop_numbering(found: Found, drop: ops.DropTableOp) -> None:
+    """Remove the sequence of a transaction table that is no more."""
+    name = cut_name(f"{drop.table_name}_id_seq")
+    if {"id", "issued_at"} <= set(drop.to_table().c.keys()) and found.has_sequence(
+        name, drop.schema
+    ):
+        found.add_last(DropSequenceOp(name, schema=drop.schema))
+
+
+def _in_order(operations: Iterable[MigrateOperation]) -> list[MigrateOperation]:
+    """Return operations with tables dropped in the end, those first that others do not need."""
+    drops: dict[str, MigrateOperation] = {}
+    others: list[MigrateOperation] = []
+    needed: dict[str, set[str]] = {}
+    for operation in operations:
+        if not isinstance(operation, ops.DropTableOp):
+            others.append(operation)
+            continue
+        table = operation.to_table()
+        drops[table.fullname] = operation
+        for key in table.foreign_keys:
+            target = key.target_fullname.rpartition(".")[0]
+            if target != table.fullname:
+                needed.setdefault(target, set()).add(table.fullname)
+    try:
+        order = list(
+            TopologicalSorter({name: needed.get(name, set()) for name in drops}).static_order()
+        )
+    except CycleError:
+        order = list(drops)
+    return [*others, *(drops[name] for name in order if name in drops)]

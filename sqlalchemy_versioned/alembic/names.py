@@ -1,0 +1,172 @@
+"""Histories as migrations know them: by names, because the models of today are not those of then.
+
+A migration runs years after it was written.  What it says of a table and its versions is turned
+into a :class:`.VersionSpec`, for which the statements of the library can be built: of the tables
+that the database has, or, where only SQL is written, of the names alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, SmallInteger, Table
+from sqlalchemy.exc import NoSuchTableError
+
+from ..build.columns import transaction_id_type
+from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
+from ..naming import cut_name
+from ..options import Options, Strategy
+from ..spec import ColumnPair, VersionSpec
+
+__all__ = ["HistoryNames"]
+
+_DEFAULTS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryNames:
+    """The names by which a migration calls a table and its versions.
+
+    :raises InvalidArgument: if a name is empty.
+    :raises InvalidArgumentType: if there is one name where a list belongs.
+    """
+
+    version_table: str
+    #: ``None`` where only versions matter.
+    table: str | None = None
+    #: The columns by which rows are recognised; ``None`` for those of the primary key.
+    key: Sequence[str] | None = None
+    #: The other columns that matter; ``None`` for those that both tables have.
+    columns: Sequence[str] | None = None
+    schema: str | None = None
+    #: The schema of the version table.
+    version_schema: str | None = None
+    transaction_column: str = _DEFAULTS.transaction_column_name
+    #: ``None`` if versions have no end.
+    end_column: str | None = _DEFAULTS.end_transaction_column_name
+    operation_column: str = _DEFAULTS.operation_type_column_name
+
+    def __post_init__(self) -> None:
+        for name in ("version_table", "transaction_column", "operation_column"):
+            if not getattr(self, name) or not isinstance(getattr(self, name), str):
+                raise InvalidArgument(
+                    f"{name} is {getattr(self, name)!r}; give the name that it has in the database"
+                )
+        for name in ("key", "columns"):
+            said = getattr(self, name)
+            if isinstance(said, str):
+                raise InvalidArgumentType(
+                    f"{name} is {said!r}; give a list of names of columns, such as [{said!r}]"
+                )
+
+    @classmethod
+    def of(cls, spec: VersionSpec, *, columns: Sequence[str] | None = None) -> HistoryNames:
+        """Return the names of what a spec describes."""
+        end = None if spec.end_column is None else spec.end_column.name
+        return cls(
+            version_table=str(spec.version_table.name),
+            table=str(spec.parent_table.name),
+            key=[str(pair.parent.name) for pair in spec.key],
+            columns=columns,
+            schema=spec.parent_table.schema,
+            version_schema=spec.version_table.schema,
+            transaction_column=spec.transaction_column.name,
+            end_column=end,
+            operation_column=spec.operation_column.name,
+        )
+
+    def spec(self, connection: Connection | None) -> VersionSpec:
+        """Return a spec of the tables by these names.
+
+        :param connection: where they are looked up; ``None`` to believe what was said.
+        :raises InvalidArgument: if the database has no such table or column, or, without one,
+            if not everything was said.
+        """
+        if connection is None:
+            return self._spec(*self._said_tables())
+        return self._spec(*self._found_tables(connection))
+
+    def _said_tables(self) -> tuple[Table, Table]:
+        if self.key is None or (self.table is not None and self.columns is None):
+            raise InvalidArgument(
+                f"the columns of {self.version_table!r} cannot be looked up while SQL is written "
+                "for later (--sql); give key=[...] and columns=[...]"
+            )
+        names = [*dict.fromkeys([*self.key, *(self.columns or ())])]
+        ours: list[Column[Any]] = [
+            Column(self.transaction_column, transaction_id_type()),
+            Column(self.operation_column, SmallInteger()),
+        ]
+        if self.end_column is not None:
+            ours.append(Column(self.end_column, transaction_id_type()))
+        kept: list[Column[Any]] = [Column(name) for name in names]
+        versions = Table(self.version_table, MetaData(), *kept, *ours, schema=self.version_schema)
+        live: list[Column[Any]] = [Column(name) for name in names]
+        parent = Table(self._parent_name, MetaData(), *live, schema=self.schema)
+        return parent, versions
+
+    @property
+    def _parent_name(self) -> str:
+        # A name that no statement writes, where only versions matter.
+        return self.table or cut_name(f"{self.version_table}_parent")
+
+    def _found_tables(self, connection: Connection) -> tuple[Table, Table]:
+        versions = _reflect(connection, self.version_table, self.version_schema)
+        needed = [self.transaction_column, self.operation_column]
+        if self.end_column is not None:
+            needed.append(self.end_column)
+        _check_columns(versions, [*needed, *(self.key or ()), *(self.columns or ())])
+        if self.table is None:
+            primary = [c for c in versions.primary_key if c.name != self.transaction_column]
+            names = list(self.key or [c.name for c in primary])
+            live: list[Column[Any]] = [Column(name, versions.c[name].type) for name in names]
+            return Table(self._parent_name, MetaData(), *live), versions
+        parent = _reflect(connection, self.table, self.schema)
+        _check_columns(parent, [*(self.key or ()), *(self.columns or ())])
+        return parent, versions
+
+    def _spec(self, parent: Table, versions: Table) -> VersionSpec:
+        key = list(self.key or [column.name for column in parent.primary_key])
+        if not key:
+            raise InvalidArgument(
+                f"table {parent.fullname!r} has no primary key; give key=[...], the columns by "
+                "which its rows are recognised"
+            )
+        both = [column.name for column in parent.c if column.name in versions.c]
+        names = dict.fromkeys([*key, *(both if self.columns is None else self.columns)])
+        pairs = {name: ColumnPair(parent.c[name], versions.c[name]) for name in names}
+        end = None if self.end_column is None else versions.c[self.end_column]
+        return VersionSpec(
+            parent_table=parent,
+            version_table=versions,
+            transaction_table=versions,
+            pairs=tuple(pairs.values()),
+            key=tuple(pairs[name] for name in key),
+            transaction_column=versions.c[self.transaction_column],
+            end_column=end,
+            operation_column=versions.c[self.operation_column],
+            strategy=Strategy.SUBQUERY if end is None else Strategy.VALIDITY,
+            ignored=frozenset(),
+        )
+
+
+def _reflect(connection: Connection, name: str, schema: str | None) -> Table:
+    try:
+        return Table(name, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
+    except NoSuchTableError as error:
+        raise InvalidArgument(
+            f"the database has no table {name!r}"
+            + (f" in the schema {schema!r}" if schema else "")
+            + "; create it before, and give the name it has at this point of the migrations"
+        ) from error
+
+
+def _check_columns(table: Table, names: Iterable[str]) -> None:
+    missing = [name for name in dict.fromkeys(names) if name not in table.c]
+    if missing:
+        raise ImproperlyConfigured(
+            f"table {table.fullname!r} has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(repr(column.name) for column in table.c)}"
+        )

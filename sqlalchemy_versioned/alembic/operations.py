@@ -1,0 +1,346 @@
+"""What migrations can do to history beside changing tables: ``op.baseline_versions()`` and others.
+
+Every operation is a value that knows how it is written in a migration, and what undoes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations, ops
+from sqlalchemy import Executable
+from sqlalchemy import Sequence as Numbers
+from sqlalchemy.schema import CreateSequence, DropSequence
+
+from ..query.neighbours import build_end_repair
+from ..statements import OURS
+from .names import HistoryNames
+from .statements import build_baseline, build_filling, build_restoring
+
+__all__ = [
+    "AlignVersionsOp",
+    "BaselineVersionsOp",
+    "CreateSequenceOp",
+    "DropSequenceOp",
+    "OnDowngrade",
+    "UpdateEndsOp",
+]
+
+
+class OnDowngrade(ops.ModifyTableOps):
+    """Does nothing, but for its reverse: for what only a downgrade needs."""
+
+    def __init__(self, back: MigrateOperation | None = None) -> None:
+        super().__init__("", [])
+        self.back = back
+
+    def reverse(self) -> Any:
+        """Return what the downgrade needs."""
+        return OnDowngrade() if self.back is None else self.back
+
+
+class _HistoryOp(MigrateOperation):
+    """An operation on one history."""
+
+    #: Its name in ``op``.
+    name: str
+    #: What is written of the history, in this order; those after the star as keywords.
+    positional: tuple[str, ...] = ("table", "version_table")
+    keywords: Mapping[str, str]
+
+    def __init__(self, names: HistoryNames) -> None:
+        self.names = names
+
+    def reverse(self) -> MigrateOperation:
+        """Do nothing: what it has written goes with its columns and tables."""
+        return OnDowngrade()
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Say what differs, for ``compare_metadata()``."""
+        return (self.name, self.names.schema, self.names.table, self.names.version_table)
+
+    def render(self, prefix: str) -> str:
+        """Return the call."""
+        defaults = HistoryNames(version_table="x")
+        said = [repr(getattr(self.names, field)) for field in self.positional]
+        for field, keyword in self.keywords.items():
+            value = getattr(self.names, field)
+            if value != getattr(defaults, field):
+                said.append(f"{keyword}={list(value) if _is_list(value) else value!r}")
+        return f"{prefix}{self.name}({', '.join(said)})"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+#: How the names of a history are given to operations.
+_KEYWORDS = {
+    "columns": "columns",
+    "key": "key",
+    "schema": "schema",
+    "version_schema": "version_schema",
+    "transaction_column": "transaction_column_name",
+    "end_column": "end_transaction_column_name",
+    "operation_column": "operation_type_column_name",
+}
+
+
+def _keywords(*left_out: str) -> dict[str, str]:
+    return {field: word for field, word in _KEYWORDS.items() if field not in left_out}
+
+
+@Operations.register_operation("baseline_versions")
+class BaselineVersionsOp(_HistoryOp):
+    """Gives rows that are older than their history a first version; see ``docs``."""
+
+    name = "baseline_versions"
+    keywords = _keywords("end_column")
+
+    @classmethod
+    def baseline_versions(
+        cls,
+        operations: Operations,
+        table_name: str,
+        version_table_name: str,
+        *,
+        key: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        schema: str | None = None,
+        version_schema: str | None = None,
+        transaction_column_name: str = "transaction_id",
+        operation_type_column_name: str = "operation_type",
+    ) -> None:
+        """Give the rows of a table that have no version one of their present state.
+
+        The versions stand before all transactions, as those of
+        :func:`~sqlalchemy_versioned.maintenance.baseline`; doing it again does nothing.
+
+        :param table_name: the table; *schema* is its schema.
+        :param version_table_name: the table of its versions; *version_schema* is its schema.
+        :param key: the columns by which rows are recognised; unless given, the primary key.
+        :param columns: the columns that are kept; unless given, those that both tables have.
+        :param transaction_column_name: as the option of this name.
+        :param operation_type_column_name: as the option of this name.
+        """
+        names = HistoryNames(
+            version_table=version_table_name,
+            table=table_name,
+            key=key,
+            columns=columns,
+            schema=schema,
+            version_schema=version_schema,
+            transaction_column=transaction_column_name,
+            end_column=None,
+            operation_column=operation_type_column_name,
+        )
+        operations.invoke(cls(names))
+
+
+@Operations.register_operation("update_end_transaction_ids")
+class UpdateEndsOp(_HistoryOp):
+    """Lets versions end where the next ones begin."""
+
+    name = "update_end_transaction_ids"
+    positional = ("version_table",)
+    keywords = _keywords("columns", "schema")
+
+    @classmethod
+    def update_end_transaction_ids(
+        cls,
+        operations: Operations,
+        version_table_name: str,
+        *,
+        key: Sequence[str] | None = None,
+        version_schema: str | None = None,
+        transaction_column_name: str = "transaction_id",
+        end_transaction_column_name: str = "end_transaction_id",
+        operation_type_column_name: str = "operation_type",
+    ) -> None:
+        """Let each version end where the next one of its row begins.
+
+        For histories that had no ends, because their strategy was ``'subquery'``, or because
+        others wrote them.
+
+        :param version_table_name: the table of the versions; *version_schema* is its schema.
+        :param key: the columns by which rows are recognised; unless given, the primary key but
+            for the transaction.
+        :param transaction_column_name: as the option of this name.
+        :param end_transaction_column_name: as the option of this name.
+        :param operation_type_column_name: as the option of this name.
+        """
+        names = HistoryNames(
+            version_table=version_table_name,
+            key=key,
+            version_schema=version_schema,
+            transaction_column=transaction_column_name,
+            end_column=end_transaction_column_name,
+            operation_column=operation_type_column_name,
+        )
+        operations.invoke(cls(names))
+
+
+@Operations.register_operation("align_versions")
+class AlignVersionsOp(_HistoryOp):
+    """Lets rows and their newest versions say the same of columns that were just added."""
+
+    name = "align_versions"
+    keywords = _keywords("end_column")
+
+    @classmethod
+    def align_versions(
+        cls,
+        operations: Operations,
+        table_name: str,
+        version_table_name: str,
+        *,
+        columns: Sequence[str],
+        key: Sequence[str] | None = None,
+        schema: str | None = None,
+        version_schema: str | None = None,
+        transaction_column_name: str = "transaction_id",
+        operation_type_column_name: str = "operation_type",
+    ) -> None:
+        """Let rows and their newest versions say the same of columns that were just added.
+
+        Where a newest version holds a value, because the table had the column once, the row gets
+        it back; where it holds none, it gets that of the row.  Older versions stay as they are.
+
+        :param table_name: the table; *schema* is its schema.
+        :param version_table_name: the table of its versions; *version_schema* is its schema.
+        :param columns: the columns that were added.
+        :param key: the columns by which rows are recognised; unless given, the primary key.
+        :param transaction_column_name: as the option of this name.
+        :param operation_type_column_name: as the option of this name.
+        """
+        names = HistoryNames(
+            version_table=version_table_name,
+            table=table_name,
+            key=key,
+            columns=columns,
+            schema=schema,
+            version_schema=version_schema,
+            transaction_column=transaction_column_name,
+            end_column=None,
+            operation_column=operation_type_column_name,
+        )
+        operations.invoke(cls(names))
+
+
+class _SequenceOp(MigrateOperation):
+    """An operation on the sequence that numbers transactions."""
+
+    name: str
+
+    def __init__(self, sequence: str, *, schema: str | None = None) -> None:
+        self.sequence = sequence
+        self.schema = schema
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Say what differs, for ``compare_metadata()``."""
+        return (self.name, self.schema, self.sequence)
+
+    def render(self, prefix: str) -> str:
+        """Return the call."""
+        schema = "" if self.schema is None else f", schema={self.schema!r}"
+        return f"{prefix}{self.name}({self.sequence!r}{schema})"
+
+    @property
+    def numbers(self) -> Numbers:
+        """The sequence."""
+        return Numbers(self.sequence, schema=self.schema)
+
+
+@Operations.register_operation("create_version_sequence")
+class CreateSequenceOp(_SequenceOp):
+    """Makes the sequence that numbers transactions, where the database has sequences."""
+
+    name = "create_version_sequence"
+
+    def reverse(self) -> MigrateOperation:
+        """Remove it again."""
+        return DropSequenceOp(self.sequence, schema=self.schema)
+
+    @classmethod
+    def create_version_sequence(
+        cls, operations: Operations, sequence_name: str, *, schema: str | None = None
+    ) -> None:
+        """Make the sequence that numbers transactions; nothing where there are no sequences.
+
+        :param sequence_name: the name of the transaction table and ``_id_seq``.
+        """
+        operations.invoke(cls(sequence_name, schema=schema))
+
+
+@Operations.register_operation("drop_version_sequence")
+class DropSequenceOp(_SequenceOp):
+    """Removes the sequence that numbers transactions."""
+
+    name = "drop_version_sequence"
+
+    def reverse(self) -> MigrateOperation:
+        """Make it again."""
+        return CreateSequenceOp(self.sequence, schema=self.schema)
+
+    @classmethod
+    def drop_version_sequence(
+        cls, operations: Operations, sequence_name: str, *, schema: str | None = None
+    ) -> None:
+        """Remove the sequence that numbers transactions; nothing where there are no sequences.
+
+        :param sequence_name: the name of the transaction table and ``_id_seq``.
+        """
+        operations.invoke(cls(sequence_name, schema=schema))
+
+
+# -- what they do ------------------------------------------------------------------------------
+
+
+@Operations.implementation_for(BaselineVersionsOp)
+def _baseline(operations: Operations, operation: BaselineVersionsOp) -> None:
+    _execute(operations, build_baseline(operation.names.spec(_connection(operations))))
+
+
+@Operations.implementation_for(UpdateEndsOp)
+def _update_ends(operations: Operations, operation: UpdateEndsOp) -> None:
+    _execute(operations, build_end_repair(operation.names.spec(_connection(operations))))
+
+
+@Operations.implementation_for(AlignVersionsOp)
+def _align(operations: Operations, operation: AlignVersionsOp) -> None:
+    spec = operation.names.spec(_connection(operations))
+    for pair in spec.pairs:
+        if pair not in spec.key:
+            _execute(operations, build_restoring(spec, pair))
+            _execute(operations, build_filling(spec, pair))
+
+
+@Operations.implementation_for(CreateSequenceOp)
+def _create_sequence(operations: Operations, operation: CreateSequenceOp) -> None:
+    if operations.migration_context.dialect.supports_sequences:
+        operations.execute(CreateSequence(operation.numbers))
+
+
+@Operations.implementation_for(DropSequenceOp)
+def _drop_sequence(operations: Operations, operation: DropSequenceOp) -> None:
+    if operations.migration_context.dialect.supports_sequences:
+        operations.execute(DropSequence(operation.numbers))
+
+
+def _connection(operations: Operations) -> Any:
+    """Return where tables can be looked up; ``None`` while SQL is written for later."""
+    context = operations.migration_context
+    return None if context.as_sql else context.connection
+
+
+def _execute(operations: Operations, statement: Executable) -> None:
+    operations.execute(statement, execution_options=dict(OURS))
+
+
+@renderers.dispatch_for(_HistoryOp)
+@renderers.dispatch_for(_SequenceOp)
+def _render(autogen_context: AutogenContext, operation: _HistoryOp | _SequenceOp) -> str:
+    return operation.render(autogen_context.opts["alembic_module_prefix"] or "")

@@ -1,0 +1,60 @@
+"""Columns as migrations write them: with types that SQLAlchemy has, not with those of the library.
+
+A migration must run when the library that it was written with has changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sqlalchemy import ARRAY, Column
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from .. import _sqlalchemy
+
+__all__ = ["plain_column", "plain_type"]
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that stores the values of *type_*, if it is one of ours or made of one.
+
+    >>> from sqlalchemy_versioned.build.transaction import UTCDateTime
+    >>> plain_type(UTCDateTime())
+    DateTime()
+    >>> plain_type(Integer())
+    Integer()
+    """
+    if isinstance(type_, ARRAY):
+        item = plain_type(type_.item_type)
+        if item is type_.item_type:
+            return type_
+        array = copy.copy(type_)
+        array.item_type = item
+        return array
+    if not isinstance(type_, TypeDecorator):
+        return type_
+    if type(type_).__module__.partition(".")[0] != _PACKAGE:
+        stored = type_.impl_instance
+        plain = plain_type(stored)
+        return type_ if plain is stored else plain
+    generic = type_.load_dialect_impl(DefaultDialect())
+    special = type_.load_dialect_impl(mysql.dialect())
+    if repr(special) != repr(generic):
+        return generic.with_variant(special, "mysql", "mariadb")
+    return generic
+
+
+def plain_column(column: Column[Any], **changes: Any) -> Column[Any]:
+    """Return *column*, or a copy with a plain type and with *changes* to its attributes."""
+    type_ = plain_type(column.type)
+    if type_ is column.type and not changes:
+        return column
+    copied = _sqlalchemy.copy_of_column(column)
+    for name, value in {"type": type_, **changes}.items():
+        setattr(copied, name, value)
+    return copied

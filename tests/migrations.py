@@ -1,0 +1,151 @@
+"""Migrations that tests write and run: an Alembic environment in a directory of its own."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import produce_migrations
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, MetaData, inspect
+from sqlalchemy.orm import DeclarativeBase, configure_mappers
+
+from tests.models import build_base
+
+ENV = """
+from alembic import context
+
+import sqlalchemy_versioned.alembic
+
+attributes = context.config.attributes
+context.configure(
+    connection=attributes["connection"],
+    dialect_name=attributes["dialect_name"],
+    target_metadata=attributes["metadata"],
+    render_as_batch=attributes["batch"],
+    literal_binds=context.is_offline_mode(),
+)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+SCRIPT = '''
+"""${message}"""
+
+from alembic import op
+import sqlalchemy as sa
+${imports if imports else ""}
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "pass"}
+'''
+
+
+class Migrations:
+    """The migrations of one database."""
+
+    def __init__(self, engine: Engine, directory: Path) -> None:
+        self.engine = engine
+        # SQLite can change little about a table but by making another.
+        self.batch = batch = not engine.dialect.supports_alter
+        self.directory = directory
+        (directory / "versions").mkdir(parents=True)
+        (directory / "env.py").write_text(ENV)
+        (directory / "script.py.mako").write_text(SCRIPT)
+        self.output = io.StringIO()
+        self.config = Config(stdout=io.StringIO(), output_buffer=self.output)
+        self.config.set_main_option("script_location", str(directory))
+        self.config.attributes |= {"metadata": None, "batch": batch, "connection": None}
+        self.config.attributes["dialect_name"] = engine.dialect.name
+        self.names: list[str] = []
+
+    @contextmanager
+    def _connected(self, metadata: MetaData | None = None) -> Iterator[None]:
+        with self.engine.connect() as connection:
+            self.config.attributes |= {"connection": connection, "metadata": metadata}
+            yield
+            connection.commit()
+        self.config.attributes |= {"connection": None, "metadata": None}
+
+    def generate(self, metadata: MetaData) -> str:
+        """Write the next migration; return its text."""
+        name = f"r{len(self.names):02}"
+        with self._connected(metadata):
+            command.revision(self.config, message=name, autogenerate=True, rev_id=name)
+        self.names.append(name)
+        return (self.directory / "versions" / f"{name}_{name}.py").read_text()
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Migrate upwards."""
+        with self._connected():
+            command.upgrade(self.config, revision)
+
+    def downgrade(self, revision: str = "-1") -> None:
+        """Migrate downwards."""
+        with self._connected():
+            command.downgrade(self.config, revision)
+
+    def write_sql(self, revisions: str) -> str:
+        """Return the statements of an upgrade, without a connection."""
+        command.upgrade(self.config, revisions, sql=True)
+        return self.output.getvalue()
+
+    def differences(self, metadata: MetaData) -> list[Any]:
+        """Return what autogenerate would still do."""
+        with self.engine.connect() as connection:
+            options = {"render_as_batch": self.batch}
+            context = MigrationContext.configure(connection, opts=options)
+            return list(produce_migrations(context, metadata).upgrade_ops.ops)
+
+    def catalogue(self) -> dict[str, Any]:
+        """Return what the database says of its tables and sequences."""
+        inspector = inspect(self.engine)
+        sequences = inspector.get_sequence_names() if self._has_sequences else []
+        names = set(inspector.get_table_names()) - {"alembic_version"}
+        return {"": sorted(sequences), **{name: _table(inspector, name) for name in names}}
+
+    @property
+    def _has_sequences(self) -> bool:
+        return self.engine.dialect.supports_sequences
+
+
+def _table(inspector: Any, name: str) -> dict[str, Any]:
+    columns = {
+        column["name"]: (str(column["type"]), column["nullable"], column["default"])
+        for column in inspector.get_columns(name)
+    }
+    return {
+        "columns": columns,
+        "primary key": inspector.get_pk_constraint(name),
+        "foreign keys": sorted(map(repr, inspector.get_foreign_keys(name))),
+        "indexes": sorted(
+            repr((i["name"], i["column_names"])) for i in inspector.get_indexes(name)
+        ),
+    }
+
+
+@contextmanager
+def declared(build: Any, **options: Any) -> Iterator[type[DeclarativeBase]]:
+    """Declare models that are versioned, configure them, and forget them again."""
+    from sqlalchemy_versioned import make_versioned, remove_versioning
+
+    make_versioned(**options)
+    base = build_base()
+    try:
+        build(base)
+        configure_mappers()
+        yield base
+    finally:
+        remove_versioning()
+        base.registry.dispose(cascade=True)

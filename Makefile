@@ -30,6 +30,7 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/python examples/quickstart.py
 	$(BIN)/python examples/from_continuum.py
+	$(BIN)/python examples/from_sqlaudit.py
 	$(BIN)/python examples/git_history.py "$(REPOSITORY)"
 
 test: $(VENV)/.installed-test

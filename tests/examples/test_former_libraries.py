@@ -1,5 +1,7 @@
 """The programs that do what the introductions of other libraries promise."""
 
+import re
+
 import pytest
 
 
@@ -26,4 +28,19 @@ def test_continuum(printed):
         "Operations: ['INSERT', 'UPDATE', 'UPDATE', 'UPDATE', 'DELETE', 'INSERT']",
         "Changed by the last transaction: {'ArticleVersion': 1, 'TagVersion': 1}",
         "Tags of each version: [[], [], [], ['news'], [], ['news']]",
+    ]
+
+
+def test_sqlaudit(printed):
+    """Changes of tracked fields tell the old and the new value, the moment and the user."""
+    john, jane, *changes = printed("from_sqlaudit.py")
+
+    assert john == "Customer 1 added with name John Doe and email jdoe@example.com."
+    assert jane == "Customer 2 added with name Jane Doe and email jane@example.com."
+    moment = re.compile(r" CHANGED AT \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00:00")
+    assert [moment.sub("", each) for each in changes] == [
+        "Customer 2, UPDATE: FIELD: 'name' TO Jane Smith (OLD: Jane Doe) BY USER ID 1",
+        "Customer 2, INSERT: FIELD: 'name' TO Jane Doe (OLD: None) BY USER ID 1",
+        "Customer 2, INSERT: FIELD: 'email' TO jane@example.com (OLD: None) BY USER ID 1",
+        "Customer 2, INSERT: FIELD: 'user_id' TO 1 (OLD: None) BY USER ID 1",
     ]

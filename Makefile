@@ -31,6 +31,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/quickstart.py
 	$(BIN)/python examples/from_continuum.py
 	$(BIN)/python examples/from_sqlaudit.py
+	$(BIN)/python examples/from_sqlalchemy_audit.py
 	$(BIN)/python examples/git_history.py "$(REPOSITORY)"
 
 test: $(VENV)/.installed-test

@@ -44,3 +44,21 @@ def test_sqlaudit(printed):
         "Customer 2, INSERT: FIELD: 'email' TO jane@example.com (OLD: None) BY USER ID 1",
         "Customer 2, INSERT: FIELD: 'user_id' TO 1 (OLD: None) BY USER ID 1",
     ]
+
+
+def test_sqlalchemy_audit(printed):
+    """Each change leaves a revision with an id and a moment; that of a deletion has the key."""
+    *revisions, refused = printed("from_sqlalchemy_audit.py")
+
+    revision = re.compile(
+        r"ReservationRev\(rev_id='[0-9a-f-]{36}', rev_created=\d+\.\d+, rev_isdelete=(\w+), id=1, "
+        r"name=(\S+), date=(\S+), time=(\S+), party=(\w+), last_modified=(.+)\)"
+    )
+    found = [revision.fullmatch(each).groups() for each in revisions]
+    assert [each[:5] for each in found] == [
+        ("False", "'Steve'", "2015-04-15", "19:00:00", "6"),
+        ("False", "'Steve'", "2015-04-15", "19:00:00", "4"),
+        ("True", "None", "None", "None", "None"),
+    ]
+    assert [each[5] == "None" for each in found] == [False, False, True]
+    assert refused == "VersionIsImmutableUpdate"

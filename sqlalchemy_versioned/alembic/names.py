@@ -47,6 +47,8 @@ class HistoryNames:
     #: ``None`` if versions have no end.
     end_column: str | None = _DEFAULTS.end_transaction_column_name
     operation_column: str = _DEFAULTS.operation_type_column_name
+    #: The ids of versions, where each event has one.
+    id_column: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("version_table", "transaction_column", "operation_column"):
@@ -75,6 +77,7 @@ class HistoryNames:
             transaction_column=spec.transaction_column.name,
             end_column=end,
             operation_column=spec.operation_column.name,
+            id_column=None if spec.id_column is None else spec.id_column.name,
         )
 
     def spec(self, connection: Connection | None) -> VersionSpec:
@@ -99,13 +102,22 @@ class HistoryNames:
             Column(self.transaction_column, transaction_id_type()),
             Column(self.operation_column, SmallInteger()),
         ]
-        if self.end_column is not None:
-            ours.append(Column(self.end_column, transaction_id_type()))
+        ours += [Column(name, transaction_id_type()) for name in self._optional]
         kept: list[Column[Any]] = [Column(name) for name in names]
         versions = Table(self.version_table, MetaData(), *kept, *ours, schema=self.version_schema)
         live: list[Column[Any]] = [Column(name) for name in names]
         parent = Table(self._parent_name, MetaData(), *live, schema=self.schema)
         return parent, versions
+
+    @property
+    def _optional(self) -> list[str]:
+        return [name for name in (self.end_column, self.id_column) if name is not None]
+
+    @property
+    def _strategy(self) -> Strategy:
+        if self.id_column is not None:
+            return Strategy.APPEND
+        return Strategy.SUBQUERY if self.end_column is None else Strategy.VALIDITY
 
     @property
     def _parent_name(self) -> str:
@@ -114,9 +126,7 @@ class HistoryNames:
 
     def _found_tables(self, connection: Connection) -> tuple[Table, Table]:
         versions = _reflect(connection, self.version_table, self.version_schema)
-        needed = [self.transaction_column, self.operation_column]
-        if self.end_column is not None:
-            needed.append(self.end_column)
+        needed = [self.transaction_column, self.operation_column, *self._optional]
         _check_columns(versions, [*needed, *(self.key or ()), *(self.columns or ())])
         if self.table is None:
             primary = [c for c in versions.primary_key if c.name != self.transaction_column]
@@ -147,8 +157,9 @@ class HistoryNames:
             transaction_column=versions.c[self.transaction_column],
             end_column=end,
             operation_column=versions.c[self.operation_column],
-            strategy=Strategy.SUBQUERY if end is None else Strategy.VALIDITY,
+            strategy=self._strategy,
             ignored=frozenset(),
+            id_column=None if self.id_column is None else versions.c[self.id_column],
         )
 
 

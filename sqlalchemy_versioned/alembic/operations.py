@@ -86,6 +86,7 @@ _KEYWORDS = {
     "transaction_column": "transaction_column_name",
     "end_column": "end_transaction_column_name",
     "operation_column": "operation_type_column_name",
+    "id_column": "version_id_column_name",
 }
 
 
@@ -98,7 +99,7 @@ class BaselineVersionsOp(_HistoryOp):
     """Gives rows that are older than their history a first version; see ``docs``."""
 
     name = "baseline_versions"
-    keywords = _keywords("end_column")
+    keywords = _keywords("end_column", "id_column")
 
     @classmethod
     def baseline_versions(
@@ -146,7 +147,7 @@ class UpdateEndsOp(_HistoryOp):
 
     name = "update_end_transaction_ids"
     positional = ("version_table",)
-    keywords = _keywords("columns", "schema")
+    keywords = _keywords("columns", "schema", "id_column")
 
     @classmethod
     def update_end_transaction_ids(
@@ -203,6 +204,7 @@ class AlignVersionsOp(_HistoryOp):
         version_schema: str | None = None,
         transaction_column_name: str = "transaction_id",
         operation_type_column_name: str = "operation_type",
+        version_id_column_name: str | None = None,
     ) -> None:
         """Let rows and their newest versions say the same of columns that were just added.
 
@@ -215,6 +217,7 @@ class AlignVersionsOp(_HistoryOp):
         :param key: the columns by which rows are recognised; unless given, the primary key.
         :param transaction_column_name: as the option of this name.
         :param operation_type_column_name: as the option of this name.
+        :param version_id_column_name: as the option of this name, for the strategy ``'append'``.
         """
         names = HistoryNames(
             version_table=version_table_name,
@@ -226,6 +229,7 @@ class AlignVersionsOp(_HistoryOp):
             transaction_column=transaction_column_name,
             end_column=None,
             operation_column=operation_type_column_name,
+            id_column=version_id_column_name,
         )
         operations.invoke(cls(names))
 

@@ -70,7 +70,7 @@ def _is_newest(spec: VersionSpec, rows: Neighbours) -> list[ColumnElement[bool]]
     """Match the versions that none comes after, which are no deletions."""
     return [
         *[key == pair.version for key, pair in zip(rows.key, spec.key, strict=True)],
-        rows.transaction == spec.transaction_column,
+        rows.identifier == spec.identifier,
         rows.next.is_(None),
         spec.operation_column != literal_column(str(int(Operation.DELETE))),
     ]

@@ -128,32 +128,22 @@ class Places:
 
     def _put_user(self, user: Any, found: TransactionValues, dialect: Dialect) -> bool:
         """Put the key of a user where it belongs; tell whether there is a place for it."""
-        key_column = self._columns.get(USER_ID)
-        if self._user is not None:
-            pairs = self._key_pairs(self._user)
-        elif key_column is not None:
-            pairs = [(key_column, USER_ID)]
-        else:
-            return False
-        if user is None:
-            found.columns.update({column.key: None for column, _ in pairs})
-            return True
-        key = self._key_of(user, [name for _, name in pairs])
-        if None in key:
-            if self._user is None:
-                raise InvalidArgument(
-                    f"user is {user!r}, which has no primary key yet; flush it first"
-                )
-            found.later[USER] = user
-            return True
+        if self._user is None:
+            column = self._columns.get(USER_ID)
+            if column is not None:
+                plain = _plain(USER, user)
+                found.columns[column.key] = storable(column, plain, dialect=dialect, name=USER)
+            return column is not None
+        pairs = self._key_pairs(self._user)
+        key = (None,) * len(pairs)
+        if user is not None:
+            key = self._key_of(user, self._user.mapper.class_, [name for _, name in pairs])
+            if None in key:
+                found.later[USER] = user
+                return True
         for (column, _), value in zip(pairs, key, strict=True):
             found.columns[column.key] = storable(column, value, dialect=dialect, name=USER)
         return True
-
-    def _plain_user(self, user: Any) -> Any:
-        """Return the key of a user where nothing is known of users."""
-        key = self._key_of(user, [USER])
-        return key[0] if len(key) == 1 else user
 
     def _key_pairs(self, relationship: RelationshipProperty[Any]) -> list[tuple[Column[Any], str]]:
         """Return the columns that refer to a user, in the order of the key of users."""
@@ -165,22 +155,18 @@ class Places:
         ]
         return sorted(pairs, key=lambda pair: names.index(pair[1]) if pair[1] in names else -1)
 
-    def _key_of(self, user: Any, names: list[str]) -> tuple[Any, ...]:
+    def _key_of(self, user: Any, cls: type[Any], names: list[str]) -> tuple[Any, ...]:
         """Return the key of a user that is given as an object or a key."""
-        cls = object if self._user is None else self._user.mapper.class_
-        is_object = getattr(user, "_sa_instance_state", None) is not None
+        is_object = _is_object(user)
         if is_object and isinstance(user, cls):
-            if self._user is None:
-                names = list(primary_key_attributes(inspect(type(user))))
             return stored_key(user, names)
         if isinstance(user, Mapping) and set(user) == set(names):
             return tuple(user[name] for name in names)
         key = tuple(user) if isinstance(user, (tuple, list)) else (user,)
         if is_object or isinstance(user, Mapping) or len(key) != len(names):
             raise InvalidArgumentType(
-                f"user is {user!r:.80}; give an object of "
-                f"{'a mapped class' if self._user is None else cls.__name__}, or its primary "
-                f"key: {', '.join(names)}"
+                f"user is {user!r:.80}; give an object of {cls.__name__}, or its primary key: "
+                f"{', '.join(names)}"
             )
         return key
 
@@ -205,14 +191,14 @@ class Places:
                 "database; call it something else"
             )
         if column is not None:
-            found.columns[column.key] = storable(column, value, dialect=dialect, name=name)
+            plain = _plain(name, value)
+            found.columns[column.key] = storable(column, plain, dialect=dialect, name=name)
         elif name in self._mapper.all_orm_descriptors:
             self._split({name: value}, found, is_flushed=is_flushed)
         elif value is None or name in self._variables:
             return
         elif self._takes_further():
-            plain = self._plain_user(value) if name == USER else value
-            found.further[name] = plain_text(name, plain, dialect)
+            found.further[name] = plain_text(name, _plain(name, value), dialect)
         else:
             columns = "a user_cls" if name == USER else f"transaction_columns=[Column({name!r}, …)]"
             raise InvalidArgument(
@@ -246,6 +232,23 @@ class Places:
                 found.columns.update(foreign)
             else:
                 found.later[name] = value
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return the primary key of what is said by an object; other values are what they are."""
+    if not _is_object(value):
+        return value
+    key = stored_key(value, primary_key_attributes(inspect(type(value))))
+    if len(key) != 1 or None in key:
+        raise InvalidArgument(
+            f"{name!r} is {value!r:.80}, whose primary key is {key}; say it by a value, or by an "
+            "object with a primary key of one column that is flushed"
+        )
+    return key[0]
+
+
+def _is_object(value: Any) -> bool:
+    return getattr(value, "_sa_instance_state", None) is not None
 
 
 def _is_required(column: Column[Any]) -> bool:

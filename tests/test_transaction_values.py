@@ -5,7 +5,7 @@ from datetime import date
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import JSON, Column, Date, Integer, String, Text, Uuid, insert, select, update
+from sqlalchemy import JSON, Column, Date, Integer, String, Text, Uuid, insert, select, text, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import configure_mappers, mapped_column
@@ -310,6 +310,7 @@ def test_transaction_meta_takes_the_rest(Base, open_session, engine, count_state
         session.commit()
     assert made.meta == {"ticket": "T-2"}
     cls = transaction_class(Article)
+    assert session.scalar(text("SELECT count(*) FROM transaction_meta")) == 6
     assert [dict(t.meta) for t in session.scalars(select(cls).order_by(cls.id))] == [
         meta,
         {"ticket": "T-2"},
@@ -327,16 +328,19 @@ def test_transaction_meta_takes_the_rest(Base, open_session, engine, count_state
 
 
 @pytest.mark.options(transaction_columns=[REASON, Column("impersonated_by", Integer)])
-def test_change_records(opened, Article):
-    """They tell who, why, and who acted for them."""
-    write(opened, Article, user=7, reason="typo", impersonated_by=1)
+def test_change_records(opened, Article, User):
+    """They tell who, why, and who acted for them; these may be given as objects, too."""
+    with pytest.raises(InvalidArgument, match=r"primary key is \(None,\)"):
+        write(opened, Article, impersonated_by=User(name="Bob"))
+    opened.rollback()
+    write(opened, Article, user=7, reason="typo", impersonated_by=opened.get(User, 7))
     (record,) = get_changes(Article, opened, user_ids=[7])
     for told in (record, *flatten([record])):
-        assert (told.user_id, told.reason, told.impersonated_by) == (7, "typo", 1)
+        assert (told.user_id, told.reason, told.impersonated_by) == (7, "typo", 7)
     assert record.to_dict()["context"] == {
         "remote_addr": None,
         "reason": "typo",
-        "impersonated_by": 1,
+        "impersonated_by": 7,
     }
 
 

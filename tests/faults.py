@@ -34,6 +34,8 @@ ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
 CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
+CONTEXT = "tests/test_context.py"
+CONTEXTS = "tests/test_transaction_values.py"
 COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
 INHERITANCE = "tests/scenarios/test_inheritance.py"
@@ -49,6 +51,7 @@ TEMPORAL = "tests/query/test_temporal.py"
 TRACKING = "tests/test_tracking.py"
 UPSERTS = "tests/scenarios/test_statements.py::test_what_an_upsert_does_to_each_row"
 UNIT = "tests/test_unit_of_work.py"
+VARIABLES = "tests/test_session_variables.py"
 VERSION = "tests/test_version.py"
 WRITE_PATHS = "tests/scenarios/test_write_paths.py::test_first_states_are_kept"
 
@@ -412,6 +415,55 @@ FAULTS = [
         "        stored = self._values\n        connection.execute(",
         "A second database gets a transaction without what was added to it since.",
         (f"{RECORDING}::test_second_database_gets_what_was_added",),
+    ),
+    # -- context -----------------------------------------------------------------------------
+    Fault(
+        "over-and-heard",
+        "context.py",
+        "        if not frame.is_over:\n            found.append(frame)",
+        "        if True:\n            found.append(frame)",
+        "Jobs that a request has started go on in its name.",
+        (f"{CONTEXT}::test_a_job_after_the_request",),
+    ),
+    Fault(
+        "said-in-a-task-of-anothers",
+        "context.py",
+        "    if life is not None and life.owner != _here():\n        life = None\n",
+        "",
+        "What a task says itself ends with the block that it was started in.",
+        (f"{CONTEXT}::test_a_job_after_the_request",),
+    ),
+    Fault(
+        "variables-that-savepoints-leave",
+        "context_values.py",
+        "    _tell(connection, lambda variables: variables.take(name))\n",
+        "    _tell(connection, lambda variables: variables.release(name))\n",
+        "What was said in a savepoint that is rolled back goes on.",
+        (f"{VARIABLES}::test_they_go_with_what_is_rolled_back",),
+    ),
+    Fault(
+        "missing-after-the-statement",
+        "capture.py",
+        "        self._recorder.prepare(session, connection)\n",
+        "",
+        "A statement that lacks what must be said has written its rows when it is refused.",
+        (f"{CONTEXTS}::test_a_column_that_must_have_a_value",),
+    ),
+    Fault(
+        "context-after-all-others",
+        "transaction_values.py",
+        "        if USER not in said and (user := ",
+        "        if (user := ",
+        "Whom the context names has not written it, if somebody else is logged in.",
+        (f"{CONTEXTS}::test_order_of_who_knows",),
+    ),
+    Fault(
+        "further-left-unwritten",
+        "unit_of_work.py",
+        "            self._take_back_if_empty()\n        self._store_further()\n",
+        "            self._take_back_if_empty()\n",
+        "What plugins are to store of the context is lost.",
+        (f"{CONTEXTS}::test_transaction_meta_takes_the_rest",),
     ),
     # -- tracking ----------------------------------------------------------------------------
     Fault(

@@ -27,11 +27,15 @@ from sqlalchemy_versioned import (
     changeset,
     flatten,
     get_changes,
+    get_transaction_context,
     is_versioned,
     make_versioned,
     parent_class,
     remove_versioning,
+    session_variables_statement,
+    set_session_variables,
     transaction_class,
+    transaction_context,
     version_class,
     version_table,
     versioned,
@@ -40,7 +44,7 @@ from sqlalchemy_versioned import (
 from sqlalchemy_versioned import asyncio as awaitable
 from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
 
-make_versioned(user_cls=None, plugins=[Plugin()], strategy="subquery")
+make_versioned(user_cls=None, current_user=lambda: 7, plugins=[Plugin()], strategy="subquery")
 
 
 class Base(DeclarativeBase):
@@ -100,6 +104,15 @@ def record(session: Session, manager: VersioningManager = versioning_manager) ->
     manager.plugins = [Plugin()]
     manager.transaction_cls = TransactionFactory(remote_addr=False)
     remove_versioning(manager=manager)
+
+
+def say_who_and_why(session: Session) -> None:
+    """Write in somebody's name."""
+    with transaction_context(user=7, reason="typo", ticket=5) as entered:
+        assert_type(entered, None)
+        assert_type(get_transaction_context(), dict[str, Any])
+    set_session_variables(session, reason="typo")
+    assert_type(session_variables_statement(reason="typo"), Select[Any])
 
 
 def look_up_changes(session: Session) -> None:

@@ -36,10 +36,11 @@ from .collection import VersionCollection, versions_of
 from .collection import count_versions as _count_versions
 from .exc import ImproperlyConfigured
 from .lookup import version_class
-from .maintenance import Fault
+from .maintenance import Fault, Repair
 from .maintenance import baseline as _baseline
 from .maintenance import prune as _prune
 from .maintenance import redact as _redact
+from .maintenance import repair as _repair
 from .maintenance import update_end_tx_column as _update_end_tx_column
 from .maintenance import update_property_mod_flags as _update_property_mod_flags
 from .maintenance import verify as _verify
@@ -74,6 +75,7 @@ __all__ = [
     "previous",
     "prune",
     "redact",
+    "repair",
     "revert",
     "revert_plan",
     "set_session_variables",
@@ -504,6 +506,14 @@ async def verify(session: Any, *models: Any, **asked: Any) -> list[Fault]:
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.verify`.
     """
     return await _asynchronous(session).run_sync(lambda sync: _verify(sync, *models, **asked))
+
+
+async def repair(session: Any, *models: Any, **asked: Any) -> Repair:
+    """Mend the faults of a history, as far as it can be known what is right.
+
+    :param asked: as for :func:`sqlalchemy_versioned.maintenance.repair`.
+    """
+    return await _asynchronous(session).run_sync(lambda sync: _repair(sync, *models, **asked))
 
 
 async def baseline(session: Any, model: Any, **asked: Any) -> int:

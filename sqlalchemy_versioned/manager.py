@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Select, Table, event, inspect
+from sqlalchemy import Column, Connection, MetaData, Select, Table, event, inspect
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
@@ -30,9 +30,10 @@ from .hooks import Plugin, PluginCollection
 from .immutable import guard_versions
 from .lookup import SPEC, bind_arguments_of, is_switched_on
 from .options import Options, build_options, check_option_names
+from .recording import Changes
 from .scope import Scope
 from .session_variables import build_statement, set_variables
-from .spec import ClassSpec
+from .spec import ClassSpec, Hierarchy, VersionSpec
 from .tracking import Tracker
 from .unit_of_work import Surroundings, UnitOfWork
 
@@ -241,6 +242,16 @@ class VersioningManager:
         self._tracker.record_engine(
             _sqlalchemy.root_engine_of(getattr(engine, "sync_engine", engine))
         )
+
+    def record_changes(
+        self,
+        session: Session,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+    ) -> None:
+        """Record changes that somebody has made behind its back, as of the current transaction."""
+        self._tracker.record(session, connection, hierarchy, changes, locks=False)
 
     def look_again(self) -> None:
         """Find out anew, at the next flushes, which tables have rows without versions."""

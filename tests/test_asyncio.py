@@ -475,9 +475,15 @@ def test_pausing(run, models):
 
 @pytest.mark.needs("async")
 def test_looking_after_history(run, models):
-    """History is verified, and rows that are older get a first version."""
+    """History is verified and mended, and rows that are older get a first version."""
 
     async def read(session):
+        author = models.Author(name="Recorded")
+        session.add(author)
+        await session.commit()
+        async with versioned.paused(session):
+            author.name = "Unrecorded"
+        assert len((await versioned.repair(session)).mended) == 1
         async with versioned.paused(session):
             session.add(models.Author(name="Unrecorded"))
         await session.commit()

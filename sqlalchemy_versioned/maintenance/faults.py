@@ -21,7 +21,7 @@ from ..query.verify import (
 )
 from .places import Place, Progress, find_places, present_session, ranges
 
-__all__ = ["Fault", "FaultKind", "verify"]
+__all__ = ["Fault", "FaultKind", "faults_within", "orphans_within", "verify"]
 
 
 class FaultKind(Enum):
@@ -105,11 +105,12 @@ def verify(
     faults: list[Fault] = []
     for place in find_places(models):
         for within in ranges(found, place, batch_size, progress):
-            faults += _faults_within(found, place, within)
+            faults += faults_within(found, place, within)
     return faults
 
 
-def _faults_within(session: Session, place: Place, within: Range) -> Iterator[Fault]:
+def faults_within(session: Session, place: Place, within: Range) -> Iterator[Fault]:
+    """Yield what is wrong with the history of a range of a table."""
     spec, name = place.spec, place.spec.parent_table.fullname
     size = len(spec.key)
 
@@ -128,12 +129,18 @@ def _faults_within(session: Session, place: Place, within: Range) -> Iterator[Fa
         yield _fault_of_row(name, key, row, tuple(differing))
     for key, row in run(select_missing_deletions(spec, within, place.left_out)):
         yield Fault(FaultKind.MISSING_DELETE, name, key, row.began)
-    for key, row in run(select_orphans(spec, within)):
-        yield Fault(FaultKind.ORPHAN, name, key, row[size])
+    yield from orphans_within(session, place, within)
     if spec is not place.first:
         for select_faults in (select_split_objects, select_left_out_versions):
             for key, row in run(select_faults(spec, place.first, within)):
                 yield Fault(FaultKind.SPLIT, name, key, row[size])
+
+
+def orphans_within(session: Session, place: Place, within: Range) -> Iterator[Fault]:
+    """Yield the versions in a range of a table whose transactions do not exist."""
+    for row in session.execute(select_orphans(place.spec, within), **place.where):
+        *key, number = row
+        yield Fault(FaultKind.ORPHAN, place.spec.parent_table.fullname, tuple(key), number)
 
 
 def _kind_of_break(ended: int | None, followed: int | None) -> FaultKind:

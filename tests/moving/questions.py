@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import Operation, as_of, version_class
-from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.maintenance import repair, verify
 
 #: The columns that versions of each class are asked for, as the journal has them.
 COLUMNS = {
@@ -34,10 +34,12 @@ def main(url: str, journal: str) -> None:
     with Session(moved.connect(url)) as session:
         answers = {
             "faults": [_plain_fault(fault) for fault in verify(session)],
-            "past": [tx for tx in told if not _is_as_told(session, tx, told[tx][1])],
+            "past": _differing_past(session, told),
             "transactions": _differing_transactions(session, told),
             "versions": _differing_versions(session, told),
             "reverted": _reverted_otherwise(session, told),
+            "mended": _mend(session),
+            "past of mended": _differing_past(session, told),
             "continued": _continue(session, told),
         }
     print(json.dumps(answers))
@@ -47,11 +49,15 @@ def _plain_fault(fault: Any) -> list[Any]:
     return [fault.kind.value, fault.table, list(fault.key)]
 
 
-def _is_as_told(session: Session, tx: int, state: Any) -> bool:
-    """Tell whether everything reads as it did after a transaction."""
+def _differing_past(session: Session, told: Any) -> list[int]:
+    """Return the transactions after which something reads otherwise than it did then."""
+    return [tx for tx, (_, state) in told.items() if _state_at(session, tx) != state]
+
+
+def _state_at(session: Session, tx: int) -> Any:
     # Rows that were added without a trace are there all the time.
     with as_of(session, tx, on_incomplete="ignore") as past:
-        return bool(_plain(moved.state_of(past)) == state)
+        return _plain(moved.state_of(past))
 
 
 def _plain(value: Any) -> Any:
@@ -144,6 +150,14 @@ def _continue(session: Session, told: Any) -> Any:
         "tags": [bool(last.tags), bool(new.tags)],
         "faults": [f for f in map(_plain_fault, verify(session)) if f[2][0] == new.id],
     }
+
+
+def _mend(session: Session) -> Any:
+    """Repair history; return what was wrong with it, and what is so still."""
+    mended = repair(session)
+    session.commit()
+    faults = sorted(map(_plain_fault, mended.mended))
+    return [faults, [*map(_plain_fault, mended.left), *map(_plain_fault, verify(session))]]
 
 
 if __name__ == "__main__":

@@ -92,3 +92,13 @@ def test_history_goes_on(answers):
     assert continued["ends"]
     assert continued["previous"]
     assert continued["faults"] == []
+
+
+@pytest.mark.needs("returning")
+def test_mistakes_are_mended(answers):
+    """What was recorded wrongly is mended, and the past reads as before."""
+    mended, left = answers["mended"]
+
+    assert mended == sorted(answers["made"])
+    assert left == []
+    assert answers["past of mended"] == []

@@ -1,0 +1,114 @@
+"""Statements that mend what :mod:`.verify` finds: transactions that are lost, and split objects.
+
+Nothing is made up: what is written was said by another version of the same object, and what nobody
+knows stays empty.  Of two operations nobody knows which is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Insert,
+    Select,
+    and_,
+    exists,
+    insert,
+    literal_column,
+    not_,
+    select,
+)
+
+from ..operation import Operation
+from ..spec import VersionSpec
+from .newest import newest_version
+from .ranges import Range
+from .verify import select_left_out_versions, select_orphans, select_split_objects
+
+__all__ = [
+    "build_base_copies",
+    "build_copies",
+    "build_lost_transactions",
+    "can_be_empty",
+]
+
+
+def can_be_empty(spec: VersionSpec) -> bool:
+    """Tell whether a transaction may say nothing but its number."""
+    columns = spec.transaction_table.columns
+    return all(c.primary_key or c.nullable or c.server_default is not None for c in columns)
+
+
+def build_lost_transactions(spec: VersionSpec, within: Range) -> Insert:
+    """Write the transactions that versions are of and that do not exist; no one knows their time.
+
+    The columns of the table must be allowed to be empty.
+    """
+    lost = select_orphans(spec, within).order_by(None).subquery()
+    number = list(lost.c)[-1]
+    (own,) = spec.transaction_table.primary_key
+    return insert(spec.transaction_table).from_select(
+        [own], select(number).distinct(), include_defaults=False
+    )
+
+
+def build_base_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
+    """Write versions that the base-most table lacks, as its row was before: nothing was said of it.
+
+    :param spec: another table of the objects, which has these versions.
+    """
+    missing = select_split_objects(spec, root, within).order_by(None).subquery()
+    *key, number = missing.c
+    base = root.version_table.alias()
+    there = exists().where(_is_version(root, base, key, number)).correlate(missing)
+    before = root.version_table.alias()
+    source = (
+        _copied(root, before, number, literal_column(str(int(Operation.UPDATE))))
+        .select_from(missing.join(before, _is_newest_before(root, before, key, number)))
+        .where(not_(there))
+    )
+    return _insert(root, source)
+
+
+def build_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
+    """Write versions that the base-most table has and another lacks, as its row was before."""
+    missing = select_left_out_versions(spec, root, within).order_by(None).subquery()
+    *key, number = missing.c
+    before, base = spec.version_table.alias(), root.version_table.alias()
+    source = (
+        _copied(spec, before, number, base.c[root.operation_column.key])
+        .select_from(missing.join(before, _is_newest_before(spec, before, key, number)))
+        .join(base, _is_version(root, base, key, number))
+    )
+    return _insert(spec, source)
+
+
+def _is_version(
+    spec: VersionSpec, rows: FromClause, key: Sequence[ColumnElement[Any]], number: Any
+) -> ColumnElement[bool]:
+    same = [rows.c[pair.version.key] == value for pair, value in zip(spec.key, key, strict=True)]
+    return and_(*same, rows.c[spec.transaction_column.key] == number)
+
+
+def _is_newest_before(
+    spec: VersionSpec, rows: FromClause, key: Sequence[ColumnElement[Any]], number: Any
+) -> ColumnElement[bool]:
+    """Match the version of a row that was the newest before transaction *number*."""
+    newest = newest_version(spec, key, lambda each: each.c[spec.transaction_column.key] < number)
+    alive = rows.c[spec.operation_column.key] != Operation.DELETE
+    return and_(_is_version(spec, rows, key, newest), alive)
+
+
+def _copied(
+    spec: VersionSpec, rows: FromClause, number: Any, operation: ColumnElement[Any]
+) -> Select[Any]:
+    return select(*[rows.c[pair.version.key] for pair in spec.pairs], number, operation)
+
+
+def _insert(spec: VersionSpec, source: Select[Any]) -> Insert:
+    names: list[Any] = [pair.version for pair in spec.pairs]
+    names += [spec.transaction_column, spec.operation_column]
+    return insert(spec.version_table).from_select(names, source, include_defaults=False)

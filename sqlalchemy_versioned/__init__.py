@@ -71,6 +71,7 @@ from .lookup import (
     version_table,
 )
 from .manager import VersioningManager
+from .masks import MASKED, Masked
 from .operation import Operation
 from .options import check_option_names
 from .paused import paused
@@ -215,6 +216,7 @@ def session_variables_statement(**values: Any) -> Select[Any]:
 
 
 __all__ = [
+    "MASKED",
     "CaptureError",
     "ChangeRecord",
     "ClassNotVersioned",
@@ -224,6 +226,7 @@ __all__ = [
     "IncompleteHistory",
     "InvalidArgument",
     "InvalidArgumentType",
+    "Masked",
     "MissingSessionVariable",
     "NoChangesAttribute",
     "Operation",

@@ -269,6 +269,11 @@ def original_values(state: InstanceState[Any]) -> Mapping[str, Any]:
     return state.committed_state
 
 
+def is_expression(value: Any) -> bool:
+    """Tell whether an attribute is set to something that the database is to compute."""
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+
+
 def association_columns(relationship: Any) -> tuple[Column[Any], ...]:
     """Return the columns of the association table that a relationship fills.
 
@@ -773,6 +778,14 @@ def inserted_values(
         fixed = dict(statement._values or {})
         rows = [[*fixed.items(), *each.items()] for each in sets or [{}]]
     return [_by_column(statement, row) for row in rows]
+
+
+def inserted_columns(statement: Any, sets: Sequence[Mapping[str, Any]]) -> set[Column[Any]]:
+    """Return the columns that an INSERT says something of."""
+    selected = inserted_select(statement)
+    if selected is None:
+        return {column for row in inserted_values(statement, sets) for column in row}
+    return {c for name in selected[0] if (c := _column_of(statement, name)) is not None}
 
 
 def inserted_select(statement: Any) -> tuple[list[str], Any] | None:

@@ -66,7 +66,8 @@ class Appending(Recording):
         if spec.keeps_unchanged:
             return
         if spec.base is None and changes.doubtful:
-            doubtful = [key for key in changes.updated if key in changes.doubtful]
+            unsure = changes.doubtful.difference(self._masked(spec, changes.added))
+            doubtful = [key for key in changes.updated if key in unsure]
             found = self._writers[spec].unchanged(self.connection, doubtful, transaction.id)
             self._unchanged = frozenset(found)
         if self._unchanged:
@@ -85,7 +86,7 @@ class Appending(Recording):
         image.fresh = {operation: keys for operation, keys in events.items() if keys}
         keys, tx = image.keys(), transaction.id
         if spec.added:
-            image.added = grouped({key: changes.added.get(key, {}) for key in keys})
+            image.added = grouped({key: changes.added.get(key, {}) for key in keys}, spec)
         written = self._writers[spec].write(self.connection, image, tx, locks=locks)
         if written < len(keys) + len(changes.given):
             self._forget_missing(spec, image, tx)

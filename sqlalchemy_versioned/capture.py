@@ -10,7 +10,7 @@ known is refused before it is executed, or let through as the option ``capture``
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from .conflicts import Conflicts, is_replacing
 from .dialects import can_go_on_after_errors, has_concurrent_writers
 from .exc import CaptureError
 from .keys import Key
+from .operation import Operation
 from .recording import Changes
 from .spec import Hierarchy, VersionSpec
 from .statements import OURS
@@ -88,6 +89,15 @@ class Recorder(Protocol):
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""
 
+    def added_values(
+        self, specs: Sequence[VersionSpec], columns: Collection[Column[Any]], operation: Operation
+    ) -> Mapping[str, Any]:
+        """Return the values of columns that are no copies, for the rows that a statement writes.
+
+        :param specs: the tables in which it makes versions.
+        :param columns: the columns of parent tables that it sets.
+        """
+
     def split_upserted(
         self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]
     ) -> tuple[list[Key], list[Key]]:
@@ -116,6 +126,8 @@ class _Pending:
     sets: Sequence[Mapping[str, Any]] | None = None
     #: The columns that it may change of rows that are there.
     changed: set[Column[Any]] = field(default_factory=set)
+    #: The columns that it gives to rows that it makes, where that is to be known.
+    given: set[Column[Any]] = field(default_factory=set)
     #: The rows that an INSERT may meet.
     met: list[Key] = field(default_factory=list)
 
@@ -274,6 +286,8 @@ class Capture:
     ) -> str | None:
         write, dialect = pending.write, connection.dialect
         if pending.target is not None:
+            if any(spec.added for spec in self._specs_of(pending.target)):
+                pending.given = _sqlalchemy.inserted_columns(pending.statement, sets)
             if write.hides_keys:
                 return "its RETURNING leaves out the primary key; add the key columns to it"
             if _sqlalchemy.has_prefix(pending.statement, "FAIL"):
@@ -298,6 +312,9 @@ class Capture:
         specs = [] if target is None else self._specs_of(target)
         if replaces and len(specs) > 1:
             return _IN_PARTS
+        if replaces:
+            # What it does not say is the default afterwards, whatever it was.
+            pending.given = set(table.columns)
         key = self.cascades.key_of(table)
         pending.met = self._find_met(Conflicts(key, pending.statement, sets), connection)
         if not pending.met:
@@ -442,6 +459,7 @@ class Capture:
             for each in self._specs_of(pending.target)
             if each not in self._specs_above(pending.target)
         }
+        self._add_values(self._specs_of(pending.target), changes)
         deleted = self._recorder.record(pending.session, connection, hierarchy, changes, locks=True)
         absent = deleted.get(spec)
         if absent:
@@ -581,10 +599,10 @@ class Capture:
             return
         if may_be_old:
             keys, updated = self._recorder.split_upserted(pending.session, connection, spec, keys)
-        changes = Changes(inserted=keys, updated=updated, doubtful=set(updated))
-        self._recorder.record(
-            pending.session, connection, target.hierarchy, {spec: changes}, locks=False
-        )
+        changes = {spec: Changes(inserted=keys, updated=updated, doubtful=set(updated))}
+        specs = self._specs_of(target)
+        self._add_values(specs, changes, given=pending.given, changed=pending.changed)
+        self._recorder.record(pending.session, connection, target.hierarchy, changes, locks=False)
 
     def failed(self, connection: Connection, *, is_lost: bool) -> None:
         """Take back what was recorded of a statement that the database refused.
@@ -628,9 +646,34 @@ class Capture:
     ) -> Mapping[VersionSpec, set[Key]]:
         if pending.target is None:
             return {}
-        changes = {spec: build() for spec in self._specs_of(pending.target)}
-        hierarchy = pending.target.hierarchy
+        specs, hierarchy = self._specs_of(pending.target), pending.target.hierarchy
+        changes = {spec: build() for spec in specs}
+        self._add_values(specs, changes, given=pending.changed, changed=pending.changed)
         return self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
+
+    def _add_values(
+        self,
+        specs: Sequence[VersionSpec],
+        changes: Mapping[VersionSpec, Changes],
+        *,
+        given: Collection[Column[Any]] = (),
+        changed: Collection[Column[Any]] = (),
+    ) -> None:
+        """Find the values of columns that are no copies, the same for all rows of a kind.
+
+        :param given: the columns that were set of rows that are new.
+        :param changed: those that were set of rows that were there.
+        """
+        if not any(spec.added for spec in specs):
+            return
+        for each in changes.values():
+            for keys, columns, operation in (
+                (each.inserted, given, Operation.INSERT),
+                (each.updated, changed, Operation.UPDATE),
+                (each.deleted, (), Operation.DELETE),
+            ):
+                if keys and (values := self._recorder.added_values(specs, columns, operation)):
+                    each.added |= dict.fromkeys(keys, values)
 
     def _specs_above(self, target: Target) -> list[VersionSpec]:
         """Return the tables of superclasses, of which rows stay when those of *target* go."""
@@ -654,6 +697,7 @@ class Capture:
             target = self._by_spec[spec]
             if target.is_on():
                 changes = {spec: Changes(deleted=list(keys))}
+                self._add_values([spec], changes)
                 self._recorder.record(session, connection, target.hierarchy, changes, locks=True)
 
     def _keep_cascaded(self, connection: Connection, cascaded: Cascaded) -> None:

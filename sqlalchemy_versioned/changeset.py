@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
 from .lookup import is_versioned, spec_of
+from .masks import MASKED
 from .spec import ClassSpec
 
 __all__ = [
@@ -21,11 +22,15 @@ __all__ = [
 ]
 
 
-def difference(spec: ClassSpec, old: Any | None, new: Any | None) -> dict[str, list[Any]]:
+def difference(
+    spec: ClassSpec, old: Any | None, new: Any | None, masked: Iterable[str] = ()
+) -> dict[str, list[Any]]:
     """Return ``{name: [old, new]}`` for the attributes in which two versions differ.
 
     Of a version that is missing, ``None`` stands for each value.  A deletion has the last values
     that were stored, and so differs from the version before it in nothing.
+
+    :param masked: the masked attributes in which they do.
     """
     columns = inspect(spec.version_class).column_attrs
     changes = {}
@@ -34,7 +39,8 @@ def difference(spec: ClassSpec, old: Any | None, new: Any | None) -> dict[str, l
         after = None if new is None else getattr(new, key)
         if not _is_equal(columns[key].columns[0], before, after):
             changes[key] = [before, after]
-    return changes
+    values = [None if version is None else MASKED for version in (old, new)]
+    return changes | {key: list(values) for key in masked}
 
 
 def _is_equal(column: Any, one: Any, other: Any) -> bool:
@@ -122,7 +128,8 @@ def is_modified(obj: Any) -> bool:
     """
     spec = spec_of(obj)
     state: InstanceState[Any] = inspect(obj)
-    columns = [key for key in spec.columns if key not in spec.options.ignore]
+    kept = (*spec.columns, *spec.masked)
+    columns = [key for key in kept if key not in spec.options.ignore]
     keys = [*columns, *_local_relationships(columns, state)]
     return any(state.attrs[key].history.has_changes() for key in keys)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Update, inspect, select, tuple_
-from sqlalchemy.orm import Mapper, Session, UOWTransaction
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from . import _sqlalchemy
 from .cascades import Cascaded
@@ -63,6 +63,8 @@ class Flush:
         self.absent: dict[VersionSpec, set[Key]] = {}
         #: What happened to rows of association tables.
         self.links: dict[LinkTable, Work] = {}
+        #: Masked attributes that are set to SQL expressions, by object.
+        self.expressed: dict[InstanceState[Any], set[str]] = {}
         #: Whether anything is recorded of it.
         self.is_recorded = False
         #: Whether any image was taken.
@@ -102,10 +104,12 @@ def collect_work(
     context: UOWTransaction,
     readers: Mapping[Mapper[Any], ClassReader],
     plugins: Iterable[Plugin],
+    expressed: Mapping[InstanceState[Any], set[str]],
 ) -> list[Work]:
     """Return what a flush did with the objects of the mappers in *readers*.
 
     :param plugins: those that have values for columns which they added.
+    :param expressed: masked attributes that were set to SQL expressions, by object.
     """
     found: dict[Hierarchy, Work] = {}
     for mapper, reader in readers.items():
@@ -113,7 +117,7 @@ def collect_work(
         if not changes and not changes.replaced:
             continue
         if any(table.added for table in spec.tables):
-            _add_values(context, mapper, reader, changes, plugins)
+            _add_values(context, mapper, reader, changes, plugins, expressed)
         work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
         for table in spec.tables:
             work.changes.setdefault(table, Changes()).extend(changes)
@@ -126,8 +130,9 @@ def _add_values(
     reader: ClassReader,
     changes: Changes,
     plugins: Iterable[Plugin],
+    expressed: Mapping[InstanceState[Any], set[str]],
 ) -> None:
-    """Ask plugins for the values of columns that they have added."""
+    """Find the values of columns that are no copies: flags of masked ones, and those of plugins."""
     kinds = dict.fromkeys(changes.inserted, Operation.INSERT)
     kinds |= dict.fromkeys([*changes.updated, *changes.replaced], Operation.UPDATE)
     kinds |= dict.fromkeys(changes.deleted, Operation.DELETE)
@@ -136,6 +141,8 @@ def _add_values(
         if key not in kinds or (is_deleted and is_bystander):
             continue
         values: dict[str, Any] = {}
+        if kinds[key] is not Operation.DELETE:
+            values.update(reader.masks(state, expressed.get(state, ())))
         for plugin in plugins:
             values.update(plugin.version_values(reader.spec, state, kinds[key]))
         changes.added[key] = values

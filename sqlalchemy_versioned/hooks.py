@@ -98,6 +98,16 @@ class Plugin:
         """
         return {}
 
+    def statement_values(self, spec: Any, columns: Any, operation: Any) -> Mapping[str, Any]:
+        """Return values, by column key, for the rows that a statement without objects writes.
+
+        Called once for each version table that it makes versions in, and each operation.
+
+        :param spec: what is known of the table: its columns are ``spec.parent_table``'s.
+        :param columns: the columns of parent tables that the statement sets; none for deletions.
+        """
+        return {}
+
     def after_construct_changeset(self, version_obj: Any, changeset: dict[str, Any]) -> None:
         """Edit a changeset that is about to be returned."""
 

@@ -59,6 +59,8 @@ class Options:
     include: frozenset[str] = frozenset()
     #: Keys of columns that are stored, but whose change alone makes no version.
     ignore: frozenset[str] = frozenset()
+    #: Keys of columns whose change is recorded, but not their value.
+    mask: frozenset[str] = frozenset()
     #: Whether PostgreSQL triggers do the recording.
     native_versioning: bool = False
     #: Whether version classes are built, or version tables only (manager only).
@@ -118,7 +120,17 @@ class Options:
 
     def is_excluded(self, key: str) -> bool:
         """Tell whether the attribute *key* is left out of history."""
-        return key not in self.include and (self.is_selective or key in self.exclude)
+        if key in self.include:
+            return False
+        return key in self.exclude or (self.is_selective and key not in self.mask)
+
+    def is_left_out(self, key: str) -> bool:
+        """Tell whether no value of the attribute *key* is kept."""
+        return self.is_excluded(key) or self.is_masked(key)
+
+    def is_masked(self, key: str) -> bool:
+        """Tell whether the attribute *key* is recorded without its value."""
+        return key in self.mask and not self.is_excluded(key)
 
     def version_table_name(self, table_name: str) -> str:
         """Return the name of the version table of *table_name*."""
@@ -133,7 +145,7 @@ MANAGER_ONLY = frozenset(
 #: The key of ``Table.info`` under which an application says how a table is versioned.
 IN_INFO = "versioned"
 
-_KEY_LISTS = ("exclude", "include", "ignore")
+_KEY_LISTS = ("exclude", "include", "ignore", "mask")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
 _VERSION_IDS = ("integer", "uuid")
@@ -276,6 +288,12 @@ def _check_names(options: Options, owner: str) -> None:
         raise ImproperlyConfigured(
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"
+        )
+    both = options.mask & options.ignore
+    if both:
+        raise ImproperlyConfigured(
+            f"{owner}: {min(both)!r} is in 'mask', by which its change makes a version, and in "
+            "'ignore', by which it makes none; take it out of one of them"
         )
     if len(set(options.bookkeeping_names)) < len(options.bookkeeping_names):
         raise ImproperlyConfigured(

@@ -7,7 +7,7 @@ the transaction, and versions of a transaction that drew a later id but wrote fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Protocol
@@ -223,11 +223,26 @@ class Recording:
         else:
             work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
             work.departed, work.image.given = changes.departed, changes.given
-        if spec.added:
-            work.image.added = grouped(self._merge_added(spec, changes, work.image))
-        updated = work.image.fresh.get(Operation.UPDATE, []) if changes.doubtful else []
-        work.image.checked = [key for key in updated if key in changes.doubtful]
+        doubtful = changes.doubtful
+        if self._has_added(spec):
+            added = self._merge_added(spec, changes, work.image)
+            work.image.added = grouped(added, spec)
+            doubtful = doubtful.difference(self._masked(spec, added))
+        updated = work.image.fresh.get(Operation.UPDATE, []) if doubtful else []
+        work.image.checked = [key for key in updated if key in doubtful]
         return work
+
+    def _has_added(self, spec: VersionSpec) -> bool:
+        """Tell whether versions have values that are not copied, here or in a table beside it."""
+        return bool(spec.added) or any(each.masked for each in self.hierarchy.related(spec))
+
+    def _masked(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> Iterator[Key]:
+        """Yield rows of which a masked column was changed, in any table of the object."""
+        tables = (spec, *self.hierarchy.related(spec))
+        flags = {pair.version.key for table in tables for pair in table.masked}
+        for key, values in added.items() if flags else ():
+            if any(values.get(flag) for flag in flags):
+                yield key
 
     def _merge_added(
         self, spec: VersionSpec, changes: Changes, image: Image
@@ -383,7 +398,7 @@ class Recording:
         self._writers[spec].erase(self.connection, keys, tx)
         self._writers[spec].reopen(self.connection, keys, tx)
         self._note(spec, keys, None)
-        if spec.added:
+        if self._has_added(spec):
             self._note_added(spec, {key: {} for key in keys})
         self.came_to_nothing = True
 
@@ -423,10 +438,14 @@ class Recording:
                 self._remove(each, undone, tx)
 
 
-def grouped(added: Mapping[Key, Mapping[str, Any]]) -> dict[str, dict[Any, list[Key]]]:
-    """Group the values of added columns by column and value."""
+def grouped(
+    added: Mapping[Key, Mapping[str, Any]], spec: VersionSpec
+) -> dict[str, dict[Any, list[Key]]]:
+    """Group the values of the columns that are added to one table by column and value."""
     groups: dict[str, dict[Any, list[Key]]] = {}
+    names = {column.key for column in spec.added}
     for key, values in added.items():
-        for name, value in values.items():
+        for name in values.keys() & names:
+            value = values[name]
             groups.setdefault(name, {}).setdefault(value, []).append(key)
     return groups

@@ -331,8 +331,8 @@ def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
 
 def _refuse_unkept(key: str, state: InstanceState[Any], passive: Any) -> NoReturn:
     raise IncompleteHistory(
-        f"{state.class_.__name__}.{key} is excluded from history, so that nothing is known of its "
-        "past; read it from the live object"
+        f"{state.class_.__name__}.{key} is excluded from history, or masked, so that its past is "
+        "not known; read it from the live object"
     )
 
 

@@ -8,6 +8,7 @@ the specs of its tables.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +47,10 @@ class VersionSpec:
     strategy: Strategy
     #: Parent columns whose change alone makes no version.
     ignored: frozenset[Column[Any]]
-    #: Columns that plugins have added to the version table.
+    #: Columns that are added to the version table, flags for masked columns and those of plugins.
     added: tuple[Column[Any], ...] = ()
+    #: Parent columns whose values are not kept, each with the flag that tells of their change.
+    masked: tuple[ColumnPair, ...] = ()
     #: Whether ends may be missing: links that others have recorded have none.
     may_lack_ends: bool = False
     #: The id of a version; ``None`` where its key and its transaction tell it from others.
@@ -173,6 +176,8 @@ class ClassSpec:
     operation_key: str
     #: ``None`` where the strategy has no id column.
     id_key: str | None = None
+    #: Attribute keys of masked columns, each with that of the flag on the version class.
+    masked: Mapping[str, str] = field(default_factory=dict)
     #: Relationship keys that the version class has.
     relationships: tuple[str, ...] = ()
     #: ``False`` for superclasses that are versioned only because a subclass is.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Column, inspect, types
@@ -34,7 +34,8 @@ class ClassReader:
         self._key = frozenset(spec.key)
         mapper: Mapper[Any] = inspect(spec.parent_class)
         ignored = {column for table in spec.tables for column in table.ignored}
-        columns = {key: mapper.column_attrs[key].columns[0] for key in spec.columns}
+        kept = (*spec.columns, *spec.masked)
+        columns = {key: mapper.column_attrs[key].columns[0] for key in kept}
         #: Attributes whose change makes a version.
         self._telling = frozenset(k for k, column in columns.items() if column not in ignored)
         self._plain = frozenset(key for key in self._telling if _is_plain(columns[key]))
@@ -42,6 +43,21 @@ class ClassReader:
         self._moving = self._telling
         if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
             self._moving = frozenset(prop.key for prop in mapper.column_attrs)
+
+    def masks(self, state: InstanceState[Any], expressed: Iterable[str]) -> dict[str, bool]:
+        """Return the flags of the masked attributes of an object that were set.
+
+        :param expressed: attributes that were set to SQL expressions, which a flush expires.
+        """
+        if not self.spec.masked:
+            return {}
+        given = {
+            key
+            for key in self.spec.masked.keys() & _sqlalchemy.original_values(state).keys()
+            if state.attrs[key].history.has_changes()
+        }
+        given |= self.spec.masked.keys() & expressed
+        return {self.spec.masked[key]: True for key in given}
 
     def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
         """Return the rows that a flush has touched, by what happened to them."""

@@ -7,12 +7,13 @@ beyond "which rows did this flush touch".
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import (
+    Column,
     Connection,
     Delete,
     Engine,
@@ -24,7 +25,14 @@ from sqlalchemy import (
     inspect,
 )
 from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    UOWTransaction,
+)
 
 from . import _sqlalchemy
 from .capture import Capture, Target
@@ -39,6 +47,7 @@ from .loaded import (
     has_loaded_versions,
     watch_versions,
 )
+from .operation import Operation
 from .paused import is_paused
 from .recording import Changes, Recording
 from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
@@ -259,6 +268,8 @@ class Tracker:
     def _before_update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
         """Keep the state of rows that are changed for the first time since they are recorded."""
         flush = self._current_flush()
+        if flush is not None:
+            self._note_expressed(flush, mapper, inspect(target))
         if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
@@ -281,6 +292,13 @@ class Tracker:
                 for spec in specs:
                     found = self._capture.keep_referring(connection, spec.parent_table, keys)
                     flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+
+    def _note_expressed(self, flush: Flush, mapper: Mapper[Any], state: InstanceState[Any]) -> None:
+        """Note masked attributes that are set to expressions, of which a flush leaves nothing."""
+        reader = self._readers.get(mapper)
+        for key in reader.spec.masked if reader is not None else ():
+            if _sqlalchemy.is_expression(state.dict.get(key)):
+                flush.expressed.setdefault(state, set()).add(key)
 
     def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
         """Tell whether an update may be the first change of a row, or of one that refers to it."""
@@ -368,7 +386,7 @@ class Tracker:
         if not readers:
             return []
         plugins = self._surroundings.plugins().overriding("version_values")
-        return collect_work(flush.context, readers, plugins)
+        return collect_work(flush.context, readers, plugins, flush.expressed)
 
     def _begin(self, flush: Flush, *, is_early: bool) -> None:
         """Make sure there is a transaction, and tell plugins of the flush."""
@@ -611,6 +629,18 @@ class Tracker:
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""
         return self._surroundings.may_lack_versions(connection, spec)
+
+    def added_values(
+        self, specs: Sequence[VersionSpec], columns: Collection[Column[Any]], operation: Operation
+    ) -> Mapping[str, Any]:
+        """Return the values of columns that are no copies, for the rows that a statement writes."""
+        values: dict[str, Any] = {}
+        for spec in specs:
+            if operation is not Operation.DELETE:
+                values |= {pair.version.key: True for pair in spec.masked if pair.parent in columns}
+            for plugin in self._surroundings.plugins().overriding("statement_values"):
+                values |= plugin.statement_values(spec, columns, operation)
+        return values
 
     def split_upserted(
         self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]

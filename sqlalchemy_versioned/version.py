@@ -24,6 +24,7 @@ from .lookup import ensure_bound, find_spec, spec_of, version_class
 from .query.history import (
     FRESH,
     count_versions_before,
+    select_masks,
     select_next,
     select_previous,
     select_version_at,
@@ -87,7 +88,9 @@ class VersionAPI:
     @property
     def changeset(self) -> dict[str, list[Any]]:
         """What this version changed, as ``{name: [old, new]}``."""
-        changes = difference(self._spec, self._read_previous(), self._version)
+        previous, masked = self._read_previous(), self._spec.masked.items()
+        flagged = [k for k, flag in masked if previous is None or getattr(self._version, flag)]
+        changes = difference(self._spec, previous, self._version, flagged)
         for hook in getattr(self._spec.version_class, "__changeset_hooks__", ()):
             hook(self._version, changes)
         return changes
@@ -103,10 +106,19 @@ class VersionAPI:
                 f"a version of {self._spec.parent_class.__name__} cannot be compared with "
                 f"{other!r}; give a version of the same class"
             )
-        found = difference(self._spec, self._version, other)
+        found = difference(self._spec, self._version, other, self._masked_until(other))
         if relations:
             found |= difference_of_relations(self._session(), self._version, other, relations)
         return found
+
+    def _masked_until(self, other: Any) -> list[str]:
+        """Return the masked attributes that were changed between this version and another."""
+        if not self._spec.masked:
+            return []
+        identity, place = self._place()
+        asked = select_masks(self._spec, identity, place, VersionAPI(other)._place()[1])
+        row = self._session().execute(asked).one()
+        return [key for key, flag in zip(self._spec.masked, row, strict=True) if flag]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values of this version by attribute name, bookkeeping included."""

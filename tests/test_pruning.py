@@ -124,7 +124,7 @@ def test_objects_that_were_gone(session, models):
 
 @pytest.mark.strategies
 def test_reverting_to_what_is_left(session, models):
-    """A version that is left can be reverted to, but not what it was related to, if that is gone."""
+    """A version that is left can be reverted to, but not to related objects that are gone."""
     zoo = models.zoo
     post = zoo.Post(name="a", notes=[zoo.Note(name="n")], tags=[zoo.Tag(name="t")])
     session.add(post)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy_versioned
 
 NAMES = {
+    "MASKED",
     "CaptureError",
     "ChangeRecord",
     "ClassNotVersioned",
@@ -18,6 +19,7 @@ NAMES = {
     "IncompleteHistory",
     "InvalidArgument",
     "InvalidArgumentType",
+    "Masked",
     "MissingSessionVariable",
     "NoChangesAttribute",
     "Operation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -25,9 +25,12 @@ __all__ = [
     "adapt_to_versions",
     "attribute_keys",
     "check_keys",
+    "check_masked",
     "copied_descriptors",
     "is_hybrid",
     "kept_columns",
+    "masked_attributes",
+    "masked_keys",
     "other_name",
     "synonym_target",
     "version_properties",
@@ -45,35 +48,90 @@ def attribute_keys(
     :param options_of: returns the options of a mapper.  The base-most class that maps a column
         decides whether it is kept, because all of a hierarchy share the table.
     """
-    names: dict[Column[Any], str] = {}
-    left_out: set[Column[Any]] = set()
+    named = _named_columns(mapper, table, options_of)
     needed = _needed_columns(mapper, table)
 
-    def is_excluded(options: Options, key: str, column: Any) -> bool:
-        # What is not included is left out, but what is needed must be excluded to be refused.
-        return options.is_excluded(key) and not (options.is_selective and column in needed)
+    def is_left_out(column: Column[Any], key: str, options: Options) -> bool:
+        # What is not included is left out, but what is needed must be named to be refused.
+        if column in needed and options.is_selective and key not in options.mask:
+            return False
+        return options.is_left_out(key)
 
-    for owner in _owners(mapper, table):
-        for prop in column_properties(owner):
-            for column in prop.columns:
-                if column.table is not table or column in names:
-                    continue
-                names[column] = prop.key  # type: ignore[index]
-                if is_excluded(options_of(owner), prop.key, column):
-                    left_out.add(column)  # type: ignore[arg-type]
-    options = options_of(mapper)
-    left_out |= {c for c in table.columns if c not in names and is_excluded(options, c.key, c)}
     # A system column (PostgreSQL's xmin) is the database's own, and no table can have it.
-    kept = {c: names.get(c, c.key) for c in table.columns if c not in left_out and not c.system}
+    kept = {
+        column: key
+        for column, (key, options) in named.items()
+        if not (is_left_out(column, key, options) or column.system)
+    }
     if len(set(kept.values())) < len(kept):
         kept = {column: column.key for column in kept}
     for column in needed:
         if column not in kept:
             raise ImproperlyConfigured(
                 f"{mapper.class_.__name__}: {column.name!r} cannot be excluded, because versions "
-                "are recognised by it; take it out of 'exclude'"
+                "are recognised by it; take it out of 'exclude' or 'mask'"
             )
     return kept
+
+
+def masked_keys(
+    mapper: Mapper[Any], table: Table, options_of: Callable[[Mapper[Any]], Options]
+) -> dict[Column[Any], str]:
+    """Return the masked columns of *table*, with the keys of their attributes.
+
+    :param options_of: as for :func:`attribute_keys`.
+    :raises ImproperlyConfigured: if a column could change without its being known.
+    """
+    named = _named_columns(mapper, table, options_of)
+    masked = {c: key for c, (key, options) in named.items() if options.is_masked(key)}
+    counters = {each.version_id_col for each in _owners(mapper, table)}
+    check_masked(masked, owner=mapper.class_.__name__, counters=counters)
+    return masked
+
+
+def check_masked(
+    masked: Mapping[Column[Any], str],
+    *,
+    owner: str,
+    counters: Collection[Any] = (),
+) -> None:
+    """Refuse to mask columns that could change without its being known.
+
+    :param owner: whose columns they are, for the message.
+    :param counters: columns that count updates.
+    :raises ImproperlyConfigured: for the first of them.
+    """
+    for column, key in masked.items():
+        reason = "it changes with every update" if column in counters else _why_unknown(column)
+        if reason is not None:
+            raise ImproperlyConfigured(
+                f"{owner}: {key!r} cannot be masked, because {reason}, and only "
+                "its value would tell that it did; exclude it, or take it out of 'mask'"
+            )
+
+
+def _why_unknown(column: Column[Any]) -> str | None:
+    """Return how a column changes without being set, if it does."""
+    if column.foreign_keys:
+        return "the database changes a foreign key along with other rows"
+    names = ("computed", "onupdate", "server_onupdate")
+    if any(getattr(column, name, None) is not None for name in names):
+        return "it changes by itself"
+    return None
+
+
+def _named_columns(
+    mapper: Mapper[Any], table: Table, options_of: Callable[[Mapper[Any]], Options]
+) -> dict[Column[Any], tuple[str, Options]]:
+    """Return the columns of *table*, each with its attribute and the options that decide on it."""
+    named: dict[Any, tuple[str, Options]] = {}
+    for owner in _owners(mapper, table):
+        for prop in column_properties(owner):
+            for column in prop.columns:
+                if column.table is table and column not in named:
+                    named[column] = (prop.key, options_of(owner))
+    options = options_of(mapper)
+    return {column: named.get(column, (column.key, options)) for column in table.columns}
 
 
 def _owners(mapper: Mapper[Any], table: Table) -> list[Mapper[Any]]:
@@ -90,14 +148,14 @@ def _needed_columns(mapper: Mapper[Any], table: Table) -> list[Column[Any]]:
 
 
 def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
-    """Refuse keys of ``exclude``, ``include`` and ``ignore`` that no class here has.
+    """Refuse keys of ``exclude``, ``include``, ``ignore`` and ``mask`` that no class here has.
 
     :raises ImproperlyConfigured: for the first key that is no attribute.
     """
     known: set[str] = set()
     for each in mapper.iterate_to_root():
         known |= {prop.key for m in each.self_and_descendants for prop in m.attrs}
-    for name in ("exclude", "include", "ignore"):
+    for name in ("exclude", "include", "ignore", "mask"):
         for key in said.get(name, ()):
             if key not in known:
                 raise ImproperlyConfigured(
@@ -124,6 +182,17 @@ def kept_columns(
         if versions:
             kept[prop.key] = versions
     return kept
+
+
+def masked_attributes(mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> dict[str, str]:
+    """Return the masked attributes of a class, each with that of its flag."""
+    flags = {pair.parent: pair.version.key for spec in chain for pair in spec.masked}
+    return {
+        prop.key: flags[column]  # type: ignore[index]
+        for prop in column_properties(mapper)
+        for column in prop.columns
+        if column in flags
+    }
 
 
 def version_properties(

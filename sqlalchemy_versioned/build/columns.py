@@ -10,7 +10,17 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Enum, Integer, SmallInteger, String, types
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Enum,
+    Integer,
+    SmallInteger,
+    String,
+    false,
+    types,
+)
 from sqlalchemy.engine import Dialect
 
 from ..dialects import is_named
@@ -20,6 +30,7 @@ from ..options import Options
 __all__ = [
     "StoredEnum",
     "build_bookkeeping_columns",
+    "build_flag",
     "build_id_column",
     "build_version_column",
     "transaction_id_type",
@@ -159,6 +170,19 @@ def version_uuid_type() -> types.TypeEngine[Any]:
     """
     text = types.Uuid(native_uuid=False)
     return types.Uuid().with_variant(text, "mariadb", "mysql")
+
+
+def build_flag(column: Column[Any], *, name: str, key: str) -> Column[Any]:
+    """Build the flag that stands in a version table for a masked column."""
+    return Column(
+        name,
+        Boolean,
+        key=key,
+        nullable=False,
+        default=False,
+        server_default=false(),
+        comment=column.comment,
+    )
 
 
 def build_bookkeeping_columns(options: Options, *, has_end: bool) -> list[Column[Any]]:

@@ -18,6 +18,7 @@ from ..lookup import SPEC
 from ..mapping import superclass_mappers
 from ..options import MANAGER_ONLY, Options, options_in_info
 from ..spec import ClassSpec, Hierarchy, VersionSpec
+from .attributes import check_masked
 from .classes import build_mapped_class
 from .columns import version_type
 
@@ -25,6 +26,7 @@ __all__ = [
     "build_reader",
     "check_core_options",
     "core_attribute_keys",
+    "core_masked_keys",
     "said_in_info",
     "said_of",
     "settle_types",
@@ -33,7 +35,7 @@ __all__ = [
 #: Options that are about classes.
 _OF_CLASSES = frozenset({"base_classes", *MANAGER_ONLY})
 
-_KEY_LISTS = ("exclude", "include", "ignore")
+_KEY_LISTS = ("exclude", "include", "ignore", "mask")
 
 
 # -- what is said ------------------------------------------------------------------------------
@@ -98,15 +100,25 @@ def core_attribute_keys(table: Table, options: Options) -> dict[Column[Any], str
     kept = {
         column: column.key
         for column in table.columns
-        if not column.system and (column.primary_key or not options.is_excluded(column.key))
+        if not column.system and (column.primary_key or not options.is_left_out(column.key))
     }
     for column in table.primary_key.columns:
-        if column.key in options.exclude:
+        if column.key in options.exclude | options.mask:
             raise ImproperlyConfigured(
                 f"Table {table.fullname!r}: {column.key!r} cannot be excluded, because versions "
-                "are recognised by it; take it out of 'exclude'"
+                "are recognised by it; take it out of 'exclude' or 'mask'"
             )
     return kept
+
+
+def core_masked_keys(table: Table, options: Options) -> dict[Column[Any], str]:
+    """Return the masked columns of a table, with the keys of their attributes.
+
+    :raises ImproperlyConfigured: if a column could change without its being known.
+    """
+    masked = {c: c.key for c in table.columns if options.is_masked(c.key)}
+    check_masked(masked, owner=f"Table {table.fullname!r}")
+    return masked
 
 
 # -- what is built -----------------------------------------------------------------------------
@@ -158,6 +170,7 @@ def build_reader(
         end_key=None if spec.end_column is None else spec.end_column.key,
         operation_key=spec.operation_column.key,
         id_key=None if spec.id_column is None else spec.id_column.key,
+        masked={pair.parent.key: pair.version.key for pair in spec.masked},
         is_core=True,
     )
     setattr(version_class, SPEC, reader)

@@ -26,6 +26,7 @@ from ..mapping import (
     superclass_mappers,
     table_chain,
 )
+from ..masks import MaskedAttribute
 from ..options import MANAGER_ONLY, Options, build_options
 from ..spec import ClassSpec, Hierarchy, VersionSpec
 from ..version import Version
@@ -35,10 +36,12 @@ from .attributes import (
     copied_descriptors,
     is_hybrid,
     kept_columns,
+    masked_attributes,
+    masked_keys,
     version_properties,
 )
 from .classes import build_mapped_class, place_beside
-from .core import check_core_options, core_attribute_keys, said_of
+from .core import check_core_options, core_attribute_keys, core_masked_keys, said_of
 from .inheritance import (
     declarative_base_of,
     has_rows,
@@ -171,6 +174,12 @@ class Round:
         known = self.registry.cores.get(table) or self.registry.associations.get(table)
         if known is not None:
             # One history, whoever came first: a relationship that uses the table too, or the table.
+            if masked := masked_keys(mapper, table, self._options_of):
+                raise ImproperlyConfigured(
+                    f"{mapper.class_.__name__}: {min(masked.values())!r} cannot be masked, because "
+                    "the table is versioned without the class; mask it there, or configure both "
+                    "together"
+                )
             return with_key(known.root, key)
         keys = attribute_keys(mapper, table, self._options_of)
         return build_table_spec(
@@ -180,6 +189,7 @@ class Round:
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
             manager=self.manager,
+            masked_keys=masked_keys(mapper, table, self._options_of),
             add_columns=lambda parent: self.added_columns(mapper.class_, parent, keys),
             base=self.registry.tables.get(table_chain(mapper)[0]),
         )
@@ -195,6 +205,7 @@ class Round:
             spec,
             keys,
             ignored=self._options_of(mapper).ignore,
+            masked_keys=masked_keys(owner, spec.parent_table, self._options_of),
             added=self.added_columns(mapper.class_, spec.parent_table, new) if new else (),
         )
 
@@ -247,6 +258,7 @@ class Round:
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
             manager=self.manager,
+            masked_keys=core_masked_keys(table, options),
             add_columns=lambda parent: self.added_columns(None, parent, keys),
         )
         hierarchy.add_chain((spec,))
@@ -310,6 +322,7 @@ class Round:
             end_key=None if root.end_column is None else root.end_column.key,
             operation_key=root.operation_column.key,
             id_key=None if root.id_column is None else root.id_column.key,
+            masked=masked_attributes(mapper, chain),
             relationships=_mirrored_relationships(mapper, options),
             exposed=exposed,
             superclasses=superclass_versions(mapper, self.registry.classes),
@@ -358,7 +371,8 @@ class Round:
             exclude_properties=[c.key for c in own.version_table.c if c not in mapped],
             **inheritance_arguments(mapper, chain, above),
         )
-        for key, descriptor in copied_descriptors(mapper):
+        named = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
+        for key, descriptor in (*copied_descriptors(mapper), *named.items()):
             if _gives_way(cls, key):
                 type.__setattr__(cls, key, descriptor)
         return cls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
@@ -12,10 +13,16 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..lookup import MANAGERS, TABLES
+from ..masks import flag_name
 from ..naming import cut_name, version_table_name
 from ..options import Options, Strategy
 from ..spec import ColumnPair, VersionSpec
-from .columns import build_bookkeeping_columns, build_id_column, build_version_column
+from .columns import (
+    build_bookkeeping_columns,
+    build_flag,
+    build_id_column,
+    build_version_column,
+)
 
 __all__ = [
     "build_table_spec",
@@ -35,6 +42,7 @@ def build_table_spec(
     attribute_keys: Mapping[Column[Any], str],
     transaction_table: Table,
     manager: Any = None,
+    masked_keys: Mapping[Column[Any], str] = MappingProxyType({}),
     add_columns: Callable[[Table], Iterable[Column[Any]]] = lambda table: (),
     base: VersionSpec | None = None,
 ) -> VersionSpec:
@@ -43,6 +51,7 @@ def build_table_spec(
     :param key: the columns by which rows are recognised.
     :param attribute_keys: for each column that is kept, the key of its version column.
     :param manager: who versions the table, for look-ups.
+    :param masked_keys: for each masked column, the key of its attribute.
     :param add_columns: returns further columns, for plugins.
     :param base: the base-most table of its objects, if it is another.
     :raises ImproperlyConfigured: if a name is taken.
@@ -66,7 +75,8 @@ def build_table_spec(
     }
     bookkeeping = build_bookkeeping_columns(options, has_end=has_end)
     number = None if merges else build_id_column(options, is_numbered=base is None)
-    added = list(add_columns(table))
+    masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
+    added = [*(pair.version for pair in masked), *add_columns(table)]
     columns = [*copies.values(), *bookkeeping, *([] if number is None else [number]), *added]
     place = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
     version_table = _version_table(
@@ -91,10 +101,31 @@ def build_table_spec(
         id_column=number,
         base=base,
         keeps_unchanged=options.record_unchanged,
+        masked=masked,
     )
     table.metadata.info.setdefault(TABLES, {})[table] = spec
     table.metadata.info.setdefault(MANAGERS, {})[table] = manager
     return spec
+
+
+def _build_flags(
+    table: Table, masked_keys: Mapping[Column[Any], str], taken: Iterable[Column[Any]]
+) -> tuple[ColumnPair, ...]:
+    """Build the flags for masked columns.
+
+    :raises ImproperlyConfigured: if one would be called like a column of the table.
+    """
+    names = {name for column in taken for name in (column.name, column.key)}
+    pairs = []
+    for column, key in masked_keys.items():
+        flag = build_flag(column, name=cut_name(flag_name(column.name)), key=flag_name(key))
+        if names.intersection((flag.name, flag.key)):
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r} has a column {flag.name!r}, which the flag for the "
+                f"masked column {column.name!r} would be called; name the column otherwise"
+            )
+        pairs.append(ColumnPair(column, flag))
+    return tuple(pairs)
 
 
 def extend_table_spec(
@@ -102,14 +133,19 @@ def extend_table_spec(
     attribute_keys: Mapping[Column[Any], str],
     *,
     ignored: Iterable[str],
+    masked_keys: Mapping[Column[Any], str] = MappingProxyType({}),
     added: Iterable[Column[Any]] = (),
 ) -> None:
     """Keep columns that were added to a parent table after its version table was built.
 
     :param attribute_keys: for each column that is kept, the key of its version column.
     :param ignored: keys of those whose change alone makes no version.
+    :param masked_keys: for each masked column, the key of its attribute.
     :param added: what plugins add along with them; of a column that is there already, nothing.
     """
+    flagged = {pair.parent for pair in spec.masked}
+    new_masks = {c: key for c, key in masked_keys.items() if c not in flagged}
+    flags = _build_flags(spec.parent_table, new_masks, (*attribute_keys, *masked_keys))
     known = {pair.parent for pair in spec.pairs}
     pairs = list(spec.pairs)
     for column, key in attribute_keys.items():
@@ -121,7 +157,8 @@ def extend_table_spec(
     # Specs are frozen for their readers, who hold them by identity; the table has grown beneath.
     object.__setattr__(spec, "pairs", tuple(pairs))
     object.__setattr__(spec, "ignored", spec.ignored | new)
-    for column in added:
+    object.__setattr__(spec, "masked", (*spec.masked, *flags))
+    for column in (*(pair.version for pair in flags), *added):
         if column.key not in spec.version_table.c:
             spec.version_table.append_column(column)
             object.__setattr__(spec, "added", (*spec.added, column))

@@ -206,7 +206,8 @@ def _known_fields(spec: ClassSpec, fields: Any) -> tuple[str, ...] | None:
     if fields is None:
         return None
     asked = {_name("fields", each) for each in _several(fields)}
-    known = dict.fromkeys(key for each in family_of(spec) for key in each.columns)
+    family = family_of(spec)
+    known = dict.fromkeys(key for each in family for key in (*each.columns, *each.masked))
     return tuple(key for key in known if key in asked)
 
 

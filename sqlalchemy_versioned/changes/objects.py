@@ -49,11 +49,12 @@ def blame(obj: Any) -> dict[str, Any]:
     is_version = isinstance(obj, spec.version_class)
     place = stored_key(obj, spec.place) if is_version else (_LAST, None)
     parameters |= dict(zip(("until", "until_version"), place, strict=False))
-    statement = kept(spec, "blame", lambda: build_blame(spec, spec.columns))
+    names = (*spec.columns, *spec.masked)
+    statement = kept(spec, "blame", lambda: build_blame(spec, names))
     rows = read_rows(session, spec, statement, parameters)
     by_id = {row[0].id: row[0] for row in rows}
     numbers = rows[0][1:] if rows else ()
-    return {name: by_id.get(each) for name, each in zip(spec.columns, numbers, strict=bool(rows))}
+    return {name: by_id.get(each) for name, each in zip(names, numbers, strict=bool(rows))}
 
 
 def _session_of(obj: Any) -> Session:

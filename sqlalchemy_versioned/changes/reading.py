@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from ..masks import MASKED
 from ..operation import Operation
 from ..query.changes import BuiltChanges, Fields, Place
 from .records import ChangeRecord, FieldChange
@@ -106,18 +107,24 @@ class _Reader:
                 changes = []
             elif operation is Operation.UPDATE and had_row:
                 changes = [
-                    FieldChange(name, row[former], row[own])
-                    for name, (own, former, same) in differing
-                    if not row[same]
+                    FieldChange(name, _told(row[at.former], at), _told(row[at.own], at))
+                    for name, at in differing
+                    if not row[at.same]
                 ]
             elif operation is Operation.DELETE:
-                lasts = [(name, row[at.former if had_row else at.own]) for name, at in columns]
+                lasts = [(name, row[at.former if had_row else at.own], at) for name, at in columns]
                 changes = [
-                    FieldChange(name, last, None) for name, last in lasts if last is not None
+                    FieldChange(name, _told(last, at), None)
+                    for name, last, at in lasts
+                    if last is not None
                 ]
             else:
-                firsts = [(name, row[at.own]) for name, at in columns]
-                changes = [FieldChange(name, None, new) for name, new in firsts if new is not None]
+                firsts = [(name, row[at.own], at) for name, at in columns]
+                changes = [
+                    FieldChange(name, None, _told(new, at))
+                    for name, new, at in firsts
+                    if new is not None
+                ]
             return changes
 
         if not self._relations:
@@ -163,6 +170,11 @@ class _Reader:
         if name not in self._scalars:
             return FieldChange(name, lost, gained)
         return FieldChange(name, *[each[0] if each else None for each in (lost, gained)])
+
+
+def _told(value: Any, at: Place) -> Any:
+    """Return what is told of a value."""
+    return MASKED if at.is_masked else value
 
 
 def _aware(moment: datetime | None) -> datetime | None:

@@ -2,27 +2,27 @@
 
 For each column of a versioned class that is kept and is no key, its version table gets a flag:
 ``name_mod`` is true where the application gave ``name`` another value, or deleted the object.
-Flags are values for the one statement that takes the images, so they cost no statement.  What
-statements write (``session.execute(update(...))``) is recorded without objects, and has no flags.
+Flags are values for the one statement that takes the images, so they cost no statement.  What a
+statement (``session.execute(update(...))``) sets is flagged in all of its rows that changed at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Boolean, Column, false, inspect
 from sqlalchemy.orm import InstanceState, Mapper
-from sqlalchemy.sql.elements import ClauseElement
 
-from .._sqlalchemy import original_values
+from .._sqlalchemy import is_expression, original_values
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, TableBuilder
 from ..lookup import find_spec
 from ..naming import cut_name
 from ..operation import Operation
 from ..query.flags import FLAGGED
-from ..spec import ClassSpec
+from ..spec import ClassSpec, VersionSpec
 
 __all__ = ["PropertyModTrackerPlugin"]
 
@@ -98,13 +98,27 @@ class PropertyModTrackerPlugin(Plugin):
         changed |= noted.get(state, set()) & flags.keys()
         return {flag: True for key in changed for flag in flags[key]}
 
+    def statement_values(
+        self, spec: VersionSpec, columns: Collection[Column[Any]], operation: Operation
+    ) -> dict[str, bool]:
+        """Flag what a statement sets; of what it deletes, everything."""
+        flagged = {flag.key: flag.info.get(FLAGGED) for flag in spec.added}
+        is_gone = operation is Operation.DELETE
+        return {
+            key: True
+            for key, column in flagged.items()
+            if column is not None and (is_gone or column in columns)
+        }
+
     def is_session_modified(self, session: Any) -> bool:
         """Note what is set to SQL expressions; a flush leaves nothing of them in the objects."""
         noted: dict[InstanceState[Any], set[str]] = {}
         for instance in (*session.new, *session.dirty):
             if find_spec(type(instance)) is not None:
                 state: InstanceState[Any] = inspect(instance)
-                found = {key for key in original_values(state) if _is_sql(state.dict.get(key))}
+                found = {
+                    key for key in original_values(state) if is_expression(state.dict.get(key))
+                }
                 if found:
                     noted[state] = found
         session.info.pop(self, None)
@@ -130,7 +144,3 @@ class PropertyModTrackerPlugin(Plugin):
                 if key is not None:
                     flags.setdefault(key, []).append(added.key)
         return flags
-
-
-def _is_sql(value: Any) -> bool:
-    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")

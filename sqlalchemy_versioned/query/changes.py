@@ -31,6 +31,8 @@ class Place(NamedTuple):
     former: int
     #: Where it says that both are the same; ``None`` for columns that cannot differ.
     same: int | None
+    #: Whether both are flags that stand for values which are not told.
+    is_masked: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +117,8 @@ class _Changes:
     def _columns_of(self, spec: ClassSpec) -> dict[str, Column[Any]]:
         """Return the columns of a class that are asked for, by attribute."""
         asked = self._shape.fields
-        keys = [key for key in spec.columns if asked is None or key in asked]
+        known = (*spec.columns, *spec.masked)
+        keys = [key for key in known if asked is None or key in asked]
         return {key: version_column(spec, key) for key in keys}
 
     def _fields(self, spec: ClassSpec) -> Fields:
@@ -124,16 +127,19 @@ class _Changes:
             for each in self._references
             if issubclass(spec.parent_class, each.spec.parent_class)
         ]
-        columns = [(key, self._place(column)) for key, column in self._asked[spec].items()]
+        columns = [
+            (key, self._place(column, is_masked=key in spec.masked))
+            for key, column in self._asked[spec].items()
+        ]
         return Fields(spec, tuple(columns), tuple(references))
 
-    def _place(self, column: Column[Any]) -> Place:
+    def _place(self, column: Column[Any], *, is_masked: bool = False) -> Place:
         start = 2 + len(self._further_facts) + len(self._spec.key) + 3
         own = start + self._columns.index(column)
         if column not in self._differing:
             return Place(own, own, None)
         former = start + len(self._columns) + self._differing.index(column)
-        return Place(own, former, former + len(self._differing))
+        return Place(own, former, former + len(self._differing), is_masked)
 
     # -- of versions -------------------------------------------------------------------------
 

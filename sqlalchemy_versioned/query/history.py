@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, false, func, inspect, select
+from sqlalchemy import Select, case, false, func, inspect, select
 
 from ..exc import VersioningError
 from ..lookup import spec_of
@@ -26,6 +26,7 @@ __all__ = [
     "FRESH",
     "count_versions_before",
     "deleted",
+    "select_masks",
     "select_next",
     "select_point",
     "select_previous",
@@ -95,6 +96,19 @@ def count_versions_before(
         .select_from(cls)
         .where(is_row_of(spec, cls, identity), previous_of(spec, cls, place))
     )
+
+
+def select_masks(
+    spec: ClassSpec, identity: Sequence[Any], one: tuple[Any, ...], other: tuple[Any, ...]
+) -> Select[Any]:
+    """Select for each masked attribute whether one object's was changed between two places.
+
+    A change at the earlier of them does not count.
+    """
+    cls = spec.version_class
+    flags = [case((getattr(cls, flag), 1), else_=0) for flag in spec.masked.values()]
+    within = [next_of(spec, cls, min(one, other)), until_of(spec, cls, max(one, other))]
+    return select(*map(func.max, flags)).where(is_row_of(spec, cls, identity), *within)
 
 
 def deleted(subject: Any) -> Select[Any]:

@@ -48,8 +48,9 @@ def family_of(spec: ClassSpec) -> tuple[ClassSpec, ...]:
 
 
 def version_column(spec: ClassSpec, key: str) -> Column[Any]:
-    """Return the column of a version table that keeps an attribute of a class."""
-    column: Column[Any] = inspect(spec.version_class).column_attrs[key].columns[0]
+    """Return the column of a version table that keeps an attribute of a class, or its flag."""
+    found = spec.masked.get(key, key)
+    column: Column[Any] = inspect(spec.version_class).column_attrs[found].columns[0]
     return column
 
 
@@ -69,6 +70,8 @@ class Images:
         self._own: Rows = {table: table.version_table.alias() for table in tables}
         self._before: Rows = {table: table.version_table.alias() for table in tables}
         self._specs: dict[FromClause, VersionSpec] = {each.version_table: each for each in tables}
+        #: The flags that tell whether a version changed a masked column.
+        self._flags = [pair.version for table in tables for pair in table.masked]
 
     # -- joining -----------------------------------------------------------------------------
 
@@ -204,6 +207,8 @@ class Images:
     def is_same(self, column: Column[Any]) -> ColumnElement[bool]:
         """Match versions that hold what the version before holds."""
         own, before = self.own(column), self.before(column)
+        if column in self._flags:
+            return own == false()
         same = SameValue(own, before)
         if not _has_other_null(column):
             return same
@@ -232,6 +237,7 @@ class Images:
         """Match versions that changed anything at all; only updates may not have."""
         columns = {version_column(each, key) for each in self.family for key in each.columns}
         ordered = [p.version for table in self._own for p in table.pairs if p.version in columns]
+        ordered += self._flags
         is_deletion = self.operation == Operation.DELETE
         return or_(is_deletion, self.is_first, self._differs_in(ordered))
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     cast,
     exists,
+    false,
     literal_column,
     not_,
     or_,
@@ -182,6 +183,8 @@ def restores_previous(
             before.c[spec.transaction_column.key] == newest_before(spec, keys, tx, locks=locks),
             before.c[spec.operation_column.key] != Operation.DELETE,
             *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(spec)],
+            # Whether a masked column has its former value again is not known.
+            *[own.c[pair.version.key] == false() for pair in spec.masked],
         )
         .correlate(own)
     )

@@ -334,8 +334,8 @@ def _bare(table: Any) -> Any:
 def _check_kept(unkept: Any) -> None:
     if unkept is not None:
         raise IncompleteHistory(
-            f"{unkept.table.name}.{unkept.name} is excluded from history, so that nothing is known "
-            "of its past; leave it out of what is selected, conditions and orders"
+            f"{unkept.table.name}.{unkept.name} is excluded from history, or masked, so that its "
+            "past is not known; leave it out of what is selected, conditions and orders"
         )
 
 

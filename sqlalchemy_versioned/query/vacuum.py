@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    false,
     func,
     literal_column,
     not_,
@@ -81,6 +82,7 @@ def _differs(table: VersionSpec, rows: Neighbours) -> ColumnElement[bool]:
     same = exists().where(
         _is_at(table, before, rows, rows.previous),
         *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(table)],
+        *[own.c[pair.version.key] == false() for pair in table.masked],
     )
     return exists().where(
         _is_at(table, own, rows, rows.identifier), not_(same.correlate(own, rows.clause))

@@ -1,11 +1,19 @@
 """Flags for what was changed."""
 
+from importlib import import_module
+
 import pytest
-from sqlalchemy import inspect, select, update
+from sqlalchemy import delete, insert, inspect, select, update
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
 
-from sqlalchemy_versioned import ImproperlyConfigured, remove_versioning, version_class
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    Operation,
+    remove_versioning,
+    version_class,
+)
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
+from tests.lives import versions_of
 
 
 @pytest.fixture
@@ -76,9 +84,6 @@ def test_sql_expressions(session, models):
     session.commit()
 
     assert (article.name, flagged(article.versions[-1])) == ("ab", {"name"})
-    session.execute(update(models.Article).values(content="c"))
-    session.commit()
-    assert flagged(article.versions[-1]) == set()
 
 
 def test_other_names(versioning, Base, open_session):
@@ -113,6 +118,48 @@ def test_other_names(versioning, Base, open_session):
     names = {column.name for column in version_class(Animal).__table__.c}
     assert {"_n_was_set", "_bark_was_set"} < names
     assert not names & {"_id_was_set", "secret_was_set"}
+
+
+def test_what_statements_set(session, models):
+    """What a statement of any form sets is flagged; of what it deletes, everything."""
+    cls, table = models.Article, models.Article.__table__
+    session.execute(insert(table), [{"id": n, "name": "a"} for n in (1, 2)])
+    session.commit()
+    session.execute(update(cls).values(content="c"))
+    session.commit()
+    session.execute(update(table).where(table.c.id == 1).values(name=table.c.name + "b"))
+    session.bulk_update_mappings(cls, [{"id": 2, "description": "d"}])
+    session.commit()
+    session.execute(delete(cls).where(cls.id == 2))
+    session.commit()
+
+    first, second = (versions_of(session, cls, (number,)) for number in (1, 2))
+    every = {"name", "content", "description", "author_id", "category_id"}
+    assert [*map(flagged, first)] == [{"name"}, {"content"}, {"name"}]
+    assert [*map(flagged, second)] == [{"name"}, {"content"}, {"description"}, every]
+
+
+@pytest.mark.needs("returning")
+def test_what_upserts_set(session, models):
+    """Of new rows what was given is flagged, of others what was set in the conflict."""
+    table = models.Tag.__table__
+    session.execute(insert(table).values(id=1, name="a"))
+    session.commit()
+    upsert = build_upserting(session, table)
+    session.execute(upsert.on_conflict_do_update(index_elements=["id"], set_={"name": "c"}))
+    session.commit()
+
+    versions = [versions_of(session, models.Tag, (number,))[-1] for number in (1, 2)]
+    assert [(v.operation_type, v.name, flagged(v)) for v in versions] == [
+        (Operation.UPDATE, "c", {"name"}),
+        (Operation.INSERT, "b", {"name"}),
+    ]
+
+
+def build_upserting(session, table):
+    """Return an INSERT of two rows that can go on where one is there."""
+    module = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
+    return module.insert(table).values([{"id": 1, "name": "b"}, {"id": 2, "name": "b"}])
 
 
 @pytest.mark.parametrize("size", [1, 60])

@@ -76,7 +76,7 @@ FAULTS = [
     Fault(
         "doubtful-not-compared",
         "recording.py",
-        "work.image.checked = [key for key in updated if key in changes.doubtful]",
+        "work.image.checked = [key for key in updated if key in doubtful]",
         "work.image.checked = []",
         "Rows that were written with the values they had get a version.",
         (f"{TRACKING}::test_expression_that_changes_nothing",),

@@ -64,8 +64,11 @@ class Recorder(Protocol):
     def is_stored_on(self, session: Session, connection: Connection, table: Table) -> bool:
         """Tell whether a connection may lead to the database that has a versioned table."""
 
-    def prepare(self, session: Session, connection: Connection) -> None:
-        """Refuse what could not be recorded because of what is said of it."""
+    def prepare(self, session: Session, connection: Connection, spec: VersionSpec | None) -> None:
+        """Refuse what could not be recorded because of what is said of it.
+
+        :param spec: the table that is about to be written, if it is versioned.
+        """
 
     def record(
         self,
@@ -209,7 +212,8 @@ class Capture:
         session = self._recorder.session_of(connection)
         if session is None or self._recorder.is_paused(session):
             return statement, None
-        self._recorder.prepare(session, connection)
+        spec = None if target is None else target.spec
+        self._recorder.prepare(session, connection, spec)
         write = Write(self.cascades.key_of(table), statement, sets)
         pending = _Pending(statement, write, table, target, session)
         if isinstance(statement, Insert):

@@ -310,11 +310,6 @@ def _check_versions(options: Options, owner: str) -> None:
             f"{owner}: version_id_type is {options.version_id_type!r}; choose one of "
             f"{', '.join(map(repr, _VERSION_IDS))}"
         )
-    if options.session_variables and not options.strategy.merges:
-        raise ImproperlyConfigured(
-            f"{owner}: session_variables are columns of transactions, and strategy is 'append'; "
-            "give make_versioned() transaction_columns"
-        )
     if options.record_unchanged and options.strategy.merges:
         raise ImproperlyConfigured(
             f"{owner}: record_unchanged is set, and strategy is {options.strategy.value!r}, which "

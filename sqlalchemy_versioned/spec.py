@@ -57,6 +57,10 @@ class VersionSpec:
     id_column: Column[Any] | None = None
     #: The base-most table of its objects, which numbers their versions; ``None`` if that is itself.
     base: VersionSpec | None = None
+    #: What the context and session variables must, or may, say for each version.
+    variables: tuple[Column[Any], ...] = ()
+    #: The columns of the version table that keep it, in the same order.
+    context_columns: tuple[Column[Any], ...] = ()
     #: Whether an update that leaves a row as it was is recorded.
     keeps_unchanged: bool = False
 
@@ -206,8 +210,13 @@ class ClassSpec:
     @property
     def bookkeeping(self) -> frozenset[str]:
         """Attribute keys on the version class that no parent attribute stands behind."""
-        keys = (self.transaction_key, self.end_key, self.operation_key, self.id_key)
+        keys = (self.transaction_key, self.end_key, self.operation_key, self.id_key, *self.context)
         return frozenset(key for key in keys if key is not None)
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Attribute keys of what versions keep of the context."""
+        return tuple(column.key for column in self.root.context_columns)
 
     @property
     def place(self) -> tuple[str, ...]:

@@ -160,6 +160,7 @@ class StatementBuilder:
             self.tx.label(spec.transaction_column.name),
             operation.label(spec.operation_column.name),
             *self._numbers([as_stored(pair.parent) for pair in spec.key]),
+            *self._said(),
             *extra.values(),
         ).where(self._in("keys"), *criteria)
         if shape.condition == "unopened":
@@ -248,6 +249,7 @@ class StatementBuilder:
             self.tx.label(spec.transaction_column.name),
             _literal(Operation.INSERT).label(spec.operation_column.name),
             *self._numbers([as_stored(pair.parent) for pair in spec.key]),
+            *[null().label(column.name) for column in spec.context_columns],
             *[_default_of(column).label(column.name) for column in spec.added],
         ).where(self._in("keys"), not_(recorded))
         if parent.primary_key.columns:
@@ -275,7 +277,15 @@ class StatementBuilder:
         spec = self.spec
         kept = [pair.version for pair in spec.pairs]
         number = () if spec.id_column is None or spec.is_numbered else (spec.id_column,)
-        return [*kept, spec.transaction_column, spec.operation_column, *number]
+        own = [spec.transaction_column, spec.operation_column, *number]
+        return [*kept, *own, *spec.context_columns]
+
+    def _said(self) -> list[ColumnElement[Any]]:
+        """Return what the context says of the versions that are written."""
+        return [
+            bindparam(f"{self.spec.prefix}said_{column.key}", type_=column.type).label(column.name)
+            for column in self.spec.context_columns
+        ]
 
     def _numbers(self, key: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
         """Return the ids of versions of the row *key*, where they must be given.
@@ -299,6 +309,7 @@ class StatementBuilder:
             self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
             *self._numbers(values),
+            *self._said(),
             *[_default_of(column).label(column.name) for column in extra],
             # SQLite takes the ON of an ON CONFLICT that follows for that of a join otherwise.
         ).where(literal_column("1") == literal_column("1"))
@@ -380,6 +391,7 @@ class StatementBuilder:
             self.tx.label("tx_"),
             _literal(Operation.DELETE).label("op_"),
             *self._numbers(key),
+            *self._said(),
             *[value.label(column.name) for column, value in added.items()],
         ).where(
             self.keys.member(key, "keys"),

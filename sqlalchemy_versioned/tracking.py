@@ -37,6 +37,7 @@ from sqlalchemy.orm import (
 from . import _sqlalchemy
 from .capture import Capture, Target
 from .cascades import Cascaded
+from .context_values import column_values, said_on
 from .dialects import has_rolled_back
 from .flushes import Flush, LinkTable, Work, collect_work
 from .immutable import Guard
@@ -589,9 +590,12 @@ class Tracker:
         session = self.session_of(connection)
         return session is not None and self.is_stored_on(session, connection, table)
 
-    def prepare(self, session: Session, connection: Connection) -> None:
+    def prepare(self, session: Session, connection: Connection, spec: VersionSpec | None) -> None:
         """Refuse what could not be recorded because of what is said of it."""
         self.unit_of_work(session).prepare(connection)
+        variables = () if spec is None else (spec.base or spec).variables
+        if variables:
+            column_values(variables, said_on(connection), connection.dialect)
 
     def record(
         self,

@@ -124,7 +124,7 @@ class VersionAPI:
         """Return the values of this version by attribute name, bookkeeping included."""
         spec = self._spec
         end = () if spec.end_key is None else (spec.end_key,)
-        keys = (*spec.columns, *spec.place, *end, spec.operation_key)
+        keys = (*spec.columns, *spec.place, *end, spec.operation_key, *spec.context)
         return {key: getattr(self._version, key) for key in keys}
 
     def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:

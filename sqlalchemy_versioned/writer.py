@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, delete, false
+from sqlalchemy import Column, Connection, delete, false
 from sqlalchemy.engine import Dialect
 
+from .context_values import column_values, said_on
 from .dialects import (
     has_concurrent_writers,
     has_upsert,
@@ -195,10 +196,11 @@ class TableWriter:
             return self._run(connection, "given", sets, tx)
         spec = self.spec
         names = [pair.version.key for pair in spec.key]
-        fixed = {
+        fixed: dict[str, Any] = {
             spec.transaction_column.key: tx,
             spec.operation_column.key: int(Operation.DELETE),
         }
+        fixed |= self._said(connection)
         values = [{**dict(zip(names, key, strict=True)), **fixed} for key in keys]
         if self._is_stamped and spec.id_column is not None:
             begun = stamp()
@@ -362,15 +364,29 @@ class TableWriter:
 
     def _run(self, connection: Connection, what: str | Shape, sets: KeySets, tx: int) -> int:
         """Run a statement for *sets*, in chunks where they must be; return the row count."""
-        rows = 0
+        rows, event = 0, self._event(connection)
         for chunk in sets.chunks():
-            parameters = {self._tx: tx, **self._stamp(), **chunk.parameters()}
+            parameters = {self._tx: tx, **event, **chunk.parameters()}
             rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
         return rows
 
-    def _stamp(self) -> dict[str, str]:
-        """Return the parameter that ids of new versions begin with, where they have one."""
-        return {f"{self._prefix}stamp": stamp()} if self._is_stamped else {}
+    def _event(self, connection: Connection) -> dict[str, Any]:
+        """Return the parameters of new versions that are neither of rows nor of a transaction."""
+        parameters: dict[str, Any] = {}
+        if self._is_stamped:
+            parameters[f"{self._prefix}stamp"] = stamp()
+        if self.spec.variables:
+            said = self._said(connection)
+            parameters |= {f"{self._prefix}said_{key}": value for key, value in said.items()}
+        return parameters
+
+    def _said(self, connection: Connection) -> dict[str, Any]:
+        """Return what the context says of new versions, by the key of the column."""
+        variables = self.spec.variables
+        if not variables:
+            return {}
+        values = column_values(variables, said_on(connection), self._dialect)
+        return {c.key: values[c.key] if c.key in values else _default_of(c) for c in variables}
 
     def _ask(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
         found: list[Key] = []
@@ -434,10 +450,10 @@ class TableWriter:
         self, connection: Connection, shape: Shape, groups: Added, sets: KeySets, tx: int
     ) -> int:
         """Write an image whose rows differ in added columns: still one statement."""
-        rows = 0
+        rows, event = 0, self._event(connection)
         for chunk in sets.chunks():
             statement = self._builder(chunk.style).image(shape, groups)
-            parameters = {self._tx: tx, **self._stamp(), **chunk.parameters()}
+            parameters = {self._tx: tx, **event, **chunk.parameters()}
             rows += connection.execute(statement, parameters, execution_options=OURS).rowcount
         return rows
 
@@ -446,3 +462,11 @@ def _groups(added: Mapping[str, Mapping[Any, list[Key]]]) -> Iterator[tuple[str,
     for name, by_value in added.items():
         for value, keys in by_value.items():
             yield name, value, keys
+
+
+def _default_of(column: Column[Any]) -> Any:
+    """Return the value that Python gives to a column where nothing is said."""
+    default: Any = column.default
+    if default is None:
+        return None
+    return default.arg if default.is_scalar else default.arg(None)

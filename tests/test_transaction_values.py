@@ -289,7 +289,7 @@ def test_nothing_versioned_is_written(opened, User):
 
 
 @pytest.mark.options(transaction_columns=[REASON])
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_transaction_meta_takes_the_rest(Base, open_session, engine, count_statements):
     """What there is no column for is kept there, however the transaction begins."""
     versioning_manager.plugins = [TransactionMetaPlugin()]

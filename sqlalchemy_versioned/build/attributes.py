@@ -205,7 +205,7 @@ def version_properties(
     for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
         properties[group[-1].key] = list(group)
     for spec in chain:
-        properties.update({column.key: [column] for column in spec.added})
+        properties.update({c.key: [c] for c in (*spec.context_columns, *spec.added)})
     # Names for others come last, when these are there.
     for prop in sorted(mapper.attrs, key=lambda prop: isinstance(prop, SynonymProperty)):
         if prop.key in properties:

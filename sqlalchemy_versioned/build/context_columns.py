@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..options import Options
 
-__all__ = ["build_transaction_columns", "build_variable_columns", "check_columns"]
+__all__ = [
+    "build_transaction_columns",
+    "build_variable_columns",
+    "build_version_context",
+    "check_columns",
+]
 
 
 def build_variable_columns(options: Options) -> list[Column[Any]]:
@@ -25,6 +30,24 @@ def build_variable_columns(options: Options) -> list[Column[Any]]:
     return columns
 
 
+def build_version_context(table: Table, options: Options) -> list[Column[Any]]:
+    """Return new columns for what versions of *table* are to keep of the context.
+
+    They may be empty: nobody has said anything of what a row was before it was recorded.
+
+    :raises ImproperlyConfigured: if the database would give them values.
+    """
+    columns = build_variable_columns(options)
+    for column in columns:
+        if column.server_default is not None or column.computed is not None:
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r}: the session variable {column.key!r} has a "
+                "server_default, which no version would get; give it a default in Python"
+            )
+        column.nullable = True
+    return columns
+
+
 def build_transaction_columns(options: Options) -> list[Column[Any]]:
     """Return new columns for what transactions are to keep of the context.
 
@@ -32,7 +55,7 @@ def build_transaction_columns(options: Options) -> list[Column[Any]]:
     """
     columns = [_sqlalchemy.copied_column(said) for said in options.transaction_columns]
     # Under this strategy each version has them itself.
-    if options.strategy.value != "append":
+    if options.strategy.merges:
         columns += build_variable_columns(options)
     keys = [column.key for column in columns]
     for key in keys:

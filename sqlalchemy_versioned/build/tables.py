@@ -23,6 +23,7 @@ from .columns import (
     build_id_column,
     build_version_column,
 )
+from .context_columns import build_version_context
 
 __all__ = [
     "build_table_spec",
@@ -75,9 +76,13 @@ def build_table_spec(
     }
     bookkeeping = build_bookkeeping_columns(options, has_end=has_end)
     number = None if merges else build_id_column(options, is_numbered=base is None)
+    numbers = [] if number is None else [number]
+    keeps_context = number is not None and base is None
+    context = build_version_context(table, options) if keeps_context else []
+    _check_context(table, options, attribute_keys, context)
     masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
     added = [*(pair.version for pair in masked), *add_columns(table)]
-    columns = [*copies.values(), *bookkeeping, *([] if number is None else [number]), *added]
+    columns = [*copies.values(), *bookkeeping, *numbers, *context, *added]
     place = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
     version_table = _version_table(
         table, options, columns, primary_key=place if number is None else [number]
@@ -100,6 +105,8 @@ def build_table_spec(
         added=tuple(added),
         id_column=number,
         base=base,
+        variables=options.session_variables if keeps_context else (),
+        context_columns=tuple(context),
         keeps_unchanged=options.record_unchanged,
         masked=masked,
     )
@@ -244,6 +251,24 @@ def _text_options(table: Table) -> dict[str, Any]:
 
 def _key_of(name: str, schema: str | None) -> str:
     return name if schema is None else f"{schema}.{name}"
+
+
+def _check_context(
+    table: Table,
+    options: Options,
+    attribute_keys: Mapping[Column[Any], str],
+    context: Iterable[Column[Any]],
+) -> None:
+    """Refuse session variables that are called like something else in a version table."""
+    taken = {*options.bookkeeping_names, *attribute_keys.values()}
+    taken.update(column.name for column in attribute_keys)
+    for column in context:
+        if taken & {column.key, column.name}:
+            raise ImproperlyConfigured(
+                f"Table {table.fullname!r}: the session variable {column.key!r} is called like "
+                "another column of its version table; call it otherwise, or set the option "
+                "'session_variable_prefix'"
+            )
 
 
 def _check_base(table: Table, options: Options, base: VersionSpec | None) -> None:

@@ -111,8 +111,20 @@ class _Changes:
 
     @property
     def _further_facts(self) -> tuple[str, ...]:
-        """What is known of a transaction beside its id and moment."""
-        return tuple(name for name in self._filters.facts if name not in ("id", ISSUED_AT))
+        """What is known of a transaction beside its id and moment, and of the event itself."""
+        known = ("id", ISSUED_AT, *self._spec.context)
+        return (*[name for name in self._filters.facts if name not in known], *self._spec.context)
+
+    def _facts(
+        self, images: Images, transactions: FromClause, operation: ColumnElement[Any]
+    ) -> Iterator[ColumnElement[Any]]:
+        kept = {column.key: column for column in self._spec.root.context_columns}
+        for name in self._further_facts:
+            if name in kept:
+                # Where members tell of an object, its version is of another event.
+                yield case((operation.is_not(None), images.own(kept[name])))
+            else:
+                yield transactions.c[self._filters.facts[name]]
 
     def _columns_of(self, spec: ClassSpec) -> dict[str, Column[Any]]:
         """Return the columns of a class that are asked for, by attribute."""
@@ -176,7 +188,7 @@ class _Changes:
         return select(
             self._filters.number(transactions),
             null() if moment is None else moment,
-            *[transactions.c[self._filters.facts[name]] for name in self._further_facts],
+            *self._facts(images, transactions, operation),
             *key,
             operation,
             images.operation_before,

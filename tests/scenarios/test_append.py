@@ -12,11 +12,16 @@ from sqlalchemy_versioned import (
     blame,
     get_changes,
     transaction_class,
+    transaction_context,
     version_class,
     version_table,
     versioned_table,
 )
-from sqlalchemy_versioned.exc import ImproperlyConfigured
+from sqlalchemy_versioned.exc import (
+    ImproperlyConfigured,
+    InvalidArgument,
+    MissingSessionVariable,
+)
 from sqlalchemy_versioned.lookup import table_spec_of
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.options import build_options
@@ -407,3 +412,72 @@ def test_table_without_a_class(Base, engine):
         ]
         records = get_changes(table, session, descending=False)
         assert [record.operation for record in records] == [INSERT, UPDATE, DELETE]
+
+
+VARIABLES = {
+    "session_variables": [
+        Column("reason", String(50)),
+        Column("ticket", Integer, nullable=False),
+    ],
+    "session_variable_prefix": "audit_",
+}
+
+
+@pytest.mark.options(strategy="append", **VARIABLES)
+def test_context_of_each_event(session, models):
+    """Versions keep what was said when they were made, each its own, whoever reads them."""
+    with transaction_context(ticket=1):
+        page = models.Page(text="a", tags=[models.Tag(id=1)])
+        session.add(page)
+        session.flush()
+    with transaction_context(reason="typo", ticket=2):
+        page.text, page.tags = "b", []
+        session.flush()
+        session.execute(update(models.Page).values(text="c"))
+        session.commit()
+    columns = version_class(models.Page).__table__.c
+
+    assert (columns.reason.name, columns.ticket.name) == ("audit_reason", "audit_ticket")
+    assert told(session, models.Page, "text", "reason", "ticket") == [
+        (INSERT, "a", None, 1),
+        (UPDATE, "b", "typo", 2),
+        (UPDATE, "c", "typo", 2),
+    ]
+    links = table_spec_of(models.link)
+    said = select(links.version_table.c.ticket).order_by(*links.place)
+    assert session.scalars(said).all() == [1, 2]
+    records = get_changes(models.Page, session, descending=False)
+    assert [record.reason for record in records] == [None, "typo", "typo"]
+    assert page.versions[1].to_dict()["ticket"] == 2
+
+
+@pytest.mark.options(strategy="append", **VARIABLES)
+def test_event_without_what_must_be_said(session, models):
+    """It is refused, by a flush or a statement, and nothing is written."""
+    session.add(models.Page(text="a"))
+    with pytest.raises(MissingSessionVariable, match="'ticket' is not said"):
+        session.flush()
+    session.rollback()
+    with transaction_context(ticket=""), pytest.raises(InvalidArgument, match="ticket"):
+        session.execute(insert(models.Page).values(text="a"))
+    with pytest.raises(MissingSessionVariable):
+        session.execute(insert(models.Dog.__table__).values(id=1, bark="x"))
+    session.commit()
+
+    assert session.query(models.Page).count() == 0
+    assert told(session, models.Page) == []
+
+
+def test_variable_of_a_taken_name(Base, versioning):
+    """A session variable that is called like a column of the table is refused."""
+    versioning.options["session_variables"] = [Column("text", String(9))]
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str]
+
+    with pytest.raises(ImproperlyConfigured, match="session_variable_prefix"):
+        Base.registry.configure()
+    Base.registry.dispose()

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, String, event
+from sqlalchemy import Column, Connection, Enum, Integer, String, event
 from sqlalchemy.engine import Dialect
 
 from . import _sqlalchemy
 from .context import values_in_force
-from .dialects import refuses_nul
-from .exc import InvalidArgument, InvalidArgumentType, MissingSessionVariable
-from .kinds import exact_type
+from .dialects import integer_bits, refuses_nul
+from .exc import InvalidArgument, InvalidArgumentType, MissingSessionVariable, VersioningError
+from .kinds import taken_type
 
 __all__ = [
     "check_given",
@@ -169,36 +169,68 @@ def storable(column: Column[Any], value: Any, *, dialect: Dialect, name: str | N
     if value is None:
         return None
     name = name or column.key
-    wanted = exact_type(column.type)
-    if wanted is not None and (isinstance(value, bool) or not isinstance(value, wanted)):
+    wanted = taken_type(column.type)
+    if wanted is None:
+        _check_binding(column, value, name, dialect)
+    elif isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
         value = _converted(column, wanted, value, name)
     if isinstance(value, str):
-        length = column.type.length if isinstance(column.type, String) else None
-        if length is not None and len(value) > length:
-            raise InvalidArgument(
-                f"{name!r} has {len(value)} characters; {column} holds {length}: say less, or "
-                "give the column more"
-            )
-        value = plain_text(name, value, dialect)
+        _check_text(column, value, name)
+        return plain_text(name, value, dialect)
+    if isinstance(value, int) and isinstance(column.type, Integer):
+        bits = integer_bits(column.type, dialect)
+        if not -(2**bits) <= value < 2**bits:
+            raise InvalidArgument(f"{name!r} is {value}; {column} holds numbers of {bits} bits")
     return value
+
+
+def _check_text(column: Column[Any], text: str, name: str) -> None:
+    type_ = column.type
+    if isinstance(type_, Enum) and text not in type_.enums:
+        raise InvalidArgument(f"{name!r} is {text!r:.80}; {column} takes {', '.join(type_.enums)}")
+    length = type_.length if isinstance(type_, String) else None
+    if length is not None and len(text) > length:
+        raise InvalidArgument(
+            f"{name!r} has {len(text)} characters; {column} holds {length}: say less, or give the "
+            "column more"
+        )
+
+
+def _check_binding(column: Column[Any], value: Any, name: str, dialect: Dialect) -> None:
+    """Refuse a value that a type cannot give to its database, before any is given."""
+    process = column.type.dialect_impl(dialect).bind_processor(dialect)
+    try:
+        if process is not None:
+            process(value)
+    except VersioningError:
+        raise
+    except Exception as error:
+        # Types raise what they like.
+        raise InvalidArgument(f"{name!r} is {value!r:.80}; {column}: {error}") from error
 
 
 def _converted(column: Column[Any], wanted: type[Any], value: Any, name: str) -> Any:
     """Return a value of the kind that a column takes."""
     if wanted is str:
         return _as_text(name, value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if wanted in (float, Decimal) and (is_number or isinstance(value, Decimal)):
+        return value
     if not isinstance(value, str) or wanted not in _FROM_TEXT:
         _refuse(name, value, f"{column} takes values of type {wanted.__name__}")
     try:
         return _FROM_TEXT[wanted](value)
-    except ValueError as error:
+    except (ValueError, KeyError, InvalidOperation) as error:
         raise InvalidArgument(
             f"{name!r} is {value!r:.80}; {column} takes values of type {wanted.__name__}"
         ) from error
 
 
 _FROM_TEXT: Mapping[type[Any], Callable[[str], Any]] = {
+    bool: {"true": True, "false": False}.__getitem__,
     int: int,
+    float: float,
+    Decimal: Decimal,
     UUID: UUID,
     date: date.fromisoformat,
     datetime: datetime.fromisoformat,

@@ -38,6 +38,7 @@ __all__ = [
     "has_settings",
     "has_upsert",
     "has_writable_ctes",
+    "integer_bits",
     "is_named",
     "is_text",
     "lacks_equality",
@@ -385,6 +386,13 @@ def pads_text(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
 def has_settings(dialect: Dialect) -> bool:
     """Tell whether a transaction has settings of any name: ``set_config()``."""
     return dialect.name == "postgresql"
+
+
+def integer_bits(type_: types.Integer, dialect: Dialect) -> int:
+    """Return how many bits a number of a type has, beside its sign."""
+    if dialect.name == "sqlite" or isinstance(type_, types.BigInteger):
+        return 63
+    return 15 if isinstance(type_, types.SmallInteger) else 31
 
 
 def refuses_nul(dialect: Dialect) -> bool:

@@ -2,10 +2,26 @@
 
 import pickle
 from datetime import date
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import JSON, Column, Date, Integer, String, Text, Uuid, insert, select, text, update
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    Enum,
+    Integer,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import configure_mappers, mapped_column
@@ -249,6 +265,39 @@ def test_hostile_values(opened, Article):
             write(opened, Article, reason=value)
         opened.rollback()
     assert len(opened.scalars(select(Article)).all()) == 5
+
+
+@pytest.mark.options(
+    transaction_columns=[
+        Column("number", Integer),
+        Column("day", Date),
+        Column("price", Numeric(10, 2)),
+        Column("is_test", Boolean),
+        Column("kind", Enum("a", "b", name="kind_of_change")),
+        Column("more", JSON),
+    ]
+)
+def test_values_of_the_wrong_kind(opened, Article):
+    """A statement is refused before it is executed, whatever the type of the column."""
+    wrong = [
+        *[("number", each) for each in (2**70, True, "x", 1.5)],
+        *[("day", each) for each in ("yesterday", 5)],
+        *[("price", each) for each in ("cheap", True, [])],
+        *[("is_test", each) for each in ("yes", 1)],
+        *[("kind", each) for each in ("c", 5)],
+        ("more", object()),
+    ]
+    for name, value in wrong:
+        with (
+            transaction_context(**{name: value}),
+            pytest.raises((InvalidArgument, InvalidArgumentType), match=name),
+        ):
+            opened.execute(insert(Article).values(name="a"))
+        opened.commit()
+    assert opened.scalars(select(Article)).all() == []
+    transaction = write(opened, Article, number="5", price="1.50", is_test="true", kind="b")
+    found = (transaction.number, transaction.price, transaction.is_test, transaction.kind)
+    assert found == (5, Decimal("1.50"), True, "b")
 
 
 @pytest.mark.options(transaction_columns=[REASON])

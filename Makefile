@@ -47,8 +47,9 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
 
-types: $(VENV)/.installed-lint
-	$(BIN)/mypy --strict sqlalchemy_versioned
+types: $(VENV)/.installed-lint $(VENV)/.installed-test
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 layers: $(VENV)/.installed-lint
 	$(BIN)/lint-imports

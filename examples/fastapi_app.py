@@ -16,7 +16,7 @@ work.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
 from typing import Annotated, Any
@@ -114,7 +114,7 @@ class RecipeData(BaseModel):
 # -- the endpoints -------------------------------------------------------------------------------
 
 
-async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
+async def open_session(request: Request) -> AsyncGenerator[AsyncSession, None]:
     """Give a request a session of its own."""
     async with request.app.state.sessions() as session:
         yield session
@@ -226,7 +226,7 @@ def create_app(database_url: str | URL | None = None) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         app.state.sessions = async_sessionmaker(engine, expire_on_commit=False)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)

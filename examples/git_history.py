@@ -42,7 +42,7 @@ from sqlalchemy import (
     Column,
     Engine,
     ForeignKey,
-    Select,
+    Integer,
     String,
     Table,
     Text,
@@ -84,8 +84,8 @@ class Base(DeclarativeBase):
 file_tag = Table(
     "file_tag",
     Base.metadata,
-    Column("file_id", ForeignKey("file.id"), primary_key=True),
-    Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    Column("file_id", Integer, ForeignKey("file.id"), primary_key=True),
+    Column("tag_id", Integer, ForeignKey("tag.id"), primary_key=True),
 )
 
 
@@ -175,7 +175,7 @@ class GitCommit:
     date: datetime
     subject: str
     #: Path, mode and hash of each file; mode ``000000`` means that it is gone.
-    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    changes: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
 
 
 def text_of(raw: bytes) -> str:
@@ -254,7 +254,7 @@ class Repository:
     def tree(self, sha: str) -> Tree:
         """List all files of the commit *sha* as ``git ls-tree`` sees them."""
         listing = self._output("ls-tree", "-r", "-z", "--long", "--full-tree", sha)
-        tree = {}
+        tree: dict[str, Entry] = {}
         for line in listing.split(b"\0")[:-1]:
             facts, _, name = line.partition(b"\t")
             mode, _, blob, length = facts.decode().split()
@@ -346,7 +346,7 @@ class Replay:
         file, size = self._files[path], None if mode == SUBMODULE else self._sizes.get(sha)
         file.mode, file.sha, file.size, file.author = mode, sha, size, author
         names = tags_of(path, mode, size)
-        if names != {tag.name for tag in file.tags}:
+        if names != frozenset(tag.name for tag in file.tags):
             file.tags = [self._tag(name) for name in sorted(names)]
 
     def _tag(self, name: str) -> Tag:
@@ -412,7 +412,7 @@ def tree_of_versions(session: Session, at: int) -> Tree:
     return tree_of_rows(session.execute(statement))
 
 
-def select_tag_names(at: int) -> Select[tuple[int, str]]:
+def select_tag_names(at: int) -> Any:
     """Select each file's id with the name of each tag that it had at transaction *at*."""
     return (
         select(file_tag_version.c.file_id, TagVersion.name)

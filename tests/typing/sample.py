@@ -43,6 +43,7 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned import asyncio as awaitable
 from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
+from sqlalchemy_versioned.maintenance import Fault, Repair, baseline, prune, repair, verify
 
 make_versioned(user_cls=None, current_user=lambda: 7, plugins=[Plugin()], strategy="subquery")
 
@@ -133,12 +134,21 @@ def look_back(session: Session) -> None:
         assert_type(past.get(Article, 1), Article | None)
 
 
+def look_after(session: Session) -> None:
+    """Verify history, and mend it."""
+    assert_type(verify(session, Article), list[Fault])
+    assert_type(repair(session, batch_size=100).left, tuple[Fault, ...])
+    assert_type(baseline(session, Article), int)
+    assert_type(prune(session, Article, keep=2), int)
+
+
 async def look_back_without_blocking(session: AsyncSession) -> None:
     """Read versions and the past by awaiting them."""
     versions = awaitable.versions(article)
     assert_type(versions.filter_by(name="a"), AsyncVersions)
     assert_type([version async for version in versions], list[Any])
     assert_type(await versions.count(), int)
+    assert_type(await awaitable.repair(session), Repair)
     assert_type(await awaitable.changeset(article), dict[str, list[Any]])
     assert_type(await awaitable.as_of(session, 1), AsyncSnapshot)
     async with awaitable.as_of(session, 1) as past:

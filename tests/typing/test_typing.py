@@ -11,7 +11,7 @@ SAMPLE = Path(__file__).with_name("sample.py")
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="needs mypy")
-def test_sample_is_strictly_typed():
+def test_sample_is_strictly_typed() -> None:
     """An application that uses the library passes mypy --strict, with the types it expects."""
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(SAMPLE)]
     ran = subprocess.run(

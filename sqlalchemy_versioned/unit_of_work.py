@@ -47,6 +47,8 @@ class UnitOfWork:
         self._later: dict[str, Any] = {}
         #: What is said of the transaction that plugins are to store.
         self._further: dict[str, str] = {}
+        #: What they have stored.
+        self._stored: dict[str, str] = {}
         #: What the next transaction says, if that was asked before the statement that begins it.
         self._prepared: TransactionValues | None = None
 
@@ -170,7 +172,7 @@ class UnitOfWork:
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
         row = TransactionRow(mapper, connection, values.columns, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
-        self._later, self._further = values.later, values.further
+        self._later, self._further, self._stored = values.later, values.further, {}
         self._store_further()
         if not is_flushing:
             self.set_later()
@@ -178,8 +180,8 @@ class UnitOfWork:
     def _store_further(self) -> None:
         """Hand what transactions have no column for to plugins, once there is a row."""
         if self._further and self._row is not None and self._row.is_written:
-            further, self._further = self._further, {}
-            self._surroundings.plugins().call("store_context", self, self._session, further)
+            self._stored, self._further = self._further, {}
+            self._surroundings.plugins().call("store_context", self, self._session, self._stored)
 
     def set_later(self) -> None:
         """Set attributes of a transaction that only a flush can write; none may be going on."""
@@ -223,6 +225,7 @@ class UnitOfWork:
                 layer.transaction.lose(connection)
         self._records.forget(lost, connection)
         self._recordings.clear()
+        self._further = {**self._stored, **self._further}
 
     def discard(self) -> None:
         """Let go of transactions whose rows were rolled back."""

@@ -1,10 +1,16 @@
 """What is said about transactions."""
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import delete, inspect, select, text
 from sqlalchemy.orm import configure_mappers
 
-from sqlalchemy_versioned import Plugin, remove_versioning, transaction_class
+from sqlalchemy_versioned import (
+    Plugin,
+    paused,
+    remove_versioning,
+    transaction_class,
+    transaction_context,
+)
 from sqlalchemy_versioned.plugins import TransactionMetaPlugin
 
 
@@ -95,3 +101,19 @@ def test_nothing_is_left(versioning, models):
     assert plugin.model_class is None
     assert not hasattr(versioning, "transaction_meta_cls")
     assert not [name for name in models.metadata.tables if "transaction" in name]
+
+
+def test_context_of_a_transaction_that_is_lost(session, models, versioning):
+    """What is recorded after a database has rolled back by itself has the context, too."""
+    with transaction_context(ticket="T-1"):
+        models.factories.Article(name="a")
+        session.flush()
+    connection, unit = session.connection(), versioning.unit_of_work(session)
+    with paused(session):
+        for name in ("transaction_meta", "article_version", "article", "transaction"):
+            connection.execute(delete(models.metadata.tables[name]))
+    unit.lose(connection)
+    models.factories.Article(name="b")
+    session.commit()
+
+    assert [row[1:] for row in stored(session)] == [("ticket", "T-1")]

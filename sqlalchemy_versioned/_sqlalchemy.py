@@ -43,6 +43,7 @@ from sqlalchemy.orm import (
     registry,
 )
 from sqlalchemy.orm.mapped_collection import _AttrGetter, _PlainColumnGetter
+from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 from sqlalchemy.sql.dml import ValuesBase
@@ -201,6 +202,21 @@ def plain_column(column: Column[Any]) -> Column[Any]:
     """
     plain: Column[Any] = column._deannotate()
     return plain
+
+
+def compile_ddl(
+    element: ExecutableDDLElement, dialect: Dialect, translated: Mapping[Any, Any] | None
+) -> str:
+    """Return the text of a DDL element as a connection would execute it.
+
+    Uses ``render_schema_translate`` of ``Compiled``.
+    """
+    compiled: Any = element.compile(
+        dialect=dialect,
+        schema_translate_map=translated,
+        render_schema_translate=bool(translated),
+    )
+    return str(compiled)
 
 
 def own_name(name: str) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 __all__ = [
     "AsDeclared",
+    "BinaryJSON",
     "ReadFirst",
     "SameValue",
     "StampedUuid",
@@ -36,6 +37,7 @@ __all__ = [
     "has_native_uuids",
     "has_rolled_back",
     "has_settings",
+    "has_statement_triggers",
     "has_upsert",
     "has_writable_ctes",
     "integer_bits",
@@ -64,6 +66,16 @@ class SameValue(FunctionElement[bool]):
     name = "same_value"
     inherit_cache = True
     type = Boolean()
+
+
+class BinaryJSON(types.UserDefinedType[Any]):
+    """PostgreSQL's ``jsonb``, to cast text to; its dialect need not be imported for that."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **kw: Any) -> str:
+        """Return the name of the type."""
+        return "JSONB"
 
 
 class ReadFirst(FunctionElement[Any]):
@@ -423,6 +435,11 @@ def decimal_places(type_: types.Numeric[Any], dialect: Dialect) -> int | None:
 
 def has_writable_ctes(dialect: Dialect) -> bool:
     """Tell whether one statement may hold others that write, in its ``WITH``."""
+    return dialect.name == "postgresql"
+
+
+def has_statement_triggers(dialect: Dialect) -> bool:
+    """Tell whether triggers see the rows of a statement as sets: recording may be left to them."""
     return dialect.name == "postgresql"
 
 

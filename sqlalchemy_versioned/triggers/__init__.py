@@ -1,0 +1,29 @@
+"""PostgreSQL triggers that record what statements do, whoever sends them.
+
+``make_versioned(native=True)`` leaves recording to them; ``create_all()`` and ``drop_all()`` make
+and remove them with the tables.  The functions here do it for tables that are there already.
+"""
+
+from __future__ import annotations
+
+from .check import TriggerFault, TriggerState, check_triggers
+from .install import (
+    create_trigger,
+    drop_trigger,
+    install_triggers,
+    sync_trigger,
+    trigger_ddl,
+    uninstall_triggers,
+)
+
+__all__ = [
+    "TriggerFault",
+    "TriggerState",
+    "check_triggers",
+    "create_trigger",
+    "drop_trigger",
+    "install_triggers",
+    "sync_trigger",
+    "trigger_ddl",
+    "uninstall_triggers",
+]

@@ -1,0 +1,252 @@
+"""What makes and removes triggers, as DDL elements: one statement each.
+
+Names are written by the dialect that compiles them, with the schema of each; tables that name no
+schema are in the one that the element was given, or the default schema of the connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import ExecutableDDLElement
+from sqlalchemy.sql.compiler import DDLCompiler
+
+from .recorder import build_recorder
+from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
+from .text import Text, dollar_quoted, fill, stamped
+from .transactions import build_transaction_function
+
+__all__ = [
+    "CreateRecorder",
+    "CreateTransactionFunction",
+    "CreateTrigger",
+    "DropRecorder",
+    "DropTransactionFunction",
+    "DropTrigger",
+    "ProtectRecorder",
+    "ProtectTransactionFunction",
+    "build_creation",
+    "build_removal",
+    "build_transaction_creation",
+    "build_transaction_removal",
+    "recorder_body",
+    "transaction_body",
+]
+
+CREATE_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS {returns}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS {body}
+"""
+
+CREATE_TRIGGER = """
+CREATE TRIGGER {trigger} {moment} {event} ON {table}
+{transition_tables}
+FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+"""
+
+_TRANSITION_TABLES = {
+    Event.INSERT: "REFERENCING NEW TABLE AS versioned_new",
+    Event.UPDATE: "REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new",
+    Event.DELETE: "REFERENCING OLD TABLE AS versioned_old",
+    # The rows are there before it only.
+    Event.TRUNCATE: "",
+}
+
+
+class _Element(ExecutableDDLElement):
+    """A statement on what belongs to one table."""
+
+    def __init__(self, spec: Any, part: Any = None, *, default_schema: str | None = None) -> None:
+        self.spec = spec
+        self.part = part
+        self.default_schema = default_schema
+
+    def text(self, compiler: DDLCompiler) -> Text:
+        """Return what writes the names."""
+        return Text(compiler, self.default_schema)
+
+
+class CreateRecorder(_Element):
+    """Make the function that the triggers of a table call, or replace it."""
+
+    spec: TriggerSpec
+
+
+class ProtectRecorder(_Element):
+    """Let nobody else have triggers that call the function, which writes what it is told."""
+
+    spec: TriggerSpec
+
+
+class DropRecorder(_Element):
+    """Remove the function."""
+
+    spec: TriggerSpec
+
+
+class CreateTrigger(_Element):
+    """Call the function after each statement of a kind; *part* is the :class:`.Event`."""
+
+    spec: TriggerSpec
+
+
+class DropTrigger(_Element):
+    """Remove the trigger of one :class:`.Event`."""
+
+    spec: TriggerSpec
+
+
+class CreateTransactionFunction(_Element):
+    """Make a function that writes transactions; *part* is the :class:`.TransactionStep`."""
+
+    spec: TransactionSpec
+
+
+class ProtectTransactionFunction(_Element):
+    """Let nobody else call the function."""
+
+    spec: TransactionSpec
+
+
+class DropTransactionFunction(_Element):
+    """Remove the function of one :class:`.TransactionStep`."""
+
+    spec: TransactionSpec
+
+
+def recorder_body(spec: TriggerSpec, text: Text) -> str:
+    """Return the body of the function of a table, as the database keeps it."""
+    return stamped(build_recorder(spec, text))
+
+
+def transaction_body(
+    spec: TransactionSpec, step: TransactionStep, text: Text, compiler: DDLCompiler
+) -> str:
+    """Return the body of the function of one step, as the database keeps it."""
+    return stamped(build_transaction_function(spec, step, text, compiler.dialect))
+
+
+def _recorder_name(spec: TriggerSpec, text: Text) -> str:
+    return text.beside(spec.spec.parent_table, spec.function)
+
+
+@compiles(CreateRecorder, "postgresql")
+def _create_recorder(element: CreateRecorder, compiler: DDLCompiler, **kw: Any) -> str:
+    text = element.text(compiler)
+    return fill(
+        CREATE_FUNCTION,
+        function=_recorder_name(element.spec, text),
+        arguments="",
+        returns="trigger",
+        body=dollar_quoted(recorder_body(element.spec, text)),
+    )
+
+
+@compiles(ProtectRecorder, "postgresql")
+def _protect_recorder(element: ProtectRecorder, compiler: DDLCompiler, **kw: Any) -> str:
+    name = _recorder_name(element.spec, element.text(compiler))
+    return f"REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"
+
+
+@compiles(DropRecorder, "postgresql")
+def _drop_recorder(element: DropRecorder, compiler: DDLCompiler, **kw: Any) -> str:
+    return f"DROP FUNCTION IF EXISTS {_recorder_name(element.spec, element.text(compiler))}()"
+
+
+@compiles(CreateTrigger, "postgresql")
+def _create_trigger(element: CreateTrigger, compiler: DDLCompiler, **kw: Any) -> str:
+    spec, event, text = element.spec, element.part, element.text(compiler)
+    return fill(
+        CREATE_TRIGGER,
+        trigger=text.name(spec.triggers[event]),
+        moment="BEFORE" if event is Event.TRUNCATE else "AFTER",
+        event=event.value,
+        table=text.table(spec.spec.parent_table),
+        transition_tables=_TRANSITION_TABLES[event],
+        function=_recorder_name(spec, text),
+    )
+
+
+@compiles(DropTrigger, "postgresql")
+def _drop_trigger(element: DropTrigger, compiler: DDLCompiler, **kw: Any) -> str:
+    spec, text = element.spec, element.text(compiler)
+    table = text.table(spec.spec.parent_table)
+    return f"DROP TRIGGER IF EXISTS {text.name(spec.triggers[element.part])} ON {table}"
+
+
+def _signature(element: _Element, text: Text) -> tuple[str, str]:
+    """Return the name and the types of the arguments of a transaction's function."""
+    spec, step = element.spec, element.part
+    takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
+    return text.beside(spec.table, spec.functions[step]), "bigint" if takes else ""
+
+
+@compiles(CreateTransactionFunction, "postgresql")
+def _create_function(element: CreateTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
+    text = element.text(compiler)
+    name, types = _signature(element, text)
+    return fill(
+        CREATE_FUNCTION,
+        function=name,
+        arguments=f"versioned_old {types}" if types else "",
+        returns="bigint",
+        body=dollar_quoted(transaction_body(element.spec, element.part, text, compiler)),
+    )
+
+
+@compiles(ProtectTransactionFunction, "postgresql")
+def _protect_function(element: ProtectTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
+    name, types = _signature(element, element.text(compiler))
+    return f"REVOKE ALL ON FUNCTION {name}({types}) FROM PUBLIC"
+
+
+@compiles(DropTransactionFunction, "postgresql")
+def _drop_function(element: DropTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
+    name, types = _signature(element, element.text(compiler))
+    return f"DROP FUNCTION IF EXISTS {name}({types})"
+
+
+def build_creation(
+    spec: TriggerSpec, *, default_schema: str | None = None
+) -> list[ExecutableDDLElement]:
+    """Return the statements that give a table its triggers, or renew them."""
+    schema = {"default_schema": default_schema}
+    made: list[ExecutableDDLElement] = [
+        CreateRecorder(spec, **schema),
+        ProtectRecorder(spec, **schema),
+    ]
+    for event in Event:
+        made += [DropTrigger(spec, event, **schema), CreateTrigger(spec, event, **schema)]
+    return made
+
+
+def build_removal(
+    spec: TriggerSpec, *, default_schema: str | None = None
+) -> list[ExecutableDDLElement]:
+    """Return the statements that take the triggers off a table."""
+    schema = {"default_schema": default_schema}
+    dropping: list[ExecutableDDLElement] = [DropTrigger(spec, event, **schema) for event in Event]
+    return [*dropping, DropRecorder(spec, **schema)]
+
+
+def build_transaction_creation(
+    spec: TransactionSpec, *, default_schema: str | None = None
+) -> list[ExecutableDDLElement]:
+    """Return the statements that make the functions of a transaction table, or renew them."""
+    return [
+        kind(spec, step, default_schema=default_schema)
+        for step in TransactionStep
+        for kind in (CreateTransactionFunction, ProtectTransactionFunction)
+    ]
+
+
+def build_transaction_removal(
+    spec: TransactionSpec, *, default_schema: str | None = None
+) -> list[ExecutableDDLElement]:
+    """Return the statements that remove the functions of a transaction table."""
+    return [
+        DropTransactionFunction(spec, step, default_schema=default_schema)
+        for step in TransactionStep
+    ]

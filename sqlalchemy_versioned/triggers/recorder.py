@@ -1,0 +1,595 @@
+"""The function that a versioned table's triggers call: what a statement did, as versions.
+
+It looks at sets: the rows of the statement come as transition tables, ``versioned_old`` and
+``versioned_new``.  What is recorded follows from states alone, so that it does not matter how often
+a transaction changed a row: the version before this transaction, and the row as it is now.
+
+In its statements ``t`` are the keys that were touched, ``l`` is the live row, ``p`` the version
+before the transaction, ``own`` the version of the transaction, ``o`` and ``n`` are the old and the
+new row of the statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Column, and_
+
+from ..dialects import SameValue
+from ..operation import BEFORE_RECORDING, Operation
+from ..query.rows import compared_columns
+from ..spec import VersionSpec
+from .spec import Event, TriggerSpec
+from .text import Text, fill
+from .transactions import INVOKER
+
+__all__ = ["build_recorder"]
+
+FUNCTION = """
+#variable_conflict use_variable
+DECLARE
+    versioned_tx bigint;
+    versioned_count bigint;
+    versioned_left bigint := 0;
+    versioned_begun boolean := false;
+BEGIN
+    IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
+        IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = 'only the owner of history may pause its recording',
+                HINT = 'Leave the setting versioned.paused alone.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        {on_insert}
+    ELSIF TG_OP = 'UPDATE' THEN
+        {on_update}
+    ELSIF TG_OP = 'DELETE' THEN
+        {on_delete}
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        {on_truncate}
+    END IF;
+    RETURN NULL;
+END
+"""
+
+BRANCH = """
+IF NOT EXISTS ({rows}) THEN
+    RETURN NULL;
+END IF;
+versioned_tx := {current}();
+IF versioned_tx IS NULL THEN
+    {unless_changed}
+    versioned_tx := {begin}();
+    versioned_begun := true;
+ELSIF EXISTS ({overtaken}) THEN
+    versioned_tx := {move}(versioned_tx);
+END IF;
+{first_states}
+IF NOT versioned_begun THEN
+    {erasing}
+END IF;
+{images}
+{departures}
+{ends}
+IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+    PERFORM {release}(versioned_tx);
+END IF;
+"""
+
+UNLESS_CHANGED = """
+IF NOT EXISTS ({changed}) THEN
+    RETURN NULL;
+END IF;
+"""
+
+COUNT = """
+GET DIAGNOSTICS versioned_count = ROW_COUNT;
+versioned_left := versioned_left {sign} versioned_count;
+"""
+
+OVERTAKEN = """
+SELECT FROM ({touched}) AS t ({keys})
+CROSS JOIN LATERAL (
+    SELECT FROM {version} AS v
+    WHERE {v_is_t} AND {v_transaction} > versioned_tx LIMIT 1
+) AS later
+"""
+
+#: Rows that are older than their history: what they were before their first change.
+FIRST_STATES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT {values}, {before_recording}, {insert}
+FROM {source}
+LEFT JOIN LATERAL (
+    SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
+) AS p ON true
+WHERE p.{here} IS NULL
+ON CONFLICT DO NOTHING;
+"""
+
+IF_LACKING = """
+IF EXISTS (
+    SELECT FROM {source}
+    LEFT JOIN LATERAL (
+        SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
+    ) AS p ON true
+    WHERE p.{here} IS NULL
+) THEN
+    {first_states}
+END IF;
+"""
+
+#: The rows that were there before an UPDATE.  Foreign keys may have it change a row several times,
+#: so that what it was in between is among both the old and the new ones.
+BEFORE_UPDATE = """
+(
+    SELECT DISTINCT ON ({w_key}) w.* FROM (
+        SELECT u.*, sum(u.{here}side) OVER (PARTITION BY {u_key}) AS {here}count
+        FROM (
+            SELECT o.*, 1 AS {here}side, row_number() OVER () AS {here}place
+            FROM versioned_old AS o
+            UNION ALL
+            SELECT n.*, -1, 0 FROM versioned_new AS n
+        ) AS u
+    ) AS w
+    LEFT JOIN LATERAL (
+        SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
+    ) AS r ON true
+    WHERE w.{here}side = 1 AND w.{here}count + coalesce(r.{here}, 0) > 0
+    ORDER BY {w_key}, w.{here}place
+) AS o
+"""
+
+ERASING = """
+DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+    SELECT own.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        SELECT v.ctid, v.* FROM {version} AS v
+        WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
+    ) AS own
+    {live_if_any}
+    WHERE {erased}
+));
+{count}
+"""
+
+#: A row that another trigger has changed before this one heard of its insertion was taken for one
+#: that is older than its history.
+MISTAKEN = """
+DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+    SELECT v.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        SELECT FROM {version} AS own
+        WHERE {own_is_t} AND {own_transaction} = versioned_tx
+            AND {own_operation} <> {delete} OFFSET 0
+    ) AS own
+    CROSS JOIN LATERAL (
+        SELECT v.ctid FROM {version} AS v
+        WHERE {v_is_t} AND {v_transaction} = {before_recording} OFFSET 0
+    ) AS v
+));
+"""
+
+IMAGES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT {distinct}{values}, versioned_tx,
+    CASE WHEN p.{here} IS NULL OR {p_operation} = {delete} THEN {insert} ELSE {update} END
+FROM ({touched}) AS t ({keys})
+{live}
+LEFT JOIN LATERAL (
+    {previous}
+) AS p ON true
+WHERE {changed};
+{count}
+"""
+
+DEPARTURES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT DISTINCT ON ({o_row_key}) {values}, versioned_tx, {delete}
+FROM {source}
+CROSS JOIN LATERAL (
+    {previous}
+) AS p
+{live_if_any}
+LEFT JOIN LATERAL (
+    {own}
+) AS own ON true
+WHERE {p_operation} <> {delete} AND {gone} AND own.{here} IS NULL;
+{count}
+"""
+
+#: An open end is filled in where there is a version of this transaction, and opened where not.
+ENDS = """
+UPDATE {version} AS v SET {end} = CASE WHEN {v_end} IS NULL THEN versioned_tx END
+WHERE v.ctid = ANY (ARRAY(
+    SELECT p.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        {previous}
+    ) AS p
+    LEFT JOIN LATERAL (
+        {own}
+    ) AS own ON true
+    WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END
+));
+"""
+
+PREVIOUS = """
+SELECT v.ctid, true AS {here}, v.*
+FROM {version} AS v
+WHERE {v_is_row} AND {v_transaction} <> versioned_tx
+ORDER BY {v_transaction} DESC LIMIT 1
+"""
+
+OWN = """
+SELECT true AS {here} FROM {version} AS v
+WHERE {v_is_row} AND {v_transaction} = versioned_tx LIMIT 1
+"""
+
+CHANGED_ELSEWHERE = """
+EXISTS (
+    SELECT FROM (SELECT) AS one
+    {live_if_any}
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE {changed}
+)
+"""
+
+
+class Recorder:
+    """Writes the function of one table."""
+
+    def __init__(self, triggers: TriggerSpec, text: Text) -> None:
+        self._triggers = triggers
+        self._spec = triggers.spec
+        self._text = text
+        #: A column that no table has.
+        self._here = max((each.prefix for each in triggers.tables), key=len) + "here"
+        self._key = [pair.parent for pair in self._spec.key]
+        self._names = [f"k{place}" for place, _ in enumerate(self._key, start=1)]
+        self._steps = {
+            step.value: text.beside(triggers.transaction.table, name)
+            for step, name in triggers.transaction.functions.items()
+        }
+
+    def body(self) -> str:
+        """Return the body of the function."""
+        truncating = self._branch(Event.TRUNCATE) if self._triggers.truncates else self._refusal()
+        return fill(
+            FUNCTION,
+            invoker=INVOKER,
+            on_insert=self._branch(Event.INSERT),
+            on_update=self._branch(Event.UPDATE),
+            on_delete=self._branch(Event.DELETE),
+            on_truncate=truncating,
+        )
+
+    def _refusal(self) -> str:
+        name = self._text.string(f"{self._spec.parent_table.name} is versioned")
+        return (
+            "RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',\n"
+            f"    MESSAGE = 'TRUNCATE is refused: ' || {name},\n"
+            "    HINT = 'Use DELETE, or the option truncate=''record''.';"
+        )
+
+    def _branch(self, event: Event) -> str:
+        images = [
+            self._images(each, event)
+            for each in self._triggers.tables
+            if event is not Event.TRUNCATE or each is not self._spec
+        ]
+        departs = event is not Event.INSERT
+        return fill(
+            BRANCH,
+            rows=f"SELECT FROM {self._new_rows(event)}",
+            unless_changed=self._unless_changed(event),
+            overtaken=self._overtaken(event).replace("\n", " "),
+            first_states=self._all(lambda each: self._first_states(each, event)),
+            erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
+            images="\n".join(images),
+            departures=self._departures(event) if departs else "",
+            ends=self._all(lambda each: self._ends(each, event)),
+            **self._steps,
+        )
+
+    def _all(self, build: Callable[[VersionSpec], str]) -> str:
+        made = [build(each) for each in self._triggers.tables]
+        return "\n".join(each for each in made if each)
+
+    # -- which rows ------------------------------------------------------------------------------
+
+    def _source(self, event: Event) -> str:
+        """Return the rows of the statement, as ``o`` and ``n``."""
+        if event is Event.INSERT:
+            return "versioned_new AS n"
+        if event is Event.DELETE:
+            return "versioned_old AS o"
+        if event is Event.TRUNCATE:
+            return f"{self._text.table(self._spec.parent_table)} AS o"
+        # A full join is never made by comparing each with each, however stale the plan.
+        same = [
+            f"{self._text.column('o', column)} = {self._text.column('n', column)}"
+            for column in self._key
+        ]
+        return f"versioned_old AS o FULL JOIN versioned_new AS n ON {' AND '.join(same)}"
+
+    def _new_rows(self, event: Event) -> str:
+        return "versioned_new AS n" if event is Event.UPDATE else self._source(event)
+
+    def _touched(self, event: Event) -> str:
+        """Select the keys of the rows that the statement has changed."""
+        if event is not Event.UPDATE:
+            alias = "n" if event is Event.INSERT else "o"
+            distinct = "" if self._is_keyed(self._spec) else "DISTINCT "
+            columns = self._text.columns(alias, self._key)
+            return f"SELECT {distinct}{columns} FROM {self._source(event)}"
+        return self._differing([pair.parent for pair in self._spec.pairs])
+
+    def _differing(self, columns: Sequence[Column[Any]]) -> str:
+        """Select the keys of rows that an UPDATE has changed in some of *columns*, or moved."""
+        text = self._text
+        keys = [f"coalesce({text.column('n', c)}, {text.column('o', c)})" for c in self._key]
+        old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
+        compared = [column for column in columns if column not in self._key]
+        differs = "false"
+        if compared:
+            before, after = (self._spec.parent_table.alias(name) for name in "on")
+            same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
+            differs = f"NOT ({text.expression(same)})"
+        # As a condition that joined columns are not NULL it would make another join of it.
+        moved = f"CASE WHEN {old} OR {new} THEN true ELSE {differs} END"
+        source = self._source(Event.UPDATE)
+        return f"SELECT DISTINCT {', '.join(keys)} FROM {source} WHERE {moved}"
+
+    def _unless_changed(self, event: Event) -> str:
+        """Leave a transaction alone by which nothing changes but what makes no version."""
+        if event is not Event.UPDATE:
+            return ""
+        changed = self._differing(compared_columns(self._spec))
+        return fill(UNLESS_CHANGED, changed=changed)
+
+    def _overtaken(self, event: Event) -> str:
+        return fill(OVERTAKEN, touched=self._touched(event), **self._slots(self._spec))
+
+    def _is_keyed(self, spec: VersionSpec) -> bool:
+        """Tell whether rows are recognised by the primary key of their table."""
+        return {pair.parent for pair in spec.key} == set(spec.parent_table.primary_key.columns)
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def _slots(self, spec: VersionSpec) -> dict[str, str]:
+        """Return what all statements on the versions of one table name."""
+        text = self._text
+        slots = {
+            "here": self._here,
+            "version": text.table(spec.version_table),
+            "columns": text.columns(None, [pair.version for pair in spec.pairs]),
+            "transaction": text.columns(None, [spec.transaction_column]),
+            "operation": text.columns(None, [spec.operation_column]),
+            "keys": ", ".join(self._names),
+            "v_is_t": self._is_row("v", spec),
+            "v_transaction": text.column("v", spec.transaction_column),
+            "own_operation": text.column("own", spec.operation_column),
+            "p_operation": text.column("p", spec.operation_column),
+            "insert": text.operation(spec, Operation.INSERT),
+            "update": text.operation(spec, Operation.UPDATE),
+            "delete": text.operation(spec, Operation.DELETE),
+        }
+        return slots
+
+    def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
+        """Return the key of a row: of an alias of the parent table, or of what was touched."""
+        parents = [pair.parent for pair in spec.key]
+        if alias is None:
+            return [f"t.{name}" for name in self._names]
+        return [self._text.column(alias, column) for column in parents]
+
+    def _is_row(self, version: str, spec: VersionSpec, alias: str | None = None) -> str:
+        """Return the condition that a version is of a row."""
+        values = self._row(spec, alias)
+        return " AND ".join(
+            f"{self._text.column(version, pair.version)} = {self._text.kept(value, pair.parent)}"
+            for pair, value in zip(spec.key, values, strict=True)
+        )
+
+    def _live(
+        self, spec: VersionSpec, *, join: str = "CROSS JOIN", alias: str | None = None
+    ) -> str:
+        """Join the live rows of what was touched, as ``l``."""
+        table = self._text.table(spec.parent_table)
+        same = " AND ".join(
+            f"{self._text.column('r', pair.parent)} = {value}"
+            for pair, value in zip(spec.key, self._row(spec, alias), strict=True)
+        )
+        if self._is_keyed(spec):
+            # OFFSET keeps a plan from reading the whole table for a few rows.
+            condition = "" if join == "CROSS JOIN" else " ON true"
+            return (
+                f"{join} LATERAL (\n    SELECT true AS {self._here}, r.* FROM {table} AS r\n"
+                f"    WHERE {same} OFFSET 0\n) AS l{condition}"
+            )
+        inner = "JOIN" if join == "CROSS JOIN" else join
+        same = same.replace("r.", "l.")
+        return f"{inner} (SELECT true AS {self._here}, r.* FROM {table} AS r) AS l ON {same}"
+
+    def _previous(self, spec: VersionSpec, alias: str | None = None) -> str:
+        is_row = self._is_row("v", spec, alias)
+        return fill(PREVIOUS, v_is_row=is_row, **self._slots(spec))
+
+    def _own(self, spec: VersionSpec, alias: str | None = None) -> str:
+        return fill(OWN, v_is_row=self._is_row("v", spec, alias), **self._slots(spec))
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def _first_states(self, spec: VersionSpec, event: Event) -> str:
+        """Keep what rows were that are older than their history."""
+        is_own = spec is self._spec
+        if is_own and event is Event.INSERT:
+            return ""
+        if event is not Event.UPDATE:
+            source = self._source(event) if is_own else self._touched_live(spec, event)
+            return self._first_states_from(source, spec)
+        before = f"(SELECT {self._text.columns('o', self._key)} FROM {self._before_update()})"
+        keys = f"{before} AS t ({', '.join(self._names)})\n{self._live(spec)}"
+        source = self._before_update() if is_own else keys
+        lacking = "versioned_old AS o" if is_own else self._touched_live(spec, event)
+        return fill(
+            IF_LACKING,
+            source=lacking,
+            v_is_row=self._is_row("v", spec, "o" if is_own else "l"),
+            first_states=self._first_states_from(source, spec),
+            **self._slots(spec),
+        )
+
+    def _first_states_from(self, source: str, spec: VersionSpec) -> str:
+        alias = "o" if spec is self._spec else "l"
+        return fill(
+            FIRST_STATES,
+            values=self._text.columns(alias, [pair.parent for pair in spec.pairs]),
+            before_recording=str(BEFORE_RECORDING),
+            source=source,
+            v_is_row=self._is_row("v", spec, alias),
+            **self._slots(spec),
+        )
+
+    def _before_update(self) -> str:
+        text, table = self._text, self._text.table(self._spec.parent_table)
+        same = [f"{text.column('r', c)} = {text.column('w', c)}" for c in self._key]
+        return fill(
+            BEFORE_UPDATE,
+            here=self._here,
+            parent=table,
+            u_key=text.columns("u", self._key),
+            w_key=text.columns("w", self._key),
+            r_is_w=" AND ".join(same),
+        )
+
+    def _touched_live(self, spec: VersionSpec, event: Event) -> str:
+        touched, names = self._touched(event), ", ".join(self._names)
+        return f"({touched}) AS t ({names})\n{self._live(spec)}"
+
+    def _erasing(self, spec: VersionSpec, event: Event) -> str:
+        """Remove what this transaction has recorded of the rows so far."""
+        slots = self._slots(spec)
+        is_truncated = event is Event.TRUNCATE
+        if is_truncated and spec is not self._spec:
+            return ""
+        # Rows of other tables that are gone are for the triggers of those.
+        erased = f"l.{self._here}"
+        if spec is self._spec:
+            erased += " OR {own_operation} <> {delete}".format_map(slots)
+        return fill(
+            ERASING,
+            touched=self._touched(event),
+            live_if_any="" if is_truncated else self._live(spec, join="LEFT JOIN"),
+            erased="true" if is_truncated else erased,
+            count=fill(COUNT, sign="-"),
+            **slots,
+        )
+
+    def _mistaken(self, event: Event) -> str:
+        if event is not Event.INSERT:
+            return ""
+        spec = self._spec
+        mistaken = fill(
+            MISTAKEN,
+            touched=self._touched(event),
+            before_recording=str(BEFORE_RECORDING),
+            own_is_t=self._is_row("own", spec),
+            own_transaction=self._text.column("own", spec.transaction_column),
+            **self._slots(spec),
+        )
+        return f"{mistaken}\n"
+
+    def _images(self, spec: VersionSpec, event: Event) -> str:
+        """Take the images of the living rows of objects that are not as they were."""
+        is_truncated = event is Event.TRUNCATE
+        return fill(
+            IMAGES,
+            distinct="" if spec.parent_table.primary_key.columns else "DISTINCT ",
+            values=self._text.columns("l", [pair.parent for pair in spec.pairs]),
+            touched=self._touched(event),
+            live=self._live(spec),
+            previous=self._previous(spec),
+            changed=self._is_unrecorded(spec) if is_truncated else self._is_changed(spec),
+            count=fill(COUNT, sign="+"),
+            **self._slots(spec),
+        )
+
+    def _is_unrecorded(self, spec: VersionSpec) -> str:
+        """Return the condition that this transaction has no version of a row yet."""
+        return f"NOT EXISTS (\n    {self._own(spec)}\n)"
+
+    def _is_changed(self, spec: VersionSpec) -> str:
+        """Return the condition that an object is not as it was before this transaction."""
+        conditions = [self._differs(spec)]
+        for other in self._triggers.tables:
+            if other is not spec:
+                conditions.append(
+                    fill(
+                        CHANGED_ELSEWHERE,
+                        live_if_any=self._live(other, join="LEFT JOIN"),
+                        previous=self._previous(other),
+                        changed=self._differs(other),
+                    )
+                )
+        return "\nOR ".join(conditions)
+
+    def _differs(self, spec: VersionSpec) -> str:
+        """Return the condition that a live row differs from the version before."""
+        deleted = "{p_operation} = {delete}".format_map(self._slots(spec))
+        came_or_went = f"(l.{self._here} IS NULL) <> (p.{self._here} IS NULL OR {deleted})"
+        compared = [pair for pair in spec.pairs if pair.parent in set(compared_columns(spec))]
+        if not compared:
+            return came_or_went
+        live, before = spec.parent_table.alias("l"), spec.version_table.alias("p")
+        same = and_(*[SameValue(before.c[p.version.key], live.c[p.parent.key]) for p in compared])
+        return f"{came_or_went}\n    OR l.{self._here} AND NOT ({self._text.expression(same)})"
+
+    def _departures(self, event: Event) -> str:
+        """Keep the last values of rows that are gone."""
+        spec, is_truncated = self._spec, event is Event.TRUNCATE
+        gone = "true" if is_truncated else f"l.{self._here} IS NULL"
+        if event is Event.UPDATE:
+            gone = f"{self._text.column('n', self._key[0])} IS NULL AND {gone}"
+        primary = set(spec.parent_table.primary_key.columns) | set(self._key)
+        return fill(
+            DEPARTURES,
+            o_row_key=self._text.columns("o", [c for c in spec.parent_table.c if c in primary]),
+            values=self._text.columns("o", [pair.parent for pair in spec.pairs]),
+            source=self._source(event),
+            previous=self._previous(spec, "o"),
+            live_if_any="" if is_truncated else self._live(spec, join="LEFT JOIN", alias="o"),
+            own=self._own(spec, "o"),
+            gone=gone,
+            count=fill(COUNT, sign="+"),
+            **self._slots(spec),
+        )
+
+    def _ends(self, spec: VersionSpec, event: Event) -> str:
+        """End the version before, where this transaction has one, and open it where not."""
+        if spec.end_column is None:
+            return ""
+        return fill(
+            ENDS,
+            end=self._text.columns(None, [spec.end_column]),
+            v_end=self._text.column("v", spec.end_column),
+            p_end=self._text.column("p", spec.end_column),
+            touched=self._touched(event),
+            previous=self._previous(spec),
+            own=self._own(spec),
+            **self._slots(spec),
+        )
+
+
+def build_recorder(triggers: TriggerSpec, text: Text) -> str:
+    """Return the body of the function that the triggers of a table call."""
+    return Recorder(triggers, text).body()

@@ -1,0 +1,17 @@
+"""The settings of a database transaction by which sessions and triggers know of each other.
+
+Each is set for a transaction only.  Once set on a connection, it is empty in later transactions.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PAUSED", "TRANSACTIONS", "VALUES", "WANTED"]
+
+#: The number of the transaction, by the ``oid`` of the table that has its row, as JSON.
+TRANSACTIONS = "versioned.transactions"
+#: What the row is to hold, by column, as JSON; only an application says it.
+VALUES = "versioned.values"
+#: Whether the row is kept although nothing is recorded.
+WANTED = "versioned.wanted"
+#: Whether nothing is recorded at present.
+PAUSED = "versioned.paused"

@@ -1,0 +1,283 @@
+"""The functions that write the row of a transaction, for all triggers of its table.
+
+Which row it is, is kept in a setting of the database transaction, and goes with it and with its
+savepoints; see ``docs/decisions`` for why it is believed.  The application says what the row is to
+hold in another setting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Sequence
+from sqlalchemy.engine import Dialect
+
+from ..dialects import stored_type
+from ..query.newest import row_key
+from ..spec import VersionSpec
+from .spec import TransactionSpec, TransactionStep, Variable
+from .text import Text, fill
+
+__all__ = ["INVOKER", "build_transaction_function"]
+
+CURRENT = """
+DECLARE
+    versioned_number bigint := (
+        NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+        ->> '{table_text}'::regclass::oid::text
+    )::bigint;
+    versioned_xid bigint;
+BEGIN
+    IF versioned_number IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT t.xmin::text::bigint INTO versioned_xid FROM {table} AS t
+    WHERE {number} = versioned_number;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A row that is seen, and whose writer goes on, was written by this very transaction.
+    versioned_xid := versioned_xid | ((pg_current_xact_id()::text::bigint >> 32) << 32);
+    IF pg_xact_status(versioned_xid::text::xid8) IS DISTINCT FROM 'in progress' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'versioned.transactions names a transaction of others',
+            HINT = 'Leave the setting alone; it is set by what records versions.';
+    END IF;
+    RETURN versioned_number;
+END
+"""
+
+BEGIN = """
+DECLARE
+    versioned_said jsonb := NULLIF(current_setting('versioned.values', true), '')::jsonb;
+    versioned_all jsonb := {variables} || coalesce(versioned_said, '{{}}');
+    versioned_number bigint;
+BEGIN
+    {required}
+    INSERT INTO {table} {row}
+    RETURNING {number} INTO versioned_number;
+    {remember}
+    RETURN versioned_number;
+END
+"""
+
+REQUIRED = """
+IF coalesce(versioned_all ->> {name}, '') = '' THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'not_null_violation',
+        MESSAGE = 'the session variable ' || {setting} || ' is missing or empty',
+        HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
+END IF;
+"""
+
+REMEMBER = """
+PERFORM set_config(
+    'versioned.transactions',
+    (coalesce(NULLIF(current_setting('versioned.transactions', true), ''), '{{}}')::jsonb
+        || jsonb_build_object('{table_text}'::regclass::oid::text, versioned_number))::text,
+    true
+);
+"""
+
+MOVE = """
+DECLARE
+    versioned_number bigint;
+BEGIN
+    INSERT INTO {table} {row}
+    RETURNING {returned} INTO versioned_number;
+    {versions}
+    {referring}
+    DELETE FROM {table} AS t WHERE {number} = versioned_old;
+    {remember}
+    RETURN versioned_number;
+END
+"""
+
+MOVE_ENDS = """
+UPDATE {version} AS v SET {end} = versioned_number
+FROM {version} AS own
+WHERE {own_transaction} = versioned_old AND {same_row} AND {v_end} = versioned_old;
+"""
+
+MOVE_VERSIONS = """
+UPDATE {version} AS v SET {transaction} = versioned_number
+WHERE {v_transaction} = versioned_old;
+"""
+
+RELEASE = """
+BEGIN
+    IF NULLIF(current_setting('versioned.wanted', true), '') IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    IF {used} THEN
+        RETURN NULL;
+    END IF;
+    {referring}
+    DELETE FROM {table} AS t WHERE {number} = versioned_old;
+    PERFORM set_config(
+        'versioned.transactions',
+        (NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            - '{table_text}'::regclass::oid::text)::text,
+        true
+    );
+    RETURN NULL;
+END
+"""
+
+#: Who has sent the statement: a function that acts for its owner is asked by another.
+INVOKER = (
+    "CASE current_setting('role') WHEN 'none' THEN session_user::text"
+    " ELSE current_setting('role') END"
+)
+
+
+def build_transaction_function(
+    spec: TransactionSpec, step: TransactionStep, text: Text, dialect: Dialect
+) -> str:
+    """Return the body of the function for one step; only ``versioned_old`` is its argument."""
+    slots = {
+        "table": text.table(spec.table),
+        "table_text": text.table(spec.table).replace("'", "''"),
+        "number": text.column("t", spec.number),
+    }
+    if step is TransactionStep.CURRENT:
+        return fill(CURRENT, **slots)
+    if step is TransactionStep.BEGIN:
+        return _build_begin(spec, text, dialect, slots)
+    if step is TransactionStep.MOVE:
+        return _build_move(spec, text, slots)
+    return _build_release(spec, text, slots)
+
+
+def _build_begin(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict[str, str]) -> str:
+    columns = [c for c in spec.table.columns if c.computed is None]
+    values = {column: _value(column, text, dialect) for column in columns}
+    values[spec.number] = _next_number(spec, text)
+    given = {column: value for column, value in values.items() if value is not None}
+    slots = {**slots, "number": text.columns(None, [spec.number])}
+    said = f"jsonb_populate_record(NULL::{slots['table']}, versioned_all) AS s"
+    return fill(
+        BEGIN,
+        row=_row(text.columns(None, given), ", ".join(given.values()), said),
+        variables=_variables(spec, text),
+        required="\n".join(
+            _required(each, spec, text) for each in spec.variables if each.is_required
+        ),
+        remember=fill(REMEMBER, **slots),
+        **slots,
+    )
+
+
+def _variables(spec: TransactionSpec, text: Text) -> str:
+    """Return what settings say, as an object of JSON."""
+    pairs = [
+        f"{text.string(spec.table.c[each.key].name)}, "
+        f"NULLIF(current_setting({text.string(each.setting)}, true), '')"
+        for each in spec.variables
+    ]
+    return f"jsonb_strip_nulls(jsonb_build_object({', '.join(pairs)}))"
+
+
+def _required(variable: Variable, spec: TransactionSpec, text: Text) -> str:
+    """Refuse a write without a variable, as one without a value for a column is."""
+    return fill(
+        REQUIRED,
+        name=text.string(spec.table.c[variable.key].name),
+        setting=text.string(variable.setting),
+    )
+
+
+def _row(columns: str, values: str, source: str) -> str:
+    """Return what an INSERT puts into a table that may have nothing but what numbers its rows."""
+    return f"({columns}) SELECT {values} FROM {source}" if columns else "DEFAULT VALUES"
+
+
+def _next_number(spec: TransactionSpec, text: Text) -> str | None:
+    """Return what numbers a row, unless the table does it by itself."""
+    sequence = spec.number.default
+    if not isinstance(sequence, Sequence):
+        return None
+    name = text.beside(sequence, sequence.name).replace("'", "''")
+    return f"nextval('{name}')"
+
+
+def _value(column: Column[Any], text: Text, dialect: Dialect) -> str | None:
+    """Return what a column of a new row is to hold: what the application says, or what is known."""
+    said = text.column("s", column)
+    known = {
+        "issued_at": _now(column, dialect),
+        # Of an application it is the address of its server, and no news.
+        "remote_addr": "CASE WHEN versioned_said IS NULL THEN host(inet_client_addr()) END",
+        "client_addr": "host(inet_client_addr())",
+        "db_user": INVOKER,
+        "application_name": "NULLIF(current_setting('application_name'), '')",
+    }.get(column.name)
+    if known is None:
+        known = text.default(column)
+    if known is None and column.default is not None and column.default.is_scalar:
+        known = text.value(column.default.arg, column)  # type: ignore[attr-defined]
+    return said if known is None else f"coalesce({said}, {known})"
+
+
+def _now(column: Column[Any], dialect: Dialect) -> str:
+    type_ = stored_type(column, dialect)
+    is_aware = isinstance(type_, DateTime) and type_.timezone
+    return "clock_timestamp()" if is_aware else "clock_timestamp() AT TIME ZONE 'UTC'"
+
+
+def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str:
+    columns = [c for c in spec.table.columns if c.computed is None and c is not spec.number]
+    number = _next_number(spec, text)
+    names = columns if number is None else [spec.number, *columns]
+    copied = [] if number is None else [number]
+    copied += [text.column("t", column) for column in columns]
+    moving = [_build_versions_move(each, text) for each in spec.versions]
+    referring = [
+        f"UPDATE {text.table(column.table)} SET {text.columns(None, [column])} = versioned_number "
+        f"WHERE {text.columns(None, [column])} = versioned_old;"
+        for column in spec.referring
+    ]
+    old = f"{slots['table']} AS t WHERE {slots['number']} = versioned_old"
+    return fill(
+        MOVE,
+        row=_row(text.columns(None, names), ", ".join(copied), old),
+        returned=text.columns(None, [spec.number]),
+        versions="\n".join(moving),
+        referring="\n".join(referring),
+        remember=fill(REMEMBER, **slots),
+        **slots,
+    )
+
+
+def _build_versions_move(spec: VersionSpec, text: Text) -> str:
+    slots = {
+        "version": text.table(spec.version_table),
+        "transaction": text.columns(None, [spec.transaction_column]),
+        "own_transaction": text.column("own", spec.transaction_column),
+        "v_transaction": text.column("v", spec.transaction_column),
+    }
+    moving = [fill(MOVE_VERSIONS, **slots)]
+    if spec.end_column is not None:
+        same = [f"{text.column('own', c)} = {text.column('v', c)}" for c in row_key(spec)]
+        ends = {
+            "end": text.columns(None, [spec.end_column]),
+            "v_end": text.column("v", spec.end_column),
+            "same_row": " AND ".join(same),
+        }
+        moving.insert(0, fill(MOVE_ENDS, **slots, **ends))
+    return "\n".join(moving)
+
+
+def _build_release(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str:
+    used = [
+        f"EXISTS (SELECT FROM {text.table(each.version_table)} AS v "
+        f"WHERE {text.column('v', each.transaction_column)} = versioned_old)"
+        for each in spec.versions
+    ]
+    referring = [
+        f"DELETE FROM {text.table(column.table)} "
+        f"WHERE {text.columns(None, [column])} = versioned_old;"
+        for column in spec.referring
+    ]
+    return fill(RELEASE, used="\n    OR ".join(used), referring="\n".join(referring), **slots)

@@ -68,6 +68,10 @@ class CoreTables:
         """What the options of the tables have come to."""
         return list(self._options.values())
 
+    def options_of(self, table: Table) -> Options:
+        """Return what the options of a table have come to."""
+        return self._options[table]
+
     @property
     def targets(self) -> dict[Table, Target]:
         """What is recorded of the tables that have no class by now."""

@@ -67,6 +67,8 @@ class Flush:
         self.expressed: dict[InstanceState[Any], set[str]] = {}
         #: Whether anything is recorded of it.
         self.is_recorded = False
+        #: Whether it wrote what triggers record.
+        self.is_left_to_triggers = False
         #: Whether any image was taken.
         self.is_imaged = False
         #: Whether the transaction's id may be older than the locks on the rows.

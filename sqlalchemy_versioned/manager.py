@@ -29,12 +29,15 @@ from .exc import ClassNotVersioned, ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
 from .immutable import guard_versions
 from .lookup import SPEC, bind_arguments_of, is_switched_on
+from .native import check_plugins, check_spec
 from .options import Options, build_options, check_option_names
 from .recording import Changes
 from .scope import Scope
 from .session_variables import build_statement, set_variables
 from .spec import ClassSpec, Hierarchy, VersionSpec
 from .tracking import Tracker
+from .triggers.install import NativeTable, TriggerInstaller
+from .triggers.spec import Variable
 from .unit_of_work import Surroundings, UnitOfWork
 
 __all__ = ["VersioningManager"]
@@ -83,7 +86,9 @@ class VersioningManager:
             versioned=self.bind_arguments,
             options=self._options_in_use,
             current_user=lambda: self._current_user,
+            is_native=lambda: bool(self.options.get("native_versioning")),
         )
+        self._installer = TriggerInstaller()
         self._cores = CoreTables(
             self,
             lambda: self._registry,
@@ -273,6 +278,7 @@ class VersioningManager:
         self._cores.build()
         self._surroundings.forget()
         self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+        self._install_with_tables()
 
     def _after_attached(self, table: Table, metadata: MetaData) -> None:
         """Version a table that has just been made, if its info says so."""
@@ -372,6 +378,7 @@ class VersioningManager:
         self._cores.forget()
         self._scope.clear()
         self._tracker.stop()
+        self._installer.stop()
         self._sessions.clear()
         self.transaction_cls, self.user_cls = self._defaults
         self._current_user = None
@@ -414,6 +421,36 @@ class VersioningManager:
             self._registry.associations,
             are_immutable=bool(self.options.get("immutable_versions", False)),
         )
+        self._install_with_tables()
+
+    def _install_with_tables(self) -> None:
+        """Let triggers be made with the tables that they record."""
+        if self.options.get("native_versioning") and (tables := list(self._native_tables())):
+            self._check_native()
+            self._installer.follow(tables)
+
+    def _check_native(self) -> None:
+        if self.options.get("native_versioning"):
+            check_plugins(self.plugins)
+            for native in self._native_tables():
+                check_spec(native.spec)
+
+    def _native_tables(self) -> Iterator[NativeTable]:
+        registry, options = self._registry, self._build_options()
+        hierarchies = {**registry.cores, **registry.associations}
+        for hierarchy in registry.hierarchies.values():
+            hierarchies.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
+        said = {s: c.options for c in registry.classes.values() for s in c.tables}
+        said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
+        required = {c.key for c in options.session_variables if not c.nullable}
+        variables = tuple(
+            Variable(c.key, f"{options.session_variable_namespace}.{c.key}", c.key in required)
+            for c in self.context_columns
+        )
+        for table, hierarchy in hierarchies.items():
+            spec = registry.tables.get(table, hierarchy.root)
+            truncates = said.get(spec, options).truncate == "record"
+            yield NativeTable(spec, hierarchy, truncates, variables)
 
     def _begin_round(self) -> Round:
         if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:
@@ -426,8 +463,11 @@ class VersioningManager:
             check_option_names(
                 self.options, owner="make_versioned()", also=self.plugins.option_names
             )
+            if self.options.get("native_versioning"):
+                check_plugins(self.plugins)
             self._prepare(pending)
             specs = self._begin_round().run(pending)
+            self._check_native()
             configure_mappers()
         except BaseException:
             # Let the mistake surface again wherever mappers are used next, as SQLAlchemy does.
@@ -513,6 +553,7 @@ class VersioningManager:
             for hierarchy in self._registry.cores.values():
                 hierarchy.root.follow_transactions(begun, home)
             self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+            self._install_with_tables()
 
 
 def _sync_target(session: Any) -> Any:

@@ -61,8 +61,10 @@ class Options:
     ignore: frozenset[str] = frozenset()
     #: Keys of columns whose change is recorded, but not their value.
     mask: frozenset[str] = frozenset()
-    #: Whether PostgreSQL triggers do the recording.
+    #: Whether triggers do the recording, in databases that have them (manager only).
     native_versioning: bool = False
+    #: What triggers do about TRUNCATE: ``'record'`` it as deletions, or ``'refuse'`` it.
+    truncate: str = "record"
     #: Whether version classes are built, or version tables only (manager only).
     create_models: bool = True
     #: Whether version tables are built.
@@ -139,7 +141,13 @@ class Options:
 
 #: Options that a single class cannot have, because they shape the whole manager.
 MANAGER_ONLY = frozenset(
-    {"create_models", "session_variable_namespace", "transaction_columns", "use_module_name"}
+    {
+        "create_models",
+        "native_versioning",
+        "session_variable_namespace",
+        "transaction_columns",
+        "use_module_name",
+    }
 )
 
 #: The key of ``Table.info`` under which an application says how a table is versioned.
@@ -148,6 +156,7 @@ IN_INFO = "versioned"
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 _CAPTURE = ("raise", "warn", "ignore")
+_TRUNCATE = ("record", "refuse")
 _VERSION_IDS = ("integer", "uuid")
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
@@ -279,6 +288,10 @@ def _check_names(options: Options, owner: str) -> None:
     if options.capture not in _CAPTURE:
         raise ImproperlyConfigured(
             f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"
+        )
+    if options.truncate not in _TRUNCATE:
+        raise ImproperlyConfigured(
+            f"{owner}: truncate is {options.truncate!r}; choose one of 'record', 'refuse'"
         )
     if options.label is not None and not (isinstance(options.label, str) and options.label):
         raise ImproperlyConfigured(

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from .surroundings import sync_session
+from .triggered_row import build_setting
+from .triggers.settings import PAUSED
 
-__all__ = ["is_paused", "paused"]
+__all__ = ["PAUSED_CONNECTIONS", "is_paused", "paused"]
 
 #: The key of ``Session.info`` that counts how many blocks the session is in.
 _PAUSED = "sqlalchemy_versioned_paused"
+#: The key of ``Session.info`` that has the connections on which triggers were told so.
+PAUSED_CONNECTIONS = "sqlalchemy_versioned_paused_connections"
 
 
 @contextmanager
@@ -39,6 +44,16 @@ def paused(session: Any) -> Iterator[None]:
         found.flush()
     finally:
         found.info[_PAUSED] -= 1
+        if not is_paused(found):
+            _resume(found)
+
+
+def _resume(session: Session) -> None:
+    """Let triggers record again what the session's transaction writes."""
+    for connection in list(session.info.get(PAUSED_CONNECTIONS, ())):
+        # After an error the transaction can only be rolled back, and what it was told with it.
+        if session.is_active and not connection.closed and connection.in_transaction():
+            connection.execute(select(build_setting(PAUSED, literal(""))))
 
 
 def is_paused(session: Session) -> bool:

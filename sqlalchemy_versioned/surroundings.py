@@ -7,10 +7,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 
 from . import _sqlalchemy
+from .dialects import has_statement_triggers
 from .exc import ImproperlyConfigured
 from .hooks import PluginCollection
 from .options import Options
@@ -68,6 +70,7 @@ class Surroundings:
         has none.
     :param options: returns the options of all that is versioned.
     :param current_user: returns what tells the user where the context does not, or ``None``.
+    :param is_native: tells whether triggers record, in databases that have them.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Surroundings:
         versioned: Callable[[], Iterable[dict[str, Any]]],
         options: Callable[[], Iterable[Options]],
         current_user: Callable[[], Callable[[], Any] | None],
+        is_native: Callable[[], bool] = lambda: False,
     ) -> None:
         self.transaction_class = transaction_class
         self.plugins = plugins
@@ -85,6 +89,7 @@ class Surroundings:
         self._options = options
         self._current_user = current_user
         self._places: Places | None = None
+        self._is_native = is_native
         # By engine, so that they go with it.
         self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
         self._lacking: WeakKeyDictionary[Engine, dict[VersionSpec, bool]] = WeakKeyDictionary()
@@ -104,6 +109,10 @@ class Surroundings:
                 takes_further=lambda: bool(self.plugins().overriding("store_context")),
             )
         return self._places
+
+    def leaves_to_triggers(self, dialect: Dialect) -> bool:
+        """Tell whether what is written to a database is recorded by its triggers."""
+        return self._is_native() and has_statement_triggers(dialect)
 
     def writer(
         self, spec: VersionSpec, related: tuple[VersionSpec, ...], connection: Connection

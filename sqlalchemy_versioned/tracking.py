@@ -48,6 +48,7 @@ from .loaded import (
     has_loaded_versions,
     watch_versions,
 )
+from .native import Triggers
 from .operation import Operation
 from .paused import is_paused
 from .recording import Changes, Recording
@@ -94,6 +95,7 @@ class Tracker:
         )
         self._capture = Capture(self, self._name)
         self._guard = Guard()
+        self._triggers = Triggers()
 
     # -- listening ---------------------------------------------------------------------------
 
@@ -126,7 +128,7 @@ class Tracker:
             targets[table.parent_table] = Target(
                 spec.hierarchy, table, lambda: self._is_on(spec), spec.options.capture
             )
-        self._capture.watch(targets)
+        self._watch_targets(targets)
         if spec.options.immutable_versions:
             self._guard.watch(spec.tables)
 
@@ -139,8 +141,12 @@ class Tracker:
         """
         for target in targets.values():
             self._histories.update((target.spec.version_table, target.spec.transaction_table))
-        self._capture.watch(targets)
+        self._watch_targets(targets)
         self._guard.watch(targets[table].spec for table in immutable)
+
+    def _watch_targets(self, targets: Mapping[Table, Target]) -> None:
+        self._capture.watch(targets)
+        self._triggers.watch(targets)
 
     def track_associations(self, tables: Mapping[Table, Hierarchy], *, are_immutable: bool) -> None:
         """Record what relationships write to association tables.
@@ -153,7 +159,7 @@ class Tracker:
             self._histories.add(link.spec.version_table)
             target = Target(link.hierarchy, link.spec, self._are_links_on, "raise")
             if table not in self._mappers:
-                self._capture.watch({table: target})
+                self._watch_targets({table: target})
             if are_immutable:
                 self._guard.watch([link.spec])
 
@@ -175,6 +181,7 @@ class Tracker:
         self._histories.clear()
         self._capture.clear()
         self._guard.clear()
+        self._triggers.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
         event.listen(target, name, listener)
@@ -274,6 +281,8 @@ class Tracker:
         if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
+        if self._surroundings.leaves_to_triggers(connection.dialect):
+            return
         if flush.session.connection_callable is None:
             flush.connections[mapper] = connection
         for each in list(_sqlalchemy.flushed_mappers(flush.context)):
@@ -334,6 +343,8 @@ class Tracker:
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
         self._settle_cascaded(flush)
+        if flush.is_left_to_triggers:
+            self._follow_triggers(session)
         if flush.is_recorded:
             unit = self.unit_of_work(session)
             unit.finish()
@@ -383,11 +394,39 @@ class Tracker:
             if (reader := self._readers.get(mapper))
             and self._is_on(reader.spec)
             and is_wanted(mapper)
+            and not self._leaves_to_triggers(flush.session, mapper)
         }
         if not readers:
             return []
         plugins = self._surroundings.plugins().overriding("version_values")
         return collect_work(flush.context, readers, plugins, flush.expressed)
+
+    # -- triggers ------------------------------------------------------------------------------
+
+    def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any]) -> bool:
+        return self._surroundings.leaves_to_triggers(session.get_bind(mapper).dialect)
+
+    def _tell_triggers(self, connection: Connection, targets: list[Target]) -> None:
+        """Tell triggers what they must know before they record a statement."""
+        session = self.session_of(connection) if targets else None
+        if session is None:
+            return
+        self._triggers.tell(targets, connection, session, self.unit_of_work(session))
+        flush = self._current_flush()
+        if flush is not None and flush.session is session:
+            flush.is_left_to_triggers = True
+        else:
+            self._listen_to_connection(connection, after_cursor_execute=self._after_triggers)
+
+    def _after_triggers(self, connection: Connection, *args: Any) -> None:
+        session = self.session_of(connection)
+        if session is not None and self._current_flush() is None:
+            expire_all_versions(session)
+
+    def _follow_triggers(self, session: Session) -> None:
+        """Look at what triggers have written, as far as anybody has seen it before."""
+        expire_all_versions(session)
+        self.unit_of_work(session).find_transaction()
 
     def _begin(self, flush: Flush, *, is_early: bool) -> None:
         """Make sure there is a transaction, and tell plugins of the flush."""
@@ -458,7 +497,11 @@ class Tracker:
         if is_write and self._guard:
             is_stored = partial(self._is_stored_on, connection)
             self._guard.check_statement(statement, execution_options, is_stored)
-        if is_write and statement.table not in self._histories:
+        if self._surroundings.leaves_to_triggers(connection.dialect):
+            if is_write and statement.table not in self._histories:
+                targets = self._triggers.targets_of(statement, self._capture.cascades)
+                self._tell_triggers(connection, targets)
+        elif is_write and statement.table not in self._histories:
             sets = _sqlalchemy.statement_parameters(multiparams, params)
             others: Sequence[Mapping[str, Any]] | None = None
             flush = self._flush_of(statement, execution_options)
@@ -528,11 +571,18 @@ class Tracker:
     ) -> None:
         compiled = None if context is None else context.compiled
         is_stored = partial(self._is_stored_on, connection)
+        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
         if compiled is None or isinstance(compiled.statement, TextClause):
-            self._capture.check_text(connection, statement)
+            if is_native:
+                self._tell_triggers(connection, self._triggers.targets_in_text(statement))
+            else:
+                self._capture.check_text(connection, statement)
             self._guard.check_text(statement, is_stored)
         elif getattr(compiled, "ctes", None):
-            self._capture.check_ctes(connection, compiled.ctes)
+            if is_native:
+                self._tell_triggers(connection, self._triggers.targets_in_ctes(compiled.ctes))
+            else:
+                self._capture.check_ctes(connection, compiled.ctes)
             if self._guard:
                 self._guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
 

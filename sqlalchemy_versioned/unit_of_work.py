@@ -25,6 +25,7 @@ from .spec import Hierarchy, VersionSpec
 from .surroundings import Surroundings, numbering_connection, sync_session
 from .transaction_row import TransactionRow
 from .transaction_values import TransactionValues
+from .triggered_row import TriggeredRow
 from .writer import Key
 
 __all__ = ["Surroundings", "UnitOfWork", "sync_session"]
@@ -170,7 +171,9 @@ class UnitOfWork:
         if values is None or is_flushing or is_wanted:
             values = self._values(attributes, connection)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
-        row = TransactionRow(mapper, connection, values.columns, is_wanted=is_wanted)
+        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
+        kind = TriggeredRow if is_native else TransactionRow
+        row = kind(mapper, connection, values.columns, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
         self._later, self._further, self._stored = values.later, values.further, {}
         self._store_further()
@@ -182,6 +185,17 @@ class UnitOfWork:
         if self._further and self._row is not None and self._row.is_written:
             self._stored, self._further = self._further, {}
             self._surroundings.plugins().call("store_context", self, self._session, self._stored)
+
+    def announce(self, connection: Connection) -> None:
+        """Tell the triggers on a connection what the row of the transaction is to hold."""
+        self.ensure_transaction(is_wanted=False)
+        if isinstance(self._row, TriggeredRow):
+            self._row.announce(connection)
+
+    def find_transaction(self) -> None:
+        """Let the object of the transaction follow its row, which triggers may have numbered."""
+        if isinstance(self._row, TriggeredRow):
+            self._row.find_again()
 
     def set_later(self) -> None:
         """Set attributes of a transaction that only a flush can write; none may be going on."""

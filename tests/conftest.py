@@ -75,6 +75,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run tests that are marked so with two strategies, or every test with another one, "
         "or all of them with the one that is named",
     )
+    parser.addoption(
+        "--native",
+        action="store_true",
+        help="let triggers record, in databases that can: the same tests, the other mode",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -301,6 +306,8 @@ def versioning(
     from sqlalchemy_versioned import make_versioned, remove_versioning, versioning_manager
 
     options: dict[str, Any] = {"strategy": strategy} if strategy else {}
+    if request.config.getoption("--native"):
+        options["native"] = True
     if _keeps_models(request.node):
         keeper.switch_on(options)
         yield versioning_manager

@@ -1,0 +1,213 @@
+"""Triggers come and go with their tables, by hand, and are checked against the models."""
+
+import pytest
+from sqlalchemy import MetaData, Table, create_engine, text
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
+
+from sqlalchemy_versioned import (
+    CaptureError,
+    ClassNotVersioned,
+    ImproperlyConfigured,
+    version_class,
+)
+from sqlalchemy_versioned.triggers import (
+    check_triggers,
+    create_trigger,
+    drop_trigger,
+    install_triggers,
+    sync_trigger,
+    trigger_ddl,
+    uninstall_triggers,
+)
+
+pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
+
+OURS = "SELECT count(*) FROM pg_proc WHERE strpos(prosrc, '-- sqlalchemy_versioned') > 0"
+
+
+@pytest.fixture
+def metadata(tables, blog):
+    """The MetaData of the blog, whose tables are there."""
+    return blog.metadata
+
+
+def faults(metadata, bind):
+    """Return what is wrong with triggers, as text."""
+    return sorted(map(str, check_triggers(metadata, bind)))
+
+
+def test_create_all_and_drop_all_do_everything(metadata, engine):
+    """Triggers and functions come and go with the tables."""
+    assert faults(metadata, engine) == []
+
+    metadata.drop_all(engine)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text(OURS)) == 0
+
+
+def test_one_table_at_a_time(metadata, engine, blog):
+    """Tables that are made and dropped alone have their triggers as well."""
+    metadata.drop_all(engine)
+    for table in metadata.sorted_tables:
+        table.create(engine)
+    assert faults(metadata, engine) == []
+
+    for table in reversed(metadata.sorted_tables):
+        table.drop(engine)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text(OURS)) == 0
+
+
+def test_installing_and_uninstalling(metadata, engine):
+    """Both can be repeated; without triggers every one of them is told to be missing."""
+    uninstall_triggers(metadata, engine)
+    uninstall_triggers(metadata, engine)
+    missing = faults(metadata, engine)
+    install_triggers(metadata, engine)
+    install_triggers(metadata, engine)
+
+    assert len([each for each in missing if each.startswith("missing trigger")]) == 5 * 4
+    assert len([each for each in missing if each.startswith("missing function")]) == 5 + 4
+    assert faults(metadata, engine) == []
+
+
+def test_statements_as_text(metadata, engine):
+    """Without a bind the statements are returned, to be executed by whoever may."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(uninstall_triggers(metadata).replace("%", "%%"))
+        assert connection.scalar(text(OURS)) == 0
+        connection.exec_driver_sql(install_triggers(metadata).replace("%", "%%"))
+
+    assert faults(metadata, engine) == []
+
+
+def test_what_is_wrong_is_told(metadata, engine):
+    """A trigger that was dropped or disabled, a function that was changed, one too many."""
+    with engine.begin() as connection:
+        body = connection.scalar(
+            text("SELECT prosrc FROM pg_proc WHERE proname = 'comment_versioned'")
+        )
+        for statement in (
+            "DROP TRIGGER article_versioned_insert ON article",
+            "ALTER TABLE author DISABLE TRIGGER author_versioned_update",
+            f"CREATE OR REPLACE FUNCTION tag_versioned() RETURNS trigger LANGUAGE plpgsql "
+            f"AS $x${body}$x$",
+            "CREATE TABLE gone (id int)",
+            f"CREATE FUNCTION gone_versioned() RETURNS trigger LANGUAGE plpgsql AS $x${body}$x$",
+            "CREATE TRIGGER gone_versioned_delete AFTER DELETE ON gone "
+            "FOR EACH STATEMENT EXECUTE FUNCTION gone_versioned()",
+        ):
+            connection.exec_driver_sql(statement)
+
+    assert faults(metadata, engine) == [
+        "disabled trigger public.author_versioned_update on public.author",
+        "missing trigger public.article_versioned_insert on public.article",
+        "orphan function public.gone_versioned",
+        "orphan trigger public.gone_versioned_delete on public.gone",
+        "stale function public.tag_versioned",
+    ]
+
+
+def test_a_function_that_was_changed_by_hand(metadata, engine):
+    """A body that is not what its hash says is stale."""
+    change = (
+        "DO $do$ BEGIN EXECUTE replace(pg_get_functiondef('tag_versioned'::regproc), "
+        "'versioned_left < 0', 'false'); END $do$"
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(change)
+
+    assert faults(metadata, engine) == ["stale function public.tag_versioned"]
+
+
+def test_one_table_for_migrations(metadata, session, blog):
+    """A migration renews the triggers of one table by its name, or takes them off."""
+    drop_trigger(session, "article")
+    assert len(faults(metadata, session)) == 5
+    sync_trigger(session, "article_version")
+    assert faults(metadata, session) == []
+    drop_trigger(session, "article")
+    create_trigger(session, blog.Article.__table__)
+    assert faults(metadata, session) == []
+
+
+def test_statements_of_one_table(blog, metadata):
+    """Each statement is one, so that every driver takes it."""
+    creation, removal = trigger_ddl(blog.Article.__table__)
+
+    assert [each.split()[0] for each in creation] == ["CREATE", "REVOKE", *["DROP", "CREATE"] * 4]
+    assert [each.split()[0] for each in removal] == ["DROP"] * 5
+
+
+def test_what_is_not_recorded_by_triggers(metadata, session, blog, engine):
+    """Tables, names and binds that are of no use are refused."""
+    with pytest.raises(ClassNotVersioned):
+        trigger_ddl(blog.Category.__table__)
+    with pytest.raises(ClassNotVersioned):
+        sync_trigger(session, "category_version")
+    with pytest.raises(ImproperlyConfigured, match="no table of this MetaData"):
+        install_triggers(MetaData(), engine)
+    with pytest.raises(ImproperlyConfigured, match="no bind"):
+        install_triggers(metadata, "postgresql://")
+    with pytest.raises(ImproperlyConfigured, match="sqlite has no triggers"):
+        install_triggers(metadata, create_engine("sqlite://"))
+
+
+def test_a_table_without_triggers_is_not_written(metadata, session, blog):
+    """What nobody would record is refused."""
+    uninstall_triggers(metadata, session)
+    session.commit()
+
+    session.add(blog.Article(name="a"))
+
+    with pytest.raises(CaptureError, match="install_triggers"):
+        session.flush()
+
+
+def test_names_by_convention(versioning, open_session):
+    """A naming convention names the function and, with the event appended, the triggers."""
+    from sqlalchemy.orm import DeclarativeBase
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(
+            naming_convention={
+                "ix": "ix_%(column_0_label)s",
+                "version.function": "%(table_name)s_audit",
+                "version.trigger": "%(table_name)s_watch",
+            }
+        )
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session(Base)
+    session.add(Page(id=1))
+    session.commit()
+
+    creation, _ = trigger_ddl(Page.__table__)
+    assert "FUNCTION public.page_audit()" in creation[0]
+    assert "TRIGGER page_watch_insert" in creation[3]
+    assert session.query(version_class(Page)).count() == 1
+
+
+def test_a_table_without_a_class(versioning, engine, Base):
+    """Triggers record tables that no class is mapped to."""
+    from sqlalchemy import Column, Integer, select
+
+    from sqlalchemy_versioned import version_table, versioned_table
+
+    metadata = MetaData()
+    table = Table("plain", metadata, Column("id", Integer, primary_key=True))
+    versioned_table(table)
+    configure_mappers()
+    metadata.create_all(engine)
+
+    with Session(engine) as session:
+        session.execute(table.insert(), [{"id": 1}, {"id": 2}])
+        session.execute(table.delete().where(table.c.id == 2))
+        session.commit()
+        assert session.scalars(select(version_table(table).c.id)).all() == [1]

@@ -1,0 +1,54 @@
+"""What triggers cannot record is refused when mappers are configured."""
+
+import pytest
+from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
+
+from sqlalchemy_versioned import ImproperlyConfigured, Plugin
+
+pytestmark = pytest.mark.options(native=True)
+
+
+class Listening(Plugin):
+    """Wants to hear of versions."""
+
+    def after_create_version_objects(self, uow, session):
+        """Do nothing."""
+
+
+@pytest.mark.options(plugins=[Listening()])
+def test_plugins_that_take_part_in_recording(Base):
+    """Plugins that triggers would leave out are refused when mappers are configured."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match="Listening has the hook"):
+        configure_mappers()
+
+
+def test_one_mode_for_all_classes(Base):
+    """A class cannot have another mode than the others."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"native_versioning": False}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match="native_versioning"):
+        configure_mappers()
+
+
+@pytest.mark.parametrize("said", [{"strategy": "append"}, {"mask": ["name"]}])
+def test_options_that_triggers_do_not_know(Base, said):
+    """What triggers cannot record yet is refused."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = said
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    with pytest.raises(ImproperlyConfigured, match="recorded by triggers"):
+        configure_mappers()

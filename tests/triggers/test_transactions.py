@@ -1,0 +1,213 @@
+"""The row of a transaction: who writes it, what it says, and who may not touch it."""
+
+import pytest
+from sqlalchemy import Column, Integer, String, func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from sqlalchemy_versioned import (
+    paused,
+    set_session_variables,
+    transaction_class,
+    transaction_context,
+    version_class,
+)
+
+pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
+
+REASON = Column("reason", String(50))
+NUMBER = Column("ticket", Integer, nullable=False)
+WHO = [Column("db_user", String(64)), Column("application_name", String(64))]
+
+
+@pytest.fixture
+def transactions(session, blog):
+    """Return the transactions, oldest first."""
+
+    def read():
+        cls = transaction_class(blog.Article)
+        return session.scalars(select(cls).order_by(cls.id)).all()
+
+    return read
+
+
+def write(session, name):
+    """Insert an article by SQL text."""
+    session.execute(
+        text("INSERT INTO article (id, name) SELECT count(*) + 1, :name FROM article"),
+        {"name": name},
+    )
+
+
+@pytest.mark.options(native=True, transaction_columns=[REASON])
+def test_context_costs_one_statement(session, blog, engine, transactions, count_statements):
+    """What the context says is told by one statement before the first write, and by none else."""
+    session.add(blog.Author(name="x"))
+    session.commit()
+    with transaction_context(reason='it\'s\n"so"'):
+        session.add_all(blog.Article(name=name) for name in "ab")
+        with count_statements(engine) as statements:
+            session.flush()
+            session.add(blog.Article(name="c"))
+            session.flush()
+    session.commit()
+
+    told = [each for each in statements if "set_config" in each.statement]
+    written = [each for each in statements if each.statement.startswith("INSERT INTO article ")]
+    assert (len(told), len(written), transactions()[1].reason) == (1, 2, 'it\'s\n"so"')
+    assert "it's" not in told[0].statement
+
+
+def test_reading_costs_none(session, blog, engine, count_statements):
+    """A transaction that only reads tells nothing."""
+    with count_statements(engine) as statements:
+        session.scalars(select(blog.Article)).all()
+        session.commit()
+
+    assert not [each for each in statements if "set_config" in each.statement]
+
+
+def test_current_transaction_is_that_of_the_triggers(session, blog, versioning):
+    """What triggers have written is found, and a row that is asked for first is used by them."""
+    unit = versioning.unit_of_work(session)
+    article = blog.Article(name="a")
+    session.add(article)
+    session.flush()
+    current = unit.current_transaction
+    assert article.versions[0].transaction is current
+    session.commit()
+
+    asked = versioning.unit_of_work(session).create_transaction(remote_addr="10.0.0.1")
+    article.name = "b"
+    session.commit()
+
+    assert article.versions[1].transaction is asked
+    assert asked.remote_addr == "10.0.0.1"
+
+
+def test_wanted_transaction_is_kept_when_empty(session, versioning, transactions):
+    """A transaction that was asked for stays although nothing is recorded."""
+    versioning.unit_of_work(session).create_transaction()
+    write(session, "a")
+    session.execute(text("DELETE FROM article"))
+    session.commit()
+
+    assert len(transactions()) == 1
+
+
+@pytest.mark.options(native=True, transaction_columns=[*WHO, REASON])
+def test_write_without_application(blog, session, database, transactions):
+    """A transaction of another program says who wrote, and what settings say."""
+    engine = database.create_engine()
+    with engine.begin() as connection:
+        for statement in (
+            "SET LOCAL application_name = 'psql'",
+            "SELECT set_config('audit.reason', 'O''Brien', true)",
+            "INSERT INTO article (id, name) VALUES (1, 'a')",
+        ):
+            connection.exec_driver_sql(statement)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE article SET name = 'b'")
+    engine.dispose()
+
+    first, second = transactions()
+    assert (first.db_user, first.application_name) == (database.url.username, "psql")
+    assert (first.reason, second.reason) == ("O'Brien", None)
+    assert first.issued_at.tzinfo is not None
+
+
+@pytest.mark.options(native=True, session_variables=[NUMBER])
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_required_variable(blog, session, engine, transactions, is_reused):
+    """Without it nothing is written, on fresh connections and on those that have had it."""
+    with Session(engine) as other:
+        if is_reused:
+            set_session_variables(other, ticket=7)
+            write(other, "a")
+            other.commit()
+        for said in ("", None):
+            if said is not None:
+                other.execute(text("SELECT set_config('audit.ticket', '', true)"))
+            with pytest.raises(IntegrityError, match="ticket"):
+                other.execute(text("INSERT INTO article (id, name) VALUES (9, 'x')"))
+            other.rollback()
+
+    assert [each.ticket for each in transactions()] == [7] * is_reused
+    assert session.scalar(select(func.count()).select_from(blog.Article)) == is_reused
+
+
+def test_forged_transaction(session, blog, engine):
+    """Nobody can write in the name of another transaction."""
+    write(session, "a")
+    session.commit()
+    forge = text(
+        "SELECT set_config('versioned.transactions', jsonb_build_object("
+        "'transaction'::regclass::oid::text, (SELECT max(id) FROM transaction))::text, true)"
+    )
+
+    with Session(engine) as other:
+        other.execute(forge)
+        with pytest.raises(DBAPIError, match="transaction of others"):
+            other.execute(text("UPDATE article SET name = 'b'"))
+
+
+@pytest.fixture
+def as_role(session):
+    """Act as a role that may write articles and nothing else: ``as_role()``."""
+    grants = "GRANT SELECT, INSERT, UPDATE, DELETE ON article TO versioned_writer"
+    session.execute(text("DROP ROLE IF EXISTS versioned_writer"))
+    session.execute(text("CREATE ROLE versioned_writer"))
+    session.execute(text("GRANT USAGE ON SCHEMA public TO versioned_writer"))
+    session.execute(text(grants))
+    session.commit()
+    yield lambda: session.execute(text("SET LOCAL ROLE versioned_writer"))
+    session.rollback()
+    session.execute(text("DROP OWNED BY versioned_writer; DROP ROLE versioned_writer"))
+    session.commit()
+
+
+@pytest.mark.options(native=True, transaction_columns=WHO)
+def test_role_with_table_rights_only(session, blog, as_role, transactions):
+    """Who may write the table writes history through its triggers, and not otherwise."""
+    as_role()
+    session.add(blog.Article(id=1, name="a"))
+    session.commit()
+    (transaction,) = transactions()
+    assert transaction.db_user == "versioned_writer"
+
+    for forbidden in (
+        "UPDATE article_version SET name = 'x'",
+        "DELETE FROM transaction",
+        "SELECT transaction_versioned_begin()",
+        "SELECT transaction_versioned_release(1)",
+        "CREATE TEMP TABLE t (LIKE article); CREATE TRIGGER t AFTER DELETE ON t "
+        "FOR EACH STATEMENT EXECUTE FUNCTION article_versioned()",
+    ):
+        session.rollback()
+        as_role()
+        with pytest.raises(DBAPIError, match="permission denied"):
+            session.connection().exec_driver_sql(forbidden)
+
+
+def test_only_the_owner_pauses(session, blog, as_role):
+    """A role with table rights cannot have its writes left out."""
+    as_role()
+    session.execute(text("SELECT set_config('versioned.paused', '1', true)"))
+
+    with pytest.raises(DBAPIError, match="may pause"):
+        write(session, "a")
+
+
+def test_pausing(session, blog):
+    """Nothing is recorded inside of the block; what follows is, also after a savepoint."""
+    with paused(session):
+        session.add(blog.Article(id=1, name="a"))
+        session.flush()
+        session.begin_nested()
+    write(session, "b")
+    session.get_nested_transaction().rollback()
+    write(session, "c")
+    session.commit()
+
+    version = version_class(blog.Article)
+    assert session.scalars(select(version.name)).all() == ["c"]

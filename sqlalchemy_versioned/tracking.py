@@ -54,6 +54,7 @@ from .paused import is_paused
 from .recording import Changes, Recording
 from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
 from .spec import ClassSpec, Hierarchy, VersionSpec
+from .statements import is_ours
 from .touched import ClassReader, bare_key
 from .unit_of_work import Surroundings, UnitOfWork, sync_session
 
@@ -497,11 +498,12 @@ class Tracker:
         if is_write and self._guard:
             is_stored = partial(self._is_stored_on, connection)
             self._guard.check_statement(statement, execution_options, is_stored)
+        is_recorded = is_write and not is_ours(execution_options)
         if self._surroundings.leaves_to_triggers(connection.dialect):
-            if is_write and statement.table not in self._histories:
+            if is_recorded and statement.table not in self._histories:
                 targets = self._triggers.targets_of(statement, self._capture.cascades)
                 self._tell_triggers(connection, targets)
-        elif is_write and statement.table not in self._histories:
+        elif is_recorded and statement.table not in self._histories:
             sets = _sqlalchemy.statement_parameters(multiparams, params)
             others: Sequence[Mapping[str, Any]] | None = None
             flush = self._flush_of(statement, execution_options)

@@ -97,7 +97,7 @@ class Migrations:
             command.downgrade(self.config, revision)
 
     def write_sql(self, revisions: str) -> str:
-        """Return the statements of an upgrade, without a connection."""
+        """Return the statements of an upgrade, without a connection: ``base:head``."""
         command.upgrade(self.config, revisions, sql=True)
         return self.output.getvalue()
 

@@ -2,8 +2,8 @@
 
 >>> import sqlalchemy_versioned.alembic
 
-Importing it adds operations to ``op``, of which there are three to be written by hand:
-``op.baseline_versions()``, ``op.align_versions()`` and ``op.update_end_transaction_ids()``.
+Importing it adds operations to ``op``.  Autogenerate writes all of them; those about versions can
+be written by hand as well.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
         for each in creation.columns
     ]
     spec = found.by_version.get(place)
-    if spec is not None and found.columns_of(spec.parent_table) and spec not in found.without_rows:
+    if spec is not None and found.can_begin(spec):
         columns = [str(pair.parent.name) for pair in spec.pairs]
         found.add_last(BaselineVersionsOp(HistoryNames.of(spec, columns=columns)))
 

@@ -16,7 +16,14 @@ from sqlalchemy import Column
 
 from ..exc import ImproperlyConfigured
 from ..spec import VersionSpec
-from .columns import check_renamings, convert, is_renaming, rename_columns, renamings_of
+from .columns import (
+    check_renamings,
+    convert,
+    is_renaming,
+    rename_columns,
+    renamings_of,
+    version_renamings_of,
+)
 from .found import Found
 from .names import HistoryNames
 from .operations import AlignVersionsOp, OnDowngrade, UpdateEndsOp
@@ -65,7 +72,8 @@ def _loosened(operation: MigrateOperation) -> MigrateOperation | None:
 
 
 def _amend_versions(found: Found, table: ops.ModifyTableOps, spec: VersionSpec) -> None:
-    rename_columns(found.context, table, renamings_of(spec, found.columns_of(spec.version_table)))
+    renamed = version_renamings_of(spec, found.columns_of(spec.version_table))
+    rename_columns(found.context, table, renamed)
     kept: list[MigrateOperation | None] = []
     for operation in table.ops:
         if isinstance(operation, ops.DropColumnOp):
@@ -83,11 +91,7 @@ def _retired(found: Found, drop: ops.DropColumnOp, spec: VersionSpec) -> Migrate
     """Return what to do instead of dropping a column from a version table; mostly nothing."""
     name, column = drop.column_name, drop.to_column()
     if name in found.primary_key_of(spec.version_table):
-        raise ImproperlyConfigured(
-            f"{name!r} is part of the primary key of {spec.version_table.fullname!r}, but of the "
-            "models no more; rows are found in history by their keys, so that a new key makes new "
-            "rows: migrate both tables by hand, or leave this one out with include_object"
-        )
+        raise _other_key(spec, f"has {name!r} in its primary key, which the models have not")
     if spec.end_column is None and name in found.end_names:
         names = replace(HistoryNames.of(spec), end_column=name)
         found.first.append(OnDowngrade(UpdateEndsOp(names)))
@@ -100,6 +104,15 @@ def _retired(found: Found, drop: ops.DropColumnOp, spec: VersionSpec) -> Migrate
     if column.nullable or column.server_default is not None:
         return None
     return _with_null(drop, column)
+
+
+def _other_key(spec: VersionSpec, found: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"{spec.version_table.fullname!r} {found}; rows are found in history by their keys, and "
+        "the strategy 'append' has keys of its own, so that history cannot go on in this table: "
+        "give the class another 'table_name', or migrate the tables by hand and leave them out "
+        "with include_object"
+    )
 
 
 def _with_null(drop: ops.DropColumnOp, column: Column[Any]) -> ops.AlterColumnOp:
@@ -118,11 +131,7 @@ def _with_null(drop: ops.DropColumnOp, column: Column[Any]) -> ops.AlterColumnOp
 def _fill(found: Found, column: Column[Any], spec: VersionSpec) -> None:
     """Have the values written that versions lack in a column that is added to their table."""
     if column.primary_key:
-        raise ImproperlyConfigured(
-            f"{spec.version_table.fullname!r} has no column {column.name!r}, which is part of the "
-            "key of the models; rows are found in history by their keys, so that a new key makes "
-            "new rows: migrate both tables by hand, or leave this one out with include_object"
-        )
+        raise _other_key(spec, f"has no {column.name!r} in its primary key, as the models have")
     if spec.end_column is not None and column.name == spec.end_column.name:
         found.add_last(UpdateEndsOp(HistoryNames.of(spec)))
         return

@@ -12,6 +12,7 @@ from sqlalchemy import Column
 
 from ..dialects import conversion_arguments
 from ..exc import ImproperlyConfigured
+from ..query.flags import FLAGGED
 from ..spec import VersionSpec
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "is_renaming",
     "rename_columns",
     "renamings_of",
+    "version_renamings_of",
 ]
 
 #: The key of ``Column.info`` that says how a column was called before.
@@ -124,25 +126,51 @@ def _renaming(
 
 
 def renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str, str]:
-    """Return the columns of a history that a table still has by their names of before.
+    """Return the columns that a table of rows still has by their names of before.
 
     :param present: the columns that the table has in the database.
     :returns: the names of before by those of now.
     :raises ImproperlyConfigured: if a column does not say a name.
     """
-    found: dict[str, str] = {}
-    for pair in spec.pairs:
-        new, old = str(pair.parent.name), pair.parent.info.get(RENAMED_FROM)
-        if old is None:
-            continue
-        if not isinstance(old, str):
+    return _still(_said_names(spec), present)
+
+
+def version_renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str, str]:
+    """Return the columns that a version table still has by their names of before.
+
+    Those are columns whose values are kept, and flags that are called after columns.
+
+    :param present: the columns that the version table has in the database.
+    :returns: the names of before by those of now.
+    :raises ImproperlyConfigured: if a column does not say a name.
+    """
+    said = _said_names(spec)
+    kept = {str(pair.version.name): said.get(str(pair.parent.name)) for pair in spec.pairs}
+    flags = [(pair.parent, pair.version) for pair in spec.masked]
+    flags += [(flag.info[FLAGGED], flag) for flag in spec.added if FLAGGED in flag.info]
+    for column, flag in flags:
+        old, new = said.get(str(column.name)), str(column.name)
+        if old is not None and flag.name.startswith(new):
+            kept[str(flag.name)] = old + flag.name.removeprefix(new)
+    return _still({new: old for new, old in kept.items() if old is not None}, present)
+
+
+def _said_names(spec: VersionSpec) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for column in spec.parent_table.columns:
+        old = column.info.get(RENAMED_FROM)
+        if old is not None and not isinstance(old, str):
             raise ImproperlyConfigured(
-                f"{pair.parent} has {RENAMED_FROM!r} {old!r} in its info; give the name that the "
+                f"{column} has {RENAMED_FROM!r} {old!r} in its info; give the name that the "
                 "column had before"
             )
-        if old in present and new not in present:
-            found[new] = old
-    return found
+        if old is not None:
+            said[str(column.name)] = old
+    return said
+
+
+def _still(names: Mapping[str, str], present: Container[str]) -> dict[str, str]:
+    return {new: old for new, old in names.items() if old in present and new not in present}
 
 
 def check_renamings(spec: VersionSpec, renamed: Mapping[str, str], kept: Container[str]) -> None:

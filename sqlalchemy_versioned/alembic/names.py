@@ -131,18 +131,20 @@ class HistoryNames:
         if self.table is None:
             primary = [c for c in versions.primary_key if c.name != self.transaction_column]
             names = list(self.key or [c.name for c in primary])
-            live: list[Column[Any]] = [Column(name, versions.c[name].type) for name in names]
+            live: list[Column[Any]] = [
+                Column(name, versions.c[name].type, primary_key=True) for name in names
+            ]
             return Table(self._parent_name, MetaData(), *live), versions
         parent = _reflect(connection, self.table, self.schema)
         _check_columns(parent, [*(self.key or ()), *(self.columns or ())])
         return parent, versions
 
     def _spec(self, parent: Table, versions: Table) -> VersionSpec:
-        key = list(self.key or [column.name for column in parent.primary_key])
+        key = list(self.key or [str(column.name) for column in parent.primary_key])
         if not key:
             raise InvalidArgument(
-                f"table {parent.fullname!r} has no primary key; give key=[...], the columns by "
-                "which its rows are recognised"
+                f"table {self.table or self.version_table!r} has no primary key; give key=[...], "
+                "the columns by which its rows are recognised"
             )
         both = [column.name for column in parent.c if column.name in versions.c]
         names = dict.fromkeys([*key, *(both if self.columns is None else self.columns)])

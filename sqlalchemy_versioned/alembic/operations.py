@@ -341,7 +341,8 @@ def _connection(operations: Operations) -> Any:
 
 
 def _execute(operations: Operations, statement: Executable) -> None:
-    operations.execute(statement, execution_options=dict(OURS))
+    # Options that Alembic is given would stay on the connection.
+    operations.execute(statement.execution_options(**OURS))
 
 
 @renderers.dispatch_for(_HistoryOp)

@@ -1,0 +1,203 @@
+"""What autogenerate finds about history, and what it refuses."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Integer, String, Table, select
+from sqlalchemy import column as name_column
+from sqlalchemy import table as name_table
+from sqlalchemy.orm import Session, mapped_column
+
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    VersioningError,
+    as_of,
+    versioned_table,
+)
+from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
+from tests.migrations import Migrations, declared
+
+
+@pytest.fixture
+def migrations(engine, tmp_path):
+    """The migrations of a database that has nothing yet."""
+    return Migrations(engine, tmp_path / "migrations")
+
+
+def article(versioned: Any = None, **columns: Any) -> Any:
+    """Return what declares an article with some columns beside its id."""
+
+    def build(Base: Any) -> None:
+        body: dict[str, Any] = {"__tablename__": "article", **columns}
+        body.setdefault("id", mapped_column(Integer, primary_key=True))
+        body["__versioned__"] = {} if versioned is None else versioned
+        type("Article", (Base,), body)
+
+    return build
+
+
+def name(**options: Any) -> Any:
+    """Return a column for a short text."""
+    return mapped_column(String(50), **options)
+
+
+def add_articles(engine: Any, Base: Any, *values: dict[str, Any]) -> None:
+    """Commit articles."""
+    (cls,) = [m.class_ for m in Base.registry.mappers if m.class_.__name__ == "Article"]
+    with Session(engine) as session:
+        session.add_all([cls(**each) for each in values])
+        session.commit()
+
+
+def test_migrations_need_nothing_of_the_library(migrations):
+    """They name types of SQLAlchemy, and operations that are there by the import in env.py."""
+    with declared(article(name=name())) as Base:
+        text = migrations.generate(Base.metadata)
+    assert "sqlalchemy_versioned" not in text
+    assert "op.create_table('article_version'" in text
+
+
+def test_sql_is_written_without_a_database(migrations):
+    """Migrations name the columns that are needed, so that none are looked up."""
+    migrations.batch = migrations.config.attributes["batch"] = False
+
+    def without_versions(Base: Any) -> None:
+        article({"versioning": False}, name=name())(Base)
+
+    for build in (without_versions, article(name=name())):
+        with declared(build) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+    statements = migrations.write_sql("base:head")
+    assert "CREATE TABLE article_version" in statements
+    assert "INSERT INTO article_version" in statements
+
+
+def test_options_in_the_info_of_a_table_are_not_written(migrations):
+    """They may be anything, and matter to nobody then."""
+
+    def build(Base: Any) -> None:
+        columns = [Column("id", Integer, primary_key=True), Column("name", String(50))]
+        table = Table("thing", Base.metadata, *columns, info={"versioned": {}, "mine": 1})
+        assert versioned_table(table) is not None
+
+    with declared(build) as Base:
+        text = migrations.generate(Base.metadata)
+    assert "info={'mine': 1}" in text
+
+
+def test_events_are_kept_in_a_table_that_numbers_them(migrations):
+    """The versions of the strategy 'append' have ids, which the database gives."""
+    with declared(article({"strategy": "append"}, name=name())) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+        add_articles(migrations.engine, Base, {"name": "a"})
+        with Session(migrations.engine) as session:
+            assert verify(session) == []
+
+
+def test_a_column_that_is_no_more_is_read_by_its_name(migrations):
+    """A table that a statement names with it gives it, with the values of that time."""
+    with declared(article(name=name(), code=name())) as Base:
+        Base.metadata.create_all(migrations.engine)
+        add_articles(migrations.engine, Base, {"name": "a", "code": "x"})
+    with declared(article(name=name())) as Base, Session(migrations.engine) as session:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+        before = name_table("article", *map(name_column, ("id", "name", "code")))
+        assert as_of(session, 1).execute(select(before)).all() == [(1, "a", "x")]
+        assert as_of(session, 1).scalars(select(before.c.code).where(before.c.code == "x")).all()
+
+
+def test_a_statement_names_a_table_in_one_way(migrations):
+    """What one name of a table has, and another has not, cannot be read together."""
+    with declared(article(name=name())) as Base, Session(migrations.engine) as session:
+        Base.metadata.create_all(migrations.engine)
+        add_articles(migrations.engine, Base, {"name": "a"})
+        one, other = (name_table("article", name_column(each)) for each in ("name", "code"))
+        with pytest.raises(VersioningError, match="in one place only: code"):
+            as_of(session, 1).execute(select(one.c.name, other.alias().c.code))
+
+
+def test_a_required_column_comes_back_with_its_values(migrations):
+    """A downgrade takes them from history, and rows need not do without."""
+    with declared(article(name=name(), code=name(nullable=False))) as Base:
+        Base.metadata.create_all(migrations.engine)
+        add_articles(migrations.engine, Base, {"name": "a", "code": "x"}, {"code": "y"})
+    with declared(article(name=name())) as Base:
+        migrations.generate(Base.metadata)
+    migrations.upgrade()
+    migrations.downgrade()
+    with migrations.engine.connect() as connection:
+        codes = connection.execute(select(name_table("article", name_column("code")))).scalars()
+        assert sorted(codes) == ["x", "y"]
+
+
+def test_flags_are_renamed_with_their_columns(migrations):
+    """What tells of changes of a column goes on under its name."""
+    options = {"plugins": [PropertyModTrackerPlugin()]}
+    columns = {"code": name(), "secret": name()}
+    with declared(article({"mask": ["secret"]}, **columns), **options) as Base:
+        Base.metadata.create_all(migrations.engine)
+    columns = {
+        "number": name(info={"renamed_from": "code"}),
+        "hidden": name(info={"renamed_from": "secret"}),
+    }
+    with declared(article({"mask": ["hidden"]}, **columns), **options) as Base:
+        text = migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+    assert "add_column" not in text
+    assert "'secret_mask'" in text
+    assert "'code_mod'" in text
+
+
+def test_a_name_that_is_taken_in_history_is_refused(migrations):
+    """A column cannot be renamed to what another was called whose values are kept."""
+    with declared(article(name=name(), code=name())) as Base:
+        Base.metadata.create_all(migrations.engine)
+    with declared(article(name=name())) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+    with (
+        declared(article(code=name(info={"renamed_from": "name"}))) as Base,
+        pytest.raises(ImproperlyConfigured, match=r"'name' cannot be renamed to 'code'"),
+    ):
+        migrations.generate(Base.metadata)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        article({"strategy": "append"}, name=name()),
+        article(name=name(), part=mapped_column(Integer, primary_key=True)),
+        article(id=name(), number=mapped_column(Integer, primary_key=True)),
+    ],
+)
+def test_another_key_is_refused(migrations, build):
+    """History cannot go on by another key."""
+    with declared(article(name=name())) as Base:
+        Base.metadata.create_all(migrations.engine)
+    with declared(build) as Base, pytest.raises(ImproperlyConfigured, match="primary key"):
+        migrations.generate(Base.metadata)
+
+
+def test_a_required_column_of_versions_may_lack_values(migrations):
+    """Versions of before have none in a column that a plugin adds later."""
+    from sqlalchemy_versioned import Plugin, versioning_manager
+
+    class Reasons(Plugin):
+        def after_build_version_table_columns(self, table_builder, columns):
+            columns.append(Column("reason", String(20), nullable=False))
+
+    with declared(article(name=name())) as Base:
+        Base.metadata.create_all(migrations.engine)
+        add_articles(migrations.engine, Base, {"name": "a"})
+    with declared(article(name=name()), plugins=[Reasons()]) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+    assert len(versioning_manager.plugins) == 0

@@ -1,0 +1,121 @@
+"""What migrations do to history by hand, with the names that tables had then."""
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    insert,
+    select,
+)
+
+import sqlalchemy_versioned.alembic  # noqa: F401
+from sqlalchemy_versioned import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
+
+TABLES = MetaData()
+THING = Table("thing", TABLES, Column("id", Integer, primary_key=True), Column("name", String(20)))
+THING_VERSION = Table(
+    "thing_version",
+    TABLES,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(20)),
+    Column("transaction_id", Integer, primary_key=True, autoincrement=False),
+    Column("end_transaction_id", Integer),
+    Column("operation_type", SmallInteger, nullable=False),
+)
+
+
+@pytest.fixture
+def connection(engine):
+    """A connection to tables with two things and versions of one, which have no ends."""
+    with engine.begin() as connection:
+        TABLES.create_all(connection)
+        connection.execute(insert(THING), [{"id": 1, "name": "a"}, {"id": 2, "name": None}])
+        versions = [(1, "a", 4, 0), (1, "b", 7, 1), (3, "gone", 5, 0), (3, "gone", 7, 2)]
+        names = ("id", "name", "transaction_id", "operation_type")
+        rows = [dict(zip(names, each, strict=True)) for each in versions]
+        connection.execute(insert(THING_VERSION), rows)
+        yield connection
+
+
+@pytest.fixture
+def op(connection):
+    """The operations of a migration."""
+    return Operations(MigrationContext.configure(connection))
+
+
+def versions_of(connection, key):
+    """Return the versions of a thing: their name, transaction, end and operation."""
+    columns = [c for c in THING_VERSION.c if c.name != "id"]
+    statement = select(*columns).where(THING_VERSION.c.id == key)
+    return connection.execute(statement.order_by(THING_VERSION.c.transaction_id)).all()
+
+
+def test_rows_without_versions_get_one(op, connection):
+    """It stands before all transactions, and doing it again does nothing."""
+    for _ in range(2):
+        op.baseline_versions("thing", "thing_version")
+    assert versions_of(connection, 2) == [(None, 0, None, 0)]
+    assert len(versions_of(connection, 1)) == 2
+
+
+def test_versions_end_where_the_next_ones_begin(op, connection):
+    """The last one has no end."""
+    op.update_end_transaction_ids("thing_version")
+    assert [row.end_transaction_id for row in versions_of(connection, 1)] == [7, None]
+    assert [row.end_transaction_id for row in versions_of(connection, 3)] == [7, None]
+
+
+def test_rows_get_what_their_newest_versions_hold(op, connection):
+    """And newest versions get what they lack; no others do, and no deletions."""
+    op.baseline_versions("thing", "thing_version")
+    connection.execute(THING.update().where(THING.c.id == 2).values(name="later"))
+    op.align_versions("thing", "thing_version", columns=["name"])
+    rows = connection.execute(select(THING).order_by(THING.c.id)).all()
+    assert rows == [(1, "b"), (2, "later")]
+    assert [row.name for row in versions_of(connection, 2)] == ["later"]
+    assert [row.name for row in versions_of(connection, 3)] == ["gone", "gone"]
+
+
+def test_names_that_do_not_exist_are_told(op):
+    """Nothing is written before."""
+    with pytest.raises(InvalidArgument, match="has no table 'things'"):
+        op.baseline_versions("things", "thing_version")
+    with pytest.raises(ImproperlyConfigured, match="has no column 'ended'; it has 'id', 'name'"):
+        op.update_end_transaction_ids("thing_version", end_transaction_column_name="ended")
+    with pytest.raises(InvalidArgumentType, match=r"such as \['name'\]"):
+        op.align_versions("thing", "thing_version", columns="name")
+    with pytest.raises(InvalidArgument, match="transaction_column is ''"):
+        op.baseline_versions("thing", "thing_version", transaction_column_name="")
+
+
+def test_sql_is_written_for_later(engine):
+    """Then columns must be named, because none can be looked up."""
+    written: list[str] = []
+
+    class Output:
+        def write(self, text):
+            written.append(text)
+
+        def flush(self):
+            pass
+
+    options = {"as_sql": True, "literal_binds": True, "output_buffer": Output()}
+    context = MigrationContext.configure(dialect_name=engine.dialect.name, opts=options)
+    op = Operations(context)
+    op.baseline_versions("thing", "thing_version", key=["id"], columns=["name"])
+    op.update_end_transaction_ids("thing_version", key=["id"])
+    op.align_versions("thing", "thing_version", key=["id"], columns=["name"])
+    statements = "".join(written)
+    assert statements.count(";") == 4
+    with pytest.raises(InvalidArgument, match="--sql"):
+        op.baseline_versions("thing", "thing_version")
+    with engine.begin() as connection:
+        TABLES.create_all(connection)
+        for statement in statements.split(";")[:-1]:
+            connection.exec_driver_sql(statement)

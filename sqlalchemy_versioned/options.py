@@ -199,9 +199,8 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
         if key in values:
             values[key] = _columns(values[key], name=key, owner=owner)
     # What a manager includes is said of classes that exclude something.
-    values["is_selective"] = any(each.get("include") for each in said[-1:]) and not values.get(
-        "exclude"
-    )
+    includes = any(each.get("include") for each in said[-1:])
+    values["is_selective"] = includes and not values.get("exclude")
     if values.get("base_classes") is not None:
         values["base_classes"] = tuple(values["base_classes"])
     if "strategy" in values:

@@ -1,4 +1,4 @@
-"""What a manager is for: all classes and tables, or those of some bases, registries and MetaData."""
+"""What a manager is for: everything, or what some bases, registries and MetaData have."""
 
 from __future__ import annotations
 

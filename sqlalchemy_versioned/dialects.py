@@ -149,6 +149,24 @@ def _stamped_uuid_mysql(element: StampedUuid, compiler: SQLCompiler, **kw: Any) 
     return f"concat({digits}, '8', substr(md5(concat(uuid(), rand())), 2, 15))"
 
 
+class DatabaseUser(FunctionElement[str]):
+    """The user as whom a statement is executed; NULL where a database has none."""
+
+    name = "database_user"
+    inherit_cache = True
+    type = types.String()
+
+
+@compiles(DatabaseUser)
+def _database_user(element: DatabaseUser, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CURRENT_USER"
+
+
+@compiles(DatabaseUser, "sqlite")
+def _database_user_sqlite(element: DatabaseUser, compiler: SQLCompiler, **kw: Any) -> str:
+    return "NULL"
+
+
 class AsDeclared(FunctionElement[Any]):
     """A version column, or NULL, with the type that its parent column has in the database.
 

@@ -118,7 +118,7 @@ def collect_work(
         spec, changes = reader.spec, reader.changes(context, mapper)
         if not changes and not changes.replaced:
             continue
-        if any(table.added for table in spec.tables):
+        if any(len(table.added) > len(table.stamps) for table in spec.tables):
             _add_values(context, mapper, reader, changes, plugins, expressed)
         work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
         for table in spec.tables:

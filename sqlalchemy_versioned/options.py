@@ -18,6 +18,7 @@ from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
     "MANAGER_ONLY",
+    "STAMPS",
     "Options",
     "Strategy",
     "build_options",
@@ -75,6 +76,13 @@ class Options:
     end_transaction_column_name: str = "end_transaction_id"
     #: Name of the column that holds a version's operation.
     operation_type_column_name: str = "operation_type"
+    #: How it is kept: as ``'number'``, or as ``'code'``, one of the letters I, U and D.
+    operation_type_format: str = "number"
+    #: Name of a column that holds when a version was written; ``None`` for none.
+    issued_at_column_name: str | None = None
+    #: Name of a column that holds which user of the database wrote it, NULL on SQLite; ``None`` for
+    #: none.
+    db_user_column_name: str | None = None
     #: How rows tell when they were current.
     strategy: Strategy = Strategy.VALIDITY
     #: Name of the column that holds the id of a version (``append``).
@@ -111,14 +119,21 @@ class Options:
 
     @property
     def bookkeeping_names(self) -> tuple[str, ...]:
-        """Names of the columns that are ours: transaction, end of it, operation; id."""
+        """Names of the columns that are ours: transaction, end of it, operation; id, stamps."""
         number = () if self.strategy.merges else (self.version_id_column_name,)
         return (
             self.transaction_column_name,
             self.end_transaction_column_name,
             self.operation_type_column_name,
             *number,
+            *(name for name in self.stamp_names if name is not None),
         )
+
+    @property
+    def stamp_names(self) -> tuple[str | None, str | None]:
+        """Names of the columns that say when a version was written, and by which database user."""
+        issued_at, db_user = (getattr(self, name) for name in STAMPS)
+        return issued_at, db_user
 
     def is_excluded(self, key: str) -> bool:
         """Tell whether the attribute *key* is left out of history."""
@@ -155,9 +170,16 @@ IN_INFO = "versioned"
 
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
-_CAPTURE = ("raise", "warn", "ignore")
-_TRUNCATE = ("record", "refuse")
-_VERSION_IDS = ("integer", "uuid")
+#: Options that name columns which say when a version was written, and by which database user.
+STAMPS = ("issued_at_column_name", "db_user_column_name")
+
+#: Options that are one of some words.
+_CHOICES = {
+    "capture": ("raise", "warn", "ignore"),
+    "operation_type_format": ("number", "code"),
+    "truncate": ("record", "refuse"),
+    "version_id_type": ("integer", "uuid"),
+}
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
@@ -284,14 +306,12 @@ def _check_names(options: Options, owner: str) -> None:
             raise ImproperlyConfigured(
                 f"{owner}: {name} is {said!r}; give a word of letters, digits and underscores"
             )
-    if options.capture not in _CAPTURE:
-        raise ImproperlyConfigured(
-            f"{owner}: capture is {options.capture!r}; choose one of 'raise', 'warn', 'ignore'"
-        )
-    if options.truncate not in _TRUNCATE:
-        raise ImproperlyConfigured(
-            f"{owner}: truncate is {options.truncate!r}; choose one of 'record', 'refuse'"
-        )
+    for name, words in _CHOICES.items():
+        if getattr(options, name) not in words:
+            raise ImproperlyConfigured(
+                f"{owner}: {name} is {getattr(options, name)!r}; choose one of "
+                f"{', '.join(map(repr, words))}"
+            )
     if options.label is not None and not (isinstance(options.label, str) and options.label):
         raise ImproperlyConfigured(
             f"{owner}: label is {options.label!r}; give the name that change records shall have"
@@ -317,11 +337,6 @@ def _check_names(options: Options, owner: str) -> None:
 
 def _check_versions(options: Options, owner: str) -> None:
     """Refuse what only one strategy can do, or none."""
-    if options.version_id_type not in _VERSION_IDS:
-        raise ImproperlyConfigured(
-            f"{owner}: version_id_type is {options.version_id_type!r}; choose one of "
-            f"{', '.join(map(repr, _VERSION_IDS))}"
-        )
     if options.record_unchanged and options.strategy.merges:
         raise ImproperlyConfigured(
             f"{owner}: record_unchanged is set, and strategy is {options.strategy.value!r}, which "

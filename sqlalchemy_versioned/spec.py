@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Integer, Table
+from sqlalchemy import Column, Integer, Table, literal_column
 from sqlalchemy.sql.elements import ColumnElement
 
+from .dialects import is_text
+from .operation import Operation
 from .options import Options, Strategy
 
 __all__ = ["ClassSpec", "ColumnPair", "Hierarchy", "VersionSpec"]
@@ -104,6 +106,17 @@ class VersionSpec:
     def is_all_key(self) -> bool:
         """Whether rows consist of their key alone, as plain links do."""
         return {pair.parent for pair in self.key} == set(self.parent_table.columns)
+
+    @property
+    def stamps(self) -> tuple[Column[Any], ...]:
+        """The added columns that get their values whenever a version is written."""
+        return tuple(c for c in self.added if c.default is not None and not c.default.is_scalar)
+
+    def operation(self, operation: Operation) -> ColumnElement[Any]:
+        """Return an operation as versions have it, as a piece of the statement's text."""
+        column = self.operation_column
+        stored = repr(operation.code) if is_text(column) else str(int(operation))
+        return literal_column(stored, column.type)
 
     @property
     def prefix(self) -> str:

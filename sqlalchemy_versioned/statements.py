@@ -247,7 +247,7 @@ class StatementBuilder:
         source = select(
             *[pair.parent for pair in spec.pairs],
             self.tx.label(spec.transaction_column.name),
-            _literal(Operation.INSERT).label(spec.operation_column.name),
+            spec.operation(Operation.INSERT).label(spec.operation_column.name),
             *self._numbers([as_stored(pair.parent) for pair in spec.key]),
             *[null().label(column.name) for column in spec.context_columns],
             *[_default_of(column).label(column.name) for column in spec.added],
@@ -307,7 +307,7 @@ class StatementBuilder:
         return select(
             *[values[places[pair.parent]] for pair in self.spec.pairs],
             self.tx.label("tx_"),
-            _literal(Operation.DELETE).label("op_"),
+            self.spec.operation(Operation.DELETE).label("op_"),
             *self._numbers(values),
             *self._said(),
             *[_default_of(column).label(column.name) for column in extra],
@@ -322,11 +322,12 @@ class StatementBuilder:
 
     def _operation(self, shape: Shape) -> ColumnElement[Any]:
         if shape.operation is not None:
-            return _literal(shape.operation)
+            return self.spec.operation(shape.operation)
+        stored = self.spec.operation
         return case(
-            (self._in("inserts"), _literal(Operation.INSERT)),
-            (self._in("deletes"), _literal(Operation.DELETE)),
-            else_=_literal(Operation.UPDATE),
+            (self._in("inserts"), stored(Operation.INSERT)),
+            (self._in("deletes"), stored(Operation.DELETE)),
+            else_=stored(Operation.UPDATE),
         )
 
     def _added_values(self, groups: Added) -> dict[Column[Any], ColumnElement[Any]]:
@@ -389,7 +390,7 @@ class StatementBuilder:
         source = select(
             *[before.c[pair.version.key] for pair in spec.pairs],
             self.tx.label("tx_"),
-            _literal(Operation.DELETE).label("op_"),
+            spec.operation(Operation.DELETE).label("op_"),
             *self._numbers(key),
             *self._said(),
             *[value.label(column.name) for column, value in added.items()],
@@ -405,7 +406,8 @@ class StatementBuilder:
 
     def mark_deleted(self) -> Executable:
         """Turn this transaction's versions into DELETE versions."""
-        values = {self.spec.operation_column: int(Operation.DELETE)}
+        values: dict[Any, Any] = {self.spec.operation_column: Operation.DELETE}
+        values |= {column: _default_of(column) for column in self.spec.stamps}
         marking = update(self.spec.version_table).where(*self._own()).values(values)
         return self._through_key(marking)
 
@@ -640,13 +642,13 @@ def _insert_from(spec: VersionSpec, names: Sequence[Column[Any]], source: Any) -
     return spec.version_table.insert().from_select(names, source, include_defaults=False)
 
 
-def _literal(operation: Operation) -> ColumnElement[int]:
-    number: ColumnElement[int] = literal_column(str(int(operation)))
-    return number
-
-
 def _default_of(column: Column[Any]) -> ColumnElement[Any]:
-    default = column.default
-    if default is not None and default.is_scalar:
-        return bindparam(None, default.arg, type_=column.type)  # type: ignore[attr-defined]
-    return null()
+    default: Any = column.default
+    if default is None:
+        return null()
+    if default.is_callable:
+        return bindparam(None, callable_=lambda: default.arg(None), type_=column.type)
+    if default.is_clause_element:
+        expression: ColumnElement[Any] = default.arg
+        return expression
+    return bindparam(None, default.arg, type_=column.type)

@@ -198,7 +198,7 @@ class TableWriter:
         names = [pair.version.key for pair in spec.key]
         fixed: dict[str, Any] = {
             spec.transaction_column.key: tx,
-            spec.operation_column.key: int(Operation.DELETE),
+            spec.operation_column.key: Operation.DELETE,
         }
         fixed |= self._said(connection)
         values = [{**dict(zip(names, key, strict=True)), **fixed} for key in keys]

@@ -270,8 +270,8 @@ FAULTS = [
     Fault(
         "marked-as-update",
         "statements.py",
-        "values = {self.spec.operation_column: int(Operation.DELETE)}",
-        "values = {self.spec.operation_column: int(Operation.UPDATE)}",
+        "= {self.spec.operation_column: Operation.DELETE}",
+        "= {self.spec.operation_column: Operation.UPDATE}",
         "A row that leaves a key under which it was recorded before seems to be there still.",
         (SEQUENCES,),
     ),
@@ -286,8 +286,8 @@ FAULTS = [
     Fault(
         "left-as-update",
         "statements.py",
-        '_literal(Operation.DELETE).label("op_"),\n            *self._numbers(key),',
-        '_literal(Operation.UPDATE).label("op_"),\n            *self._numbers(key),',
+        'spec.operation(Operation.DELETE).label("op_"),\n            *self._numbers(key),',
+        'spec.operation(Operation.UPDATE).label("op_"),\n            *self._numbers(key),',
         "A row that has left its key seems to be there still.",
         (CHANGED_KEYS,),
     ),

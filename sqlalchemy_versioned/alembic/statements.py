@@ -33,7 +33,7 @@ def build_baseline(spec: VersionSpec) -> Insert:
     kept: list[tuple[Column[Any], ColumnElement[Any]]] = [(p.version, p.parent) for p in spec.pairs]
     kept += [
         (spec.transaction_column, literal_column(str(BEFORE_RECORDING))),
-        (spec.operation_column, literal_column(str(int(Operation.INSERT)))),
+        (spec.operation_column, spec.operation(Operation.INSERT)),
     ]
     # A column of versions may be called like one of ours in the statement, never by its key.
     source = select(*[value.label(f"c{place}") for place, (_, value) in enumerate(kept)])
@@ -72,5 +72,5 @@ def _is_newest(spec: VersionSpec, rows: Neighbours) -> list[ColumnElement[bool]]
         *[key == pair.version for key, pair in zip(rows.key, spec.key, strict=True)],
         rows.identifier == spec.identifier,
         rows.next.is_(None),
-        spec.operation_column != literal_column(str(int(Operation.DELETE))),
+        spec.operation_column != spec.operation(Operation.DELETE),
     ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Enum,
     Integer,
     SmallInteger,
@@ -23,18 +25,24 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from ..dialects import is_named
+from ..dialects import DatabaseUser, is_named
+from ..exc import ImproperlyConfigured
 from ..operation import Operation
 from ..options import Options
 
 __all__ = [
     "StoredEnum",
+    "UTCDateTime",
     "build_bookkeeping_columns",
     "build_flag",
     "build_id_column",
+    "build_stamp_columns",
     "build_version_column",
     "transaction_id_type",
+    "utc_now",
 ]
+
+_BY_CODE = {each.code: each for each in Operation}
 
 
 def transaction_id_type() -> types.TypeEngine[Any]:
@@ -58,6 +66,64 @@ class OperationType(types.TypeDecorator[Operation]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Operation | None:
         """Load the member."""
         return None if value is None else Operation(value)
+
+
+class OperationCode(types.TypeDecorator[Operation]):
+    """Keeps an operation as its letter, and loads it as an :class:`.Operation`."""
+
+    impl = String(1)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Store the letter."""
+        return None if value is None else Operation(value).code
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Operation | None:
+        """Load the member."""
+        return None if value is None else _BY_CODE[value]
+
+
+class UTCDateTime(types.TypeDecorator[datetime]):
+    """A moment, aware and in UTC on every database; stored without its zone.
+
+    A naive value is refused, because nobody could tell which moment it means.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """Keep microseconds where a plain DATETIME drops them."""
+        if dialect.name in ("mysql", "mariadb"):
+            from sqlalchemy.dialects.mysql import DATETIME
+
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ImproperlyConfigured(
+                f"issued_at is {value!r}, which has no time zone; give an aware datetime, "
+                "such as datetime.now(timezone.utc)"
+            )
+        return value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Load aware UTC."""
+        if value is None:
+            return None
+        loaded: datetime = value
+        if loaded.tzinfo is not None:
+            return loaded.astimezone(timezone.utc)
+        return loaded.replace(tzinfo=timezone.utc)
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware and in UTC."""
+    return datetime.now(timezone.utc)
 
 
 class StoredEnum(types.TypeDecorator[Any]):
@@ -197,5 +263,17 @@ def build_bookkeeping_columns(options: Options, *, has_end: bool) -> list[Column
         index=True,
     )
     end = Column(options.end_transaction_column_name, transaction_id_type(), nullable=True)
-    operation = Column(options.operation_type_column_name, OperationType, nullable=False)
+    kind = OperationCode if options.operation_type_format == "code" else OperationType
+    operation = Column(options.operation_type_column_name, kind, nullable=False)
     return [transaction, *([end] if has_end else []), operation]
+
+
+def build_stamp_columns(options: Options) -> list[Column[Any]]:
+    """Build the columns that say when a version was written, and by which database user."""
+    issued_at, db_user = options.stamp_names
+    columns: list[Column[Any]] = []
+    if issued_at is not None:
+        columns.append(Column(issued_at, UTCDateTime(), default=utc_now))
+    if db_user is not None:
+        columns.append(Column(db_user, String(255), default=DatabaseUser()))
+    return columns

@@ -15,12 +15,13 @@ from ..exc import ImproperlyConfigured
 from ..lookup import MANAGERS, TABLES
 from ..masks import flag_name
 from ..naming import cut_name, version_table_name
-from ..options import Options, Strategy
+from ..options import STAMPS, Options, Strategy
 from ..spec import ColumnPair, VersionSpec
 from .columns import (
     build_bookkeeping_columns,
     build_flag,
     build_id_column,
+    build_stamp_columns,
     build_version_column,
 )
 from .context_columns import build_version_context
@@ -81,7 +82,8 @@ def build_table_spec(
     context = build_version_context(table, options) if keeps_context else []
     _check_context(table, options, attribute_keys, context)
     masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
-    added = [*(pair.version for pair in masked), *add_columns(table)]
+    flags = [pair.version for pair in masked]
+    added = [*build_stamp_columns(options), *flags, *add_columns(table)]
     columns = [*copies.values(), *bookkeeping, *numbers, *context, *added]
     place = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
     version_table = _version_table(
@@ -305,6 +307,8 @@ def _check_clashes(
     }
     if not options.strategy.merges:
         said[options.version_id_column_name] = "version_id_column_name"
+    stamps = zip(options.stamp_names, STAMPS, strict=True)
+    said.update({name: option for name, option in stamps if name is not None})
     if has_end:
         said[options.end_transaction_column_name] = "end_transaction_column_name"
     for column, key in attribute_keys.items():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
-    DateTime,
     Index,
     MetaData,
     Sequence,
@@ -16,9 +14,7 @@ from sqlalchemy import (
     and_,
     inspect,
     select,
-    types,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, object_session, registry, relationship
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
@@ -27,7 +23,7 @@ from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..lookup import MANAGER, ensure_bound
 from ..naming import cut_name
 from .classes import build_mapped_class
-from .columns import transaction_id_type
+from .columns import UTCDateTime, transaction_id_type, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,49 +36,6 @@ __all__ = [
     "extend_transaction_table",
     "forget_transaction_table",
 ]
-
-
-class UTCDateTime(types.TypeDecorator[datetime]):
-    """A moment, aware and in UTC on every database; stored without its zone.
-
-    A naive value is refused, because nobody could tell which moment it means.
-    """
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        """Keep microseconds where a plain DATETIME drops them."""
-        if dialect.name in ("mysql", "mariadb"):
-            from sqlalchemy.dialects.mysql import DATETIME
-
-            return dialect.type_descriptor(DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ImproperlyConfigured(
-                f"issued_at is {value!r}, which has no time zone; give an aware datetime, "
-                "such as datetime.now(timezone.utc)"
-            )
-        return value.astimezone(timezone.utc).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Load aware UTC."""
-        if value is None:
-            return None
-        loaded: datetime = value
-        if loaded.tzinfo is not None:
-            return loaded.astimezone(timezone.utc)
-        return loaded.replace(tzinfo=timezone.utc)
-
-
-def utc_now() -> datetime:
-    """Return the present moment, aware and in UTC."""
-    return datetime.now(timezone.utc)
 
 
 class TransactionBase:

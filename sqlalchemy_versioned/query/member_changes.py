@@ -173,7 +173,7 @@ class MemberChanges:
             source = events.join_made_by(transactions, self._filters.number_to_join(transactions))
         else:
             conditions.append(events.transaction == number)
-        operation: ColumnElement[Any] = literal_column(str(int(Operation.UPDATE)))
+        operation = self._spec.root.operation(Operation.UPDATE)
         shape = self._filters.shape
         if "operations" in shape.filters or shape.sort_by == OPERATION:
             source, operation = self._with_operation(source, owner, events.transaction)
@@ -191,7 +191,7 @@ class MemberChanges:
         was any object where each event is told by itself.
         """
         root = self._spec.root
-        update = literal_column(str(int(Operation.UPDATE)), root.operation_column.type)
+        update = root.operation(Operation.UPDATE)
         if root.id_column is not None:
             return source, update
         version = root.version_table.alias()

@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     exists,
     insert,
-    literal_column,
     not_,
     select,
 )
@@ -66,7 +65,7 @@ def build_base_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> In
     there = exists().where(_is_version(root, base, key, number)).correlate(missing)
     before = root.version_table.alias()
     source = (
-        _copied(root, before, number, literal_column(str(int(Operation.UPDATE))))
+        _copied(root, before, number, root.operation(Operation.UPDATE))
         .select_from(missing.join(before, _is_newest_before(root, before, key, number)))
         .where(not_(there))
     )

@@ -43,7 +43,7 @@ def rows_with_neighbours(table: VersionSpec, *criteria: ColumnElement[bool]) -> 
         "identifier": identifier,
         "operation": operation,
         "previous": func.lag(identifier).over(**window),
-        "previous_operation": func.lag(operation).over(**window),
+        "previous_operation": func.lag(operation, type_=operation.type).over(**window),
         "next": func.lead(identifier).over(**window),
     }
     # The underscore keeps them from being words of SQL.

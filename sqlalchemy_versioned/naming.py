@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from sqlalchemy import Table
 
+from . import _sqlalchemy
 from .exc import ImproperlyConfigured
 from .options import Options
 
@@ -16,6 +18,7 @@ __all__ = [
     "TRIGGER",
     "conventional_name",
     "cut_name",
+    "name_indexes",
     "version_table_name",
 ]
 
@@ -63,6 +66,19 @@ def conventional_name(table: Table, convention: str, *, default: str) -> str:
             f"the naming convention {convention!r} is {said!r}; it can have "
             "%(table_name)s and %(schema)s, such as '%(table_name)s_version'"
         ) from error
+
+
+def name_indexes(table: Table) -> None:
+    """Name the indexes of a table that no naming convention names, as SQLAlchemy does by default.
+
+    A ``MetaData`` with conventions for other things has none for indexes, and unnamed ones cannot
+    be created.
+    """
+    for index in table.indexes:
+        if index.name is None:
+            columns = [column.name for column in index.columns]
+            name: Any = _sqlalchemy.own_name(cut_name("_".join(["ix", table.name, *columns])))
+            index.name = name
 
 
 def version_table_name(table: Table, options: Options) -> str:

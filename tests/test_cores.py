@@ -368,3 +368,14 @@ def test_managers_have_tables_of_their_own(versioning):
         remove_versioning(manager=manager)
     assert own.info == {}
     assert list(own.tables) == ["page"]
+
+
+def test_conventions_that_name_no_indexes(versioning, open_session_in_memory):
+    """Where a naming convention has nothing for indexes, ours have names all the same."""
+    metadata = MetaData(naming_convention={"version.table": "%(table_name)s_audit"})
+    base = type("Base", (), {"metadata": metadata})
+    table = versioned_table(page(metadata))
+    open_session_in_memory(base)
+
+    assert all(index.name for each in metadata.tables.values() for index in each.indexes)
+    assert version_table(table).indexes

@@ -14,7 +14,7 @@ from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..lookup import MANAGERS, TABLES
 from ..masks import flag_name
-from ..naming import cut_name, version_table_name
+from ..naming import cut_name, name_indexes, version_table_name
 from ..options import STAMPS, Options, Strategy
 from ..spec import ColumnPair, VersionSpec
 from .columns import (
@@ -163,6 +163,7 @@ def extend_table_spec(
             spec.version_table.append_column(copied)
             pairs.append(ColumnPair(column, copied))
     new = {c for c, key in attribute_keys.items() if c not in known and key in ignored}
+    name_indexes(spec.version_table)
     # Specs are frozen for their readers, who hold them by identity; the table has grown beneath.
     object.__setattr__(spec, "pairs", tuple(pairs))
     object.__setattr__(spec, "ignored", spec.ignored | new)
@@ -230,7 +231,7 @@ def _version_table(
             f"Table {table.fullname!r} cannot be versioned: its version table would be called "
             f"{name!r}, and there is a table of that name; set another 'table_name'"
         )
-    return Table(
+    version_table = Table(
         name,
         metadata,
         *columns,
@@ -239,6 +240,8 @@ def _version_table(
         quote=table.name.quote,  # type: ignore[attr-defined]
         **_text_options(table),
     )
+    name_indexes(version_table)
+    return version_table
 
 
 def _text_options(table: Table) -> dict[str, Any]:

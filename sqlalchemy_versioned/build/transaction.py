@@ -21,7 +21,7 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..lookup import MANAGER, ensure_bound
-from ..naming import cut_name
+from ..naming import cut_name, name_indexes
 from .classes import build_mapped_class
 from .columns import UTCDateTime, transaction_id_type, utc_now
 
@@ -193,6 +193,7 @@ class TransactionFactory:
         for column in further:
             _check_free(column, table, {key for each in table.c for key in (each.key, each.name)})
             table.append_column(column)
+        name_indexes(table)
         return table
 
 
@@ -245,6 +246,7 @@ def _attach_user(table: Table, user_class: type[Any], columns: list[Column[Any]]
     for column in columns:
         # They may be there since an attempt that failed.
         table.append_column(column, replace_existing=True)
+    name_indexes(table)
     keys = inspect(user_class).primary_key
     # There is no foreign key: users go, and who has written what stays known.
     same = [column == key for column, key in zip(columns, keys, strict=True)]
@@ -281,7 +283,9 @@ def copy_transaction_table(table: Table, metadata: MetaData) -> Table:
         for index in table.indexes
         if len(index.columns) > 1
     ]
-    return Table(table.name, metadata, *columns, *indexes, schema=table.schema or BLANK_SCHEMA)
+    copied = Table(table.name, metadata, *columns, *indexes, schema=table.schema or BLANK_SCHEMA)
+    name_indexes(copied)
+    return copied
 
 
 def extend_transaction_table(table: Table, home: Table) -> None:
@@ -289,6 +293,7 @@ def extend_transaction_table(table: Table, home: Table) -> None:
     for column in home.columns:
         if column.key not in table.c:
             table.append_column(_copy_column(column, table.metadata))
+    name_indexes(table)
 
 
 def _copy_column(column: Column[Any], metadata: MetaData) -> Column[Any]:

@@ -68,7 +68,7 @@ def check_spec(spec: VersionSpec) -> None:
     asked = {
         "the strategy 'append'": not spec.strategy.merges,
         "the option 'mask'": bool(spec.masked),
-        "columns that plugins add": bool(spec.added),
+        "columns that plugins add, or options such as issued_at_column_name": bool(spec.added),
     }
     for name, is_asked in asked.items():
         if is_asked:

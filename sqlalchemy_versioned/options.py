@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Column
 
@@ -112,6 +113,9 @@ class Options:
     session_variable_prefix: str = ""
     #: What the names of session variables begin with in PostgreSQL (manager only).
     session_variable_namespace: str = "audit"
+    #: Name of the time zone that moments without one are meant in where change records are
+    #: filtered; ``None`` refuses them (manager only).
+    time_zone: str | None = None
     #: What plugins read; keys that are not options themselves.
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: Whether nothing is versioned but what ``include`` names.
@@ -160,6 +164,7 @@ MANAGER_ONLY = frozenset(
         "create_models",
         "native_versioning",
         "session_variable_namespace",
+        "time_zone",
         "transaction_columns",
         "use_module_name",
     }
@@ -333,6 +338,18 @@ def _check_names(options: Options, owner: str) -> None:
             f"are called {options.bookkeeping_names}; give them different names"
         )
     _check_versions(options, owner)
+    if options.time_zone is not None:
+        _check_zone(options.time_zone, owner)
+
+
+def _check_zone(name: Any, owner: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, TypeError, OSError, ZoneInfoNotFoundError) as error:
+        raise ImproperlyConfigured(
+            f"{owner}: time_zone is {name!r}, which is no time zone known here; give a name such "
+            "as 'Europe/Vienna', or 'UTC'; where the system knows none, install tzdata"
+        ) from error
 
 
 def _check_versions(options: Options, owner: str) -> None:

@@ -410,6 +410,21 @@ def test_moments_are_included(session, blog, article):
     assert found(last + timedelta(microseconds=1), None) == ""
 
 
+@pytest.mark.options(time_zone="Asia/Tokyo")
+def test_moments_without_a_time_zone(session, blog, article):
+    """They are meant in the time zone of the manager, if it has one."""
+    first, last = (each.issued_at for each in numbers_of(session, blog.Article))
+    tokyo = timezone(timedelta(hours=9))
+
+    def found(*between):
+        naive = [moment.astimezone(tokyo).replace(tzinfo=None) for moment in between]
+        return operations(get_changes(blog.Article, session, between=tuple(naive)))
+
+    assert found(first, last) == "UI"
+    assert found(first, first) == "I"
+    assert get_changes(blog.Article, session, between=(None, first.replace(tzinfo=None))) == []
+
+
 def test_transactions_and_operations(session, blog, article):
     """Transactions are given as such or by id, operations by member, number or letter."""
     first, last = numbers_of(session, blog.Article)

@@ -33,6 +33,8 @@ def test_defaults():
         ({"table_name": "%s_%d"}, "needs '%s'"),
         ({"transaction_column_name": "operation_type"}, "give them different names"),
         ({"label": 3}, "label is 3; give the name"),
+        ({"time_zone": "Mars/Olympus"}, "no time zone known here"),
+        ({"time_zone": 1}, "no time zone known here"),
         ({"label": ""}, "label is ''; give the name"),
     ],
 )

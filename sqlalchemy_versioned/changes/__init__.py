@@ -77,6 +77,7 @@ def get_changes(
         primary keys.  An object of which nothing else changed then has a record, too.
     :param user_ids: keys of users, or users; ``None`` in a list matches transactions without one.
     :param between: first and last moment, both included; ``None`` for either leaves it open.
+        Without a time zone they are meant in that of the option ``time_zone``, if there is one.
     :param transaction: a Transaction, its id, or a list.
     :param operations: members of :class:`Operation`, their numbers or letters; one or a list.
     :param sort_by: ``'issued_at'``, ``'transaction_id'``, ``'object_id'`` or ``'operation'``; the

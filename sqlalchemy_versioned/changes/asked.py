@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, DateTime, inspect
 from sqlalchemy.engine import Dialect
@@ -98,7 +99,7 @@ class Asked:
                 f"between is {between!r}; give a pair of datetimes with a time zone, either of "
                 "which may be None"
             )
-        start, end = (_moment(moment) for moment in between)
+        start, end = (_moment(moment, self.spec.options.time_zone) for moment in between)
         if start is not None and end is not None and start > end:
             raise InvalidArgument(
                 f"between starts at {start} and ends before, at {end}; give the earlier moment "
@@ -338,7 +339,7 @@ def _check_type(argument: str, column: Column[Any], value: Any) -> None:
         )
 
 
-def _moment(moment: Any) -> datetime | None:
+def _moment(moment: Any, zone: str | None) -> datetime | None:
     if moment is None:
         return None
     if not isinstance(moment, datetime):
@@ -346,12 +347,14 @@ def _moment(moment: Any) -> datetime | None:
             f"between has {moment!r}, of type {type(moment).__name__}; give a datetime with a "
             "time zone, or None"
         )
-    if moment.tzinfo is None:
+    if moment.tzinfo is not None:
+        return moment
+    if zone is None:
         raise InvalidArgument(
             f"between has {moment!r}, which has no time zone; say which moment it means, such as "
             "datetime.now(timezone.utc)"
         )
-    return moment
+    return moment.replace(tzinfo=ZoneInfo(zone))
 
 
 def _storable(type_: TypeEngine[Any], moment: datetime) -> datetime:

@@ -538,22 +538,27 @@ class Capture:
         self.settle_cascaded(pending.session, connection, pending.cascaded)
 
     def _settle_deletion(self, pending: _Pending, connection: Connection) -> None:
-        """Record that rows are there which were to be deleted."""
+        """Record that rows are there which were to be deleted by a statement."""
         assert pending.target is not None
-        spec = pending.target.spec
-        there = self.cascades.remaining(connection, spec, list(pending.moved))
+        for key in self.settle_deletion(
+            pending.session, connection, pending.table, list(pending.moved)
+        ):
+            pending.moved.pop(key, None)
+
+    def settle_deletion(
+        self, session: Session, connection: Connection, table: Table, keys: list[Key]
+    ) -> list[Key]:
+        """Record that rows of a versioned table are there which were to be deleted; return them."""
+        target = self._targets[table]
+        there = self.cascades.remaining(connection, target.spec, keys)
         if there:
-            target = pending.target
             changes = {
                 each: Changes(returned=list(there))
                 for each in self._specs_of(target)
                 if each not in self._specs_above(target)
             }
-            self._recorder.record(
-                pending.session, connection, target.hierarchy, changes, locks=False
-            )
-            for key in there:
-                pending.moved.pop(key, None)
+            self._recorder.record(session, connection, target.hierarchy, changes, locks=False)
+        return there
 
     def _follow(self, pending: _Pending, connection: Connection, moved: Mapping[Key, Key]) -> None:
         """Record what has become of rows behind those that were updated."""
@@ -619,19 +624,28 @@ class Capture:
         if isinstance(pending.statement, Delete):
             if pending.target is not None and pending.moved:
                 self._settle_deletion(pending, connection)
-        elif pending.target is not None and pending.write.is_repeated:
-            self._settle_repeated(pending, pending.target, connection)
+        elif pending.write.is_repeated:
+            moved = self._settle_repeated(pending, connection)
+            self._follow(pending, connection, moved)
+            return
         self.settle_cascaded(pending.session, connection, pending.cascaded)
 
-    def _settle_repeated(self, pending: _Pending, target: Target, connection: Connection) -> None:
-        """Record what was written for the first of several sets of parameters."""
+    def _settle_repeated(self, pending: _Pending, connection: Connection) -> Mapping[Key, Key]:
+        """Record what was written for the first of several sets of parameters.
+
+        :returns: for the key of each row that may have been updated, the key that it had before.
+        """
+        target = pending.target
         if isinstance(pending.statement, Insert):
-            given = self.cascades.remaining(connection, target.spec, pending.write.given_keys())
-            self._record_made(pending, target, connection, given, may_be_old=True)
-            return
-        keys = self.cascades.remaining(connection, target.spec, list(pending.moved.values()))
-        moved = {key: now for key, now in pending.moved.items() if now in set(keys)}
+            if target is not None:
+                given = self.cascades.remaining(connection, target.spec, pending.write.given_keys())
+                self._record_made(pending, target, connection, given, may_be_old=True)
+            return {key: key for key in pending.met}
+        asked = list(dict.fromkeys([*pending.moved, *pending.moved.values()]))
+        there = set(self.cascades.taken(connection, pending.table, asked))
+        moved = _find_moved(pending.moved, there)
         self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
+        return {now: key for key, now in moved.items()}
 
     def _take(self, connection: Connection, statement: Any) -> _Pending | None:
         pending: _Pending | None = _sqlalchemy.info_of(connection).get(self._name)
@@ -859,6 +873,24 @@ def _moves_schemas(connection: Connection, target: Target, options: Mapping[str,
         != _sqlalchemy.translated_schema(own, table.schema)
         for table in (spec.parent_table, spec.version_table, spec.transaction_table)
     )
+
+
+def _find_moved(moved: Mapping[Key, Key], there: Collection[Key]) -> dict[Key, Key]:
+    """Return the longest beginning of *moved* after which there would be just what is *there*.
+
+    Sets of parameters are executed in order, until one is refused.
+    """
+    wrong = {key for key, now in moved.items() if key != now and key not in there}
+    most = 0
+    for number, (key, now) in enumerate(moved.items(), 1):
+        for each, is_taken in ((key, False), (now, True)) if key != now else ():
+            if (each in there) is is_taken:
+                wrong.discard(each)
+            else:
+                wrong.add(each)
+        if not wrong:
+            most = number
+    return {key: now for key, now in list(moved.items())[:most] if now in there}
 
 
 def _changes_of_update(moved: Mapping[Key, Key]) -> Changes:

@@ -190,7 +190,11 @@ class Cascades:
 
     def remaining(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> list[Key]:
         """Return which rows are there."""
-        return [key for key, _ in self._read(connection, spec.parent_table, keys, [])]
+        return self.taken(connection, spec.parent_table, keys)
+
+    def taken(self, connection: Connection, table: Table, keys: list[Key]) -> list[Key]:
+        """Return which keys of a table are taken, versioned or not."""
+        return [key for key, _ in self._read(connection, table, keys, [])]
 
     def _read(
         self, connection: Connection, table: Table, keys: list[Key], columns: list[Column[Any]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Insert, Update, inspect, select, tuple_
+from sqlalchemy import Connection, Delete, Insert, Table, Update, inspect, select, tuple_
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from . import _sqlalchemy
@@ -57,6 +57,10 @@ class Flush:
         self.first_kept: set[Mapper[Any]] = set()
         #: The connections that rows are known to be written through, by mapper.
         self.connections: dict[Mapper[Any], Connection] = {}
+        #: The rows that were to be deleted, by connection and table.
+        self.going: dict[tuple[Connection, Table], list[Key]] = {}
+        #: Where fewer rows were deleted than were to be: triggers keep rows.
+        self.kept: set[tuple[Connection, Table]] = set()
         #: What the database does along with it, by connection.
         self.cascaded: dict[Connection, Cascaded] = {}
         #: Rows that were to be deleted and were not there, by table.
@@ -91,6 +95,13 @@ class Flush:
     def has_imaged(self, mapper: Mapper[Any] | None) -> bool:
         """Tell whether images of a mapper's rows were taken before."""
         return mapper is not None and mapper.base_mapper in self.imaged
+
+    def note_deletion(
+        self, connection: Connection, table: Any, expected: int, deleted: int
+    ) -> None:
+        """Note how many rows a DELETE was to remove, and has removed, if the database tells."""
+        if deleted not in (-1, max(expected, 1)):
+            self.kept.add((connection, table))
 
     def is_due(self, mapper: Mapper[Any]) -> bool:
         """Tell whether images of a mapper's rows are still to be taken."""

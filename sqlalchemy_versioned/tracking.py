@@ -272,6 +272,8 @@ class Tracker:
             absent = self._take_images(flush, work, locks=True).absent
             flush.absent.update(absent)
             for spec, keys in gone.items():
+                left = [key for key in keys if key not in absent.get(spec, ())]
+                flush.going.setdefault((connection, spec.parent_table), []).extend(left)
                 self._record_cascaded(flush, connection, spec.parent_table, keys)
 
     def _before_update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
@@ -343,6 +345,7 @@ class Tracker:
             assert work.connection is not None
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
+        self._settle_deletions(flush)
         self._settle_cascaded(flush)
         if flush.is_left_to_triggers:
             self._follow_triggers(session)
@@ -357,6 +360,13 @@ class Tracker:
         unit = session.info.get(self)
         if unit is not None:
             unit.set_later()
+
+    def _settle_deletions(self, flush: Flush) -> None:
+        """Record that rows are there which the flush was to delete."""
+        for connection, table in flush.kept:
+            keys = flush.going.get((connection, table), [])
+            if keys:
+                self._capture.settle_deletion(flush.session, connection, table, keys)
 
     def _settle_cascaded(self, flush: Flush) -> None:
         for connection, found in flush.cascaded.items():
@@ -513,6 +523,8 @@ class Tracker:
                     found = self._capture.replaced(flush.session, connection, statement, sets)
                     if found:
                         flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+                elif isinstance(statement, Delete):
+                    self._listen_to_connection(connection, after_execute=self._after_execute)
             elif not self._note_links(connection, statement, sets):
                 statement, others = self._capture.before(
                     connection, statement, sets, execution_options
@@ -559,8 +571,14 @@ class Tracker:
         execution_options: Any,
         result: Any,
     ) -> None:
-        if isinstance(statement, (Insert, Update, Delete)):
+        if not isinstance(statement, (Insert, Update, Delete)):
+            return
+        flush = self._flush_of(statement, execution_options)
+        if flush is None:
             self._capture.after(connection, statement, result)
+        elif isinstance(statement, Delete):
+            sets = _sqlalchemy.statement_parameters(multiparams, params)
+            flush.note_deletion(connection, statement.table, len(sets), result.rowcount)
 
     def _before_cursor_execute(
         self,

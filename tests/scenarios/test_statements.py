@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import (
     Column,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -320,6 +321,43 @@ def test_a_transaction_that_goes_on_after_a_refusal(session, models):
     session.commit()
 
     assert len(history(session, models.Tag)) == 1
+
+
+@pytest.mark.needs("resumable", "full_cascades")
+def test_what_has_followed_before_a_refusal(Base, open_session):
+    """Rows that have followed those that were changed before one was refused are recorded."""
+
+    class Team(Base):
+        __tablename__ = "team"
+        code: Mapped[str] = mapped_column(primary_key=True)
+
+    class Player(Base):
+        __tablename__ = "player"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        team: Mapped[str] = mapped_column(ForeignKey("team.code", onupdate="CASCADE"))
+
+    class Game(Base):
+        __tablename__ = "game"
+        __versioned__ = {}
+        home: Mapped[str] = mapped_column(
+            ForeignKey("team.code", onupdate="CASCADE"), primary_key=True
+        )
+
+    session = open_session(Base)
+    session.add_all([Team(code=code) for code in "ab"])
+    session.flush()
+    session.add_all([Player(id=1, team="a"), Player(id=2, team="b"), Game(home="a")])
+    session.commit()
+    team = Team.__table__
+    renaming = update(team).where(team.c.code == bindparam("old")).values(code=bindparam("new"))
+    with pytest.raises(IntegrityError):
+        session.connection().execute(renaming, [{"old": "a", "new": "c"}, {"old": "b", "new": "c"}])
+    session.commit()
+
+    assert session.scalars(select(Player.team).order_by(Player.id)).all() == ["c", "b"]
+    assert verify(session) == []
+    assert [len(history(session, Player, key)) for key in (1, 2)] == [2, 1]
 
 
 @pytest.mark.usefixtures("rows", "true_history")
@@ -662,14 +700,32 @@ KEEPING = {
 }
 
 
-@pytest.mark.needs("returning")
-@pytest.mark.usefixtures("rows", "true_history")
-def test_rows_that_triggers_keep(session, models, tables):
-    """A row that is there after all when it was to be deleted has no version that says so."""
+@pytest.fixture
+def keeping(rows, session, tables):
+    """A trigger that keeps notes."""
     session.close()
     with tables.begin() as connection:
         for statement in KEEPING[tables.dialect.name]:
             connection.connection.cursor().execute(statement)
+
+
+@pytest.mark.needs("returning")
+@pytest.mark.strategies
+@pytest.mark.filterwarnings("ignore:DELETE statement on table")
+@pytest.mark.usefixtures("keeping", "true_history")
+def test_rows_that_triggers_keep_from_a_flush(session, models):
+    """What a flush was to delete and is there all the same has no version that says it is gone."""
+    for note in session.scalars(select(models.Note)):
+        session.delete(note)
+    session.commit()
+
+    assert len(history(session, models.Note)) == 1
+
+
+@pytest.mark.needs("returning")
+@pytest.mark.usefixtures("keeping", "true_history")
+def test_rows_that_triggers_keep(session, models):
+    """A row that is there after all when it was to be deleted has no version that says so."""
     session.execute(delete(models.Note))
     session.execute(delete(models.Note.__table__).where(models.Note.__table__.c.id == ONE))
     session.commit()

@@ -151,7 +151,7 @@ def versioned_table(
 
     ``Table(..., info={"versioned": {...}})`` says the same.
 
-    :param table: a table with a primary key.
+    :param table: a table, with a primary key unless ``strategy`` is ``'append'``.
     :param manager: the manager that does it.
     :param options: options as ``__versioned__`` has them; ``exclude``, ``include`` and ``ignore``
         list keys of columns.

@@ -23,6 +23,7 @@ from .cascades import Cascaded, Cascades, Values
 from .conflicts import Conflicts, is_replacing
 from .dialects import can_go_on_after_errors, has_concurrent_writers
 from .exc import CaptureError
+from .keyless import KeylessWrite
 from .keys import Key
 from .operation import Operation
 from .recording import Changes
@@ -84,6 +85,19 @@ class Recorder(Protocol):
         :returns: rows that were to be deleted and are not there, by table.
         """
 
+    def record_rows(
+        self,
+        session: Session,
+        connection: Connection,
+        spec: VersionSpec,
+        operation: Operation,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Write versions of rows of a table without a key.
+
+        :param rows: what they hold, by the key of the version column.
+        """
+
     def keep_first_state(
         self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
     ) -> None:
@@ -135,6 +149,16 @@ class _Pending:
     met: list[Key] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Keyless:
+    """A statement that is being executed on a table without a key."""
+
+    statement: Any
+    write: KeylessWrite
+    target: Target
+    session: Session
+
+
 class Capture:
     """Recognises statements that write versioned tables, and has them recorded."""
 
@@ -165,7 +189,8 @@ class Capture:
     def cascades(self) -> Cascades:
         """What the database does along with deletions and other keys."""
         if self._cascades is None:
-            specs = {table: target.spec for table, target in self._targets.items()}
+            targets = self._targets.items()
+            specs = {table: target.spec for table, target in targets if target.spec.key}
 
             def related(spec: VersionSpec) -> tuple[VersionSpec, ...]:
                 return self._by_spec[spec].hierarchy.related(spec)
@@ -214,6 +239,8 @@ class Capture:
             return statement, None
         spec = None if target is None else target.spec
         self._recorder.prepare(session, connection, spec)
+        if target is not None and not target.spec.key:
+            return self._before_keyless(connection, target, session, statement, sets)
         write = Write(self.cascades.key_of(table), statement, sets)
         pending = _Pending(statement, write, table, target, session)
         if isinstance(statement, Insert):
@@ -225,6 +252,26 @@ class Capture:
             return statement, None
         _sqlalchemy.info_of(connection)[self._name] = pending
         return pending.statement, pending.sets
+
+    def _before_keyless(
+        self,
+        connection: Connection,
+        target: Target,
+        session: Session,
+        statement: Any,
+        sets: Sequence[Mapping[str, Any]],
+    ) -> tuple[Any, None]:
+        """Have a statement tell which rows of a table without a key it writes."""
+        write, table = KeylessWrite(target.spec, statement, sets), target.spec.parent_table
+        reason = write.refusal(connection.dialect)
+        if reason is None and self._has_versions_behind(connection, statement, table, sets):
+            reason = "foreign keys let the database do something to rows of other tables with it"
+        if reason is not None:
+            self._give_up(target, reason)
+            return statement, None
+        telling = write.telling()
+        _sqlalchemy.info_of(connection)[self._name] = _Keyless(telling, write, target, session)
+        return telling, None
 
     def replaced(
         self,
@@ -508,6 +555,11 @@ class Capture:
         pending = self._take(connection, statement)
         if pending is None:
             return
+        if isinstance(pending, _Keyless):
+            spec, write = pending.target.spec, pending.write
+            rows = write.take_rows(result)
+            self._recorder.record_rows(pending.session, connection, spec, write.operation, rows)
+            return
         if pending.tells_itself:
             changed = pending.write.changed_keys(result)
             pending.moved = dict(zip(changed, changed, strict=True))
@@ -618,7 +670,10 @@ class Capture:
 
         :param is_lost: whether the database has rolled back all of the transaction.
         """
-        pending: _Pending | None = _sqlalchemy.info_of(connection).pop(self._name, None)
+        pending: _Pending | _Keyless | None = _sqlalchemy.info_of(connection).pop(self._name, None)
+        if isinstance(pending, _Keyless):
+            # Of one that fails, nothing is left.
+            return
         if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):
             return
         if isinstance(pending.statement, Delete):
@@ -647,8 +702,8 @@ class Capture:
         self._record(pending, connection, lambda: _changes_of_update(moved), locks=False)
         return {now: key for key, now in moved.items()}
 
-    def _take(self, connection: Connection, statement: Any) -> _Pending | None:
-        pending: _Pending | None = _sqlalchemy.info_of(connection).get(self._name)
+    def _take(self, connection: Connection, statement: Any) -> _Pending | _Keyless | None:
+        pending: _Pending | _Keyless | None = _sqlalchemy.info_of(connection).get(self._name)
         if pending is None or pending.statement is not statement:
             return None
         del _sqlalchemy.info_of(connection)[self._name]

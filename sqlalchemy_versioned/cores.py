@@ -16,7 +16,7 @@ from .build.registry import Registry, forget
 from .build.tables import extend_table_spec
 from .capture import Target
 from .exc import ImproperlyConfigured, InvalidArgumentType
-from .lookup import MANAGERS
+from .lookup import MANAGERS, check_has_key
 from .options import Options
 from .scope import Scope
 from .spec import ClassSpec
@@ -221,7 +221,11 @@ class CoreTables:
     # -- reading -----------------------------------------------------------------------------
 
     def reader(self, table: Table, transaction_class: type[Any]) -> ClassSpec:
-        """Return the spec by which the versions of a table are read."""
+        """Return the spec by which the versions of a table are read.
+
+        :raises IncompleteHistory: if the table has no key.
+        """
+        check_has_key(self._built().cores[table].root)
         if table not in self._readers:
             hierarchy = self._built().cores[table]
             self._readers[table] = build_reader(

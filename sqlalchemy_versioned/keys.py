@@ -107,7 +107,7 @@ class KeyParameters:
         self.takes_arrays = dialect.name == "postgresql" and all(map(_fits_array, columns))
         limit = getattr(dialect, "insertmanyvalues_max_parameters", 2000)
         #: How many keys can be given by a parameter for each value.
-        self.most = max(1, (min(limit, 30_000) - 10) // len(columns))
+        self.most = max(1, (min(limit, 30_000) - 10) // max(1, len(columns)))
 
     def sets(self, keys: list[Key], others: Mapping[str, list[Key]] | None = None) -> KeySets:
         """Return *keys* as the set ``keys`` of a statement, with *others* beside it by name."""

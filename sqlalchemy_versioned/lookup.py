@@ -16,12 +16,13 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from . import _sqlalchemy
-from .exc import ClassNotVersioned
+from .exc import ClassNotVersioned, IncompleteHistory
 from .spec import ClassSpec, VersionSpec
 
 __all__ = [
     "all_specs",
     "bind_arguments_of",
+    "check_has_key",
     "class_of",
     "end_tx_column_name",
     "ensure_bound",
@@ -314,3 +315,16 @@ def table_spec_of(table: Table) -> VersionSpec:
             "and versioned_table() has not been called for it after make_versioned()"
         )
     return specs[table]
+
+
+def check_has_key(spec: VersionSpec) -> None:
+    """Refuse to tell what became of rows that nothing tells apart.
+
+    :raises IncompleteHistory: if the table has no key.
+    """
+    if not spec.key:
+        name = spec.parent_table.fullname
+        raise IncompleteHistory(
+            f"{name} has no primary key, so that nothing tells what became of a row; read its "
+            f"events as they are, with select(version_table({name}))"
+        )

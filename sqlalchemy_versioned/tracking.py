@@ -692,6 +692,27 @@ class Tracker:
         plugins.call("after_create_version_objects", unit, session)
         return recording.absent
 
+    def record_rows(
+        self,
+        session: Session,
+        connection: Connection,
+        spec: VersionSpec,
+        operation: Operation,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Write versions of rows of a table without a key.
+
+        :param rows: what they hold, by the key of the version column.
+        """
+        if not rows:
+            return
+        unit, plugins = self.unit_of_work(session), self._surroundings.plugins()
+        unit.ensure_transaction(is_wanted=False)
+        plugins.call("before_create_version_objects", unit, session)
+        unit.write_rows(spec, operation, rows, connection)
+        unit.finish()
+        plugins.call("after_create_version_objects", unit, session)
+
     def keep_first_state(
         self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
     ) -> None:

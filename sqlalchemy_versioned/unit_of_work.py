@@ -6,7 +6,7 @@ is no map of connections, no lock and nothing global.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, inspect
@@ -295,6 +295,21 @@ class UnitOfWork:
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], self._row, locks=locks)
         return recording
+
+    def write_rows(
+        self,
+        spec: VersionSpec,
+        operation: Operation,
+        rows: Sequence[Mapping[str, Any]],
+        connection: Connection,
+    ) -> None:
+        """Write versions of rows of a table without a key, as they are told."""
+        self._ensure_row_on(connection, spec.transaction_table)
+        self._connections[spec] = connection
+        writer = self._surroundings.writer(spec, (), connection)
+        writer.write_rows(connection, operation, rows, self._tx)
+        # Which rows they were cannot be told; that there were some can.
+        self._note(spec, [()], operation)
 
     def _has_rivals(self, connection: Connection) -> bool:
         """Tell whether others may write while this transaction is open."""

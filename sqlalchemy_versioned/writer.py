@@ -196,17 +196,29 @@ class TableWriter:
             return self._run(connection, "given", sets, tx)
         spec = self.spec
         names = [pair.version.key for pair in spec.key]
+        values = [dict(zip(names, key, strict=True)) for key in keys]
+        self.write_rows(connection, Operation.DELETE, values, tx)
+        return len(keys)
+
+    def write_rows(
+        self,
+        connection: Connection,
+        operation: Operation,
+        rows: Sequence[Mapping[str, Any]],
+        tx: int,
+    ) -> None:
+        """Write versions of rows that are known, and not looked up."""
+        spec = self.spec
         fixed: dict[str, Any] = {
             spec.transaction_column.key: tx,
-            spec.operation_column.key: Operation.DELETE,
+            spec.operation_column.key: operation,
         }
         fixed |= self._said(connection)
-        values = [{**dict(zip(names, key, strict=True)), **fixed} for key in keys]
+        values = [{**row, **fixed} for row in rows]
         if self._is_stamped and spec.id_column is not None:
             begun = stamp()
             values = [{**each, spec.id_column.key: build_uuid(begun)} for each in values]
         connection.execute(spec.version_table.insert(), values, execution_options=OURS)
-        return len(keys)
 
     def depart(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are no longer found under their key."""

@@ -444,7 +444,7 @@ FAULTS = [
     Fault(
         "missing-after-the-statement",
         "capture.py",
-        "        self._recorder.prepare(session, connection)\n",
+        "        self._recorder.prepare(session, connection, spec)\n",
         "",
         "A statement that lacks what must be said has written its rows when it is refused.",
         (f"{CONTEXTS}::test_a_column_that_must_have_a_value",),

@@ -25,6 +25,7 @@ from .columns import version_type
 __all__ = [
     "build_reader",
     "check_core_options",
+    "check_key",
     "core_attribute_keys",
     "core_masked_keys",
     "said_in_info",
@@ -85,11 +86,36 @@ def check_core_options(table: Table, said: Mapping[str, Any], *, owner: str) -> 
                     f"{owner}: {name!r} names {key!r}, which is no column; columns are "
                     f"{', '.join(known)}"
                 )
-    if not table.primary_key.columns:
+
+
+def check_key(table: Table, options: Options, *, owner: str) -> None:
+    """Refuse a table without a primary key, unless what can be known of it is asked for.
+
+    :raises ImproperlyConfigured: if more is asked for.
+    """
+    if table.primary_key.columns:
+        return
+    if options.strategy.merges:
         raise ImproperlyConfigured(
             f"{owner}: the table has no primary key, by which its rows could be recognised; give "
             "it one, or choose strategy='append', which needs none"
         )
+    if options.ignore or options.mask:
+        raise ImproperlyConfigured(
+            f"{owner}: the table has no primary key, so nothing tells what was changed of a row; "
+            "give it one, or leave out 'ignore' and 'mask'"
+        )
+    for key in table.foreign_keys:
+        if _acts(key.ondelete) or _acts(key.onupdate):
+            raise ImproperlyConfigured(
+                f"{owner}: the table has no primary key, and the foreign key of {key.parent.name!r}"
+                " lets the database change its rows, which ones nothing tells; give it a primary "
+                "key, or leave out ON DELETE and ON UPDATE"
+            )
+
+
+def _acts(action: str | None) -> bool:
+    return action is not None and action.upper() not in ("NO ACTION", "RESTRICT")
 
 
 def core_attribute_keys(table: Table, options: Options) -> dict[Column[Any], str]:

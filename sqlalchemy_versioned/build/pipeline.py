@@ -41,7 +41,7 @@ from .attributes import (
     version_properties,
 )
 from .classes import build_mapped_class, place_beside
-from .core import check_core_options, core_attribute_keys, core_masked_keys, said_of
+from .core import check_core_options, check_key, core_attribute_keys, core_masked_keys, said_of
 from .inheritance import (
     declarative_base_of,
     has_rows,
@@ -247,6 +247,7 @@ class Round:
         owner = f"versioned_table({table.fullname!r})"
         check_core_options(table, said, owner=owner)
         options = self._build_options(said, owner=owner)
+        check_key(table, options, owner=owner)
         if not options.create_tables:
             return options
         keys = core_attribute_keys(table, options)

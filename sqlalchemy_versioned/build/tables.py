@@ -89,7 +89,7 @@ def build_table_spec(
     version_table = _version_table(
         table, options, columns, primary_key=place if number is None else [number]
     )
-    if number is not None:
+    if number is not None and key:
         index_columns(version_table, [*place, number])
     pairs = tuple(ColumnPair(column, copied) for column, copied in copies.items())
     by_parent = {pair.parent: pair for pair in pairs}

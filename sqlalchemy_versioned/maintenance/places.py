@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, ReadOnlySnapshot
-from ..lookup import TABLES, find_spec, spec_of, table_spec_of
+from ..lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
 from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
 from ..snapshot import Snapshot
@@ -84,11 +84,17 @@ def find_places(models: Sequence[Any]) -> list[Place]:
     """Return the tables of *models*, of all that is versioned if there are none.
 
     :raises ClassNotVersioned: if one of them is not versioned.
+    :raises IncompleteHistory: if one of them is a table without a key.
     """
     found: dict[VersionSpec, Place] = {}
     for model in models or _everything():
         if isinstance(model, Table):
             spec = table_spec_of(model)
+            if model in models:
+                check_has_key(spec)
+            elif not spec.key:
+                # Of such a table nothing could be compared.
+                continue
             found.setdefault(spec, Place(spec, spec, None))
             continue
         cls = spec_of(model)

@@ -32,7 +32,7 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 from .. import _sqlalchemy
 from ..dialects import AsDeclared, enum_places, groups_by_keys, lacks_equality
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..lookup import TABLES
+from ..lookup import TABLES, check_has_key
 from ..operation import Operation
 from ..spec import VersionSpec
 from .newest import comes_before, place_in
@@ -59,7 +59,9 @@ def select_rows_at(
     Columns of which nothing is kept are NULL.
 
     :param retired: names of columns that the table has no more, but its versions have.
+    :raises IncompleteHistory: if the table has no key.
     """
+    check_has_key(spec)
     rows = spec.version_table.alias()
     kept = {pair.parent: rows.c[pair.version.key] for pair in spec.pairs}
     columns = [

@@ -3,7 +3,19 @@
 import uuid
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_versioned import (
@@ -18,7 +30,9 @@ from sqlalchemy_versioned import (
     versioned_table,
 )
 from sqlalchemy_versioned.exc import (
+    CaptureError,
     ImproperlyConfigured,
+    IncompleteHistory,
     InvalidArgument,
     MissingSessionVariable,
 )
@@ -309,14 +323,13 @@ def test_links_are_events(session, models):
 
 def test_cost_of_a_flush(session, models, engine, count_statements):
     """A flush takes one statement for each version table, however many rows it writes."""
-    pages = [models.Page(text="a") for _ in range(30)]
-    session.add_all(pages)
-    session.flush()
+    session.add_all([models.Page(text="a") for _ in range(30)])
+    session.commit()
     for text in "bc":
-        for page in pages:
+        for page in session.scalars(select(models.Page)).all():
             page.text = text
         with count_statements(engine) as statements:
-            session.flush()
+            session.commit()
 
     # The first update of all looks whether there are rows without versions.
     assert statements.on("page_version").count == 1
@@ -481,3 +494,107 @@ def test_variable_of_a_taken_name(Base, versioning):
     with pytest.raises(ImproperlyConfigured, match="session_variable_prefix"):
         Base.registry.configure()
     Base.registry.dispose()
+
+
+# -- tables without a key ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log(Base, engine):
+    """A table without a primary key, of which every event is kept."""
+    columns = [Column("line", String(50)), Column("rank", Integer, server_default="7")]
+    table = versioned_table(Table("log", Base.metadata, *columns), strategy="append")
+    Base.metadata.create_all(engine)
+    return table
+
+
+def events(session, table):
+    """Return the events of a table without a key."""
+    versions = version_table(table)
+    rows = session.execute(select(versions).order_by(versions.c.version_id))
+    return [(row.operation_type, row.line, row.rank) for row in rows]
+
+
+@pytest.mark.needs("returning")
+def test_rows_without_a_key(log, engine):
+    """Rows that nothing tells apart are events all the same, as often as there are such rows."""
+    with Session(engine) as session:
+        session.execute(insert(log), [{"line": "a"}, {"line": "a"}, {"line": None}])
+        session.execute(insert(log).values(line="b", rank=1))
+        assert session.execute(update(log).where(log.c.rank == 1).values(rank=2)).rowcount == 1
+        assert session.execute(delete(log).where(log.c.line == "a")).rowcount == 2
+        session.commit()
+
+        assert events(session, log) == [
+            *[(INSERT, line, 7) for line in ("a", "a", None)],
+            (INSERT, "b", 1),
+            (UPDATE, "b", 2),
+            *[(DELETE, "a", 7)] * 2,
+        ]
+        assert session.execute(select(transaction_class(log).id)).scalars().all() == [1]
+
+
+@pytest.mark.needs("returning")
+def test_rows_without_a_key_that_are_taken_back(log, engine):
+    """What a savepoint takes back, or the database refuses, is no event."""
+    with Session(engine) as session:
+        savepoint = session.begin_nested()
+        session.execute(insert(log).values(line="lost"))
+        savepoint.rollback()
+        session.execute(update(log).values(line="none"))
+        session.commit()
+
+        assert events(session, log) == []
+        assert session.execute(select(transaction_class(log).id)).all() == []
+
+
+@pytest.mark.needs("returning")
+def test_statements_that_rows_without_a_key_hide_from(log, engine):
+    """What does not tell its rows is refused before it is executed."""
+    with Session(engine) as session:
+        session.execute(insert(log).values(line="a"))
+        for statement, sets in [
+            (delete(log).returning(log.c.line), None),
+            (update(log).where(log.c.line == bindparam("of")), [{"of": "a"}, {"of": "b"}]),
+        ]:
+            with pytest.raises(CaptureError, match=r"no key|of several sets"):
+                session.connection().execute(statement.values(rank=1) if sets else statement, sets)
+        session.commit()
+        assert len(events(session, log)) == 1
+
+
+def test_past_of_rows_without_a_key(log, engine):
+    """Nothing tells which row an event is of, so what asks for rows of the past is refused."""
+    with Session(engine) as session:
+        session.execute(select(transaction_class(log)))
+        for ask in (
+            lambda: get_changes(log, session),
+            lambda: verify(session, log),
+            lambda: as_of(session, 1, on_incomplete="ignore").execute(select(log)),
+        ):
+            with pytest.raises(IncompleteHistory, match="log has no primary key"):
+                ask()
+        assert verify(session) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"strategy": "validity"}, "choose strategy='append'"),
+        ({"strategy": "append", "ignore": ["line"]}, "leave out 'ignore' and 'mask'"),
+    ],
+)
+def test_table_without_a_key_of_which_more_is_asked(versioning, options, expected):
+    """What needs to know a row is refused when the table is declared."""
+    table = Table("log", MetaData(), Column("line", String(50)))
+    with pytest.raises(ImproperlyConfigured, match=expected):
+        versioned_table(table, **options)
+
+
+def test_table_without_a_key_that_the_database_changes(versioning):
+    """Nothing tells which rows go along with a row that they refer to."""
+    metadata = MetaData()
+    Table("page", metadata, Column("id", Integer, primary_key=True))
+    page = ForeignKey("page.id", ondelete="CASCADE")
+    with pytest.raises(ImproperlyConfigured, match="leave out ON DELETE"):
+        versioned_table(Table("log", metadata, Column("page_id", page)), strategy="append")

@@ -1,9 +1,9 @@
 """What the introduction of sqlalchemy-audit promises, done with this library: revisions.
 
 Options give version tables the layout that it calls revisions: one row for each change, with an id
-of its own, and nothing but the key where a row was deleted. The moment is that of the transaction.
-There is no session to share, and nothing to call once a class is declared; values that the
-database makes are in the revisions as well. ::
+of its own, the moment, and nothing but the key where a row was deleted. There is no session to
+share, and nothing to call once a class is declared; values that the database makes are in the
+revisions as well. ::
 
     python examples/from_sqlalchemy_audit.py
 """
@@ -29,6 +29,7 @@ make_versioned(
     table_name="%s_rev",
     version_id_column_name="rev_id",
     version_id_type="uuid",
+    issued_at_column_name="rev_created",
     immutable_versions=True,
     plugins=[NullDeletePlugin()],
 )
@@ -75,7 +76,7 @@ def print_revisions(session: Session) -> None:
         is_delete = each.operation_type is Operation.DELETE
         print(
             f"ReservationRev(rev_id={str(each.rev_id)!r}, "
-            f"rev_created={each.transaction.issued_at.timestamp()}, rev_isdelete={is_delete}, "
+            f"rev_created={each.rev_created.timestamp()}, rev_isdelete={is_delete}, "
             f"id={each.id}, name={each.name!r}, date={each.date}, time={each.time}, "
             f"party={each.party}, last_modified={each.last_modified})"
         )

@@ -17,7 +17,7 @@ SOURCES = sqlalchemy_versioned tests examples benchmarks docs
 VERSIONED_TEST_DATABASES ?= sqlite,embedded
 export VERSIONED_TEST_DATABASES
 
-.PHONY: help demo test soak mutants lint types layers docs bench clean
+.PHONY: help demo test soak mutants lint types layers docs bench dist clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
 	@echo "make soak   try random programs and storms of writers for half an hour (MINUTES=30)"
 	@echo "make mutants   break the package on purpose, and see whether the suite notices"
+	@echo "make dist   build what is released, and try it where nothing else is installed"
 	@echo "make lint | types | layers | docs | bench | clean"
 
 demo: $(VENV)/.installed
@@ -60,6 +61,15 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-benchmark
 	$(BIN)/python -m benchmarks
+
+# Nothing but the wheel and what it asks for is in the environment that the quick start runs in.
+dist: $(VENV)/.installed-dist
+	rm -rf dist build/bare
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/bare
+	build/bare/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/bare/bin/python -I -W error examples/quickstart.py
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 import uuid
 
@@ -31,4 +31,4 @@ def build_uuid(begun: str) -> uuid.UUID:
     >>> build_uuid("0189abcdef017123").version
     7
     """
-    return uuid.UUID(f"{begun}8{secrets.token_hex(8)[1:]}")
+    return uuid.UUID(f"{begun}8{os.urandom(8).hex()[1:]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
@@ -50,8 +50,8 @@ class CoreTables:
         self._is_on = is_on
         self._said: dict[Table, dict[str, Any]] = {}
         self._options: dict[Table, Options] = {}
-        #: How many columns each table had when its version table got its own.
-        self._sizes: dict[Table, int] = {}
+        #: The columns that each table had when its version table got its own.
+        self._columns: dict[Table, frozenset[Column[Any]]] = {}
         self._readers: dict[Table, ClassSpec] = {}
         #: Where classes are mapped that nobody sees, and by which tables without a class are found.
         self._registries: dict[MetaData, orm_registry] = {}
@@ -119,9 +119,9 @@ class CoreTables:
         return is_on
 
     def _check_columns(self, table: Table) -> None:
-        if len(table.columns) != self._sizes[table]:
-            spec = self._built().cores[table].root
-            new = [c.key for c in table.columns if spec.version_column(c) is None]
+        known = self._columns[table]
+        if len(table.columns) != len(known):
+            new = [column.key for column in table.columns if column not in known]
             raise ImproperlyConfigured(
                 f"Table {table.fullname!r} has other columns than when it was versioned, and of "
                 f"{', '.join(new)} nothing would be kept; call versioned_table() for it again, and "
@@ -189,7 +189,7 @@ class CoreTables:
         for table in list(self._said):
             if table not in cores:
                 self._build(table)
-            elif len(table.columns) != self._sizes[table]:
+            elif len(table.columns) != len(self._columns[table]):
                 self._extend(table)
 
     def _build(self, table: Table) -> None:
@@ -201,7 +201,7 @@ class CoreTables:
             del self._said[table]
             forget(self._built().split(mark))
             raise
-        self._options[table], self._sizes[table] = options, len(table.columns)
+        self._options[table], self._columns[table] = options, frozenset(table.columns)
         self.registry_of(table.metadata)
 
     def _extend(self, table: Table) -> None:
@@ -210,7 +210,7 @@ class CoreTables:
         new = {c: key for c, key in keys.items() if spec.version_column(c) is None}
         added = self._begin().added_columns(None, table, new) if new else ()
         extend_table_spec(spec, keys, ignored=options.ignore, added=added)
-        self._sizes[table] = len(table.columns)
+        self._columns[table] = frozenset(table.columns)
         self._forget_reader(table)
 
     def settle(self, metadata: MetaData) -> None:
@@ -246,6 +246,6 @@ class CoreTables:
         """Let go of everything, also of what was said."""
         for each in self._registries.values():
             _sqlalchemy.forget_registry(each)
-        for collection in (self._said, self._options, self._sizes, self._readers):
+        for collection in (self._said, self._options, self._columns, self._readers):
             collection.clear()
         self._registries.clear()

@@ -316,11 +316,14 @@ class VersioningManager:
     def complete(self) -> None:
         """Make the Transaction class, if tables without a class have done without it so far."""
         configure_mappers()
-        with self._completing:
-            if self._registry.transaction_class is None and self._cores.tables:
-                self._complete()
+        self._complete()
 
     def _complete(self) -> None:
+        with self._completing:
+            if self._registry.transaction_class is None and self._cores.tables:
+                self._make_transaction_class()
+
+    def _make_transaction_class(self) -> None:
         mark = self._registry.mark()
         self._is_building = True
         try:
@@ -404,8 +407,7 @@ class VersioningManager:
         pending = list(self._pending())
         if not pending:
             # Nobody else may configure mappers before tables are created.
-            if self._cores.tables and self._registry.transaction_class is None:
-                self._complete()
+            self._complete()
             return
         self._is_building = True
         try:

@@ -37,6 +37,7 @@ CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
 CONTEXT = "tests/test_context.py"
 CONTEXTS = "tests/test_transaction_values.py"
 COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
+CORE_TABLES = "tests/scenarios/test_core_tables.py::test_columns_that_are_appended"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
 INHERITANCE = "tests/scenarios/test_inheritance.py"
 FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_keep_their_beginning"
@@ -440,6 +441,14 @@ FAULTS = [
         "    _tell(connection, lambda variables: variables.release(name))\n",
         "What was said in a savepoint that is rolled back goes on.",
         (f"{VARIABLES}::test_they_go_with_what_is_rolled_back",),
+    ),
+    Fault(
+        "appended-unnoticed",
+        "cores.py",
+        "            self._check_columns(table)\n",
+        "",
+        "A column that was appended to a table without a class is not kept, and nobody is told.",
+        (CORE_TABLES,),
     ),
     Fault(
         "missing-after-the-statement",

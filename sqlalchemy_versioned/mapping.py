@@ -21,6 +21,7 @@ __all__ = [
     "stored_key",
     "superclass_mappers",
     "table_chain",
+    "user_reference",
 ]
 
 
@@ -122,3 +123,20 @@ def _inherit_pairs(mapper: Mapper[Any]) -> list[tuple[Column[Any], Column[Any]]]
 def is_many_to_many(relationship: RelationshipProperty[Any]) -> bool:
     """Tell whether *relationship* reads and writes links in an association table."""
     return relationship.secondary is not None and not relationship.viewonly
+
+
+def user_reference(mapper: Mapper[Any]) -> list[tuple[Column[Any], str]]:
+    """Return the columns by which a transaction knows its user, in the order of the key of users.
+
+    Each comes with the attribute of users that it refers to; none if there is no ``user``.
+    """
+    relationship: RelationshipProperty[Any] | None = mapper.relationships.get("user")
+    if relationship is None:
+        return []
+    target: Mapper[Any] = relationship.mapper
+    names = primary_key_attributes(target)
+    pairs: list[tuple[Any, str]] = [
+        (local, target.get_property_by_column(remote).key)
+        for local, remote in relationship.local_remote_pairs or ()
+    ]
+    return sorted(pairs, key=lambda pair: names.index(pair[1]) if pair[1] in names else -1)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty
 
 from .context_values import check_given, plain_text, storable
 from .exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
-from .mapping import primary_key_attributes, stored_key
+from .mapping import primary_key_attributes, stored_key, user_reference
 
 __all__ = ["Places", "TransactionValues"]
 
@@ -67,6 +67,7 @@ class Places:
             if isinstance(column := prop.columns[0], Column)
         }
         self._user: RelationshipProperty[Any] | None = mapper.relationships.get(USER)
+        self._user_reference = user_reference(mapper)
         self._names_of_user = {USER, USER_ID}
         if self._user is not None:
             local = [mapper.get_property_by_column(each).key for each in self._user.local_columns]
@@ -134,7 +135,7 @@ class Places:
                 plain = _plain(USER, user)
                 found.columns[column.key] = storable(column, plain, dialect=dialect, name=USER)
             return column is not None
-        pairs = self._key_pairs(self._user)
+        pairs = self._user_reference
         key = (None,) * len(pairs)
         if user is not None:
             key = self._key_of(user, self._user.mapper.class_, [name for _, name in pairs])
@@ -144,16 +145,6 @@ class Places:
         for (column, _), value in zip(pairs, key, strict=True):
             found.columns[column.key] = storable(column, value, dialect=dialect, name=USER)
         return True
-
-    def _key_pairs(self, relationship: RelationshipProperty[Any]) -> list[tuple[Column[Any], str]]:
-        """Return the columns that refer to a user, in the order of the key of users."""
-        target: Mapper[Any] = relationship.mapper
-        names = primary_key_attributes(target)
-        pairs: list[tuple[Any, str]] = [
-            (local, target.get_property_by_column(remote).key)
-            for local, remote in relationship.local_remote_pairs or ()
-        ]
-        return sorted(pairs, key=lambda pair: names.index(pair[1]) if pair[1] in names else -1)
 
     def _key_of(self, user: Any, cls: type[Any], names: list[str]) -> tuple[Any, ...]:
         """Return the key of a user that is given as an object or a key."""

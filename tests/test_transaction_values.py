@@ -147,6 +147,16 @@ def test_key_of_several_columns(Base, open_session):
         transaction = write(session, Article, user=given)
         assert (transaction.user_tenant, transaction.user_id) == ("t", 0)
         assert transaction.user is user
+    write(session, Article, user=(1, "t"))
+    write(session, Article)
+    for given in (user, (0, "t"), [user], [(0, "t"), (2, "t")]):
+        found = get_changes(Article, session, user_ids=given)
+        assert [record.user_id for record in found] == [(0, "t")] * 3
+        assert "user_tenant" not in found[0].context
+    found = get_changes(Article, session, user_ids=[None, (1, "t")])
+    assert [record.user_id for record in found] == [None, (1, "t")]
+    with pytest.raises(InvalidArgumentType, match="has 2 columns"):
+        get_changes(Article, session, user_ids=[1])
     with pytest.raises(InvalidArgumentType, match="primary key: id, tenant"):
         write(session, Article, user="t")
 

@@ -75,7 +75,8 @@ def get_changes(
     :param relations: names of relationships whose changes are to be told as well: of one with many
         members, whom it lost and gained; of others, the former and the new target, all by their
         primary keys.  An object of which nothing else changed then has a record, too.
-    :param user_ids: keys of users, or users; ``None`` in a list matches transactions without one.
+    :param user_ids: keys of users (tuples if they have several columns), or users; ``None`` in a
+        list matches transactions without one.
     :param between: first and last moment, both included; ``None`` for either leaves it open.
         Without a time zone they are meant in that of the option ``time_zone``, if there is one.
     :param transaction: a Transaction, its id, or a list.

@@ -5,7 +5,7 @@ Everything that is wrong is said before anything is sent to a database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NoReturn
@@ -20,9 +20,17 @@ from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, Inva
 from ..keys import KeyParameters, Style
 from ..kinds import exact_type
 from ..lookup import class_of, spec_of
-from ..mapping import stored_key
+from ..mapping import primary_key_attributes, stored_key
 from ..operation import Operation
-from ..query.filters import ISSUED_AT, OBJECT, OPERATION, TRANSACTION, Shape, transaction_facts
+from ..query.filters import (
+    ISSUED_AT,
+    OBJECT,
+    OPERATION,
+    TRANSACTION,
+    Shape,
+    transaction_facts,
+    user_facts,
+)
 from ..query.images import family_of
 from ..spec import ClassSpec
 
@@ -130,13 +138,15 @@ class Asked:
         if user_ids is None:
             return
         facts, table = transaction_facts(self.spec), self.spec.root.transaction_table
-        if "user_id" not in facts:
+        columns = [table.c[facts[name]] for name in user_facts(self.spec)]
+        if not columns:
             raise ImproperlyConfigured(
                 f"user_ids is {user_ids!r}, but transactions do not know who made them; give "
                 "make_versioned() a user_cls"
             )
-        column = table.c[facts["user_id"]]
-        users = [_user_key(column, each) for each in _several(user_ids)]
+        is_one = isinstance(user_ids, tuple) and len(columns) > 1 and not _has_keys(user_ids)
+        several = [user_ids] if is_one else _several(user_ids)
+        users = [_user_key(columns, each) for each in several]
         if None in users:
             self.filters.add("no_user")
         known = [user for user in users if user is not None]
@@ -387,15 +397,23 @@ def _operation(given: Any) -> Operation:
     raise error(f"operations has {given!r}; choose from Operation: {known}")
 
 
-def _user_key(column: Column[Any], given: Any) -> Any:
+def _user_key(columns: Sequence[Column[Any]], given: Any) -> Any:
+    """Return the key of a user: a value, or a tuple of several; ``None`` for nobody."""
+    if given is None:
+        return None
     state = inspect(given, raiseerr=False)
+    key = given if isinstance(given, tuple) and len(columns) > 1 else (given,)
     if isinstance(state, InstanceState):
-        mapper = state.mapper
-        names = [mapper.get_property_by_column(each).key for each in mapper.primary_key]
-        given = stored_key(given, names[:1])[0]
-    if given is not None:
-        _check_type("user_ids", column, given)
-    return given
+        key = stored_key(given, primary_key_attributes(state.mapper))
+    if len(key) != len(columns):
+        raise InvalidArgumentType(
+            f"user_ids has {given!r}; the key of a user has {len(columns)} columns: give a tuple "
+            "of their values, or the user"
+        )
+    for column, value in zip(columns, key, strict=True):
+        if value is not None:
+            _check_type("user_ids", column, value)
+    return key if len(key) > 1 else key[0]
 
 
 def _sort_key(sort_by: Any) -> str:

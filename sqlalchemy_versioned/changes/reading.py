@@ -75,8 +75,8 @@ class _Reader:
 
     def read(self, rows: Sequence[Any]) -> Iterator[ChangeRecord]:
         built, facts = self._built, self._built.facts
-        user = facts.index("user_id") + 2 if "user_id" in facts else None
-        context = [(name, at) for at, name in enumerate(facts, 2) if at != user]
+        user = [facts.index(name) + 2 for name in built.user]
+        context = [(name, at) for at, name in enumerate(facts, 2) if at not in user]
         key, at_operation = self._key, self._operation
         reads = {each: self._changes_of(each) for each in (*built.fields.values(), built.others)}
         further = self._further
@@ -90,7 +90,7 @@ class _Reader:
                 Operation.UPDATE if operation is None else operation,
                 _aware(row[1]),
                 row[0],
-                None if user is None else row[user],
+                identity([row[at] for at in user]) if user else None,
                 {name: row[at] for name, at in context} | further.get(row[0], {}),
                 tuple(reads[fields](row)),
             )

@@ -97,7 +97,7 @@ class ChangeRecord(_Attributed):
     issued_at: datetime | None
     #: The id of the transaction.
     transaction: int
-    #: The key of the user, or ``None``.
+    #: The key of the user: a value, or a tuple of the values of several columns; or ``None``.
     user_id: Any
     #: What else is known of the transaction, by attribute or by what the context calls it.
     context: Mapping[str, Any]

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, Select, case, inspect,
 from sqlalchemy.orm import Mapper
 
 from ..spec import ClassSpec
-from .filters import ISSUED_AT, Filters, Shape
+from .filters import ISSUED_AT, Filters, Shape, user_facts
 from .images import Images, family_of, version_column
 from .member_changes import MemberChanges
 from .members import Membership, Reference, relations_of
@@ -61,6 +61,8 @@ class BuiltChanges:
     statement: Select[Any]
     #: Names of what is known of a transaction beside id and moment.
     facts: tuple[str, ...]
+    #: Those of them that are the key of the user.
+    user: tuple[str, ...]
     key_size: int
     #: The fields of each class by its discriminator.
     fields: Mapping[Any, Fields]
@@ -99,6 +101,7 @@ class _Changes:
         return BuiltChanges(
             statement,
             facts=self._further_facts,
+            user=user_facts(self._spec),
             key_size=len(self._spec.key),
             fields={
                 identity: by_class[each.class_]

@@ -10,11 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, bindparam, inspect, or_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    inspect,
+    or_,
+    tuple_,
+)
 from sqlalchemy.orm import Mapper
 
 from ..dialects import ReadFirst
 from ..keys import KeyConditions, Style
+from ..mapping import user_reference
 from ..spec import ClassSpec
 
 __all__ = [
@@ -25,6 +36,7 @@ __all__ = [
     "Filters",
     "Shape",
     "transaction_facts",
+    "user_facts",
 ]
 
 #: By what changes can be sorted.
@@ -54,6 +66,14 @@ def transaction_facts(spec: ClassSpec) -> dict[str, str]:
         for prop in mapper.column_attrs
         if getattr(prop.columns[0], "table", None) is mapper.local_table
     }
+
+
+def user_facts(spec: ClassSpec) -> tuple[str, ...]:
+    """Return the attributes by which transactions know their users, in the order of the key."""
+    mapper: Mapper[Any] = inspect(spec.transaction_class)
+    columns = [column for column, _ in user_reference(mapper)]
+    names = tuple(mapper.get_property_by_column(column).key for column in columns)
+    return names or tuple({"user_id"} & transaction_facts(spec).keys())
 
 
 class Filters:
@@ -118,13 +138,16 @@ class Filters:
         if "transactions" in filters:
             yield self.number(transactions).in_(bindparam("transactions", expanding=True))
         if filters & {"users", "no_user"}:
-            yield self._is_by_users(transactions.c[self.facts["user_id"]])
+            names = user_facts(self._spec)
+            yield self._is_by_users([transactions.c[self.facts[name]] for name in names])
 
-    def _is_by_users(self, user: ColumnElement[Any]) -> ColumnElement[bool]:
+    def _is_by_users(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+        user = key[0] if len(key) == 1 else tuple_(*key)
         is_one = user.in_(bindparam("users", expanding=True))
         if "no_user" not in self.shape.filters:
             return is_one
-        return or_(user.is_(None), is_one) if "users" in self.shape.filters else user.is_(None)
+        is_none = and_(*[column.is_(None) for column in key])
+        return or_(is_none, is_one) if "users" in self.shape.filters else is_none
 
     def order(
         self,

@@ -6,6 +6,8 @@ from contextvars import copy_context
 from functools import partial
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
@@ -165,6 +167,24 @@ def test_200_requests_at_once(tables, models):
     found = desk.writers()
     assert len(found) == 200
     assert all((text, address) == (str(user), f"10.0.0.{user}") for text, user, address in found)
+
+
+@pytest.mark.needs("triggers")
+@pytest.mark.options(native=True)
+def test_triggers(tables, models):
+    """Triggers record the user and the address of a request, also for SQL text."""
+    desk = Desk(tables, models)
+    desk.hire(1)
+
+    async def app(scope, receive, send):
+        with Session(tables) as session:
+            session.execute(text("INSERT INTO note (text) VALUES ('text')"))
+            session.commit()
+        desk.write("object")
+
+    serve(app, scope_of(1))
+
+    assert desk.writers() == [("text", 1, "192.0.2.1"), ("object", 1, "192.0.2.1")]
 
 
 def test_nested_applications(desk):

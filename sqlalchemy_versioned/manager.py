@@ -352,6 +352,8 @@ class VersioningManager:
         :param session: ``Session`` for all sessions, a Session class, factory or session; an
             asynchronous one stands for the Session class it uses.
         """
+        if self._registry.transaction_class is not None:
+            self._check_transaction_class(self._registry.transaction_class)
         self._scope.add(mapper)
         for listened, name, listener in self._class_listeners():
             if not event.contains(listened, name, listener):

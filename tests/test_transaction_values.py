@@ -476,9 +476,24 @@ def test_transaction_class_of_ones_own(Base, Article, versioning):
         configure_mappers()
 
 
+@pytest.mark.options(strategy="append", session_variables=[REASON])
+def test_variables_of_versions_that_have_none(Base):
+    """What transactions do not keep, and neither the versions of a class, is refused."""
+    Article = declare(Base, __versioned__={"strategy": "validity"})
+    with pytest.raises(ImproperlyConfigured, match=rf"{Article.__name__}.*'validity'.*'append'"):
+        configure_mappers()
+
+
+def test_columns_that_are_asked_for_too_late(Article):
+    """When there are transactions, they get no more columns; so nothing is taken for kept."""
+    configure_mappers()
+    with pytest.raises(ImproperlyConfigured, match="ask before mappers are configured"):
+        make_versioned(session_variables=[REASON])
+
+
 def test_misspelt_option(versioning):
     """It is refused, with the known ones."""
-    with pytest.raises(UnknownOption, match="session_variables, strategy, table_name, transact"):
+    with pytest.raises(UnknownOption, match=r"session_variables, .*transaction_columns, "):
         make_versioned(transaction_column=[REASON])
 
 

@@ -139,22 +139,37 @@ class Round:
             raise ImproperlyConfigured(
                 f"{owner} has {name!r}, which only make_versioned() can have: it shapes all classes"
             )
-        options = self._build_options(said, owner=owner)
+        options = self._own_options(said, owner=owner)
         if self.manager_options.create_models and not options.create_tables:
             raise ImproperlyConfigured(
                 f"{owner}: create_tables is False, but version classes need version tables; "
                 "give make_versioned() create_models=False too, or take create_tables out"
-            )
-        if "session_variables" in said and options.strategy.value != "append":
-            raise ImproperlyConfigured(
-                f"{owner} has 'session_variables', which a class has under strategy='append' only: "
-                "transactions are shared by all classes; give them to make_versioned()"
             )
         check_keys(mapper, said)
         return options
 
     def _build_options(self, said: Mapping[str, Any], *, owner: str) -> Options:
         return build_options(self.options, said, owner=owner, also=self.plugins.option_names)
+
+    def _own_options(self, said: Mapping[str, Any], *, owner: str) -> Options:
+        """Build the options of one class or table.
+
+        :raises ImproperlyConfigured: if it has session variables and no place for them.
+        """
+        options = self._build_options(said, owner=owner)
+        if options.strategy.merges and "session_variables" in said:
+            raise ImproperlyConfigured(
+                f"{owner} has 'session_variables', which a class has under strategy='append' only: "
+                "transactions are shared by all classes; give them to make_versioned()"
+            )
+        keeps = self.manager_options.strategy.merges or not options.strategy.merges
+        if options.session_variables and not keeps:
+            raise ImproperlyConfigured(
+                f"{owner} has strategy={options.strategy.value!r}, and make_versioned() "
+                "session_variables under strategy='append', which transactions do not have; give "
+                "make_versioned() transaction_columns, or each class its session_variables"
+            )
+        return options
 
     # -- tables ------------------------------------------------------------------------------
 
@@ -246,7 +261,7 @@ class Round:
         """
         owner = f"versioned_table({table.fullname!r})"
         check_core_options(table, said, owner=owner)
-        options = self._build_options(said, owner=owner)
+        options = self._own_options(said, owner=owner)
         check_key(table, options, owner=owner)
         if not options.create_tables:
             return options

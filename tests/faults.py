@@ -44,6 +44,7 @@ FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_kee
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
 LINKS = "tests/build/test_relationships.py"
 RECORDING = "tests/test_recording.py"
+REQUESTS = "tests/plugins/test_asgi.py"
 ROWS = "tests/query/test_rows.py"
 SAVEPOINTS = "tests/scenarios/test_savepoints.py"
 SEQUENCES = "tests/scenarios/test_operation_sequences.py"
@@ -473,6 +474,39 @@ FAULTS = [
         "            self._take_back_if_empty()\n",
         "What plugins are to store of the context is lost.",
         (f"{CONTEXTS}::test_transaction_meta_takes_the_rest",),
+    ),
+    # -- requests ----------------------------------------------------------------------------
+    Fault(
+        "request-without-end",
+        "request.py",
+        "        self._request.is_over = True\n",
+        "",
+        "What a request has left behind goes on in the name of its user.",
+        (f"{REQUESTS}::test_what_outlives_its_request",),
+    ),
+    Fault(
+        "said-beyond-the-request",
+        "request.py",
+        "        self._said.__exit__(*details)\n",
+        "",
+        "What a request has set and not cleared is in force for the next one.",
+        (f"{REQUESTS}::test_what_is_set_in_a_request_ends_with_it",),
+    ),
+    Fault(
+        "proxies-unasked",
+        "plugins/addresses.py",
+        " and self._is_trusted(nearest):",
+        ":",
+        "A client can make up its address.",
+        ("tests/plugins/test_addresses.py",),
+    ),
+    Fault(
+        "looking-for-the-user-flushes",
+        "unit_of_work.py",
+        "        with self._session.no_autoflush:\n            by_plugins",
+        "        if True:\n            by_plugins",
+        "Whoever looks for the user begins another transaction.",
+        ("tests/plugins/test_flask.py::test_looking_for_the_user_flushes_nothing",),
     ),
     # -- tracking ----------------------------------------------------------------------------
     Fault(

@@ -43,6 +43,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "exclusion_constraints": POSTGRESQL,
     "full_cascades": POSTGRESQL | SQLITE,
     "full_joins": POSTGRESQL,
+    "hstore": frozenset({"postgresql"}),
     "identity": POSTGRESQL,
     "ignoring": SQLITE | MARIADB | MYSQL,
     "insert_returning": POSTGRESQL | SQLITE | MARIADB,

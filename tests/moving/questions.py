@@ -1,6 +1,6 @@
 """What an application is asked that has moved; run in a process of its own, like it.
 
-``python -m tests.moving.questions URL JOURNAL``, with ``moved``, the copy of the application whose
+``python -m tests.moving.questions URL JOURNAL [native]``, with ``moved``, the copy of the application whose
 imports are changed, to be found.  The answers come out as JSON.
 """
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import Operation, as_of, version_class
 from sqlalchemy_versioned.maintenance import repair, verify
+from sqlalchemy_versioned.triggers import install_triggers
 
 #: The columns that versions of each class are asked for, as the journal has them.
 COLUMNS = {
@@ -31,7 +32,10 @@ def main(url: str, journal: str) -> None:
     """Ask everything."""
     kept = json.loads(Path(journal).read_text())
     told = {int(number): each for number, each in kept["transactions"].items()}
-    with Session(moved.connect(url)) as session:
+    engine = moved.connect(url)
+    if "native" in sys.argv:
+        _change_triggers(engine)
+    with Session(engine) as session:
         answers = {
             "faults": [_plain_fault(fault) for fault in verify(session)],
             "past": _differing_past(session, told),
@@ -43,6 +47,16 @@ def main(url: str, journal: str) -> None:
             "continued": _continue(session, told),
         }
     print(json.dumps(answers))
+
+
+def _change_triggers(engine: sa.Engine) -> None:
+    """Do what the guide says: take the former triggers off, and let ours record."""
+    tables = ("article", "tag", "comment", "animal", "dog", "price")
+    statements = [f"DROP FUNCTION {table}_audit() CASCADE" for table in tables]
+    with engine.begin() as connection:
+        for statement in [*statements, "DROP FUNCTION transaction_temp_table_generator() CASCADE"]:
+            connection.execute(sa.text(statement))
+    install_triggers(moved.Base.metadata, engine)
 
 
 def _plain_fault(fault: Any) -> list[Any]:

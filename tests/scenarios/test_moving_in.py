@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 ROOT = Path(__file__).parents[2]
 MOVING = ROOT / "tests" / "moving"
@@ -27,15 +28,15 @@ def run(*arguments, path):
     return ran.stdout
 
 
-def move(url, path):
+def move(url, path, *mode):
     """Let the application make its database, and ask it when it has moved."""
     url, journal = url.render_as_string(hide_password=False), str(path / "journal.json")
-    run("-W", "ignore", str(MOVING / "blog.py"), url, journal, path=path)
+    run("-W", "ignore", str(MOVING / "blog.py"), url, journal, *mode, path=path)
     program = (MOVING / "blog.py").read_text()
     moved = program.replace("sqlalchemy_continuum", "sqlalchemy_versioned")
     (path / "moved.py").write_text(moved)
     answers = json.loads(
-        run("-W", "error", "-m", "tests.moving.questions", url, journal, path=path)
+        run("-W", "error", "-m", "tests.moving.questions", url, journal, *mode, path=path)
     )
     return answers | {"made": json.loads((path / "journal.json").read_text())["faults"]}
 
@@ -102,3 +103,19 @@ def test_mistakes_are_mended(answers):
     assert mended == sorted(answers["made"])
     assert left == []
     assert answers["past of mended"] == []
+
+
+@pytest.mark.needs("hstore")
+def test_triggers_are_taken_over(database, engine, tmp_path):
+    """Where triggers recorded, ends of joined tables are mended, and ours record from then on."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE EXTENSION hstore"))
+
+    answers = move(database.url, tmp_path, "native")
+    kinds = {fault[0] for fault in answers["faults"]}
+    assert kinds >= {"gap", "closed"}
+    assert (answers["versions"], answers["transactions"], answers["reverted"]) == ([], [], [])
+    assert answers["mended"] == [sorted(answers["faults"]), []]
+    assert answers["past of mended"] == []
+    assert answers["continued"]["operations"] == [1, 2]
+    assert answers["continued"]["faults"] == []

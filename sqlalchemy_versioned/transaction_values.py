@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Column, inspect
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, object_session
 
 from .context_values import check_given, plain_text, storable
 from .exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
@@ -140,6 +140,12 @@ class Places:
         if user is not None:
             key = self._key_of(user, self._user.mapper.class_, [name for _, name in pairs])
             if None in key:
+                # Only what a session is about to write will have a key.
+                if object_session(user) is None:
+                    raise InvalidArgument(
+                        f"user is {user!r:.80}, which is in no session and has no primary key; "
+                        "add it to the session first"
+                    )
                 found.later[USER] = user
                 return True
         for (column, _), value in zip(pairs, key, strict=True):

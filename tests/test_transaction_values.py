@@ -116,6 +116,8 @@ def test_user_that_is_new(opened, Article, User):
 
     transaction = write(opened, Article, user=user)
     assert transaction.user_id == user.id is not None
+    with pytest.raises(InvalidArgument, match="in no session"):
+        write(opened, Article, user=User(name="Carl"))
 
 
 @pytest.mark.parametrize("wrong", [(1, 2), {"id": 7}, object(), True, "x", [], "article"])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "ADDRESS_LENGTH",
     "TransactionBase",
     "TransactionFactory",
     "UTCDateTime",
@@ -36,6 +37,9 @@ __all__ = [
     "extend_transaction_table",
     "forget_transaction_table",
 ]
+
+#: How many characters ``remote_addr`` holds: any address, with a zone of usual length.
+ADDRESS_LENGTH = 50
 
 
 class TransactionBase:
@@ -187,7 +191,7 @@ class TransactionFactory:
             Column("issued_at", UTCDateTime(), default=utc_now),
         ]
         if self.remote_addr:
-            columns.append(Column("remote_addr", String(50)))
+            columns.append(Column("remote_addr", String(ADDRESS_LENGTH)))
         # Pages of changes are read from its end, and moments are looked up in it.
         table = Table(name, metadata, *columns, Index(None, "issued_at", "id"))
         for column in further:

@@ -13,12 +13,10 @@ from ipaddress import (
 )
 from typing import Any
 
+from ..build.transaction import ADDRESS_LENGTH
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 
 __all__ = ["Proxies", "address_of", "checked_address"]
-
-#: What the ``remote_addr`` of a transaction has room for.
-ROOM = 50
 
 
 def address_of(text: str | None) -> str | None:
@@ -32,7 +30,7 @@ def address_of(text: str | None) -> str | None:
         return None
     shown = str(found)
     # The zone of a link-local address can be of any length.
-    return shown if len(shown) <= ROOM else shown.partition("%")[0]
+    return shown if len(shown) <= ADDRESS_LENGTH else shown.partition("%")[0]
 
 
 def checked_address(said: Any) -> str | None:
@@ -45,10 +43,10 @@ def checked_address(said: Any) -> str | None:
         raise InvalidArgumentType(
             f"an address was asked for, and found {said!r}, which is no text; return a str or None"
         )
-    if said is not None and len(said) > ROOM:
+    if said is not None and len(said) > ADDRESS_LENGTH:
         raise InvalidArgument(
-            f"an address was asked for, and found one of {len(said)} characters, {said[:ROOM]!r}…; "
-            f"there is room for {ROOM}"
+            f"an address was asked for, and found one of {len(said)} characters, "
+            f"{said[:ADDRESS_LENGTH]!r}…; there is room for {ADDRESS_LENGTH}"
         )
     return said or None
 

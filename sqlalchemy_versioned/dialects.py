@@ -366,6 +366,14 @@ def locks_one_table(dialect: Dialect) -> bool:
     return dialect.name in ("postgresql", "mysql", "oracle")
 
 
+def locks_small_tables(dialect: Dialect) -> bool:
+    """Tell whether looking for some keys locks all rows of a small table, unless in their order.
+
+    InnoDB goes through all of an index that has everything which is selected, and locks on its way.
+    """
+    return dialect.name in ("mysql", "mariadb")
+
+
 def locks_what_is_missing(dialect: Dialect) -> bool:
     """Tell whether looking for rows that do not exist locks others out of making them.
 

@@ -16,7 +16,7 @@ from . import _sqlalchemy
 from .appending import Appending, with_base
 from .context_values import said_on
 from .dialects import has_concurrent_writers
-from .exc import ImproperlyConfigured
+from .exc import CaptureError, ImproperlyConfigured
 from .operation import Operation
 from .recording import Changes, Recording
 from .records import Records
@@ -29,6 +29,10 @@ from .triggered_row import TriggeredRow
 from .writer import Key
 
 __all__ = ["Surroundings", "UnitOfWork", "sync_session"]
+
+#: How many later ids are drawn at most.  Rows are locked by then, so one is enough but where
+#: several transactions add the same link; a sequence that is behind would be drawn from for ever.
+_MOST_DRAWN = 100
 
 
 class UnitOfWork:
@@ -329,9 +333,17 @@ class UnitOfWork:
         """Close the versions before, once all images of a flush are taken."""
         recordings, self._recordings = self._recordings, []
         overtaken = [recording for recording in recordings if recording.close(self._tx)]
-        while overtaken:
+        for _ in range(_MOST_DRAWN if overtaken else 0):
             self._renumber()
             overtaken = [recording for recording in overtaken if recording.close(self._tx)]
+            if not overtaken:
+                break
+        if overtaken:
+            raise CaptureError(
+                f"transaction {self._tx} changes rows that have versions of later transactions, and "
+                f"so would the next {_MOST_DRAWN}: what numbers transactions is behind the history, "
+                "as after a restore; let it go on after the greatest transaction id"
+            )
         for recording in recordings:
             recording.drop_undone(self._tx)
         if self._row is not None and not self._row.is_written:

@@ -34,7 +34,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, ClauseList, False_, Grouping, Null, True_
 
 from . import _sqlalchemy
-from .dialects import has_concurrent_writers, locks_one_table
+from .dialects import has_concurrent_writers, locks_one_table, locks_small_tables
 from .keys import Key, KeyConditions, KeyParameters, Style
 
 __all__ = ["TextualWrites", "Write"]
@@ -193,14 +193,21 @@ class Write:
         assigned: Mapping[Column[Any], Any],
         dialect: Dialect,
     ) -> Select[Any]:
-        columns = self._selected()
+        columns, criteria = self._selected(), list(criteria)
         moved = [assigned.get(column, column) for column in self._key] if assigned else []
         named = [each.label(f"moved_{place}") for place, each in enumerate(moved)]
         found: Any = select(*columns, *named).where(*criteria)
         found = _sqlalchemy.with_options_of(found, self.statement)
+        if locks_small_tables(dialect) and self._are_by_key(criteria):
+            found = found.order_by(*columns)
         of = self._table if locks_one_table(dialect) else None
         locked: Select[Any] = found.with_for_update(of=of)
         return locked
+
+    def _are_by_key(self, criteria: Iterable[ColumnElement[bool]]) -> bool:
+        """Tell whether conditions are about nothing but the key."""
+        columns = [column for each in criteria for column in _sqlalchemy.columns_in(each)]
+        return all(_sqlalchemy.plain_column(column) in self._key for column in columns)
 
     def _selected(self) -> list[Any]:
         """Return the key columns, by the class that the statement is about if there is one."""

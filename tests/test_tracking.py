@@ -31,8 +31,9 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from sqlalchemy_versioned import paused, transaction_class, version_class
+from sqlalchemy_versioned import CaptureError, paused, transaction_class, version_class
 from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.maintenance import verify
 
 
 def told(session, cls, *names):
@@ -370,6 +371,39 @@ def test_objects_that_refer_to_each_other(Base, open_session):
     assert told(session, Node, "id")[2:] == [(2, 1), (1, 2)]
 
 
+@pytest.mark.strategies
+def test_rows_that_are_updated_after_others_were_deleted(Base, open_session):
+    """Rows that ``post_update`` changes when others of their table are gone are looked at again."""
+
+    class Company(Base):
+        __tablename__ = "company"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Person(Base):
+        __tablename__ = "person"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        company_id: Mapped[int | None] = mapped_column(ForeignKey("company.id"))
+        company: Mapped[Company | None] = relationship()
+        balls: Mapped[list["Ball"]] = relationship(post_update=True)
+
+    class Ball(Base):
+        __tablename__ = "ball"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        owner_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+    session = open_session(Base)
+    session.add_all([Ball(id=1), Ball(id=2)])
+    session.commit()
+    # That the company comes first puts off the update until the other ball is deleted.
+    session.add(Person(id=1, company=Company(id=1), balls=[session.get(Ball, 1)]))
+    session.delete(session.get(Ball, 2))
+    session.commit()
+
+    assert told(session, Ball, "id", "owner_id")[2:] == [(1, 1, 1), (2, 2, None)]
+    assert verify(session) == []
+
+
 @pytest.mark.filterwarnings("ignore:DELETE statement on table")
 def test_deleting_what_is_gone(session, models):
     """A row that somebody else removed is not recorded as deleted, and its history stays whole."""
@@ -666,6 +700,23 @@ def test_overtaken_on_a_shared_connection(tables, models):
     assert [v.name for v in versions] == ["a", "c", "d"]
     ends = [v.end_transaction_id for v in versions]
     assert ends == [*[v.transaction_id for v in versions[1:]], None]
+
+
+def test_numbers_that_are_behind(tables, models):
+    """Where no number is late enough, the transaction is refused, and is not tried for ever."""
+    version = version_class(models.Article)
+    with tables.connect() as connection, connection.begin():
+        with Session(connection, join_transaction_mode="rollback_only") as session:
+            session.add_all([models.Article(id=1, name="a"), models.Article(id=2, name="a")])
+            session.commit()
+        moved = update(version.__table__).where(version.id == 2)
+        connection.execute(moved.values(transaction_id=10**6))
+        with Session(connection, join_transaction_mode="rollback_only") as session:
+            session.get(models.Article, 1).name = "b"
+            session.flush()
+            session.get(models.Article, 2).name = "b"
+            with pytest.raises(CaptureError, match="is behind the history"):
+                session.flush()
 
 
 def test_rows_of_an_overtaken_transaction(Base, versioning, engine):

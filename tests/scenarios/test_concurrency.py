@@ -410,6 +410,20 @@ WRITES = [
 ]
 
 
+@pytest.mark.parametrize("is_core", [False, True])
+def test_statements_that_name_their_rows(tables, models, rows, is_core):
+    """A statement about some rows, by their keys, keeps nobody from the others."""
+    article = models.Article.__table__ if is_core else models.Article
+    key = article.c.id if is_core else article.id
+    with Session(tables) as one, Session(tables) as two:
+        one.execute(update(article).where(key.in_([1, 2])).values(name="1"))
+        two.execute(update(article).where(key == 5).values(name="2"))
+        two.commit()
+        one.commit()
+
+    check(tables, models)
+
+
 @pytest.mark.needs("locked_gaps")
 @pytest.mark.strategies
 def test_writers_of_different_rows_do_not_wait(tables, models, rows, versioning):

@@ -22,6 +22,7 @@ from .changes import amend_changes
 from .found import Found, metadata_of
 from .names import HistoryNames
 from .operations import BaselineVersionsOp, CreateSequenceOp, DropSequenceOp
+from .trigger_changes import compare_triggers
 from .types import plain_column
 
 __all__ = ["amend", "configure", "configure_late"]
@@ -53,6 +54,7 @@ def configure_late(autogen_context: AutogenContext) -> None:
 def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
     """Amend what Alembic has found."""
     found = Found(autogen_context)
+    triggers = compare_triggers(autogen_context, found, upgrade_ops)
     kept: list[MigrateOperation] = []
     for operation in upgrade_ops.ops:
         if isinstance(operation, ops.CreateTableOp):
@@ -63,7 +65,13 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
             kept += amend_changes(found, operation)
             continue
         kept.append(operation)
-    upgrade_ops.ops[:] = [*found.first, *_in_order(kept), *found.last]
+    upgrade_ops.ops[:] = [
+        *triggers.first,
+        *found.first,
+        *_in_order(kept),
+        *found.last,
+        *triggers.last,
+    ]
 
 
 def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:

@@ -32,6 +32,8 @@ __all__ = [
     "build_transaction_removal",
     "recorder_body",
     "transaction_body",
+    "write_function",
+    "write_trigger",
 ]
 
 CREATE_FUNCTION = """
@@ -116,6 +118,31 @@ class DropTransactionFunction(_Element):
     spec: TransactionSpec
 
 
+def write_function(name: str, body: str, *, arguments: str = "", returns: str = "trigger") -> str:
+    """Return the statement that makes a function, or renews it.
+
+    :param name: with its schema, as all names quoted where they must be.
+    """
+    slots = {"function": name, "arguments": arguments, "returns": returns}
+    return fill(CREATE_FUNCTION, **slots, body=dollar_quoted(body))
+
+
+def write_trigger(name: str, event: Event, table: str, function: str) -> str:
+    """Return the statement that has a function called after, or before, statements of a kind.
+
+    :param name: the name of the trigger; as all names quoted where it must be.
+    """
+    return fill(
+        CREATE_TRIGGER,
+        trigger=name,
+        moment="BEFORE" if event is Event.TRUNCATE else "AFTER",
+        event=event.value,
+        table=table,
+        transition_tables=_TRANSITION_TABLES[event],
+        function=function,
+    )
+
+
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
     return stamped(build_recorder(spec, text))
@@ -135,13 +162,8 @@ def _recorder_name(spec: TriggerSpec, text: Text) -> str:
 @compiles(CreateRecorder, "postgresql")
 def _create_recorder(element: CreateRecorder, compiler: DDLCompiler, **kw: Any) -> str:
     text = element.text(compiler)
-    return fill(
-        CREATE_FUNCTION,
-        function=_recorder_name(element.spec, text),
-        arguments="",
-        returns="trigger",
-        body=dollar_quoted(recorder_body(element.spec, text)),
-    )
+    name = _recorder_name(element.spec, text)
+    return write_function(name, recorder_body(element.spec, text))
 
 
 @compiles(ProtectRecorder, "postgresql")
@@ -158,15 +180,8 @@ def _drop_recorder(element: DropRecorder, compiler: DDLCompiler, **kw: Any) -> s
 @compiles(CreateTrigger, "postgresql")
 def _create_trigger(element: CreateTrigger, compiler: DDLCompiler, **kw: Any) -> str:
     spec, event, text = element.spec, element.part, element.text(compiler)
-    return fill(
-        CREATE_TRIGGER,
-        trigger=text.name(spec.triggers[event]),
-        moment="BEFORE" if event is Event.TRUNCATE else "AFTER",
-        event=event.value,
-        table=text.table(spec.spec.parent_table),
-        transition_tables=_TRANSITION_TABLES[event],
-        function=_recorder_name(spec, text),
-    )
+    trigger, table = text.name(spec.triggers[event]), text.table(spec.spec.parent_table)
+    return write_trigger(trigger, event, table, _recorder_name(spec, text))
 
 
 @compiles(DropTrigger, "postgresql")
@@ -187,13 +202,9 @@ def _signature(element: _Element, text: Text) -> tuple[str, str]:
 def _create_function(element: CreateTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
     text = element.text(compiler)
     name, types = _signature(element, text)
-    return fill(
-        CREATE_FUNCTION,
-        function=name,
-        arguments=f"versioned_old {types}" if types else "",
-        returns="bigint",
-        body=dollar_quoted(transaction_body(element.spec, element.part, text, compiler)),
-    )
+    body = transaction_body(element.spec, element.part, text, compiler)
+    arguments = f"versioned_old {types}" if types else ""
+    return write_function(name, body, arguments=arguments, returns="bigint")
 
 
 @compiles(ProtectTransactionFunction, "postgresql")

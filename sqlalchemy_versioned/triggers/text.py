@@ -16,7 +16,7 @@ from sqlalchemy.sql.compiler import DDLCompiler
 from ..operation import Operation
 from ..spec import VersionSpec
 
-__all__ = ["STAMP", "Text", "digest_of", "dollar_quoted", "fill", "stamped"]
+__all__ = ["STAMP", "Text", "digest_of", "dollar_quoted", "fill", "stamped", "unstamped"]
 
 #: What the first line of a function says, before the hash of what follows.
 STAMP = "-- sqlalchemy_versioned 1 "
@@ -102,6 +102,16 @@ def fill(template: str, **slots: str) -> str:
 def stamped(body: str) -> str:
     """Return the body of a function with its hash in the first line."""
     return f"\n{STAMP}{_digest(body)}\n{body}\n"
+
+
+def unstamped(body: str) -> str:
+    """Undo :func:`stamped`.
+
+    >>> unstamped(stamped("a;"))
+    'a;'
+    """
+    _, _, rest = body.partition(STAMP)
+    return rest.partition("\n")[2].removesuffix("\n")
 
 
 def digest_of(body: str, *, anew: bool = False) -> str:

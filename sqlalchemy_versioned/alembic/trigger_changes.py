@@ -1,0 +1,205 @@
+"""What autogenerate finds about triggers: which are missing, stale, disabled or left over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, ops
+from sqlalchemy import Connection, text
+from sqlalchemy.sql.compiler import DDLCompiler
+
+from ..dialects import has_statement_triggers
+from ..naming import cut_name
+from ..triggers.ddl import recorder_body, transaction_body
+from ..triggers.install import default_schema, transaction_specs, trigger_specs
+from ..triggers.spec import Event, TransactionStep
+from ..triggers.text import STAMP, Text, unstamped
+from .found import Found, metadata_of
+from .trigger_operations import (
+    CreateFunctionOp,
+    CreateTriggerOp,
+    DropFunctionOp,
+    DropTriggerOp,
+    ReplaceFunctionOp,
+    ReplaceTriggerOp,
+)
+from .triggers import SCHEMA, Function, Names, TableTriggers
+
+__all__ = ["TriggerChanges", "compare_triggers"]
+
+_Place = tuple[str, str]
+
+_FUNCTIONS = text(
+    "SELECT n.nspname, p.proname, p.prosrc, pg_catalog.pg_get_function_arguments(p.oid),"
+    " pg_catalog.format_type(p.prorettype, NULL) FROM pg_catalog.pg_proc AS p"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+    " WHERE strpos(p.prosrc, :stamp) > 0"
+)
+
+_TRIGGERS = text(
+    "SELECT tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
+    " FROM pg_catalog.pg_trigger AS t"
+    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
+    " JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+    " WHERE NOT t.tgisinternal AND strpos(p.prosrc, :stamp) > 0"
+    " ORDER BY t.tgname"
+)
+
+#: The bits of ``pg_trigger.tgtype``.
+_EVENTS = {4: Event.INSERT, 16: Event.UPDATE, 8: Event.DELETE, 32: Event.TRUNCATE}
+
+
+class TriggerChanges:
+    """What is to be done to triggers, before and after all else."""
+
+    def __init__(self) -> None:
+        self.first: list[MigrateOperation] = []
+        self.last: list[MigrateOperation] = []
+
+
+def compare_triggers(
+    autogen_context: AutogenContext, found: Found, upgrade_ops: ops.UpgradeOps
+) -> TriggerChanges:
+    """Compare the triggers of a database with those that the models ask for.
+
+    Triggers of tables that are changed are taken off before, and made again when all is done.
+    """
+    changes, connection = TriggerChanges(), autogen_context.connection
+    if connection is None or not has_statement_triggers(autogen_context.dialect):
+        return changes
+    schema = default_schema(connection) or "public"
+    names = Names(autogen_context.dialect.identifier_preparer, schema)
+    present, wanted = _Present(connection, names), _Wanted(autogen_context, names)
+    changed = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
+    dropped = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
+    places = {(where or schema, name) for where, name in dropped}
+    # Triggers are taken off before their function goes, and made after it has come.
+    _compare_functions(changes, present, wanted)
+    _compare_tables(changes, present, wanted, {(where or schema, name) for where, name in changed})
+    _leave_nothing(changes, present, wanted, places)
+    return changes
+
+
+class _Present:
+    """What the database has."""
+
+    def __init__(self, connection: Connection, names: Names) -> None:
+        self._names = names
+        self.functions: dict[_Place, Function] = {}
+        self.tables: dict[_Place, TableTriggers] = {}
+        self.is_asleep: set[_Place] = set()
+        for schema, name, body, arguments, returns in connection.execute(
+            _FUNCTIONS, {"stamp": STAMP}
+        ):
+            kept = Function(name, self._text(body), self._schema(schema), arguments, returns)
+            self.functions[schema, name] = kept
+        for schema, table, name, kind, enabled, owner, function in connection.execute(
+            _TRIGGERS, {"stamp": STAMP}
+        ):
+            place = (schema, table)
+            called = self.functions[owner, function]
+            known = self.tables.get(place, TableTriggers(table, called, {}, self._schema(schema)))
+            events = [event.value for bit, event in _EVENTS.items() if kind & bit]
+            triggers = {**known.triggers, **dict.fromkeys(events, name)}
+            self.tables[place] = replace(known, triggers=triggers)
+            if enabled not in ("O", "A"):
+                self.is_asleep.add(place)
+
+    def _schema(self, schema: str) -> str | None:
+        return None if schema == self._names.default else schema
+
+    def _text(self, body: str) -> str:
+        """Return a body as migrations write it, which makes the same again."""
+        shown = self._names.anywhere(unstamped(body))
+        return shown if self._names.body(shown) == body else body
+
+
+class _Wanted:
+    """What the models ask for."""
+
+    def __init__(self, autogen_context: AutogenContext, names: Names) -> None:
+        kind: Any = type(autogen_context.dialect)
+        # Without a driver's doubled percent signs.
+        dialect = kind(paramstyle="named")
+        compiler: DDLCompiler = dialect.ddl_compiler(dialect, None)
+        writer = Text(compiler, SCHEMA)
+        self.functions: dict[_Place, Function] = {}
+        self.tables: dict[_Place, TableTriggers] = {}
+        for metadata in metadata_of(autogen_context):
+            for spec in transaction_specs(metadata):
+                schema = spec.table.schema
+                for step, name in spec.functions.items():
+                    body = names.anywhere(unstamped(transaction_body(spec, step, writer, compiler)))
+                    takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
+                    arguments = "versioned_old bigint" if takes else ""
+                    made = Function(name, body, schema, arguments, "bigint")
+                    self.functions[schema or names.default, name] = made
+            for trigger in trigger_specs(metadata):
+                table = trigger.spec.parent_table
+                body = names.anywhere(unstamped(recorder_body(trigger, writer)))
+                triggers = {event.value: name for event, name in trigger.triggers.items()}
+                function = Function(trigger.function, body, table.schema)
+                place = (table.schema or names.default, str(table.name))
+                if autogen_context.run_object_filters(table, table.name, "table", False, None):
+                    made_on = TableTriggers(str(table.name), function, triggers, table.schema)
+                    self.tables[place] = made_on
+        self.known = {
+            (table.schema or names.default, str(table.name))
+            for metadata in metadata_of(autogen_context)
+            for table in metadata.tables.values()
+        }
+
+
+def _compare_functions(changes: TriggerChanges, present: _Present, wanted: _Wanted) -> None:
+    for place, function in wanted.functions.items():
+        before = present.functions.get(place)
+        if before is None:
+            changes.last.append(CreateFunctionOp(function))
+        elif before.body != function.body:
+            changes.last.append(ReplaceFunctionOp(function, before))
+
+
+def _compare_tables(
+    changes: TriggerChanges, present: _Present, wanted: _Wanted, changed: Collection[_Place]
+) -> None:
+    for place, triggers in wanted.tables.items():
+        before = present.tables.get(place)
+        if before is None:
+            changes.last.append(CreateTriggerOp(triggers))
+        elif place in present.is_asleep or not _are_same(before, triggers):
+            if place in changed:
+                changes.first.append(DropTriggerOp(before))
+                changes.last.append(CreateTriggerOp(triggers))
+            else:
+                changes.last.append(ReplaceTriggerOp(triggers, before))
+
+
+def _are_same(one: TableTriggers, other: TableTriggers) -> bool:
+    return (
+        one.triggers == other.triggers
+        and one.function.name == other.function.name
+        and one.function.body == other.function.body
+    )
+
+
+def _leave_nothing(
+    changes: TriggerChanges, present: _Present, wanted: _Wanted, dropped: Collection[_Place]
+) -> None:
+    """Remove triggers of tables that are not recorded by them any more, and what they called."""
+    known = {*wanted.known, *dropped}
+    for place, triggers in present.tables.items():
+        if place not in wanted.tables and place in known:
+            changes.first.append(DropTriggerOp(triggers))
+    steps = {
+        (schema, cut_name(f"{table}_versioned_{step.value}"))
+        for schema, table in known
+        for step in TransactionStep
+    }
+    for place, function in present.functions.items():
+        if place in steps and place not in wanted.functions:
+            changes.first.append(DropFunctionOp(function))

@@ -1,0 +1,122 @@
+"""Triggers as migrations write them: by names and text, which do not change with the library.
+
+In the text of a function, :data:`SCHEMA` stands for the schema of tables that name none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from textwrap import dedent
+
+from sqlalchemy.sql.compiler import IdentifierPreparer
+
+from ..exc import InvalidArgument, InvalidArgumentType
+from ..triggers.ddl import write_function, write_trigger
+from ..triggers.spec import Event
+from ..triggers.text import STAMP, stamped
+
+__all__ = ["SCHEMA", "Function", "Names", "TableTriggers"]
+
+#: Needs no quotes, and is the name of nothing.
+SCHEMA = "versioned_default_schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Writes names for one database.
+
+    :param default: the schema of tables that name none.
+    """
+
+    preparer: IdentifierPreparer
+    default: str
+
+    def __call__(self, schema: str | None, name: str) -> str:
+        """Return a name with its schema."""
+        return f"{self.preparer.quote_schema(schema or self.default)}.{self.preparer.quote(name)}"
+
+    def anywhere(self, body: str) -> str:
+        """Return the body of a function for any default schema."""
+        return body.replace(f"{self.preparer.quote_schema(self.default)}.", f"{SCHEMA}.")
+
+    def body(self, body: str) -> str:
+        """Return the body of a function as the database shall keep it."""
+        if STAMP in body:
+            # It is one that the database has had, to the letter.
+            return body
+        schema = self.preparer.quote_schema(self.default)
+        return stamped(dedent(body).strip("\n").replace(f"{SCHEMA}.", f"{schema}."))
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that triggers call."""
+
+    name: str
+    body: str = ""
+    schema: str | None = None
+    arguments: str = ""
+    returns: str = "trigger"
+
+    def __post_init__(self) -> None:
+        if not self.name or not isinstance(self.name, str):
+            raise InvalidArgument(f"the name of a function is {self.name!r}; give a text")
+
+    def creation(self, names: Names) -> Iterator[str]:
+        """Yield the statements that make it, or renew it, for nobody else to call."""
+        name = names(self.schema, self.name)
+        if not self.body.strip():
+            raise InvalidArgument(f"the function {name} has no body; give what it does")
+        yield write_function(
+            name, names.body(self.body), arguments=self.arguments, returns=self.returns
+        )
+        yield f"REVOKE ALL ON FUNCTION {name}({self.arguments}) FROM PUBLIC"
+
+    def removal(self, names: Names) -> Iterator[str]:
+        """Yield the statement that removes it."""
+        yield f"DROP FUNCTION IF EXISTS {names(self.schema, self.name)}({self.arguments})"
+
+
+@dataclass(frozen=True, slots=True)
+class TableTriggers:
+    """The triggers of one table, and the function that they call.
+
+    :raises InvalidArgumentType: if triggers are not given by event.
+    :raises InvalidArgument: if there is no such event.
+    """
+
+    table: str
+    function: Function
+    #: Their names by event.
+    triggers: Mapping[str, str] = field(default_factory=dict)
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        known = [event.value for event in Event]
+        if not isinstance(self.triggers, Mapping):
+            raise InvalidArgumentType(
+                f"triggers is {self.triggers!r}; give names by event, such as "
+                f"{{{known[0]!r}: {self.table + '_versioned_insert'!r}}}"
+            )
+        for event in self.triggers:
+            if event not in known:
+                raise InvalidArgument(f"no event is called {event!r}; choose of {', '.join(known)}")
+
+    def creation(self, names: Names) -> Iterator[str]:
+        """Yield the statements that make function and triggers; the latter must not be there."""
+        yield from self.function.creation(names)
+        table, function = names(self.schema, self.table), names(self.schema, self.function.name)
+        for event, name in self.triggers.items():
+            yield write_trigger(names.preparer.quote(name), Event(event), table, function)
+
+    def removal(self, names: Names) -> Iterator[str]:
+        """Yield the statements that remove triggers and function."""
+        yield from self.trigger_removal(names)
+        yield from self.function.removal(names)
+
+    def trigger_removal(self, names: Names) -> Iterator[str]:
+        """Yield the statements that remove triggers."""
+        table = names(self.schema, self.table)
+        for name in self.triggers.values():
+            yield f"DROP TRIGGER IF EXISTS {names.preparer.quote(name)} ON {table}"

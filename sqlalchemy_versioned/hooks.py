@@ -71,7 +71,10 @@ class Plugin:
         return False
 
     def transaction_args(self, uow: Any, session: Any) -> Mapping[str, Any]:
-        """Return attributes for a transaction that is about to be written."""
+        """Return attributes for a transaction that is about to be written.
+
+        ``user`` may be an object or the key of one; the context and ``current_user`` win over it.
+        """
         return {}
 
     def store_context(self, uow: Any, session: Any, values: Mapping[str, str]) -> None:

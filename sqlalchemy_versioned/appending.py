@@ -42,6 +42,7 @@ class Appending(Recording):
         """Write the versions of one table's rows."""
         self._settle_keys(spec, changes, transaction)
         changes.settle()
+        self._touched.setdefault(spec, []).extend(self._seen_first(spec, changes))
         if changes.returned:
             self._take_back(spec, changes.returned, transaction.id)
         self._leave_out_unchanged(spec, changes, transaction)
@@ -51,7 +52,17 @@ class Appending(Recording):
             self._note(spec, changes.departed, Operation.DELETE)
         if changes:
             self._write_events(spec, changes, transaction, locks=locks)
-        self._touched.setdefault(spec, []).extend(changes.keys())
+
+    def _seen_first(self, spec: VersionSpec, changes: Changes) -> list[Key]:
+        """Return the rows that another transaction may have recorded meanwhile.
+
+        Those that this one has recorded before are its own, and new ones have no history.
+        """
+        keys = changes.keys()
+        if self._keys_are_new:
+            new = set(changes.inserted)
+            keys = [key for key in keys if key not in new]
+        return [key for key in keys if self._records.of(spec, key) is None]
 
     def _take_back(self, spec: VersionSpec, keys: list[Key], tx: int) -> None:
         """Remove what says that rows are gone which are there."""

@@ -103,6 +103,17 @@ class VersionSpec:
         return key == set(self.version_table.primary_key.columns)
 
     @property
+    def key_index(self) -> str | None:
+        """The name of the index that leads from a key through the versions of its row."""
+        if self.key_is_primary:
+            return "PRIMARY"
+        wanted = {*[pair.version for pair in self.key], *self.place}
+        for index in self.version_table.indexes:
+            if set(index.columns) == wanted:
+                return index.name
+        return None
+
+    @property
     def is_all_key(self) -> bool:
         """Whether rows consist of their key alone, as plain links do."""
         return {pair.parent for pair in self.key} == set(self.parent_table.columns)

@@ -47,7 +47,7 @@ from .dialects import (
 )
 from .keys import KeyConditions, Style
 from .operation import Operation
-from .query.newest import comes_after, newest_version, place_in, through_key
+from .query.newest import comes_after, index_hint, newest_version, place_in, through_key
 from .query.rows import (
     as_stored,
     compared_columns,
@@ -452,10 +452,10 @@ class StatementBuilder:
         return self._through_key(self._end(versions.member(columns, "keys")))
 
     def _through_key(self, statement: Update) -> Update:
-        """Have a statement find versions by their primary key; see :func:`.through_key`."""
-        if self.spec.key_is_primary:
-            for dialect in ("mysql", "mariadb"):
-                statement = statement.with_hint("FORCE INDEX (PRIMARY)", dialect_name=dialect)
+        """Have a statement find versions by their key; see :func:`.through_key`."""
+        hint = index_hint(self.spec)
+        for dialect in ("mysql", "mariadb") if hint else ():
+            statement = statement.with_hint(hint, dialect_name=dialect)
         return statement
 
     def _close_one(self, *, sorts: bool = False) -> Update:

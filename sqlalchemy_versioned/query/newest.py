@@ -31,6 +31,7 @@ __all__ = [
     "comes_after",
     "comes_before",
     "has_not_ended",
+    "index_hint",
     "newest_version",
     "place_in",
     "row_key",
@@ -114,17 +115,27 @@ def _compares(
 
 
 def through_key(spec: VersionSpec, rows: FromClause, statement: Select[Any]) -> Select[Any]:
-    """Have *statement* find versions by the primary key of their table.
+    """Have *statement* find versions by the index that begins with the key of their row.
 
     In a small table InnoDB prefers the index on transactions, and then locks the end of it, where
     everyone writes.
 
     :param rows: the alias of the version table that it reads.
     """
-    if spec.key_is_primary:
-        for dialect in ("mysql", "mariadb"):
-            statement = statement.with_hint(rows, "FORCE INDEX (PRIMARY)", dialect)
+    hint = index_hint(spec)
+    for dialect in ("mysql", "mariadb") if hint else ():
+        statement = statement.with_hint(rows, hint, dialect)
     return statement
+
+
+def index_hint(spec: VersionSpec) -> str:
+    """Return what has MySQL find versions so; nothing where there is no such index."""
+    name = spec.key_index
+    if name is None:
+        return ""
+    # What names tables in a hint is written with a percent sign.
+    quoted = name.replace("`", "``").replace("%", "%%")
+    return f"FORCE INDEX (`{quoted}`)"
 
 
 def has_not_ended(end: ColumnElement[Any], at: Any) -> ColumnElement[bool]:

@@ -25,7 +25,7 @@ def open_snapshot(engine):
         session.close()
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_value_of_the_snapshot(session, models, open_snapshot):
     """A row that is set to what the snapshot shows is not as it was: another changed it since."""
     article = models.factories.Article(name="a")

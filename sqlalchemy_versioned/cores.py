@@ -19,7 +19,7 @@ from .exc import ImproperlyConfigured, InvalidArgumentType
 from .lookup import MANAGERS, check_has_key
 from .options import Options
 from .scope import Scope
-from .spec import ClassSpec
+from .spec import ClassSpec, VersionSpec
 
 __all__ = ["CoreTables"]
 
@@ -52,6 +52,8 @@ class CoreTables:
         self._options: dict[Table, Options] = {}
         #: The columns that each table had when its version table got its own.
         self._columns: dict[Table, frozenset[Column[Any]]] = {}
+        #: Tables with columns that foreign keys have given no type so far.
+        self._waiting: list[VersionSpec] = []
         self._readers: dict[Table, ClassSpec] = {}
         #: Where classes are mapped that nobody sees, and by which tables without a class are found.
         self._registries: dict[MetaData, orm_registry] = {}
@@ -203,6 +205,12 @@ class CoreTables:
             raise
         self._options[table], self._columns[table] = options, frozenset(table.columns)
         self.registry_of(table.metadata)
+        if options.create_tables:
+            self._wait_for_types(table)
+
+    def _wait_for_types(self, table: Table) -> None:
+        self._waiting.append(self._built().cores[table].root)
+        self.settle()
 
     def _extend(self, table: Table) -> None:
         spec, options = self._built().cores[table].root, self._options[table]
@@ -211,12 +219,12 @@ class CoreTables:
         added = self._begin().added_columns(None, table, new) if new else ()
         extend_table_spec(spec, keys, ignored=options.ignore, added=added)
         self._columns[table] = frozenset(table.columns)
+        self._wait_for_types(table)
         self._forget_reader(table)
 
-    def settle(self, metadata: MetaData) -> None:
-        """Follow what tables of a ``MetaData`` learn from one that was added to it."""
-        cores = self._built().cores.items()
-        settle_types(hierarchy.root for table, hierarchy in cores if table.metadata is metadata)
+    def settle(self) -> None:
+        """Follow what tables learn from one that was just made."""
+        self._waiting = [spec for spec in self._waiting if not settle_types(spec)]
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -248,4 +256,5 @@ class CoreTables:
             _sqlalchemy.forget_registry(each)
         for collection in (self._said, self._options, self._columns, self._readers):
             collection.clear()
+        self._waiting.clear()
         self._registries.clear()

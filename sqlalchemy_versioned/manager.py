@@ -282,7 +282,7 @@ class VersioningManager:
 
     def _after_attached(self, table: Table, metadata: MetaData) -> None:
         """Version a table that has just been made, if its info says so."""
-        self._cores.settle(metadata)
+        self._cores.settle()
         if self._cores.find(table):
             self._build_cores()
 

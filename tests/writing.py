@@ -42,6 +42,8 @@ from sqlalchemy.orm import (
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON
 
+from sqlalchemy_versioned import Operation, versioned_table
+from sqlalchemy_versioned.lookup import TABLES
 from tests.databases import has_capabilities
 from tests.models import Models
 
@@ -72,6 +74,36 @@ def _random_text_sqlite(element: Any, compiler: Any, **_: Any) -> str:
 @compiles(random_text, "mariadb")
 def _random_text_mysql(element: Any, compiler: Any, **_: Any) -> str:
     return "(uuid())"
+
+
+def assert_history_is_true(session, metadata):
+    """The newest versions are the live rows, and each row's versions are one chain."""
+    for spec in metadata.info[TABLES].values():
+        columns = [pair.version for pair in spec.pairs]
+        keys = [columns.index(pair.version) for pair in spec.key]
+        rows = session.execute(
+            select(
+                *columns, spec.transaction_column, spec.end_column, spec.operation_column
+            ).order_by(*[pair.version for pair in spec.key], spec.transaction_column)
+        ).all()
+        live = session.execute(select(*[pair.parent for pair in spec.pairs])).all()
+        newest = []
+        for _, group in itertools.groupby(rows, key=lambda row, keys=keys: [row[n] for n in keys]):
+            versions = list(group)
+            begins = [each[-3] for each in versions]
+            assert [each[-2] for each in versions] == [*begins[1:], None], spec.version_table.name
+            assert_operations_follow([each[-1] for each in versions])
+            if versions[-1][-1] != Operation.DELETE:
+                newest.append(versions[-1][:-3])
+        assert sorted(map(repr, newest)) == sorted(map(repr, map(tuple, live)))
+
+
+def assert_operations_follow(operations):
+    """A row begins with INSERT, at first and after a DELETE, and goes on with something else."""
+    there = False
+    for operation in operations:
+        assert (operation == Operation.INSERT) == (not there), operations
+        there = operation != Operation.DELETE
 
 
 def build_press(Base: type[DeclarativeBase]) -> Models:
@@ -246,6 +278,20 @@ def build_press(Base: type[DeclarativeBase]) -> Models:
     classes = (Article, Tag, Staff, Manager, Temp, Author, Pseudonym, Note, Shelf, Book, Page)
     press = Models(Base, *classes, Line, Quote, Token, Ticket, Price, Counted)
     press.article_tag = article_tag
+    return press
+
+
+def build_tables(Base: type[DeclarativeBase]) -> Models:
+    """Declare the press, of which the tables are versioned, and no class."""
+    press = build_press(Base)
+    tables = {press.article_tag}
+    for cls in press.classes:
+        if "__versioned__" in vars(cls):
+            type.__delattr__(cls, "__versioned__")
+        tables.add(cls.__table__)
+    for table in tables:
+        if table.name != "shelf":
+            versioned_table(table)
     return press
 
 

@@ -7,7 +7,7 @@ made when it is first needed: an application of tables alone never configures an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Column, Table, types
@@ -150,15 +150,17 @@ def core_masked_keys(table: Table, options: Options) -> dict[Column[Any], str]:
 # -- what is built -----------------------------------------------------------------------------
 
 
-def settle_types(specs: Iterable[VersionSpec]) -> None:
+def settle_types(spec: VersionSpec) -> bool:
     """Give version columns the types that their columns have got from foreign keys by now.
 
     A foreign key may name a table that is declared later.
+
+    :returns: whether all of them have types.
     """
-    for spec in specs:
-        for pair in spec.pairs:
-            if isinstance(pair.version.type, types.NullType):
-                pair.version.type = version_type(pair.parent.type)
+    waiting = [pair for pair in spec.pairs if isinstance(pair.version.type, types.NullType)]
+    for pair in waiting:
+        pair.version.type = version_type(pair.parent.type)
+    return not any(isinstance(pair.version.type, types.NullType) for pair in waiting)
 
 
 def build_reader(

@@ -33,6 +33,7 @@ from sqlalchemy_versioned import (
     get_changes,
     paused,
     transaction_class,
+    transaction_context,
     vacuum,
     version_table,
     versioned_table,
@@ -293,6 +294,24 @@ def test_change_records(session, page, line):
     assert len(get_changes(line, session, object_ids=[{"page_id": 1, "number": 1}])) == 1
     assert get_changes(line, session, between=(None, begun)) == []
     assert [r.changes[0].new for r in get_changes(page, session, fields=[page.c.name])] == ["a"]
+
+
+@pytest.mark.options(transaction_columns=[Column("user_id", Integer), Column("reason", String(20))])
+def test_changes_of_users(session, page):
+    """Records are read by user, and tell why."""
+    with transaction_context(user=7, reason="because"):
+        session.execute(insert(page).values(id=1, name="a"))
+        session.commit()
+    session.execute(update(page).values(name="b"))
+    session.commit()
+
+    (record,) = get_changes(page, session, user_ids=[7])
+    assert (record.operation, record.user_id, record.context["reason"]) == (INSERT, 7, "because")
+    assert [each.operation for each in get_changes(page, session, user_ids=None)] == [
+        UPDATE,
+        INSERT,
+    ]
+    assert [each.operation for each in get_changes(page, session, user_ids=[None])] == [UPDATE]
 
 
 def test_questions_that_cannot_be_answered(session, page, line):

@@ -1,51 +1,30 @@
 """Whatever way a versioned table is written, its history equals its rows."""
 
-import itertools
 import re
 
 import pytest
 from sqlalchemy import select
 
-from sqlalchemy_versioned import CaptureError, Operation, paused
+from sqlalchemy_versioned import CaptureError, paused
 from sqlalchemy_versioned.lookup import TABLES
 from sqlalchemy_versioned.maintenance import FaultKind, verify
-from tests.writing import CORE, FIRST_ID, FLUSH, PATHS, TABLE, build_press, seed, table
+from tests.writing import (
+    CORE,
+    FIRST_ID,
+    FLUSH,
+    PATHS,
+    TABLE,
+    assert_history_is_true,
+    build_press,
+    seed,
+    table,
+)
 
 
 @pytest.fixture
 def models(keep):
     """The press."""
     return keep(build_press)
-
-
-def assert_history_is_true(session, metadata):
-    """The newest versions are the live rows, and each row's versions are one chain."""
-    for spec in metadata.info[TABLES].values():
-        columns = [pair.version for pair in spec.pairs]
-        keys = [columns.index(pair.version) for pair in spec.key]
-        rows = session.execute(
-            select(
-                *columns, spec.transaction_column, spec.end_column, spec.operation_column
-            ).order_by(*[pair.version for pair in spec.key], spec.transaction_column)
-        ).all()
-        live = session.execute(select(*[pair.parent for pair in spec.pairs])).all()
-        newest = []
-        for _, group in itertools.groupby(rows, key=lambda row, keys=keys: [row[n] for n in keys]):
-            versions = list(group)
-            begins = [each[-3] for each in versions]
-            assert [each[-2] for each in versions] == [*begins[1:], None], spec.version_table.name
-            assert_operations_follow([each[-1] for each in versions])
-            if versions[-1][-1] != Operation.DELETE:
-                newest.append(versions[-1][:-3])
-        assert sorted(map(repr, newest)) == sorted(map(repr, map(tuple, live)))
-
-
-def assert_operations_follow(operations):
-    """A row begins with INSERT, at first and after a DELETE, and goes on with something else."""
-    there = False
-    for operation in operations:
-        assert (operation == Operation.INSERT) == (not there), operations
-        there = operation != Operation.DELETE
 
 
 def rows_of(session, metadata):

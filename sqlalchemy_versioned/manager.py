@@ -447,14 +447,15 @@ class VersioningManager:
         said = {s: c.options for c in registry.classes.values() for s in c.tables}
         said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
         required = {c.key for c in options.session_variables if not c.nullable}
+        space = options.session_variable_namespace
         variables = tuple(
-            Variable(c.key, f"{options.session_variable_namespace}.{c.key}", c.key in required)
-            for c in self.context_columns
+            Variable(c.key, f"{space}.{c.key}", c.key in required) for c in self.context_columns
         )
         for table, hierarchy in hierarchies.items():
             spec = registry.tables.get(table, hierarchy.root)
             truncates = said.get(spec, options).truncate == "record"
-            yield NativeTable(spec, hierarchy, truncates, variables)
+            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in spec.variables]
+            yield NativeTable(spec, hierarchy, truncates, variables, tuple(own))
 
     def _begin_round(self) -> Round:
         if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:

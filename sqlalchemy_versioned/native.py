@@ -17,17 +17,21 @@ from sqlalchemy.sql.dml import UpdateBase
 from . import _sqlalchemy
 from .capture import Target
 from .cascades import Cascades
+from .context_values import column_values, said_on
 from .exc import CaptureError, ImproperlyConfigured
 from .hooks import PluginCollection
 from .paused import PAUSED_CONNECTIONS, is_paused
 from .spec import VersionSpec
-from .triggered_row import build_setting
-from .triggers.settings import PAUSED
+from .triggered_row import build_object, build_setting
+from .triggers.settings import PAUSED, SAID
 from .triggers.spec import Event, build_trigger_names
 from .unit_of_work import UnitOfWork
 from .writes import TextualWrites
 
 __all__ = ["Triggers", "check_plugins", "check_spec"]
+
+#: The key of ``Session.info`` that has what triggers were told of the context, by connection.
+_TOLD = "sqlalchemy_versioned_told"
 
 _ENABLED = text(
     "SELECT count(*) FROM pg_catalog.pg_trigger AS t"
@@ -66,9 +70,12 @@ def check_spec(spec: VersionSpec) -> None:
     :raises ImproperlyConfigured: if it is one.
     """
     asked = {
-        "the strategy 'append'": not spec.strategy.merges,
+        "UUIDs as ids of versions": spec.is_stamped,
+        "the strategy 'append' under joined inheritance": not (
+            spec.strategy.merges or spec.base is None
+        ),
         "the option 'mask'": bool(spec.masked),
-        "columns that plugins add, or options such as issued_at_column_name": bool(spec.added),
+        "columns that plugins add": len(spec.added) > len(spec.stamps),
     }
     for name, is_asked in asked.items():
         if is_asked:
@@ -146,6 +153,25 @@ class Triggers:
             if not is_off:
                 self._check_installed(connection, target.spec.parent_table)
                 unit.announce(connection)
+                self._say(connection, session, target.spec)
+
+    def _say(self, connection: Connection, session: Session, spec: VersionSpec) -> None:
+        """Tell what versions that are events are to hold of the context."""
+        said = said_on(connection)
+        variables = [column for column in spec.variables if column.key in said]
+        values = column_values(variables, said, connection.dialect)
+        for column in spec.variables:
+            default = column.default
+            if column.key not in said and default is not None and default.is_scalar:
+                values[column.key] = default.arg  # type: ignore[attr-defined]
+        told = session.info.setdefault(_TOLD, WeakKeyDictionary())
+        # Going back to a savepoint takes back what was said after it.
+        telling = (session.get_nested_transaction(), values)
+        if spec.variables and told.get(connection, (None, {})) != telling:
+            told[connection] = telling
+            connection.execute(
+                select(build_setting(SAID, build_object(spec.version_table, values)))
+            )
 
     def _check_installed(self, connection: Connection, table: Table) -> None:
         schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)

@@ -34,7 +34,7 @@ from .statements import Insertion
 from .transaction_row import TransactionRow, with_defaults
 from .triggers.settings import TRANSACTIONS, VALUES, WANTED
 
-__all__ = ["TriggeredRow", "build_setting"]
+__all__ = ["TriggeredRow", "build_object", "build_setting"]
 
 
 class TriggeredRow(TransactionRow):
@@ -56,7 +56,7 @@ class TriggeredRow(TransactionRow):
         if connection not in self._announced and self._id is None:
             self._announced.add(connection)
             values = with_defaults(self._table, self._values) or self._values
-            said = _as_object(self._table, values)
+            said = build_object(self._table, values)
             connection.execute(select(build_setting(VALUES, said)))
 
     @property
@@ -149,7 +149,7 @@ def _select_current(table: Table, *, wants: bool) -> Any:
     )
 
 
-def _as_object(table: Table, values: Mapping[str, Any]) -> ColumnElement[Any]:
+def build_object(table: Table, values: Mapping[str, Any]) -> ColumnElement[Any]:
     """Return values of columns as an object of JSON that the database makes."""
     pairs: list[ColumnElement[Any]] = []
     for key, value in values.items():

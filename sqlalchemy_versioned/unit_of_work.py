@@ -165,6 +165,7 @@ class UnitOfWork:
                 by_plugins=by_plugins,
                 given=attributes,
                 is_flushed=_sqlalchemy.is_flushing(self._session),
+                is_checked=not self._surroundings.leaves_to_triggers(connection.dialect),
             )
 
     def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from .recorder import build_recorder
+from .appender import Appender
+from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from .text import Text, dollar_quoted, fill, stamped
 from .transactions import build_transaction_function
@@ -145,7 +146,8 @@ def write_trigger(name: str, event: Event, table: str, function: str) -> str:
 
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
-    return stamped(build_recorder(spec, text))
+    kind = Recorder if spec.spec.strategy.merges else Appender
+    return stamped(kind(spec, text).body())
 
 
 def transaction_body(

@@ -58,6 +58,8 @@ class NativeTable:
     truncates: bool = True
     #: What fills columns of its transactions.
     variables: tuple[Variable, ...] = ()
+    #: What fills columns of its versions.
+    version_variables: tuple[Variable, ...] = ()
 
 
 def native_tables(metadata: MetaData) -> dict[Table, NativeTable]:
@@ -76,6 +78,7 @@ def trigger_spec_of(table: Table) -> TriggerSpec | None:
         native.hierarchy,
         build_transaction_spec(native.spec.transaction_table, native.variables),
         truncates=native.truncates,
+        variables=native.version_variables,
     )
 
 

@@ -22,9 +22,9 @@ from ..query.rows import compared_columns
 from ..spec import VersionSpec
 from .spec import Event, TriggerSpec
 from .text import Text, fill
-from .transactions import INVOKER
+from .transactions import INVOKER, now, tells_moment
 
-__all__ = ["build_recorder"]
+__all__ = ["COUNT", "UNLESS_ANY", "Recorder"]
 
 FUNCTION = """
 #variable_conflict use_variable
@@ -33,6 +33,7 @@ DECLARE
     versioned_count bigint;
     versioned_left bigint := 0;
     versioned_begun boolean := false;
+    versioned_said jsonb := '{{}}';
 BEGIN
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
@@ -56,10 +57,14 @@ BEGIN
 END
 """
 
-BRANCH = """
+UNLESS_ANY = """
 IF NOT EXISTS ({rows}) THEN
     RETURN NULL;
 END IF;
+"""
+
+BRANCH = """
+{unless_any}
 versioned_tx := {current}();
 IF versioned_tx IS NULL THEN
     {unless_changed}
@@ -128,9 +133,9 @@ END IF;
 BEFORE_UPDATE = """
 (
     SELECT DISTINCT ON ({w_key}) w.* FROM (
-        SELECT u.*, sum(u.{here}side) OVER (PARTITION BY {u_key}) AS {here}count
+        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count
         FROM (
-            SELECT o.*, 1 AS {here}side, row_number() OVER () AS {here}place
+            SELECT o.*, 1 AS {here}_side, row_number() OVER () AS {here}_place
             FROM versioned_old AS o
             UNION ALL
             SELECT n.*, -1, 0 FROM versioned_new AS n
@@ -139,8 +144,8 @@ BEFORE_UPDATE = """
     LEFT JOIN LATERAL (
         SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
     ) AS r ON true
-    WHERE w.{here}side = 1 AND w.{here}count + coalesce(r.{here}, 0) > 0
-    ORDER BY {w_key}, w.{here}place
+    WHERE w.{here}_side = 1 AND w.{here}_count + coalesce(r.{here}, 0) > 0
+    ORDER BY {w_key}, w.{here}_place
 ) AS o
 """
 
@@ -227,9 +232,26 @@ WHERE {v_is_row} AND {v_transaction} <> versioned_tx
 ORDER BY {v_transaction} DESC LIMIT 1
 """
 
+#: A transaction that has just begun has no other versions than those of this statement.
+ENDS_AT_ONCE = """
+IF versioned_begun THEN
+    UPDATE {version} AS v SET {end} = versioned_tx
+    WHERE v.ctid = ANY (ARRAY(
+        SELECT p.ctid
+        FROM {version} AS own
+        CROSS JOIN LATERAL (
+            {previous}
+        ) AS p
+        WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL
+    ));
+ELSE
+    {ends}
+END IF;
+"""
+
 OWN = """
 SELECT true AS {here} FROM {version} AS v
-WHERE {v_is_row} AND {v_transaction} = versioned_tx LIMIT 1
+WHERE {v_is_row} AND {v_transaction} = versioned_tx{unless_begun} LIMIT 1
 """
 
 CHANGED_ELSEWHERE = """
@@ -284,12 +306,12 @@ class Recorder:
         images = [
             self._images(each, event)
             for each in self._triggers.tables
-            if event is not Event.TRUNCATE or each is not self._spec
+            if each is not self._spec or not self._removes(event)
         ]
         departs = event is not Event.INSERT
         return fill(
             BRANCH,
-            rows=f"SELECT FROM {self._new_rows(event)}",
+            unless_any=fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}"),
             unless_changed=self._unless_changed(event),
             overtaken=self._overtaken(event).replace("\n", " "),
             first_states=self._all(lambda each: self._first_states(each, event)),
@@ -299,6 +321,10 @@ class Recorder:
             ends=self._all(lambda each: self._ends(each, event)),
             **self._steps,
         )
+
+    def _removes(self, event: Event) -> bool:
+        """Tell whether none of the rows is left, unless a trigger has put it back and said so."""
+        return event is Event.TRUNCATE or (event is Event.DELETE and self._is_keyed(self._spec))
 
     def _all(self, build: Callable[[VersionSpec], str]) -> str:
         made = [build(each) for each in self._triggers.tables]
@@ -338,16 +364,21 @@ class Recorder:
         text = self._text
         keys = [f"coalesce({text.column('n', c)}, {text.column('o', c)})" for c in self._key]
         old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
-        compared = [column for column in columns if column not in self._key]
-        differs = "false"
-        if compared:
-            before, after = (self._spec.parent_table.alias(name) for name in "on")
-            same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
-            differs = f"NOT ({text.expression(same)})"
+        differs = self._differs_from_old(columns)
         # As a condition that joined columns are not NULL it would make another join of it.
         moved = f"CASE WHEN {old} OR {new} THEN true ELSE {differs} END"
         source = self._source(Event.UPDATE)
         return f"SELECT DISTINCT {', '.join(keys)} FROM {source} WHERE {moved}"
+
+    def _differs_from_old(self, columns: Sequence[Column[Any]] | None = None) -> str:
+        """Return the condition that a row of an UPDATE has other values of some *columns*."""
+        found = compared_columns(self._spec) if columns is None else columns
+        compared = [column for column in found if column not in self._key]
+        if not compared:
+            return "false"
+        before, after = (self._spec.parent_table.alias(name) for name in "on")
+        same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
+        return f"NOT ({self._text.expression(same)})"
 
     def _unless_changed(self, event: Event) -> str:
         """Leave a transaction alone by which nothing changes but what makes no version."""
@@ -371,7 +402,7 @@ class Recorder:
         slots = {
             "here": self._here,
             "version": text.table(spec.version_table),
-            "columns": text.columns(None, [pair.version for pair in spec.pairs]),
+            "columns": text.columns(None, [*(pair.version for pair in spec.pairs), *spec.stamps]),
             "transaction": text.columns(None, [spec.transaction_column]),
             "operation": text.columns(None, [spec.operation_column]),
             "keys": ", ".join(self._names),
@@ -384,6 +415,14 @@ class Recorder:
             "delete": text.operation(spec, Operation.DELETE),
         }
         return slots
+
+    def _values(self, alias: str, spec: VersionSpec) -> str:
+        """Return what new versions hold of a row, the moment and the user included."""
+        said = [
+            now(column, self._text.dialect) if tells_moment(column) else INVOKER
+            for column in spec.stamps
+        ]
+        return ", ".join([self._text.columns(alias, [p.parent for p in spec.pairs]), *said])
 
     def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
         """Return the key of a row: of an alias of the parent table, or of what was touched."""
@@ -424,8 +463,9 @@ class Recorder:
         is_row = self._is_row("v", spec, alias)
         return fill(PREVIOUS, v_is_row=is_row, **self._slots(spec))
 
-    def _own(self, spec: VersionSpec, alias: str | None = None) -> str:
-        return fill(OWN, v_is_row=self._is_row("v", spec, alias), **self._slots(spec))
+    def _own(self, spec: VersionSpec, alias: str | None = None, *, unless_begun: str = "") -> str:
+        is_row = self._is_row("v", spec, alias)
+        return fill(OWN, v_is_row=is_row, unless_begun=unless_begun, **self._slots(spec))
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -434,13 +474,13 @@ class Recorder:
         is_own = spec is self._spec
         if is_own and event is Event.INSERT:
             return ""
-        if event is not Event.UPDATE:
-            source = self._source(event) if is_own else self._touched_live(spec, event)
-            return self._first_states_from(source, spec)
-        before = f"(SELECT {self._text.columns('o', self._key)} FROM {self._before_update()})"
-        keys = f"{before} AS t ({', '.join(self._names)})\n{self._live(spec)}"
-        source = self._before_update() if is_own else keys
-        lacking = "versioned_old AS o" if is_own else self._touched_live(spec, event)
+        touched = self._touched_live(spec, event)
+        lacking = source = self._old_rows(event) if is_own else touched
+        if event is Event.UPDATE:
+            before = self._before_update()
+            keys = f"(SELECT {self._text.columns('o', self._key)} FROM {before})"
+            living = f"{keys} AS t ({', '.join(self._names)})\n{self._live(spec)}"
+            source = before if is_own else living
         return fill(
             IF_LACKING,
             source=lacking,
@@ -449,11 +489,14 @@ class Recorder:
             **self._slots(spec),
         )
 
+    def _old_rows(self, event: Event) -> str:
+        return "versioned_old AS o" if event is Event.UPDATE else self._source(event)
+
     def _first_states_from(self, source: str, spec: VersionSpec) -> str:
         alias = "o" if spec is self._spec else "l"
         return fill(
             FIRST_STATES,
-            values=self._text.columns(alias, [pair.parent for pair in spec.pairs]),
+            values=self._values(alias, spec),
             before_recording=str(BEFORE_RECORDING),
             source=source,
             v_is_row=self._is_row("v", spec, alias),
@@ -483,9 +526,11 @@ class Recorder:
         if is_truncated and spec is not self._spec:
             return ""
         # Rows of other tables that are gone are for the triggers of those.
+        is_stale = "{own_operation} <> {delete}".format_map(slots)
         erased = f"l.{self._here}"
         if spec is self._spec:
-            erased += " OR {own_operation} <> {delete}".format_map(slots)
+            removes = self._removes(event)
+            erased = f"{erased} IS NULL AND {is_stale}" if removes else f"{erased} OR {is_stale}"
         return fill(
             ERASING,
             touched=self._touched(event),
@@ -515,7 +560,7 @@ class Recorder:
         return fill(
             IMAGES,
             distinct="" if spec.parent_table.primary_key.columns else "DISTINCT ",
-            values=self._text.columns("l", [pair.parent for pair in spec.pairs]),
+            values=self._values("l", spec),
             touched=self._touched(event),
             live=self._live(spec),
             previous=self._previous(spec),
@@ -564,11 +609,11 @@ class Recorder:
         return fill(
             DEPARTURES,
             o_row_key=self._text.columns("o", [c for c in spec.parent_table.c if c in primary]),
-            values=self._text.columns("o", [pair.parent for pair in spec.pairs]),
+            values=self._values("o", spec),
             source=self._source(event),
             previous=self._previous(spec, "o"),
             live_if_any="" if is_truncated else self._live(spec, join="LEFT JOIN", alias="o"),
-            own=self._own(spec, "o"),
+            own=self._own(spec, "o", unless_begun=" AND NOT versioned_begun"),
             gone=gone,
             count=fill(COUNT, sign="+"),
             **self._slots(spec),
@@ -578,18 +623,28 @@ class Recorder:
         """End the version before, where this transaction has one, and open it where not."""
         if spec.end_column is None:
             return ""
-        return fill(
+        slots = {
+            "end": self._text.columns(None, [spec.end_column]),
+            "v_end": self._text.column("v", spec.end_column),
+            "p_end": self._text.column("p", spec.end_column),
+            **self._slots(spec),
+        }
+        ends = fill(
             ENDS,
-            end=self._text.columns(None, [spec.end_column]),
-            v_end=self._text.column("v", spec.end_column),
-            p_end=self._text.column("p", spec.end_column),
             touched=self._touched(event),
             previous=self._previous(spec),
             own=self._own(spec),
-            **self._slots(spec),
+            **slots,
         )
-
-
-def build_recorder(triggers: TriggerSpec, text: Text) -> str:
-    """Return the body of the function that the triggers of a table call."""
-    return Recorder(triggers, text).body()
+        of_own = [self._text.column("own", pair.version) for pair in spec.key]
+        same = [
+            f"{self._text.column('v', pair.version)} = {value}"
+            for pair, value in zip(spec.key, of_own, strict=True)
+        ]
+        return fill(
+            ENDS_AT_ONCE,
+            own_transaction=self._text.column("own", spec.transaction_column),
+            previous=fill(PREVIOUS, v_is_row=" AND ".join(same), **slots),
+            ends=ends,
+            **slots,
+        )

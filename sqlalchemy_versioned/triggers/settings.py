@@ -5,12 +5,14 @@ Each is set for a transaction only.  Once set on a connection, it is empty in la
 
 from __future__ import annotations
 
-__all__ = ["PAUSED", "TRANSACTIONS", "VALUES", "WANTED"]
+__all__ = ["PAUSED", "SAID", "TRANSACTIONS", "VALUES", "WANTED"]
 
 #: The number of the transaction, by the ``oid`` of the table that has its row, as JSON.
 TRANSACTIONS = "versioned.transactions"
 #: What the row is to hold, by column, as JSON; only an application says it.
 VALUES = "versioned.values"
+#: What versions that are events are to hold of the context, in the same way.
+SAID = "versioned.said"
 #: Whether the row is kept although nothing is recorded.
 WANTED = "versioned.wanted"
 #: Whether nothing is recorded at present.

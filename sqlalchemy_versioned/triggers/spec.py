@@ -99,6 +99,8 @@ class TriggerSpec:
     triggers: Mapping[Event, str]
     #: Whether TRUNCATE is recorded, and not refused.
     truncates: bool = True
+    #: The columns of versions that settings fill where no application says otherwise.
+    variables: tuple[Variable, ...] = ()
 
     @property
     def tables(self) -> tuple[VersionSpec, ...]:
@@ -112,6 +114,7 @@ def build_trigger_spec(
     transaction: TransactionSpec,
     *,
     truncates: bool = True,
+    variables: Iterable[Variable] = (),
 ) -> TriggerSpec:
     """Name the function and the triggers of one versioned table.
 
@@ -126,6 +129,7 @@ def build_trigger_spec(
         function=conventional_name(table, FUNCTION, default=f"{table.name}_versioned"),
         triggers=build_trigger_names(table),
         truncates=truncates,
+        variables=tuple(variables),
     )
 
 

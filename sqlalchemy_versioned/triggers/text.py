@@ -11,6 +11,7 @@ from textwrap import indent
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Enum, String, Table, literal
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from ..operation import Operation
@@ -29,6 +30,7 @@ class Text:
     """
 
     def __init__(self, compiler: DDLCompiler, default_schema: str | None) -> None:
+        self.dialect: Dialect = compiler.dialect
         self._compiler = compiler
         self._preparer = compiler.preparer
         self._default_schema = default_schema or compiler.dialect.default_schema_name or "public"
@@ -70,7 +72,7 @@ class Text:
 
     def operation(self, spec: VersionSpec, operation: Operation) -> str:
         """Return an operation as the version table keeps it."""
-        return self.value(operation, spec.operation_column)
+        return self.expression(spec.operation(operation))
 
     def default(self, column: Column[Any]) -> str | None:
         """Return what the database puts into a column that is not given, if it says so."""

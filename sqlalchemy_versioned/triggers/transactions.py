@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Sequence
 from sqlalchemy.engine import Dialect
 
-from ..dialects import stored_type
+from ..dialects import native_type, stored_type
 from ..query.newest import row_key
 from ..spec import VersionSpec
 from .spec import TransactionSpec, TransactionStep, Variable
 from .text import Text, fill
 
-__all__ = ["INVOKER", "build_transaction_function"]
+__all__ = ["INVOKER", "build_transaction_function", "now", "tells_moment"]
 
 CURRENT = """
 DECLARE
@@ -206,7 +206,7 @@ def _value(column: Column[Any], text: Text, dialect: Dialect) -> str | None:
     """Return what a column of a new row is to hold: what the application says, or what is known."""
     said = text.column("s", column)
     known = {
-        "issued_at": _now(column, dialect),
+        "issued_at": now(column, dialect),
         # Of an application it is the address of its server, and no news.
         "remote_addr": "CASE WHEN versioned_said IS NULL THEN host(inet_client_addr()) END",
         "client_addr": "host(inet_client_addr())",
@@ -220,7 +220,13 @@ def _value(column: Column[Any], text: Text, dialect: Dialect) -> str | None:
     return said if known is None else f"coalesce({said}, {known})"
 
 
-def _now(column: Column[Any], dialect: Dialect) -> str:
+def tells_moment(column: Column[Any]) -> bool:
+    """Tell whether a column says when a version was written, and not by which user."""
+    return isinstance(native_type(column), DateTime)
+
+
+def now(column: Column[Any], dialect: Dialect) -> str:
+    """Return the present moment, as a column keeps it."""
     type_ = stored_type(column, dialect)
     is_aware = isinstance(type_, DateTime) and type_.timezone
     return "clock_timestamp()" if is_aware else "clock_timestamp() AT TIME ZONE 'UTC'"

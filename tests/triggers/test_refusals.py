@@ -40,7 +40,9 @@ def test_one_mode_for_all_classes(Base):
         configure_mappers()
 
 
-@pytest.mark.parametrize("said", [{"strategy": "append"}, {"mask": ["name"]}])
+@pytest.mark.parametrize(
+    "said", [{"strategy": "append", "version_id_type": "uuid"}, {"mask": ["name"]}]
+)
 def test_options_that_triggers_do_not_know(Base, said):
     """What triggers cannot record yet is refused."""
 

@@ -1,0 +1,182 @@
+"""The function of a table whose versions are events: each that a statement makes is one more row.
+
+Nothing is merged, ended or removed.  Rows without a primary key have no more than their values: an
+UPDATE records those of its new rows that were not among the old ones.
+"""
+
+from __future__ import annotations
+
+from ..operation import Operation
+from ..query.rows import compared_columns
+from .recorder import COUNT, UNLESS_ANY, Recorder
+from .spec import Event, Variable
+from .text import fill
+
+__all__ = ["Appender"]
+
+APPENDING = """
+{unless_any}
+{said}
+versioned_tx := {current}();
+IF versioned_tx IS NULL THEN
+    versioned_tx := {begin}();
+    versioned_begun := true;
+{or_overtaken}
+END IF;
+{first_states}
+{events}
+IF versioned_begun AND versioned_left = 0 THEN
+    PERFORM {release}(versioned_tx);
+END IF;
+"""
+
+OR_OVERTAKEN = """
+ELSIF EXISTS ({overtaken}) THEN
+    versioned_tx := {move}(versioned_tx);
+"""
+
+SAID = """
+versioned_said := {variables}
+    || coalesce(NULLIF(current_setting('versioned.said', true), '')::jsonb, '{{}}');
+"""
+
+REQUIRED = """
+IF coalesce(versioned_said ->> {name}, '') = '' THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'not_null_violation',
+        MESSAGE = 'the session variable ' || {setting} || ' is missing or empty',
+        HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
+END IF;
+"""
+
+EVENTS = """
+INSERT INTO {version} ({columns}, {transaction}, {operation}{more_columns})
+SELECT {values}, versioned_tx, {what}{more_values}
+FROM {source}{more_source}
+WHERE {condition};
+{count}
+"""
+
+#: New rows of an UPDATE that were not among the old ones, each as often as it is new.
+KEYLESS = """
+(
+    SELECT o.*, {o_row} AS {here}_row, row_number() OVER (PARTITION BY {o_row}) AS {here}_copy
+    FROM versioned_old AS o
+) AS o FULL JOIN (
+    SELECT n.*, {n_row} AS {here}_row, row_number() OVER (PARTITION BY {n_row}) AS {here}_copy
+    FROM versioned_new AS n
+) AS n ON o.{here}_row = n.{here}_row AND o.{here}_copy = n.{here}_copy
+"""
+
+
+class Appender(Recorder):
+    """Writes the function of one table."""
+
+    def _branch(self, event: Event) -> str:
+        return fill(
+            APPENDING,
+            unless_any=self._unless_any(event),
+            said=self._said(),
+            or_overtaken=self._or_overtaken(event),
+            first_states=self._first_states(self._spec, event) if self._key else "",
+            events="\n".join(self._events(event)),
+            **self._steps,
+        )
+
+    def _unless_any(self, event: Event) -> str:
+        """Leave a transaction alone by which nothing changes."""
+        rows = f"SELECT FROM {self._new_rows(event)}"
+        if event is Event.UPDATE and not self._spec.keeps_unchanged:
+            rows = (
+                self._differing(compared_columns(self._spec))
+                if self._key
+                else f"SELECT FROM {self._keyless()} WHERE o.{self._here}_row IS NULL"
+            )
+        return fill(UNLESS_ANY, rows=rows)
+
+    def _or_overtaken(self, event: Event) -> str:
+        if not self._key:
+            return ""
+        return fill(OR_OVERTAKEN, overtaken=self._overtaken(event), **self._steps)
+
+    # -- what versions are to say ----------------------------------------------------------------
+
+    def _said(self) -> str:
+        variables, names = self._triggers.variables, self._variable_names()
+        if not variables:
+            return ""
+        text = self._text
+        pairs = [
+            f"{text.string(names[each])}, NULLIF(current_setting({text.string(each.setting)},"
+            " true), '')"
+            for each in variables
+        ]
+        required = [
+            fill(REQUIRED, name=text.string(names[each]), setting=text.string(each.setting))
+            for each in variables
+            if each.is_required
+        ]
+        settings = f"jsonb_strip_nulls(jsonb_build_object({', '.join(pairs)}))"
+        return "\n".join([fill(SAID, variables=settings), *required])
+
+    def _variable_names(self) -> dict[Variable, str]:
+        columns = {column.key: column.name for column in self._spec.context_columns}
+        return {each: columns[each.key] for each in self._triggers.variables}
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _events(self, event: Event) -> list[str]:
+        spec, text = self._spec, self._text
+        if event is Event.INSERT:
+            return [self._event("n", event, text.operation(spec, Operation.INSERT))]
+        if event is not Event.UPDATE:
+            return [self._event("o", event, text.operation(spec, Operation.DELETE))]
+        if not self._key:
+            return [self._keyless_update()]
+        old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
+        insert, update, delete = (text.operation(spec, operation) for operation in Operation)
+        what = f"CASE WHEN {old} THEN {insert} ELSE {update} END"
+        differs = "true" if spec.keeps_unchanged else self._differs_from_old()
+        changed = f"CASE WHEN {new} THEN false WHEN {old} THEN true ELSE {differs} END"
+        # A row leaves its key before it has another.
+        return [
+            self._event("o", event, delete, condition=new),
+            self._event("n", event, what, condition=changed),
+        ]
+
+    def _event(self, alias: str, event: Event, what: str, *, condition: str = "true") -> str:
+        return self._record(alias, self._source(event), what, condition)
+
+    def _record(self, alias: str, source: str, what: str, condition: str) -> str:
+        spec, text = self._spec, self._text
+        said = spec.context_columns
+        table = text.table(spec.version_table)
+        return fill(
+            EVENTS,
+            values=self._values(alias, spec),
+            what=what,
+            source=source,
+            condition=condition,
+            more_columns=f", {text.columns(None, said)}" if said else "",
+            more_values=f", {text.columns('s', said)}" if said else "",
+            more_source=(
+                f"\nCROSS JOIN jsonb_populate_record(NULL::{table}, versioned_said) AS s"
+                if said
+                else ""
+            ),
+            count=fill(COUNT, sign="+"),
+            **self._slots(spec),
+        )
+
+    def _keyless_update(self) -> str:
+        update = self._text.operation(self._spec, Operation.UPDATE)
+        if self._spec.keeps_unchanged:
+            return self._record("n", "versioned_new AS n", update, "true")
+        return self._record("n", self._keyless(), update, f"o.{self._here}_row IS NULL")
+
+    def _keyless(self) -> str:
+        compared = compared_columns(self._spec)
+        rows = {
+            f"{alias}_row": f"ROW({self._text.columns(alias, compared)})::text" for alias in "on"
+        }
+        return fill(KEYLESS, here=self._here, **rows)

@@ -1,0 +1,538 @@
+CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $versioned$
+-- sqlalchemy_versioned 1 a58851bb4d3d60ad85ee8fead5e7d8ad
+#variable_conflict use_variable
+DECLARE
+    versioned_tx bigint;
+    versioned_count bigint;
+    versioned_left bigint := 0;
+    versioned_begun boolean := false;
+    versioned_said jsonb := '{}';
+BEGIN
+    IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
+        IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = 'only the owner of history may pause its recording',
+                HINT = 'Leave the setting versioned.paused alone.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+            SELECT l.id, l.kind, 0, 0
+            FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.animal AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT v.ctid
+                FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT FROM public.dog_version AS own
+                    WHERE own.dog_id = t.k1 AND own.transaction_id = versioned_tx
+                        AND own.operation_type <> 2 OFFSET 0
+                ) AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid FROM public.dog_version AS v
+                    WHERE v.dog_id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                ) AS v
+            ));
+            DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.dog_version AS v
+                    WHERE v.dog_id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.dog AS r
+                    WHERE r.dog_id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here OR own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+            DELETE FROM public.animal_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.animal_version AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.animal AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+        SELECT l.dog_id, l.breed, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.dog AS r
+            WHERE r.dog_id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.dog_version AS v
+            WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        OR EXISTS (
+            SELECT FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.animal AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.animal_version AS v
+                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.kind IS NOT DISTINCT FROM l.kind))
+        );
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+        SELECT l.id, l.kind, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.animal_version AS v
+            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.kind IS NOT DISTINCT FROM l.kind))
+        OR EXISTS (
+            SELECT FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.dog AS r
+                WHERE r.dog_id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.dog_version AS v
+                WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        );
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            IF NOT EXISTS (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) THEN
+                RETURN NULL;
+            END IF;
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+            SELECT o.dog_id, o.breed, 0, 0
+            FROM (
+                SELECT DISTINCT ON (w.dog_id) w.* FROM (
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count
+                    FROM (
+                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                        FROM versioned_old AS o
+                        UNION ALL
+                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                    ) AS u
+                ) AS w
+                LEFT JOIN LATERAL (
+                    SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
+                ) AS r ON true
+                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                ORDER BY w.dog_id, w.versioned_here_place
+            ) AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+            SELECT l.id, l.kind, 0, 0
+            FROM (SELECT o.dog_id FROM (
+                SELECT DISTINCT ON (w.dog_id) w.* FROM (
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count
+                    FROM (
+                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                        FROM versioned_old AS o
+                        UNION ALL
+                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                    ) AS u
+                ) AS w
+                LEFT JOIN LATERAL (
+                    SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
+                ) AS r ON true
+                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                ORDER BY w.dog_id, w.versioned_here_place
+            ) AS o) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.animal AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.dog_version AS v
+                    WHERE v.dog_id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.dog AS r
+                    WHERE r.dog_id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here OR own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+            DELETE FROM public.animal_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.animal_version AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.animal AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+        SELECT l.dog_id, l.breed, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.dog AS r
+            WHERE r.dog_id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.dog_version AS v
+            WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        OR EXISTS (
+            SELECT FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.animal AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.animal_version AS v
+                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.kind IS NOT DISTINCT FROM l.kind))
+        );
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+        SELECT l.id, l.kind, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.animal_version AS v
+            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.kind IS NOT DISTINCT FROM l.kind))
+        OR EXISTS (
+            SELECT FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.dog AS r
+                WHERE r.dog_id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.dog_version AS v
+                WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        );
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+        SELECT DISTINCT ON (o.dog_id) o.dog_id, o.breed, versioned_tx, 2
+        FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.dog_version AS v
+            WHERE v.dog_id = o.dog_id AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.dog AS r
+            WHERE r.dog_id = o.dog_id OFFSET 0
+        ) AS l ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here FROM public.dog_version AS v
+            WHERE v.dog_id = o.dog_id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+        ) AS own ON true
+        WHERE p.operation_type <> 2 AND n.dog_id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM versioned_old AS o) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+            SELECT o.dog_id, o.breed, 0, 0
+            FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+            SELECT l.id, l.kind, 0, 0
+            FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.animal AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.dog_version AS v
+                    WHERE v.dog_id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.dog AS r
+                    WHERE r.dog_id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here IS NULL AND own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+            DELETE FROM public.animal_version AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM public.animal_version AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM public.animal AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO public.animal_version (id, kind, transaction_id, operation_type)
+        SELECT l.id, l.kind, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.animal AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.animal_version AS v
+            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.kind IS NOT DISTINCT FROM l.kind))
+        OR EXISTS (
+            SELECT FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.dog AS r
+                WHERE r.dog_id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.dog_version AS v
+                WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        );
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+        SELECT DISTINCT ON (o.dog_id) o.dog_id, o.breed, versioned_tx, 2
+        FROM versioned_old AS o
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM public.dog_version AS v
+            WHERE v.dog_id = o.dog_id AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM public.dog AS r
+            WHERE r.dog_id = o.dog_id OFFSET 0
+        ) AS l ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here FROM public.dog_version AS v
+            WHERE v.dog_id = o.dog_id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+        ) AS own ON true
+        WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = 'TRUNCATE is refused: ' || 'dog is versioned',
+            HINT = 'Use DELETE, or the option truncate=''record''.';
+    END IF;
+    RETURN NULL;
+END
+$versioned$;
+REVOKE ALL ON FUNCTION public.dog_versioned() FROM PUBLIC;
+DROP TRIGGER IF EXISTS dog_versioned_insert ON public.dog;
+CREATE TRIGGER dog_versioned_insert AFTER INSERT ON public.dog
+REFERENCING NEW TABLE AS versioned_new
+FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned();
+DROP TRIGGER IF EXISTS dog_versioned_update ON public.dog;
+CREATE TRIGGER dog_versioned_update AFTER UPDATE ON public.dog
+REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new
+FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned();
+DROP TRIGGER IF EXISTS dog_versioned_delete ON public.dog;
+CREATE TRIGGER dog_versioned_delete AFTER DELETE ON public.dog
+REFERENCING OLD TABLE AS versioned_old
+FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned();
+DROP TRIGGER IF EXISTS dog_versioned_truncate ON public.dog;
+CREATE TRIGGER dog_versioned_truncate BEFORE TRUNCATE ON public.dog
+FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()

@@ -1,0 +1,25 @@
+DROP TRIGGER IF EXISTS event_versioned_insert ON public.event;
+DROP TRIGGER IF EXISTS event_versioned_update ON public.event;
+DROP TRIGGER IF EXISTS event_versioned_delete ON public.event;
+DROP TRIGGER IF EXISTS event_versioned_truncate ON public.event;
+DROP FUNCTION IF EXISTS public.event_versioned();
+DROP TRIGGER IF EXISTS "Article_versioned_insert" ON press."Article";
+DROP TRIGGER IF EXISTS "Article_versioned_update" ON press."Article";
+DROP TRIGGER IF EXISTS "Article_versioned_delete" ON press."Article";
+DROP TRIGGER IF EXISTS "Article_versioned_truncate" ON press."Article";
+DROP FUNCTION IF EXISTS press."Article_versioned"();
+DROP TRIGGER IF EXISTS animal_versioned_insert ON public.animal;
+DROP TRIGGER IF EXISTS animal_versioned_update ON public.animal;
+DROP TRIGGER IF EXISTS animal_versioned_delete ON public.animal;
+DROP TRIGGER IF EXISTS animal_versioned_truncate ON public.animal;
+DROP FUNCTION IF EXISTS public.animal_versioned();
+DROP TRIGGER IF EXISTS dog_versioned_insert ON public.dog;
+DROP TRIGGER IF EXISTS dog_versioned_update ON public.dog;
+DROP TRIGGER IF EXISTS dog_versioned_delete ON public.dog;
+DROP TRIGGER IF EXISTS dog_versioned_truncate ON public.dog;
+DROP FUNCTION IF EXISTS public.dog_versioned();
+DROP FUNCTION IF EXISTS public.transaction_versioned_current();
+DROP FUNCTION IF EXISTS public.transaction_versioned_begin();
+DROP FUNCTION IF EXISTS public.transaction_versioned_move(bigint);
+DROP FUNCTION IF EXISTS public.transaction_versioned_release(bigint);
+

@@ -1,0 +1,456 @@
+CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $versioned$
+-- sqlalchemy_versioned 1 0413d9de3f1d345944b2b5524c6f7408
+#variable_conflict use_variable
+DECLARE
+    versioned_tx bigint;
+    versioned_count bigint;
+    versioned_left bigint := 0;
+    versioned_begun boolean := false;
+    versioned_said jsonb := '{}';
+BEGIN
+    IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
+        IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = 'only the owner of history may pause its recording',
+                HINT = 'Leave the setting versioned.paused alone.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT v.ctid
+                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT FROM press."Article_version" AS own
+                    WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
+                        AND own.operation_type <> 2 OFFSET 0
+                ) AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                ) AS v
+            ));
+            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here OR own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+        SELECT l.id, l."select", l.seen, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM press."Article_version" AS v
+            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_begun THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM press."Article_version" AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+            ));
+        ELSE
+            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own ON true
+                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+            ));
+        END IF;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select")) END) THEN
+                RETURN NULL;
+            END IF;
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, 0, 0
+            FROM (
+                SELECT DISTINCT ON (w.id) w.* FROM (
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
+                    FROM (
+                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                        FROM versioned_old AS o
+                        UNION ALL
+                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                    ) AS u
+                ) AS w
+                LEFT JOIN LATERAL (
+                    SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
+                ) AS r ON true
+                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                ORDER BY w.id, w.versioned_here_place
+            ) AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here OR own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+        SELECT l.id, l."select", l.seen, versioned_tx,
+            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+            WHERE r.id = t.k1 OFFSET 0
+        ) AS l
+        LEFT JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM press."Article_version" AS v
+            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p ON true
+        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+        FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+            WHERE r.id = o.id OFFSET 0
+        ) AS l ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+        ) AS own ON true
+        WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_begun THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM press."Article_version" AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+            ));
+        ELSE
+            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own ON true
+                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+            ));
+        END IF;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM versioned_old AS o) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, 0, 0
+            FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                WHERE l.versioned_here IS NULL AND own.operation_type <> 2
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+        FROM versioned_old AS o
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+            WHERE r.id = o.id OFFSET 0
+        ) AS l ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+        ) AS own ON true
+        WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_begun THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM press."Article_version" AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+            ));
+        ELSE
+            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own ON true
+                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+            ));
+        END IF;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        IF NOT EXISTS (SELECT FROM press."Article" AS o) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        ELSIF EXISTS (SELECT FROM (SELECT o.id FROM press."Article" AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END IF;
+        IF EXISTS (
+            SELECT FROM press."Article" AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, 0, 0
+            FROM press."Article" AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF NOT versioned_begun THEN
+            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                SELECT own.ctid
+                FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                ) AS own
+                WHERE true
+            ));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left - versioned_count;
+        END IF;
+        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+        FROM press."Article" AS o
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, true AS versioned_here, v.*
+            FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+            ORDER BY v.transaction_id DESC LIMIT 1
+        ) AS p
+        LEFT JOIN LATERAL (
+            SELECT true AS versioned_here FROM press."Article_version" AS v
+            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+        ) AS own ON true
+        WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
+        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+        versioned_left := versioned_left + versioned_count;
+        IF versioned_begun THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM press."Article_version" AS own
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+            ));
+        ELSE
+            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+            WHERE v.ctid = ANY (ARRAY(
+                SELECT p.ctid
+                FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own ON true
+                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+            ));
+        END IF;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$versioned$;
+REVOKE ALL ON FUNCTION press."Article_versioned"() FROM PUBLIC;
+DROP TRIGGER IF EXISTS "Article_versioned_insert" ON press."Article";
+CREATE TRIGGER "Article_versioned_insert" AFTER INSERT ON press."Article"
+REFERENCING NEW TABLE AS versioned_new
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"();
+DROP TRIGGER IF EXISTS "Article_versioned_update" ON press."Article";
+CREATE TRIGGER "Article_versioned_update" AFTER UPDATE ON press."Article"
+REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"();
+DROP TRIGGER IF EXISTS "Article_versioned_delete" ON press."Article";
+CREATE TRIGGER "Article_versioned_delete" AFTER DELETE ON press."Article"
+REFERENCING OLD TABLE AS versioned_old
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"();
+DROP TRIGGER IF EXISTS "Article_versioned_truncate" ON press."Article";
+CREATE TRIGGER "Article_versioned_truncate" BEFORE TRUNCATE ON press."Article"
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()

@@ -1,0 +1,147 @@
+"""Versions that are events, recorded by triggers: one for each, with what was said of it."""
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, configure_mappers
+
+from sqlalchemy_versioned import (
+    Operation,
+    set_session_variables,
+    transaction_context,
+    version_table,
+    versioned_table,
+)
+from sqlalchemy_versioned.triggers import check_triggers
+
+pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True, strategy="append")]
+
+INSERT, UPDATE, DELETE = Operation
+USERNAME = Column("username", String(30), nullable=False)
+
+
+@pytest.fixture
+def table(versioning, engine):
+    """Return a function that makes a versioned table: ``table(Column("id", Integer), …)``."""
+
+    def make(*columns, **options):
+        metadata = MetaData()
+        made = Table("foo", metadata, *columns)
+        versioned_table(made, **options)
+        configure_mappers()
+        metadata.create_all(engine)
+        assert check_triggers(metadata, engine) == []
+        return made
+
+    return make
+
+
+@pytest.fixture
+def events(engine):
+    """Return operation and values of the versions of a table, in their order."""
+
+    def read(table, *names):
+        versions = version_table(table)
+        columns = [versions.c[name] for name in ("operation_type", *names)]
+        with engine.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(versions.c.version_id))
+            return [tuple(row) for row in rows]
+
+    return read
+
+
+def run(engine, *statements):
+    """Execute statements in one transaction."""
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def test_every_event_is_kept(engine, table, events):
+    """One transaction may have many events of a row; what changes nothing is none."""
+    foo = table(Column("id", Integer, primary_key=True), Column("bar", String(9)))
+
+    run(
+        engine,
+        "INSERT INTO foo VALUES (1, 'a'), (2, 'a')",
+        "UPDATE foo SET bar = 'b' WHERE id = 1",
+        "UPDATE foo SET bar = bar",
+        "UPDATE foo SET id = 3 WHERE id = 1",
+        "DELETE FROM foo WHERE id = 3",
+        "TRUNCATE foo",
+    )
+    run(engine, "UPDATE foo SET bar = 'x'")
+
+    assert events(foo, "id", "bar") == [
+        (INSERT, 1, "a"),
+        (INSERT, 2, "a"),
+        (UPDATE, 1, "b"),
+        (DELETE, 1, "b"),
+        (INSERT, 3, "b"),
+        (DELETE, 3, "b"),
+        (DELETE, 2, "a"),
+    ]
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM transaction")) == 1
+
+
+def test_rows_without_a_primary_key(engine, table, events):
+    """Rows are their values: an UPDATE records those that are new, each as often as it is."""
+    foo = table(Column("bar", String(9)))
+
+    run(engine, "INSERT INTO foo VALUES ('a'), ('a'), ('b'), (NULL)")
+    run(engine, "UPDATE foo SET bar = 'b' WHERE bar = 'a'", "UPDATE foo SET bar = bar")
+    run(engine, "DELETE FROM foo WHERE bar IS NULL")
+
+    assert events(foo, "bar") == [
+        *[(INSERT, each) for each in ("a", "a", "b", None)],
+        *[(UPDATE, "b")] * 2,
+        (DELETE, None),
+    ]
+
+
+def test_updates_that_change_nothing_can_be_kept(engine, table, events):
+    """With record_unchanged every row of an UPDATE is an event."""
+    foo = table(Column("bar", String(9)), record_unchanged=True)
+
+    run(engine, "INSERT INTO foo VALUES ('a')", "UPDATE foo SET bar = bar")
+
+    assert events(foo, "bar") == [(INSERT, "a"), (UPDATE, "a")]
+
+
+def test_what_is_said_of_each_event(engine, table, events):
+    """The context, session variables and settings of the database are read for each event."""
+    foo = table(Column("bar", String(9)), session_variables=[USERNAME])
+    with Session(engine) as session:
+        with transaction_context(username="O'Brien"):
+            session.execute(foo.insert(), {"bar": "a"})
+        set_session_variables(session, username="ann")
+        session.execute(text("INSERT INTO foo VALUES ('b')"))
+        session.commit()
+    run(engine, "SELECT set_config('audit.username', 'psql', true)", "DELETE FROM foo")
+
+    assert events(foo, "bar", "username") == [
+        (INSERT, "a", "O'Brien"),
+        (INSERT, "b", "ann"),
+        (DELETE, "a", "psql"),
+        (DELETE, "b", "psql"),
+    ]
+
+
+def test_required_variables_of_events(engine, table, events):
+    """Without them nothing is written; a savepoint takes back what was said in it."""
+    foo = table(Column("bar", String(9)), session_variables=[USERNAME])
+    with Session(engine) as session:
+        with session.begin_nested() as savepoint, transaction_context(username="ann"):
+            session.execute(foo.insert(), {"bar": "a"})
+            savepoint.rollback()
+        with transaction_context(username="ann"):
+            session.execute(foo.insert(), {"bar": "b"})
+        with pytest.raises(IntegrityError, match=r"audit\.username is missing or empty"):
+            session.execute(update(foo).values(bar="c"))
+        session.rollback()
+        with transaction_context(username="ann"):
+            session.execute(foo.insert(), {"bar": "d"})
+        session.commit()
+
+    assert events(foo, "bar", "username") == [(INSERT, "d", "ann")]

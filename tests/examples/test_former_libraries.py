@@ -62,3 +62,23 @@ def test_sqlalchemy_audit(printed):
     ]
     assert [each[5] == "None" for each in found] == [False, False, True]
     assert refused == "VersionIsImmutableUpdate"
+
+
+@pytest.mark.needs("triggers")
+def test_sqlalchemy_postgresql_audit(run_example, capsys, database):
+    """PostgreSQL records each change, with settings of the session; one that is required is."""
+    program = run_example("from_sqlalchemy_postgresql_audit.py", "example")
+
+    program["main"](database.url.render_as_string(hide_password=False))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Faults of triggers: []",
+        "Statements that make them: 10",
+        "Refused: the session variable audit.username is missing or empty",
+        "Columns of public.foo_audr: bar, transaction_id, audit_operation, version_id, "
+        "audit_username, audit_app_uuid, audit_operation_timestamp, audit_current_user",
+        "I a O'Brien 00000000-0000-0000-0000-000000000007",
+        "I b O'Brien 00000000-0000-0000-0000-000000000007",
+        "U c psql None",
+        "D a psql None",
+    ]

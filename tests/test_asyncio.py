@@ -99,10 +99,12 @@ SILENT = {
     "UnitOfWork.session",
     "UnitOfWork.transaction_id",
     # Flushes and the ends of transactions call these, inside of the session's own greenlet.
+    "UnitOfWork.announce",
     "UnitOfWork.discard",
     "UnitOfWork.end",
     "UnitOfWork.ended",
     "UnitOfWork.ensure_transaction",
+    "UnitOfWork.find_transaction",
     "UnitOfWork.finish",
     "UnitOfWork.lose",
     "UnitOfWork.operations",
@@ -111,6 +113,7 @@ SILENT = {
     "UnitOfWork.released",
     "UnitOfWork.set_later",
     "UnitOfWork.take_images",
+    "UnitOfWork.write_rows",
 }
 
 #: Awaitable forms that cannot have the name of what they stand for.

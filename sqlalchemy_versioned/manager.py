@@ -12,18 +12,13 @@ from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
 from . import _sqlalchemy
-from .build.classes import place_beside
-from .build.context_columns import build_transaction_columns, check_columns
+from .build.context_columns import build_transaction_columns
 from .build.core import said_of
+from .build.home import check_transaction_class, first_class_in, settle_transaction_class
 from .build.inheritance import declarative_base_of, has_rows
 from .build.pipeline import Round
-from .build.registry import TRANSACTION_CLASS, Registry, forget
-from .build.transaction import (
-    DefaultName,
-    TransactionFactory,
-    extend_transaction_table,
-    forget_transaction_table,
-)
+from .build.registry import Registry, forget
+from .build.transaction import DefaultName, TransactionFactory
 from .cores import CoreTables
 from .exc import ClassNotVersioned, ImproperlyConfigured
 from .hooks import Plugin, PluginCollection
@@ -353,7 +348,7 @@ class VersioningManager:
             asynchronous one stands for the Session class it uses.
         """
         if self._registry.transaction_class is not None:
-            self._check_transaction_class(self._registry.transaction_class)
+            self._check_transaction_class()
         self._scope.add(mapper)
         for listened, name, listener in self._class_listeners():
             if not event.contains(listened, name, listener):
@@ -459,7 +454,8 @@ class VersioningManager:
 
     def _begin_round(self) -> Round:
         if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:
-            self._prepare([])
+            # Whether it is fit is looked at when mappers are configured.
+            self._said_transaction_cls = self._registry.transaction_class = self.transaction_cls
         return Round(self._registry, options=self.options, plugins=self.plugins, manager=self)
 
     def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
@@ -508,55 +504,24 @@ class VersioningManager:
     def _prepare(self, pending: list[type[Any]]) -> None:
         """Find or make the Transaction class."""
         if self._first is None:
-            self._first = inspect(pending[0]) if pending else self._beside_tables()
-        if self._registry.transaction_class is not None:
-            return
+            tables = self._cores.tables
+            self._first = inspect(pending[0]) if pending else first_class_in(tables[0].metadata)
+        if self._registry.transaction_class is None or not self._registry.makes_transactions:
+            self._find_transaction_class(pending)
+            self._check_transaction_class()
+
+    def _check_transaction_class(self) -> None:
+        needs_user = self._current_user is not None
+        check_transaction_class(self.transaction_cls, self.context_columns, needs_user=needs_user)
+
+    def _find_transaction_class(self, pending: list[type[Any]]) -> None:
         self._said_transaction_cls = said = self.transaction_cls
         if isinstance(said, type):
-            self._check_transaction_class(said)
             self._registry.transaction_class = said
             return
-        cls = said(self)
-        self._registry.transaction_class = self.transaction_cls = cls
-        self._registry.makes_transactions = True
+        self.transaction_cls = cls = said(self)
         owner = self.declarative_base or (pending[0] if pending else None)
-        if owner is not None:
-            place_beside(cls, owner, attribute=TRANSACTION_CLASS)
-            self._registry.transaction_owner = owner
-        self._settle_transaction_tables(self._registry.transaction_table)
-        self._check_transaction_class(cls)
-
-    def _check_transaction_class(self, cls: type[Any]) -> None:
-        """Refuse a Transaction class that cannot keep what options ask for."""
-        check_columns(cls, self.context_columns)
-        if self._current_user is not None and not {"user", "user_id"} & set(
-            inspect(cls).attrs.keys()
-        ):
-            raise ImproperlyConfigured(
-                f"make_versioned() has a current_user, and {cls.__name__} no place for users; give "
-                "it a user_cls, or transaction_columns=[Column('user_id', …)]"
-            )
-
-    def _beside_tables(self) -> Mapper[Any] | None:
-        """Return the first class of the ``MetaData`` of the first table that has none itself."""
-        metadata = self._cores.tables[0].metadata if self._cores.tables else None
-        for mapper in _sqlalchemy.all_mappers():
-            table = mapper.local_table
-            if isinstance(table, Table) and table.metadata is metadata:
-                return mapper
-        return None
-
-    def _settle_transaction_tables(self, home: Table) -> None:
-        """Let tables that were there before the class follow the one that it has."""
-        known = self._registry.transaction_tables
-        begun = known.get(home.metadata, home)
-        known[home.metadata] = home
-        for table in known.values():
-            extend_transaction_table(table, home)
-        if begun is not home:
-            forget_transaction_table(begun)
-            for hierarchy in self._registry.cores.values():
-                hierarchy.root.follow_transactions(begun, home)
+        if settle_transaction_class(self._registry, cls, owner=owner):
             self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
             self._install_with_tables()
 

@@ -1,13 +1,16 @@
 """Tables that are versioned without a class: how they are declared, and what belongs to them."""
 
+from datetime import datetime, timezone
+
 import pytest
-from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, String, Table
-from sqlalchemy.orm import configure_mappers, mapped_column
+from sqlalchemy import Column, DateTime, Enum, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy.orm import configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
     ImproperlyConfigured,
     InvalidArgumentType,
+    TransactionBase,
     UnknownOption,
     VersioningManager,
     count_versions,
@@ -379,3 +382,29 @@ def test_conventions_that_name_no_indexes(versioning, open_session_in_memory):
 
     assert all(index.name for each in metadata.tables.values() for index in each.indexes)
     assert version_table(table).indexes
+
+
+def test_transaction_class_of_the_application(Base, versioning):
+    """It is used as it is, and nothing is configured before it is needed."""
+
+    class Event(TransactionBase, Base):
+        __tablename__ = "event"
+        id = mapped_column(Integer, primary_key=True)
+        issued_at = mapped_column(DateTime, default=lambda: datetime.now(timezone.utc))
+        articles = relationship("Article", primaryjoin="Event.id == foreign(Article.id)")
+
+    versioning.transaction_cls = Event
+    table = versioned_table(page(Base.metadata))
+    declare_article(Base)
+
+    assert transaction_class(table) is Event
+    assert set(Base.metadata.tables) == {"page", "page_version", "event", "article"}
+
+
+def declare_article(Base):
+    """Declare what another class refers to."""
+    type(
+        "Article",
+        (Base,),
+        {"__tablename__": "article", "id": mapped_column(Integer, primary_key=True)},
+    )

@@ -101,6 +101,8 @@ class Appending(Recording):
         written = self._writers[spec].write(self.connection, image, tx, locks=locks)
         if written < len(keys) + len(changes.given):
             self._forget_missing(spec, image, tx)
+        there = [*image.fresh.get(Operation.INSERT, ()), *image.fresh.get(Operation.UPDATE, ())]
+        self._writers[spec].show_ids(self.connection, there, tx)
         for operation, some in image.fresh.items():
             self._note(spec, some, operation)
         self._note(spec, changes.given, Operation.DELETE)

@@ -90,6 +90,8 @@ class Options:
     version_id_column_name: str = "version_id"
     #: What the ids of versions are: ``'integer'`` or ``'uuid'`` (``append``).
     version_id_type: str = "integer"
+    #: Name of a column of the table itself that has the id of the newest version (``append``).
+    revision_id_column_name: str | None = None
     #: Whether an UPDATE that leaves a row as it was makes a version (``append``).
     record_unchanged: bool = False
     #: Whether the module becomes part of a version class's name (manager only).
@@ -354,6 +356,12 @@ def _check_zone(name: Any, owner: str) -> None:
 
 def _check_versions(options: Options, owner: str) -> None:
     """Refuse what only one strategy can do, or none."""
+    if options.revision_id_column_name and (options.strategy.merges or options.native_versioning):
+        raise ImproperlyConfigured(
+            f"{owner}: revision_id_column_name is {options.revision_id_column_name!r}, and strategy"
+            f" is {options.strategy.value!r}{', by triggers' if options.native_versioning else ''};"
+            " it is kept only where flushes and statements are recorded under strategy='append'"
+        )
     if options.record_unchanged and options.strategy.merges:
         raise ImproperlyConfigured(
             f"{owner}: record_unchanged is set, and strategy is {options.strategy.value!r}, which "

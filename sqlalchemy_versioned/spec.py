@@ -59,6 +59,8 @@ class VersionSpec:
     id_column: Column[Any] | None = None
     #: The base-most table of its objects, which numbers their versions; ``None`` if that is itself.
     base: VersionSpec | None = None
+    #: The column of the parent table that has the id of the newest version, if there is one.
+    live_id_column: Column[Any] | None = None
     #: What the context and session variables must, or may, say for each version.
     variables: tuple[Column[Any], ...] = ()
     #: The columns of the version table that keep it, in the same order.
@@ -101,6 +103,14 @@ class VersionSpec:
         """Whether the key and the transaction identify a version row."""
         key = {pair.version for pair in self.key} | {self.transaction_column}
         return key == set(self.version_table.primary_key.columns)
+
+    @property
+    def known_columns(self) -> dict[Column[Any], Column[Any]]:
+        """The parent columns of whose past something is known, each with what tells it."""
+        known = {pair.parent: pair.version for pair in self.pairs}
+        if self.live_id_column is not None and self.id_column is not None:
+            known[self.live_id_column] = self.id_column
+        return known
 
     @property
     def key_index(self) -> str | None:

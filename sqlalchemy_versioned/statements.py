@@ -415,6 +415,17 @@ class StatementBuilder:
         """Remove this transaction's versions."""
         return delete(self.spec.version_table).where(*self._own())
 
+    def show_ids(self) -> Executable:
+        """Give rows of the parent table the ids of their newest versions, and nothing else."""
+        spec, parent = self.spec, self.spec.parent_table
+        newest = newest_version(spec, [as_stored(pair.parent) for pair in spec.key])
+        # What would change by itself with an UPDATE stays.
+        kept = [
+            c for c in parent.columns if c.onupdate is not None or c.server_onupdate is not None
+        ]
+        values: dict[Any, Any] = {column: column for column in kept}
+        return update(parent).where(self._in("keys")).values(values | {spec.live_id_column: newest})
+
     def erase_deletions(self) -> Executable:
         """Remove this transaction's versions that say that rows are gone, and are the last ones."""
         spec, later = self.spec, self.spec.version_table.alias()

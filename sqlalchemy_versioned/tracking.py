@@ -82,6 +82,8 @@ class Tracker:
         self._readers: dict[Mapper[Any], ClassReader] = {}
         self._associations: dict[Table, LinkTable] = {}
         self._mappers: dict[Table, list[Mapper[Any]]] = {}
+        #: The classes of which objects have the id of their newest version, with the attribute.
+        self._live_ids: dict[type[Any], str] = {}
         #: The tables that only we write.
         self._histories: set[Any] = set()
         self._listeners: list[tuple[Any, str, Any]] = []
@@ -122,6 +124,9 @@ class Tracker:
         self._listen(mapper, "before_delete", self._before_delete)
         for target, name, listener in (*watch_versions(spec.version_class), *watch_unkept(spec)):
             self._listen(target, name, listener)
+        live_id = spec.root.live_id_column
+        if live_id is not None:
+            self._live_ids[spec.parent_class] = mapper.get_property_by_column(live_id).key
         targets = {}
         for table in spec.tables:
             self._mappers.setdefault(table.parent_table, []).append(mapper)
@@ -179,6 +184,7 @@ class Tracker:
         self._readers.clear()
         self._associations.clear()
         self._mappers.clear()
+        self._live_ids.clear()
         self._histories.clear()
         self._capture.clear()
         self._guard.clear()
@@ -360,6 +366,15 @@ class Tracker:
         unit = session.info.get(self)
         if unit is not None:
             unit.set_later()
+            if self._live_ids:
+                self._expire_live_ids(session)
+
+    def _expire_live_ids(self, session: Session) -> None:
+        """Have objects read anew what their rows have got after they were written."""
+        for instance in session.identity_map.values():
+            for cls, key in self._live_ids.items():
+                if isinstance(instance, cls):
+                    session.expire(instance, [key])
 
     def _settle_deletions(self, flush: Flush) -> None:
         """Record that rows are there which the flush was to delete."""
@@ -686,6 +701,8 @@ class Tracker:
         touched = [each.keys() for each in changes.values()]
         recording = unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
         unit.finish()
+        if self._live_ids:
+            self._expire_live_ids(session)
         if has_loaded_versions(session):
             for keys in touched:
                 expire_versions(session, hierarchy, keys)

@@ -288,6 +288,11 @@ class TableWriter:
             closed += connection.execute(statement, parameters).rowcount
         return found, closed
 
+    def show_ids(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Give rows the ids of their newest versions, where they have a column for it."""
+        if keys and self.spec.live_id_column is not None:
+            self._run(connection, "show_ids", self.keys.sets(keys), tx)
+
     def erase_deletions(self, connection: Connection, keys: list[Key], tx: int) -> None:
         """Remove this transaction's last versions of rows, which say that they are gone."""
         self._run(connection, "erase_deletions", self.keys.sets(keys), tx)

@@ -10,6 +10,7 @@ declared later adds to what is there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect
@@ -308,7 +309,7 @@ class Round:
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
-            options=self.manager_options,
+            options=replace(self.manager_options, revision_id_column_name=None),
             key=recognised,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),

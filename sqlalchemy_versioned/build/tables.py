@@ -25,6 +25,7 @@ from .columns import (
     build_version_column,
 )
 from .context_columns import build_version_context
+from .live_ids import find_live_id
 
 __all__ = [
     "build_table_spec",
@@ -58,6 +59,8 @@ def build_table_spec(
     :param base: the base-most table of its objects, if it is another.
     :raises ImproperlyConfigured: if a name is taken.
     """
+    live_id = find_live_id(table, options, base)
+    attribute_keys = {c: name for c, name in attribute_keys.items() if c is not live_id}
     has_end = options.strategy is Strategy.VALIDITY
     _check_clashes(table, options, attribute_keys, has_end=has_end)
     _check_key(key)
@@ -107,6 +110,7 @@ def build_table_spec(
         added=tuple(added),
         id_column=number,
         base=base,
+        live_id_column=live_id,
         variables=options.session_variables if keeps_context else (),
         context_columns=tuple(context),
         keeps_unchanged=options.record_unchanged,

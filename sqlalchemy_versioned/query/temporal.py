@@ -63,7 +63,7 @@ def select_rows_at(
     """
     check_has_key(spec)
     rows = spec.version_table.alias()
-    kept = {pair.parent: rows.c[pair.version.key] for pair in spec.pairs}
+    kept = {parent: rows.c[version.key] for parent, version in spec.known_columns.items()}
     columns = [
         AsDeclared(kept.get(column, null()), column).label(column.name)
         for column in spec.parent_table.columns
@@ -348,7 +348,7 @@ def find_unkept(element: Any, spec_of: Callable[[Any], VersionSpec | None] | Non
         spec = find(column.table)
         if spec is None or column.name in retired_columns(spec, column.table):
             continue
-        if column.name not in {pair.parent.name for pair in spec.pairs}:
+        if column.name not in {known.name for known in spec.known_columns}:
             return column
     return None
 

@@ -10,9 +10,11 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Uuid,
     bindparam,
     delete,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -598,3 +600,59 @@ def test_table_without_a_key_that_the_database_changes(versioning):
     page = ForeignKey("page.id", ondelete="CASCADE")
     with pytest.raises(ImproperlyConfigured, match="leave out ON DELETE"):
         versioned_table(Table("log", metadata, Column("page_id", page)), strategy="append")
+
+
+# -- the id of the newest version in the row itself ------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["integer", "uuid"])
+def test_rows_have_the_id_of_their_newest_version(Base, versioning, open_session, kind):
+    """After each flush and statement the row says which version it is; nothing else changes."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {
+            "version_id_type": kind,
+            "version_id_column_name": "rev_id",
+            "revision_id_column_name": "rev_id",
+        }
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str]
+        count: Mapped[int] = mapped_column(default=1, onupdate=literal_column("count + 1"))
+        rev_id: Mapped[int | None] = mapped_column(Integer if kind == "integer" else Uuid)
+
+    session = open_session(Base)
+    page, other = Page(text="a"), Page(text="x")
+    session.add_all([page, other])
+    session.flush()
+    seen = [(page.rev_id, page.count)]
+    page.text = "b"
+    session.flush()
+    seen.append((page.rev_id, page.count))
+    session.execute(update(Page).where(Page.id == page.id).values(text="c"))
+    seen.append((page.rev_id, page.count))
+    session.commit()
+
+    assert seen == [(version.rev_id, version.count) for version in page.versions]
+    assert [count for _, count in seen] == [1, 2, 3]
+    assert other.rev_id == other.versions[0].rev_id
+    assert verify(session) == []
+    with as_of(session, page.versions[0].transaction_id) as past:
+        assert past.get(Page, page.id).rev_id == seen[-1][0]
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "expected"),
+    [
+        (Column("other", Integer), {}, "has no column 'rev'"),
+        (Column("rev", String(36)), {}, "declare it with the type BigInteger"),
+        (Column("rev", Integer, nullable=False), {}, "let it be nullable"),
+        (Column("rev", Integer), {"strategy": "validity"}, "under strategy='append'"),
+    ],
+)
+def test_column_that_cannot_have_the_id(versioning, column, options, expected):
+    """What cannot have the id of the newest version is refused when the table is declared."""
+    table = Table("page", MetaData(), Column("id", Integer, primary_key=True), column._copy())
+    said = {"strategy": "append", "revision_id_column_name": "rev"} | options
+    with pytest.raises(ImproperlyConfigured, match=expected):
+        versioned_table(table, **said)

@@ -54,9 +54,12 @@ class ChangeColumnOp(ops.AlterColumnOp):
 def _render(autogen_context: AutogenContext, operation: ChangeColumnOp) -> str:
     text: str = renderers.dispatch(ops.AlterColumnOp)(autogen_context, operation)
     old, new = operation.existing_type, operation.modify_type
-    if old is None or new is None:
-        return text
-    arguments = conversion_arguments(autogen_context.dialect, operation.column_name, old, new)
+    arguments: dict[str, str] = {}
+    if operation.modify_name is not None and "new_column_name=" not in text:
+        # Alembic writes names only of late.
+        arguments["new_column_name"] = operation.modify_name
+    if old is not None and new is not None:
+        arguments |= conversion_arguments(autogen_context.dialect, operation.column_name, old, new)
     more = "".join(f",\n           {key}={value!r}" for key, value in arguments.items())
     return f"{text[:-1]}{more})"
 

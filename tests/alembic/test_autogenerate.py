@@ -170,18 +170,18 @@ def test_a_name_that_is_taken_in_history_is_refused(migrations):
 
 
 @pytest.mark.parametrize(
-    "build",
+    "other",
     [
-        article({"strategy": "append"}, name=name()),
-        article(name=name(), part=mapped_column(Integer, primary_key=True)),
-        article(id=name(), number=mapped_column(Integer, primary_key=True)),
+        lambda: article({"strategy": "append"}, name=name()),
+        lambda: article(name=name(), part=mapped_column(Integer, primary_key=True)),
+        lambda: article(id=name(), number=mapped_column(Integer, primary_key=True)),
     ],
 )
-def test_another_key_is_refused(migrations, build):
+def test_another_key_is_refused(migrations, other):
     """History cannot go on by another key."""
     with declared(article(name=name())) as Base:
         Base.metadata.create_all(migrations.engine)
-    with declared(build) as Base, pytest.raises(ImproperlyConfigured, match="primary key"):
+    with declared(other()) as Base, pytest.raises(ImproperlyConfigured, match="primary key"):
         migrations.generate(Base.metadata)
 
 

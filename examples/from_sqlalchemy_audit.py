@@ -11,6 +11,7 @@ revisions as well. ::
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from uuid import UUID
 
 from sqlalchemy import String, create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column
@@ -29,6 +30,7 @@ make_versioned(
     table_name="%s_rev",
     version_id_column_name="rev_id",
     version_id_type="uuid",
+    revision_id_column_name="rev_id",
     issued_at_column_name="rev_created",
     immutable_versions=True,
     plugins=[NullDeletePlugin()],
@@ -50,6 +52,7 @@ class Reservation(Versioned, Base):
     time: Mapped[time]
     party: Mapped[int]
     last_modified: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    rev_id: Mapped[UUID | None] = mapped_column(unique=True)
 
 
 configure_mappers()
@@ -65,6 +68,7 @@ def reserve(session: Session) -> None:
 
     steve.party = 4
     session.commit()
+    print("The newest revision:", steve.rev_id)
 
     session.delete(steve)
     session.commit()

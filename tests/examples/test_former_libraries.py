@@ -48,7 +48,7 @@ def test_sqlaudit(printed):
 
 def test_sqlalchemy_audit(printed):
     """Each change leaves a revision with an id and a moment; that of a deletion has the key."""
-    *revisions, refused = printed("from_sqlalchemy_audit.py")
+    newest, *revisions, refused = printed("from_sqlalchemy_audit.py")
 
     revision = re.compile(
         r"ReservationRev\(rev_id='[0-9a-f-]{36}', rev_created=\d+\.\d+, rev_isdelete=(\w+), id=1, "
@@ -61,6 +61,7 @@ def test_sqlalchemy_audit(printed):
         ("True", "None", "None", "None", "None"),
     ]
     assert [each[5] == "None" for each in found] == [False, False, True]
+    assert newest.removeprefix("The newest revision: ") in revisions[1]
     assert refused == "VersionIsImmutableUpdate"
 
 

@@ -341,9 +341,9 @@ class UnitOfWork:
                 break
         if overtaken:
             raise CaptureError(
-                f"transaction {self._tx} changes rows that have versions of later transactions, and "
-                f"so would the next {_MOST_DRAWN}: what numbers transactions is behind the history, "
-                "as after a restore; let it go on after the greatest transaction id"
+                f"transaction {self._tx} changes rows that have versions of later transactions, "
+                f"and so would the next {_MOST_DRAWN}: what numbers transactions is behind the "
+                "history, as after a restore; let it go on after the greatest transaction id"
             )
         for recording in recordings:
             recording.drop_undone(self._tx)

@@ -77,6 +77,6 @@ def check_columns(transaction_class: type[Any], columns: Iterable[Column[Any]]) 
         if column.key not in mapper.column_attrs:
             raise ImproperlyConfigured(
                 f"make_versioned() asks for a column {column.key!r} of transactions, and "
-                f"{transaction_class.__name__} has none; declare it there, or ask before mappers are "
-                "configured"
+                f"{transaction_class.__name__} has none; declare it there, or ask before mappers "
+                "are configured"
             )

@@ -1,7 +1,7 @@
 """What an application is asked that has moved; run in a process of its own, like it.
 
-``python -m tests.moving.questions URL JOURNAL [native]``, with ``moved``, the copy of the application
-whose imports are changed, to be found.  The answers come out as JSON.
+``python -m tests.moving.questions URL JOURNAL [native]``, with ``moved``, the copy of the
+application whose imports are changed, to be found.  The answers come out as JSON.
 """
 
 import json

@@ -185,14 +185,18 @@ class CoreTables:
         if known is None:
             self._said[table] = dict(said)
 
-    def build(self) -> None:
-        """Build what was declared since the last time, and follow columns that were appended."""
+    def unfinished(self) -> list[Table]:
+        """Return the tables that were declared, or got columns, since they were last built."""
         cores = self._built().cores
-        for table in list(self._said):
-            if table not in cores:
-                self._build(table)
-            elif len(table.columns) != len(self._columns[table]):
-                self._extend(table)
+        new = [table for table in self._said if table not in cores]
+        return [*new, *(t for t in cores if len(t.columns) != len(self._columns[t]))]
+
+    def build(self, table: Table) -> None:
+        """Build what belongs to a table, or follow columns that were appended to it."""
+        if table in self._built().cores:
+            self._extend(table)
+        else:
+            self._build(table)
 
     def _build(self, table: Table) -> None:
         mark = self._built().mark()

@@ -270,9 +270,16 @@ class VersioningManager:
     def _build_cores(self) -> None:
         if not self._scope or not self.options.get("versioning", True):
             return
-        self._cores.build()
-        self._surroundings.forget()
-        self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+        unfinished = self._cores.unfinished()
+        if not unfinished:
+            return
+        try:
+            for table in unfinished:
+                self._cores.build(table)
+        finally:
+            # Those before one that cannot be built are.
+            self._surroundings.forget()
+            self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
         self._install_with_tables()
 
     def _after_attached(self, table: Table, metadata: MetaData) -> None:

@@ -3,8 +3,20 @@
 from datetime import datetime, timezone
 
 import pytest
-from sqlalchemy import Column, DateTime, Enum, ForeignKey, Integer, MetaData, String, Table
-from sqlalchemy.orm import configure_mappers, mapped_column, relationship
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    insert,
+    select,
+)
+from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
@@ -128,6 +140,25 @@ def test_before_versioning_is_on():
         remove_versioning()
 
     assert (list(metadata.tables), metadata.info) == (["page"], {})
+
+
+def test_mistakes_leave_other_tables_alone():
+    """A table that cannot be versioned is refused when versioning begins, and others are."""
+    metadata = MetaData()
+    table = versioned_table(page(metadata))
+    versioned_table(Table("other", metadata, number()), exclude=["nothing"])
+    engine = create_engine("sqlite://")
+    try:
+        with pytest.raises(ImproperlyConfigured, match="nothing"):
+            make_versioned()
+        make_versioned()
+        metadata.create_all(engine)
+        with Session(engine) as session:
+            session.execute(insert(table).values(id=1))
+            assert session.scalars(select(version_table(table).c.id)).all() == [1]
+    finally:
+        remove_versioning()
+        engine.dispose()
 
 
 def test_info_before_versioning_is_on():
@@ -276,9 +307,6 @@ def test_info_of_a_class(Base, open_session_in_memory):
 @pytest.fixture
 def open_session_in_memory():
     """Make the tables of a base in a database of its own, and open a session."""
-    from sqlalchemy import create_engine
-    from sqlalchemy.orm import Session
-
     opened = []
 
     def make(Base):

@@ -39,6 +39,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "deferrable": POSTGRESQL | SQLITE,
     "deferrable_unique": POSTGRESQL,
     "delete_using": SERVERS,
+    "dumps": frozenset({"embedded"}),
     "enum_types": POSTGRESQL,
     "exclusion_constraints": POSTGRESQL,
     "full_cascades": POSTGRESQL | SQLITE,

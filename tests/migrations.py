@@ -111,28 +111,24 @@ class Migrations:
     def catalogue(self) -> dict[str, Any]:
         """Return what the database says of its tables and sequences."""
         inspector = inspect(self.engine)
-        sequences = inspector.get_sequence_names() if self._has_sequences else []
-        names = set(inspector.get_table_names()) - {"alembic_version"}
-        return {"": sorted(sequences), **{name: _table(inspector, name) for name in names}}
-
-    @property
-    def _has_sequences(self) -> bool:
-        return self.engine.dialect.supports_sequences
-
-
-def _table(inspector: Any, name: str) -> dict[str, Any]:
-    columns = {
-        column["name"]: (str(column["type"]), column["nullable"], column["default"])
-        for column in inspector.get_columns(name)
-    }
-    return {
-        "columns": columns,
-        "primary key": inspector.get_pk_constraint(name),
-        "foreign keys": sorted(map(repr, inspector.get_foreign_keys(name))),
-        "indexes": sorted(
-            repr((i["name"], i["column_names"])) for i in inspector.get_indexes(name)
-        ),
-    }
+        columns, indexes = inspector.get_multi_columns(), inspector.get_multi_indexes()
+        keys, references = inspector.get_multi_pk_constraint(), inspector.get_multi_foreign_keys()
+        found: dict[str, Any] = {
+            name: {
+                "columns": {
+                    each["name"]: (str(each["type"]), each["nullable"], each["default"])
+                    for each in columns[schema, name]
+                },
+                "primary key": keys[schema, name],
+                "foreign keys": sorted(map(repr, references[schema, name])),
+                "indexes": {each["name"]: each["column_names"] for each in indexes[schema, name]},
+            }
+            for schema, name in columns
+            if name != "alembic_version"
+        }
+        if self.engine.dialect.supports_sequences:
+            found[""] = sorted(inspector.get_sequence_names())
+        return found
 
 
 @contextmanager

@@ -18,6 +18,8 @@ html_title = f"{project} {release}"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# Defaults are shown as they are written, not as objects.
+autodoc_preserve_defaults = True
 
 # Each page starts without versioning, and leaves none to the next.
 doctest_global_cleanup = """

@@ -54,7 +54,7 @@ def plain_column(column: Column[Any], **changes: Any) -> Column[Any]:
     type_ = plain_type(column.type)
     if type_ is column.type and not changes:
         return column
-    copied = _sqlalchemy.copy_of_column(column)
+    copied = _sqlalchemy.copied_column(column)
     for name, value in {"type": type_, **changes}.items():
         setattr(copied, name, value)
     return copied

@@ -1,0 +1,86 @@
+"""Connections, engines and savepoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    NestedTransaction,
+)
+
+__all__ = [
+    "commits_by_itself",
+    "info_of",
+    "root_engine",
+    "root_engine_of",
+    "savepoint_around",
+    "savepoints_of",
+    "statement_parameters",
+]
+
+
+def root_engine(connection: Connection) -> Engine:
+    """Return the engine behind those made by ``execution_options()``.
+
+    Uses ``OptionEngine._proxied``.
+    """
+    return root_engine_of(connection.engine)
+
+
+def root_engine_of(engine: Engine) -> Engine:
+    """Return the engine behind one that was made by ``execution_options()``."""
+    while hasattr(engine, "_proxied"):
+        engine = engine._proxied
+    return engine
+
+
+def info_of(connection: Connection) -> dict[Any, Any]:
+    """Return ``Connection.info``; of a connection that is lost, an empty one."""
+    if connection.closed or connection.invalidated:
+        return {}
+    return connection.info
+
+
+def savepoints_of(connection: Connection) -> list[str]:
+    """Return the names of the savepoints that a connection is in, outermost first.
+
+    Uses ``NestedTransaction._savepoint`` and ``_previous_nested``.
+    """
+    names, nested = [], connection.get_nested_transaction()
+    while nested is not None:
+        names.append(nested._savepoint)
+        nested = nested._previous_nested
+    return names[::-1]
+
+
+def commits_by_itself(connection: Connection) -> bool:
+    """Tell whether a connection commits each statement.
+
+    Uses ``Connection._is_autocommit_isolation()``.
+    """
+    return connection._is_autocommit_isolation()
+
+
+def statement_parameters(
+    multiparams: Sequence[Any] | Any, params: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return the parameter sets that ``before_execute`` was given, as a list."""
+    if multiparams:
+        return list(multiparams)
+    return [params] if params else []
+
+
+def savepoint_around(savepoint: Any) -> Any:
+    """Return the savepoint in which another was set, of a session or of a connection.
+
+    Uses ``NestedTransaction._previous_nested``.
+    """
+    if isinstance(savepoint, NestedTransaction):
+        return savepoint._previous_nested
+    around = savepoint.parent
+    while around is not None and not around.nested:
+        around = around.parent
+    return around

@@ -1,0 +1,87 @@
+"""Flushes, and the states of objects in them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    Session,
+    UOWTransaction,
+)
+from sqlalchemy.sql import ClauseElement
+
+__all__ = [
+    "flushed_mappers",
+    "flushed_states",
+    "has_post_updates",
+    "is_expression",
+    "is_flushing",
+    "is_mutable",
+    "is_of_mapper",
+    "original_values",
+]
+
+
+def flushed_states(
+    flush_context: UOWTransaction, mapper: Mapper[Any]
+) -> Iterator[tuple[InstanceState[Any], bool, bool]]:
+    """Yield what a flush did with the objects of *mapper*.
+
+    Each is told by its state, whether its row is deleted, and whether it was only looked at for
+    the sake of others.  Uses ``UOWTransaction.mappers`` and ``.states``.
+    """
+    states = flush_context.states
+    for state in flush_context.mappers[mapper]:
+        yield state, *states[state]
+
+
+def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:
+    """Return the mappers that a flush concerns.  Uses ``UOWTransaction.mappers``."""
+    return cast("Mapping[Mapper[Any], Any]", flush_context.mappers)
+
+
+def has_post_updates(flush_context: UOWTransaction, mapper: Mapper[Any]) -> bool:
+    """Tell whether rows were updated once more at the end of a flush (``post_update``)."""
+    return bool(flush_context.post_update_states) and any(
+        m.base_mapper is mapper.base_mapper for m in flush_context.post_update_states
+    )
+
+
+def is_flushing(session: Session) -> bool:
+    """Tell whether *session* is inside a flush.  Uses ``Session._flushing``."""
+    return session._flushing
+
+
+def original_values(state: InstanceState[Any]) -> Mapping[str, Any]:
+    """Return the attributes changed since the last flush, with their former values.
+
+    Uses ``InstanceState.committed_state``.
+    """
+    return state.committed_state
+
+
+def is_expression(value: Any) -> bool:
+    """Tell whether an attribute is set to something that the database is to compute."""
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+
+
+def is_of_mapper(execution_options: Mapping[str, Any], mapper: Mapper[Any]) -> bool:
+    """Tell whether a statement writes objects of *mapper*, and not links of a relationship.
+
+    Uses ``Mapper._compiled_cache``, which only the former are given.
+    """
+    cache = execution_options.get("compiled_cache")
+    return cache is not None and cache is mapper.base_mapper._compiled_cache
+
+
+def is_mutable(value: Any) -> bool:
+    """Tell whether a value is of ``sqlalchemy.ext.mutable``.
+
+    That listens to all mappers once it is imported, so it is not imported here.
+    """
+    mutable = sys.modules.get("sqlalchemy.ext.mutable")
+    return mutable is not None and isinstance(value, mutable.MutableBase)

@@ -1,0 +1,96 @@
+"""Sessions that borrow connections, and guard their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from sqlalchemy.orm import (
+    InstanceState,
+    Session,
+)
+
+__all__ = [
+    "BorrowingSession",
+    "guard_attached",
+    "guard_modified",
+    "refuse_reading",
+    "session_options",
+]
+
+
+class BorrowingSession(Session):
+    """A session on connections of others: it begins, commits and rolls back nothing on them.
+
+    Its ``get_bind()`` returns connections.  Overrides ``Session._connection_for_bind()``, where a
+    transaction of the session would become that of the connection.
+    """
+
+    def _connection_for_bind(self, engine: Any, *args: Any, **kw: Any) -> Any:
+        return engine
+
+
+def session_options(session: Session) -> dict[str, Any]:
+    """Return the arguments by which another session treats statements like *session*.
+
+    Uses ``Session._query_cls``; ``execution_options`` are new in SQLAlchemy 2.1.
+    """
+    options: dict[str, Any] = {"query_cls": session._query_cls}
+    if said := getattr(session, "execution_options", None):
+        options["execution_options"] = said
+    return options
+
+
+def guard_modified(session: Session, guard: Callable[[InstanceState[Any]], None]) -> None:
+    """Call *guard* before an attribute of an object of *session* is changed.
+
+    Replaces ``WeakInstanceDict._modified``, to which a changed object is added just before.  Uses
+    ``InstanceState.modified`` and ``.committed_state``.
+    """
+    session.identity_map._modified = _GuardedStates(guard)
+
+
+class _GuardedStates(set[InstanceState[Any]]):
+    """The changed objects of a session: none, because *guard* raises."""
+
+    def __init__(self, guard: Callable[[InstanceState[Any]], None]) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def add(self, state: InstanceState[Any]) -> None:
+        # What was noted of the change so far.
+        state.modified = False
+        state.committed_state.clear()
+        self._guard(state)
+
+
+def guard_attached(session: Session, refuse: Callable[[], NoReturn]) -> None:
+    """Call *refuse* when an object of *session* is added to another one, or the other way round.
+
+    There is no event for that: SQLAlchemy raises before it sends any.  What it says has
+    ``Session.hash_key`` of both sessions in it, and this one raises when it is shown.
+    """
+    key = session.hash_key = _GuardedKey(session.hash_key)
+    key.refuse = refuse
+
+
+class _GuardedKey(int):
+    """The number by which objects know their session; showing it raises.
+
+    Objects have it, so it must not hold their session.
+    """
+
+    refuse: Callable[[], NoReturn]
+
+    def __str__(self) -> NoReturn:
+        self.refuse()
+
+
+def refuse_reading(state: InstanceState[Any], key: str, refuse: Callable[..., Any]) -> None:
+    """Let *refuse* be called when an attribute of one object is read.
+
+    Uses ``InstanceState.callables`` and ``.expired_attributes``.
+    """
+    state.dict.pop(key, None)
+    state.expired_attributes.discard(key)
+    state.callables = {**(state.callables or {}), key: refuse}

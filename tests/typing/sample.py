@@ -38,6 +38,7 @@ from sqlalchemy_versioned import (
     transaction_context,
     version_class,
     version_table,
+    versioned_table,
     versioned,
     versioning_manager,
 )
@@ -93,6 +94,7 @@ assert_type(version_class(Article), type[Any])
 assert_type(parent_class(version_class(Article)), type[Any])
 assert_type(transaction_class(Article), type[Any])
 assert_type(version_table(Article), Table)
+assert_type(versioned_table(Article.metadata.tables["article"], exclude=["body"]), Table)
 assert_type(is_versioned(article), bool)
 assert_type(changeset(article), dict[str, list[Any]])
 assert_type(Operation.INSERT.code, str)

@@ -70,10 +70,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let tests of several strategies run with one of them."""
     parser.addoption(
         "--strategies",
-        choices=("two", "in-turn", *STRATEGIES),
-        default="two",
-        help="run tests that are marked so with two strategies, or every test with another one, "
-        "or all of them with the one that is named",
+        choices=("in-turn", "all", *STRATEGIES),
+        default="in-turn",
+        help="run tests that are marked so with one strategy on each database, the next one on "
+        "the next database; or with all; or with the one that is named",
     )
     parser.addoption(
         "--native",
@@ -134,27 +134,33 @@ def _start_embedded(config: pytest.Config) -> EmbeddedServer:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test per database and, where it is marked so, per strategy."""
+    """Run a test per database and, where it is marked so, with a strategy on each."""
+    names: list[str] = []
     if "database" in metafunc.fixturenames:
         names = metafunc.config.stash[selected_databases]
         names = names + list_variants(metafunc.definition.path, names)
-        metafunc.parametrize("database", names, indirect=True)
     if mark := metafunc.definition.get_closest_marker("strategies"):
         strategies = mark.args or STRATEGIES
-        names = ",".join(metafunc.config.stash[selected_databases])
-        turn = crc32(f"{metafunc.definition.nodeid} {names}".encode())
-        wanted = _pick_strategies(metafunc.config.getoption("--strategies"), strategies, turn)
-        metafunc.parametrize("strategy", wanted, indirect=True)
+        wanted = metafunc.config.getoption("--strategies")
+        turn = crc32(f"{metafunc.definition.nodeid} {','.join(names)}".encode())
+        pairs = [
+            (name, strategy)
+            for place, name in enumerate(names or [""])
+            for strategy in _pick_strategies(wanted, strategies, turn + place)
+        ]
+        if names:
+            metafunc.parametrize(("database", "strategy"), pairs, indirect=True)
+        else:
+            metafunc.parametrize("strategy", [strategy for _, strategy in pairs], indirect=True)
+    elif names:
+        metafunc.parametrize("database", names, indirect=True)
 
 
 def _pick_strategies(wanted: str, strategies: Sequence[str], turn: int) -> list[str]:
-    """Return the strategies that a test runs with now: never all three, which would take longer."""
-    if wanted == "two":
-        first, *others = strategies
-        return [first, others[turn % len(others)]] if others else [first]
+    """Return the strategies that a test runs with on one database."""
     if wanted == "in-turn":
         return [strategies[turn % len(strategies)]]
-    return [each for each in strategies if each == wanted]
+    return [each for each in strategies if wanted in ("all", each)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

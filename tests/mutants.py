@@ -122,7 +122,7 @@ class Copy:
     def run_tests(self, tests: Iterable[str], *options: str, database: str) -> Run:
         """Run tests on one database; asynchronous drivers tell nothing new about a fault."""
         arguments = ("-q", "-n0", "--tb=no", "-rfE", "-p", "no:cacheprovider")
-        sync = ("-k", "not aiosqlite and not asyncpg", "--hypothesis-seed=0")
+        sync = ("-k", "not aiosqlite and not asyncpg", "--hypothesis-seed=0", "--strategies=all")
         command = [sys.executable, "-m", "pytest", *arguments, *sync, *options, *tests]
         process = subprocess.Popen(
             command,

@@ -66,7 +66,7 @@ def run(arguments: list[str], environ: dict[str, str], end: float) -> int:
     remaining = end - time.time()
     if remaining <= 0:
         return 0
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "tests.soak"]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "tests.soak", "--strategies=all"]
     command = [sys.executable, "-m", "pytest", *options, *arguments]
     process = subprocess.Popen(command, env={**os.environ, **environ})
     try:

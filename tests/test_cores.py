@@ -176,6 +176,21 @@ def test_info_before_versioning_is_on():
     assert metadata.info == {}
 
 
+def test_classes_of_a_metadata():
+    """A MetaData that is named stands for the classes that are mapped in it, too."""
+    bases = [build_base(), build_base()]
+    classes = [
+        type("Page", (base,), {"__tablename__": "page", "__versioned__": {}, "id": number()})
+        for base in bases
+    ]
+    try:
+        make_versioned(mapper=bases[0].metadata)
+        configure_mappers()
+        assert [is_versioned(cls) for cls in classes] == [True, False]
+    finally:
+        remove_versioning()
+
+
 def test_saying_it_again(metadata):
     """The same can be said repeatedly; something else cannot."""
     table = versioned_table(page(metadata), exclude=["name"])

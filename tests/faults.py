@@ -43,6 +43,8 @@ INHERITANCE = "tests/scenarios/test_inheritance.py"
 FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_keep_their_beginning"
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
 LINKS = "tests/build/test_relationships.py"
+MASKED_COLUMNS = "tests/scenarios/test_masked_columns.py"
+PRUNING = "tests/test_pruning.py"
 RECORDING = "tests/test_recording.py"
 REQUESTS = "tests/plugins/test_asgi.py"
 ROWS = "tests/query/test_rows.py"
@@ -816,5 +818,70 @@ FAULTS = [
         "started = mark(rows.c[spec.transaction_column.key]) < at",
         "A version does not see what came in its own transaction.",
         (LINKS,),
+    ),
+    # -- what is not told, and what is removed -----------------------------------------------
+    Fault(
+        "masked-changes-undone",
+        "query/rows.py",
+        "            *[own.c[pair.version.key] == false() for pair in spec.masked],\n",
+        "",
+        "A transaction that changes a masked column alone, in two flushes, is not recorded.",
+        (f"{MASKED_COLUMNS}::test_changes_in_one_transaction",),
+    ),
+    Fault(
+        "masked-changes-compared",
+        "recording.py",
+        "doubtful = doubtful.difference(self._masked(spec, added))",
+        "pass",
+        "A statement that changes a masked column alone is not recorded.",
+        (f"{MASKED_COLUMNS}::test_changes_by_statements",),
+    ),
+    Fault(
+        "insertions-left-alone",
+        "query/pruning.py",
+        "    last = last.where(rows.c.operation_ != Operation.INSERT)\n",
+        "",
+        "A pruned history says that there was nothing where it was removed.",
+        (f"{PRUNING}::test_objects_that_were_gone",),
+    ),
+    Fault(
+        "pruned-unmarked",
+        "maintenance/pruning.py",
+        "        if any(counts):\n",
+        "        if False:\n",
+        "Connections that have found a history complete go on believing it.",
+        (f"{PRUNING}::test_before",),
+    ),
+    Fault(
+        "newest-redacted",
+        "query/pruning.py",
+        "                rows.next.is_not(None),\n",
+        "                literal_column('1') == literal_column('1'),\n",
+        "A version no longer says what its row is.",
+        (f"{PRUNING}::test_redact",),
+    ),
+    Fault(
+        "kept-rows-gone",
+        "tracking.py",
+        "        self._settle_deletions(flush)\n",
+        "",
+        "Rows that triggers keep from a flush are recorded as deleted.",
+        (f"{STATEMENTS}::test_rows_that_triggers_keep_from_a_flush",),
+    ),
+    Fault(
+        "refused-sets-moved",
+        "capture.py",
+        "        if not wrong:\n            most = number",
+        "        most = number",
+        "Rows that a refused set of parameters was to move are recorded as moved.",
+        (f"{STATEMENTS}::test_what_has_followed_before_a_refusal",),
+    ),
+    Fault(
+        "late-updates-unseen",
+        "flushes.py",
+        "        return _sqlalchemy.has_post_updates(self.context, mapper)",
+        "        return False",
+        "Rows that post_update changes after others were deleted are not recorded.",
+        (f"{TRACKING}::test_rows_that_are_updated_after_others_were_deleted",),
     ),
 ]

@@ -1,12 +1,13 @@
 """History that is shortened tells nothing that was not, and says where it does not reach."""
 
 from datetime import datetime, timedelta, timezone
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
@@ -237,6 +238,43 @@ def test_what_cannot_be_pruned(session, models, points):
         prune(session, models.base, keep=1)
     with as_of(session, points[0]) as past, pytest.raises(ReadOnlySnapshot):
         prune(past, models.Plain, keep=1)
+
+
+@pytest.mark.parametrize("is_nullable", [True, False])
+def test_transactions_with_something_unique(Base, open_session, versioning, is_nullable):
+    """What is unique of a transaction is not copied; where it must be there, nothing is pruned."""
+
+    class Revision(Base):
+        __tablename__ = "revision"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None] = mapped_column(
+            unique=True, nullable=is_nullable, default=uuid4hex
+        )
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    versioning.transaction_cls = Revision
+    session = open_session(Base)
+    thing = Thing(id=1, name="a")
+    session.add(thing)
+    session.commit()
+    thing.name = "b"
+    session.commit()
+    if is_nullable:
+        assert [prune(session, Thing, keep=1) for _ in range(2)] == [1, 0]
+        assert session.scalar(select(Revision.name).where(Revision.id == -1)) is None
+    else:
+        with pytest.raises(ImproperlyConfigured, match="is unique and not nullable"):
+            prune(session, Thing, keep=1)
+
+
+def uuid4hex():
+    """Return a name that no other transaction has."""
+    return uuid4().hex
 
 
 # -- redact --------------------------------------------------------------------------------------

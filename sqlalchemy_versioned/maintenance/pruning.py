@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Session
 
-from ..exc import InvalidArgument, InvalidArgumentType, VersioningError
+from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType, VersioningError
 from ..loaded import expire_all_versions
 from ..lookup import all_specs, bind_arguments_of
 from ..query.filters import transaction_facts
 from ..query.history import select_point
-from ..query.pruning import build_mark, build_prunings, select_oldest
+from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
 from ..spec import ClassSpec, VersionSpec
 from ..surroundings import numbering_connection
 from .places import Progress, find_places, present_session, ranges
@@ -47,7 +47,8 @@ def prune(
     :raises ClassNotVersioned: if *model* is not versioned.
     :raises InvalidArgument: if neither *before* nor *keep* is given, or *keep* is less than 1.
     :raises VersioningError: if *before* is no point in history.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises ImproperlyConfigured: if *batch_size* is less than 1, or transactions have a column that
+        is unique and not nullable.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> prune(session, Article, keep=10)
@@ -57,6 +58,7 @@ def prune(
     places = find_places((model,))
     root, tables = places[0], [each.spec for each in places]
     spec = _numbered_like(root.spec)
+    _check_copyable(spec)
     found, removed = present_session(session), 0
     last = None if before is None else _transaction_at(_numbering(found, spec), spec, before)
     if before is not None and last is None:
@@ -94,6 +96,21 @@ def _numbered_like(table: VersionSpec) -> ClassSpec:
     )
 
 
+def _check_copyable(spec: ClassSpec) -> None:
+    """Refuse where transactions have what only one of them may have."""
+    for column in unique_columns(_transactions(spec)):
+        if not (column.nullable or column.primary_key):
+            raise ImproperlyConfigured(
+                f"{column} is unique and not nullable, so that the oldest transaction cannot be "
+                "copied, which tells other processes that history was pruned; make it nullable"
+            )
+
+
+def _transactions(spec: ClassSpec) -> Table:
+    table: Table = spec.transaction_class.__table__
+    return table
+
+
 def _numbering(session: Session, spec: ClassSpec) -> Connection:
     return numbering_connection(session, spec.transaction_class, [bind_arguments_of(spec)])
 
@@ -110,7 +127,7 @@ def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int
 
 def _mark(connection: Connection, spec: ClassSpec) -> None:
     """Let all connections look anew how far history reaches."""
-    table: Any = spec.transaction_class.__table__
+    table = _transactions(spec)
     number = transaction_facts(spec)["id"]
     oldest = connection.scalar(select_oldest(table, number))
     if oldest is not None:

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     Delete,
     Insert,
     Select,
     Table,
+    UniqueConstraint,
     Update,
     delete,
     func,
@@ -33,7 +35,13 @@ from .neighbours import rows_with_neighbours
 from .ranges import Range, is_within
 from .rows import same_key
 
-__all__ = ["build_mark", "build_prunings", "build_redaction", "select_oldest"]
+__all__ = [
+    "build_mark",
+    "build_prunings",
+    "build_redaction",
+    "select_oldest",
+    "unique_columns",
+]
 
 
 def build_prunings(
@@ -92,15 +100,27 @@ def select_oldest(transactions: Table, number: str) -> Select[Any]:
     return select(func.min(transactions.c[number]))
 
 
+def unique_columns(table: Table) -> Iterator[Column[Any]]:
+    """Yield the columns of a table that no two rows may have in common, beside its key."""
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield from constraint.columns
+    for index in table.indexes:
+        if index.unique:
+            yield from index.columns
+
+
 def build_mark(transactions: Table, number: str, oldest: int) -> Insert | Update:
     """Give the oldest transaction another id, below zero; if there is none such, a copy of it.
 
-    Connections that have found a history complete remember it together with the oldest id.
+    Connections that have found a history complete remember it together with the oldest id.  What is
+    unique is left out of the copy.
     """
     column = transactions.c[number]
     if oldest < 0:
         return update(transactions).where(column == oldest).values({column: oldest - 1})
-    copied = [each for each in transactions.columns if each.computed is None]
+    left_out = set(unique_columns(transactions)) - {column}
+    copied = [c for c in transactions.columns if c.computed is None and c not in left_out]
     values = [literal_column("-1") if each is column else each for each in copied]
     source = select(*values).where(column == oldest)
     return transactions.insert().from_select(copied, source, include_defaults=False)

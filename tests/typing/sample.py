@@ -10,9 +10,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from typing_extensions import assert_type
 
 from sqlalchemy_versioned import (
+    MASKED,
     ChangeRecord,
     FieldChange,
     FlatChange,
+    Masked,
     Operation,
     Plugin,
     PluginCollection,
@@ -44,7 +46,16 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned import asyncio as awaitable
 from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
-from sqlalchemy_versioned.maintenance import Fault, Repair, baseline, prune, repair, verify
+from sqlalchemy_versioned.maintenance import (
+    Fault,
+    Repair,
+    baseline,
+    prune,
+    redact,
+    repair,
+    update_end_tx_column,
+    verify,
+)
 
 make_versioned(user_cls=None, current_user=lambda: 7, plugins=[Plugin()], strategy="subquery")
 
@@ -142,6 +153,9 @@ def look_after(session: Session) -> None:
     assert_type(repair(session, batch_size=100).left, tuple[Fault, ...])
     assert_type(baseline(session, Article), int)
     assert_type(prune(session, Article, keep=2), int)
+    assert_type(redact(session, Article, object_ids=[1], columns=["name"]), int)
+    assert_type(update_end_tx_column(session, Article), int)
+    assert_type(MASKED, Masked)
 
 
 async def look_back_without_blocking(session: AsyncSession) -> None:

@@ -268,7 +268,13 @@ def versions(obj: Any) -> AsyncVersions:
 
 
 async def count_versions(obj: Any) -> int:
-    """Return how many versions *obj* has; see :func:`sqlalchemy_versioned.count_versions`."""
+    """Return how many versions *obj* has; see :func:`sqlalchemy_versioned.count_versions`.
+
+    >>> async def ask(article):
+    ...     return await versioned.count_versions(article)
+    >>> run(ask)
+    2
+    """
     return await _run(obj, _count_versions, obj)
 
 
@@ -299,6 +305,12 @@ async def all_versions(
     """Return the versions of one object, newest first unless *desc* is false.
 
     See :meth:`.Version.all_versions`.
+
+    >>> async def ask(session):
+    ...     newest, *_ = await versioned.all_versions(session, Article, 1)
+    ...     return newest.name
+    >>> run(ask)
+    'Final'
     """
     found = version_class(model).all_versions
     return list(
@@ -322,34 +334,76 @@ def _api(version: Any) -> VersionAPI:
 
 
 async def previous(version: Any) -> Any | None:
-    """Return the version before *version*, or ``None`` for the oldest."""
+    """Return the version before *version*, or ``None`` for the oldest.
+
+    >>> async def ask(article):
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return (await versioned.previous(last)).name
+    >>> run(ask)
+    'Draft'
+    """
     return await _run(version, _ask, version, "previous")
 
 
 async def next(version: Any) -> Any | None:
-    """Return the version after *version*, or ``None`` for the newest."""
+    """Return the version after *version*, or ``None`` for the newest.
+
+    >>> async def ask(article):
+    ...     oldest = await versioned.versions(article).first()
+    ...     return (await versioned.next(oldest)).name
+    >>> run(ask)
+    'Final'
+    """
     return await _run(version, _ask, version, "next")
 
 
 async def index(version: Any) -> int:
-    """Return the place of *version* among those of its object, from 0."""
+    """Return the place of *version* among those of its object, from 0.
+
+    >>> async def ask(article):
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return await versioned.index(last)
+    >>> run(ask)
+    1
+    """
     place: int = await _run(version, _ask, version, "index")
     return place
 
 
 async def operation_type(version: Any) -> int:
-    """Return what *version* records, as an :class:`.Operation` value."""
+    """Return what *version* records, as an :class:`.Operation` value.
+
+    >>> async def ask(article):
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return await versioned.operation_type(last) == Operation.UPDATE
+    >>> run(ask)
+    True
+    """
     operation: int = await _run(version, _ask, version, "operation_type")
     return operation
 
 
 async def transaction(version: Any) -> Any | None:
-    """Return the transaction that made *version*."""
+    """Return the transaction that made *version*.
+
+    >>> async def ask(article, first):
+    ...     oldest = await versioned.versions(article).first()
+    ...     return await versioned.transaction(oldest) is first
+    >>> run(ask)
+    True
+    """
     return await _run(version, _ask, version, "transaction")
 
 
 async def version_parent(version: Any) -> Any | None:
-    """Return the live object, or ``None`` if it is deleted."""
+    """Return the live object, or ``None`` if it is deleted.
+
+    >>> async def ask(article):
+    ...     oldest = await versioned.versions(article).first()
+    ...     return await versioned.version_parent(oldest) is article
+    >>> run(ask)
+    True
+    """
     return await _run(version, _ask, version, "version_parent")
 
 
@@ -357,6 +411,12 @@ async def changeset(subject: Any) -> dict[str, list[Any]]:
     """Return what a version changed, or what is changed in an object and not flushed.
 
     See :attr:`.Version.changeset` and :func:`sqlalchemy_versioned.changeset`.
+
+    >>> async def ask(article):
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return await versioned.changeset(last)
+    >>> run(ask)
+    {'name': ['Draft', 'Final']}
     """
     if isinstance(subject, Version):
         changes: dict[str, list[Any]] = await _run(subject, _ask, subject, "changeset")
@@ -365,12 +425,26 @@ async def changeset(subject: Any) -> dict[str, list[Any]]:
 
 
 async def diff(version: Any, other: Any, relations: Any = ()) -> dict[str, list[Any]]:
-    """Return in what *other* differs from *version*; see :meth:`.Version.diff`."""
+    """Return in what *other* differs from *version*; see :meth:`.Version.diff`.
+
+    >>> async def ask(article):
+    ...     oldest, last = await versioned.versions(article).all()
+    ...     return await versioned.diff(oldest, last)
+    >>> run(ask)
+    {'name': ['Draft', 'Final']}
+    """
     return await _run(version, lambda: _api(version).diff(other, relations))
 
 
 async def to_dict(version: Any) -> dict[str, Any]:
-    """Return the values of *version* by attribute name, loading what is expired."""
+    """Return the values of *version* by attribute name, loading what is expired.
+
+    >>> async def ask(article):
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return (await versioned.to_dict(last))['name']
+    >>> run(ask)
+    'Final'
+    """
     return await _run(version, lambda: _api(version).to_dict())
 
 
@@ -393,7 +467,15 @@ async def revert(
 async def revert_plan(
     version: Any, relations: Iterable[str] | str | None = (), on_missing: str = "raise"
 ) -> RevertPlan:
-    """Return what reverting to *version* would do; see :func:`sqlalchemy_versioned.revert_plan`."""
+    """Return what reverting to *version* would do; see :func:`sqlalchemy_versioned.revert_plan`.
+
+    >>> async def ask(article):
+    ...     oldest = await versioned.versions(article).first()
+    ...     plan = await versioned.revert_plan(oldest)
+    ...     return len(plan.steps)
+    >>> run(ask)
+    1
+    """
     return await _run(version, _revert_plan, version, relations, on_missing)
 
 
@@ -417,6 +499,11 @@ async def blame(obj: Any) -> dict[str, Any]:
     """Return the transaction that last set each column of an object or version, by attribute.
 
     See :func:`sqlalchemy_versioned.blame`.
+
+    >>> async def ask(article, first):
+    ...     return (await versioned.blame(article))['id'] is first
+    >>> run(ask)
+    True
     """
     return await _run(obj, _blame, obj)
 
@@ -452,6 +539,12 @@ async def changed_entities(transaction: Any) -> dict[type[Any], list[Any]]:
     """Return the versions that *transaction* made, by version class.
 
     See :attr:`.TransactionBase.changed_entities`.
+
+    >>> async def ask(first):
+    ...     (versions,) = (await versioned.changed_entities(first)).values()
+    ...     return [version.name for version in versions]
+    >>> run(ask)
+    ['Draft']
     """
     found: dict[type[Any], list[Any]] = await _run(
         transaction, getattr, transaction, "changed_entities"
@@ -504,6 +597,11 @@ async def verify(session: Any, *models: Any, **asked: Any) -> list[Fault]:
     """Compare history with the live rows, and with itself; return what is wrong.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.verify`.
+
+    >>> async def ask(session):
+    ...     return await versioned.verify(session, Article)
+    >>> run(ask)
+    []
     """
     return await _asynchronous(session).run_sync(lambda sync: _verify(sync, *models, **asked))
 
@@ -512,6 +610,11 @@ async def repair(session: Any, *models: Any, **asked: Any) -> Repair:
     """Mend the faults of a history, as far as it can be known what is right.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.repair`.
+
+    >>> async def ask(session):
+    ...     return (await versioned.repair(session)).left
+    >>> run(ask)
+    ()
     """
     return await _asynchronous(session).run_sync(lambda sync: _repair(sync, *models, **asked))
 
@@ -520,6 +623,11 @@ async def baseline(session: Any, model: Any, **asked: Any) -> int:
     """Give the rows that have no version one of their present state; return how many there were.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.baseline`.
+
+    >>> async def ask(session):
+    ...     return await versioned.baseline(session, Article)
+    >>> run(ask)
+    0
     """
     return await _asynchronous(session).run_sync(lambda sync: _baseline(sync, model, **asked))
 
@@ -528,6 +636,11 @@ async def prune(session: Any, model: Any, **asked: Any) -> int:
     """Remove old versions of a class; return how many.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.prune`.
+
+    >>> async def ask(session):
+    ...     return await versioned.prune(session, Article, keep=1)
+    >>> run(ask)
+    1
     """
     return await _asynchronous(session).run_sync(lambda sync: _prune(sync, model, **asked))
 
@@ -536,6 +649,11 @@ async def redact(session: Any, model: Any, **asked: Any) -> int:
     """Empty columns of the versions of some objects; return how many versions had something.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.redact`.
+
+    >>> async def ask(session):
+    ...     return await versioned.redact(session, Article, object_ids=1, columns='name')
+    >>> run(ask)
+    1
     """
     return await _asynchronous(session).run_sync(lambda sync: _redact(sync, model, **asked))
 
@@ -544,6 +662,11 @@ async def update_end_tx_column(session: Any, model: Any, **asked: Any) -> int:
     """Let each version of a class end where the next one begins; return how many did not.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.update_end_tx_column`.
+
+    >>> async def ask(session):
+    ...     return await versioned.update_end_tx_column(session, Article)
+    >>> run(ask)
+    0
     """
     mend = _update_end_tx_column
     return await _asynchronous(session).run_sync(lambda sync: mend(sync, model, **asked))
@@ -562,5 +685,10 @@ async def vacuum(session: Any, model: type[Any]) -> int:
     """Remove the versions of a class that say nothing new.
 
     See :func:`sqlalchemy_versioned.vacuum`.
+
+    >>> async def ask(session):
+    ...     return await versioned.vacuum(session, Article)
+    >>> run(ask)
+    0
     """
     return await _asynchronous(session).run_sync(_vacuum, model)

@@ -127,6 +127,9 @@ def ensure_bound(session: Session, spec: ClassSpec) -> None:
 def get_versioning_manager(subject: object) -> Any:
     """Return the manager that versions a table, or the class of *subject*.
 
+    >>> get_versioning_manager(Article) is versioning_manager
+    True
+
     :raises ClassNotVersioned: if no manager does, or mappers are not configured yet.
     """
     if isinstance(subject, Table):

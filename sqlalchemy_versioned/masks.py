@@ -16,7 +16,11 @@ _SUFFIX = "_mask"
 
 
 class Masked(Enum):
-    """What is told of values that are not; its only member is :data:`MASKED`."""
+    """What is told of values that are not; its only member is :data:`MASKED`.
+
+    >>> print(MASKED)
+    ***
+    """
 
     #: A value that is not told; it may be that there was none.
     MASKED = "***"

@@ -98,6 +98,10 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
 class Snapshot(_sqlalchemy.BorrowingSession):
     """A session that reads the past; see :func:`as_of`.
 
+    >>> with as_of(session, first) as past:
+    ...     past.get(Article, 1).name
+    'Draft'
+
     :param live: the session whose connections are used.
     :param tables: the transaction tables in which *moment* is a number.
     :param horizon: the oldest transaction there is.

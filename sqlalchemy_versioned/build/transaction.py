@@ -43,7 +43,11 @@ ADDRESS_LENGTH = 50
 
 
 class TransactionBase:
-    """What every Transaction can do, also one of the application's own making."""
+    """What every Transaction can do, also one of the application's own making.
+
+    >>> isinstance(first, TransactionBase)
+    True
+    """
 
     id: Any
     issued_at: Any

@@ -25,7 +25,11 @@ __all__ = ["Fault", "FaultKind", "faults_within", "orphans_within", "verify"]
 
 
 class FaultKind(Enum):
-    """What can be wrong with a history."""
+    """What can be wrong with a history.
+
+    >>> [fault for fault in verify(session) if fault.kind is FaultKind.OPEN]
+    []
+    """
 
     #: A version ends before the next one begins.
     GAP = "gap"

@@ -46,7 +46,11 @@ _BODY = re.compile(r"AS (\$versioned_*\$)(?P<body>.*)\1\Z", re.DOTALL)
 
 
 class TriggerState(str, Enum):
-    """What is wrong with a trigger or its function."""
+    """What is wrong with a trigger or its function.
+
+    >>> TriggerState("stale") is TriggerState.STALE
+    True
+    """
 
     #: It is not there.
     MISSING = "missing"

@@ -40,8 +40,8 @@ from sqlalchemy_versioned import (
     transaction_context,
     version_class,
     version_table,
-    versioned_table,
     versioned,
+    versioned_table,
     versioning_manager,
 )
 from sqlalchemy_versioned import asyncio as awaitable

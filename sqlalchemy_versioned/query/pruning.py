@@ -55,8 +55,10 @@ def build_prunings(
     """
     removed = _select_removed(tables[0], within, before, keep)
     for table in reversed(tables):
-        place = [*[pair.version for pair in table.key], table.identifier]
-        yield delete(table.version_table).where(tuple_(*place).in_(removed))
+        key = [pair.version for pair in table.key]
+        is_removed = tuple_(*key, table.identifier).in_(removed)
+        # Said twice, the range keeps a database from looking at all of the table for each part.
+        yield delete(table.version_table).where(is_within(key, within), is_removed)
 
 
 def _select_removed(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ..operation import Operation
 from ..query.rows import compared_columns
-from .recorder import COUNT, UNLESS_ANY, Recorder
+from .recorder import Recorder
 from .spec import Event, Variable
+from .templates import COUNT, UNLESS_ANY
 from .text import fill
 
 __all__ = ["Appender"]
@@ -154,7 +155,6 @@ class Appender(Recorder):
         return fill(
             EVENTS,
             values=self._values(alias, spec),
-            what=what,
             source=source,
             condition=condition,
             more_columns=f", {text.columns(None, said)}" if said else "",
@@ -165,7 +165,7 @@ class Appender(Recorder):
                 else ""
             ),
             count=fill(COUNT, sign="+"),
-            **self._slots(spec),
+            **{**self._slots(spec), "what": what},
         )
 
     def _keyless_update(self) -> str:

@@ -3,10 +3,6 @@
 It looks at sets: the rows of the statement come as transition tables, ``versioned_old`` and
 ``versioned_new``.  What is recorded follows from states alone, so that it does not matter how often
 a transaction changed a row: the version before this transaction, and the row as it is now.
-
-In its statements ``t`` are the keys that were touched, ``l`` is the live row, ``p`` the version
-before the transaction, ``own`` the version of the transaction, ``o`` and ``n`` are the old and the
-new row of the statement.
 """
 
 from __future__ import annotations
@@ -21,249 +17,33 @@ from ..operation import BEFORE_RECORDING, Operation
 from ..query.rows import compared_columns
 from ..spec import VersionSpec
 from .spec import Event, TriggerSpec
+from .templates import (
+    BEFORE_UPDATE,
+    BRANCH,
+    CHANGED_ELSEWHERE,
+    COUNT,
+    DEPARTURES,
+    EITHER,
+    ENDS,
+    ENDS_OF_BEGUN,
+    ERASING,
+    FIRST_STATES,
+    FUNCTION,
+    IF_DEPARTED,
+    IF_LACKING,
+    IMAGES,
+    IMAGES_AND_ENDS,
+    MISTAKEN,
+    OVERTAKEN,
+    OWN,
+    PREVIOUS,
+    UNLESS_ANY,
+    UNLESS_CHANGED,
+)
 from .text import Text, fill
 from .transactions import INVOKER, now, tells_moment
 
-__all__ = ["COUNT", "UNLESS_ANY", "Recorder"]
-
-FUNCTION = """
-#variable_conflict use_variable
-DECLARE
-    versioned_tx bigint;
-    versioned_count bigint;
-    versioned_left bigint := 0;
-    versioned_begun boolean := false;
-    versioned_said jsonb := '{{}}';
-BEGIN
-    IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
-        IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'insufficient_privilege',
-                MESSAGE = 'only the owner of history may pause its recording',
-                HINT = 'Leave the setting versioned.paused alone.';
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF TG_OP = 'INSERT' THEN
-        {on_insert}
-    ELSIF TG_OP = 'UPDATE' THEN
-        {on_update}
-    ELSIF TG_OP = 'DELETE' THEN
-        {on_delete}
-    ELSIF TG_OP = 'TRUNCATE' THEN
-        {on_truncate}
-    END IF;
-    RETURN NULL;
-END
-"""
-
-UNLESS_ANY = """
-IF NOT EXISTS ({rows}) THEN
-    RETURN NULL;
-END IF;
-"""
-
-BRANCH = """
-{unless_any}
-versioned_tx := {current}();
-IF versioned_tx IS NULL THEN
-    {unless_changed}
-    versioned_tx := {begin}();
-    versioned_begun := true;
-ELSIF EXISTS ({overtaken}) THEN
-    versioned_tx := {move}(versioned_tx);
-END IF;
-{first_states}
-IF NOT versioned_begun THEN
-    {erasing}
-END IF;
-{images}
-{departures}
-{ends}
-IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
-    PERFORM {release}(versioned_tx);
-END IF;
-"""
-
-UNLESS_CHANGED = """
-IF NOT EXISTS ({changed}) THEN
-    RETURN NULL;
-END IF;
-"""
-
-COUNT = """
-GET DIAGNOSTICS versioned_count = ROW_COUNT;
-versioned_left := versioned_left {sign} versioned_count;
-"""
-
-OVERTAKEN = """
-SELECT FROM ({touched}) AS t ({keys})
-CROSS JOIN LATERAL (
-    SELECT FROM {version} AS v
-    WHERE {v_is_t} AND {v_transaction} > versioned_tx LIMIT 1
-) AS later
-"""
-
-#: Rows that are older than their history: what they were before their first change.
-FIRST_STATES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT {values}, {before_recording}, {insert}
-FROM {source}
-LEFT JOIN LATERAL (
-    SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
-) AS p ON true
-WHERE p.{here} IS NULL
-ON CONFLICT DO NOTHING;
-"""
-
-IF_LACKING = """
-IF EXISTS (
-    SELECT FROM {source}
-    LEFT JOIN LATERAL (
-        SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
-    ) AS p ON true
-    WHERE p.{here} IS NULL
-) THEN
-    {first_states}
-END IF;
-"""
-
-#: The rows that were there before an UPDATE.  Foreign keys may have it change a row several times,
-#: so that what it was in between is among both the old and the new ones.
-BEFORE_UPDATE = """
-(
-    SELECT DISTINCT ON ({w_key}) w.* FROM (
-        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count
-        FROM (
-            SELECT o.*, 1 AS {here}_side, row_number() OVER () AS {here}_place
-            FROM versioned_old AS o
-            UNION ALL
-            SELECT n.*, -1, 0 FROM versioned_new AS n
-        ) AS u
-    ) AS w
-    LEFT JOIN LATERAL (
-        SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
-    ) AS r ON true
-    WHERE w.{here}_side = 1 AND w.{here}_count + coalesce(r.{here}, 0) > 0
-    ORDER BY {w_key}, w.{here}_place
-) AS o
-"""
-
-ERASING = """
-DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
-    SELECT own.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        SELECT v.ctid, v.* FROM {version} AS v
-        WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
-    ) AS own
-    {live_if_any}
-    WHERE {erased}
-));
-{count}
-"""
-
-#: A row that another trigger has changed before this one heard of its insertion was taken for one
-#: that is older than its history.
-MISTAKEN = """
-DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
-    SELECT v.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        SELECT FROM {version} AS own
-        WHERE {own_is_t} AND {own_transaction} = versioned_tx
-            AND {own_operation} <> {delete} OFFSET 0
-    ) AS own
-    CROSS JOIN LATERAL (
-        SELECT v.ctid FROM {version} AS v
-        WHERE {v_is_t} AND {v_transaction} = {before_recording} OFFSET 0
-    ) AS v
-));
-"""
-
-IMAGES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT {distinct}{values}, versioned_tx,
-    CASE WHEN p.{here} IS NULL OR {p_operation} = {delete} THEN {insert} ELSE {update} END
-FROM ({touched}) AS t ({keys})
-{live}
-LEFT JOIN LATERAL (
-    {previous}
-) AS p ON true
-WHERE {changed};
-{count}
-"""
-
-DEPARTURES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT DISTINCT ON ({o_row_key}) {values}, versioned_tx, {delete}
-FROM {source}
-CROSS JOIN LATERAL (
-    {previous}
-) AS p
-{live_if_any}
-LEFT JOIN LATERAL (
-    {own}
-) AS own ON true
-WHERE {p_operation} <> {delete} AND {gone} AND own.{here} IS NULL;
-{count}
-"""
-
-#: An open end is filled in where there is a version of this transaction, and opened where not.
-ENDS = """
-UPDATE {version} AS v SET {end} = CASE WHEN {v_end} IS NULL THEN versioned_tx END
-WHERE v.ctid = ANY (ARRAY(
-    SELECT p.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        {previous}
-    ) AS p
-    LEFT JOIN LATERAL (
-        {own}
-    ) AS own ON true
-    WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END
-));
-"""
-
-PREVIOUS = """
-SELECT v.ctid, true AS {here}, v.*
-FROM {version} AS v
-WHERE {v_is_row} AND {v_transaction} <> versioned_tx
-ORDER BY {v_transaction} DESC LIMIT 1
-"""
-
-#: A transaction that has just begun has no other versions than those of this statement.
-ENDS_AT_ONCE = """
-IF versioned_begun THEN
-    UPDATE {version} AS v SET {end} = versioned_tx
-    WHERE v.ctid = ANY (ARRAY(
-        SELECT p.ctid
-        FROM {version} AS own
-        CROSS JOIN LATERAL (
-            {previous}
-        ) AS p
-        WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL
-    ));
-ELSE
-    {ends}
-END IF;
-"""
-
-OWN = """
-SELECT true AS {here} FROM {version} AS v
-WHERE {v_is_row} AND {v_transaction} = versioned_tx{unless_begun} LIMIT 1
-"""
-
-CHANGED_ELSEWHERE = """
-EXISTS (
-    SELECT FROM (SELECT) AS one
-    {live_if_any}
-    LEFT JOIN LATERAL (
-        {previous}
-    ) AS p ON true
-    WHERE {changed}
-)
-"""
+__all__ = ["Recorder"]
 
 
 class Recorder:
@@ -303,12 +83,6 @@ class Recorder:
         )
 
     def _branch(self, event: Event) -> str:
-        images = [
-            self._images(each, event)
-            for each in self._triggers.tables
-            if each is not self._spec or not self._removes(event)
-        ]
-        departs = event is not Event.INSERT
         return fill(
             BRANCH,
             unless_any=fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}"),
@@ -316,11 +90,33 @@ class Recorder:
             overtaken=self._overtaken(event).replace("\n", " "),
             first_states=self._all(lambda each: self._first_states(each, event)),
             erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
-            images="\n".join(images),
-            departures=self._departures(event) if departs else "",
-            ends=self._all(lambda each: self._ends(each, event)),
+            versions=self._versions(event),
             **self._steps,
         )
+
+    def _versions(self, event: Event) -> str:
+        """Write versions, and the ends of those before; at once where it can be done so."""
+        images = [
+            self._images(each, event)
+            for each in self._triggers.tables
+            if each is not self._spec or not self._removes(event)
+        ]
+        departures = "" if event is Event.INSERT else self._departures(event)
+        written = [*images, departures] if departures else images
+        if self._spec.end_column is None:
+            return "\n".join(written)
+        ends = self._all(lambda each: self._ends(each, event))
+        ends_of_begun = self._all(self._ends_of_begun)
+        begun = [*written, ends_of_begun]
+        if event in (Event.INSERT, Event.UPDATE) and self._looks_up_once:
+            begun = [self._images_and_ends(event)]
+            if departures:
+                begun += [departures, fill(IF_DEPARTED, ends=ends_of_begun)]
+        return fill(EITHER, begun="\n".join(begun), otherwise="\n".join([*written, ends]))
+
+    @property
+    def _looks_up_once(self) -> bool:
+        return not self._triggers.related and self._is_keyed(self._spec)
 
     def _removes(self, event: Event) -> bool:
         """Tell whether none of the rows is left, unless a trigger has put it back and said so."""
@@ -414,6 +210,8 @@ class Recorder:
             "update": text.operation(spec, Operation.UPDATE),
             "delete": text.operation(spec, Operation.DELETE),
         }
+        gone = "p.{here} IS NULL OR {p_operation} = {delete}".format_map(slots)
+        slots["what"] = f"CASE WHEN {gone} THEN {slots['insert']} ELSE {slots['update']} END"
         return slots
 
     def _values(self, alias: str, spec: VersionSpec) -> str:
@@ -569,6 +367,19 @@ class Recorder:
             **self._slots(spec),
         )
 
+    def _images_and_ends(self, event: Event) -> str:
+        spec = self._spec
+        return fill(
+            IMAGES_AND_ENDS,
+            found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
+            values=self._values("found", spec),
+            touched=self._touched(event),
+            live=self._live(spec),
+            previous=self._previous(spec),
+            changed=self._is_changed(spec),
+            **self._end_slots(spec),
+        )
+
     def _is_unrecorded(self, spec: VersionSpec) -> str:
         """Return the condition that this transaction has no version of a row yet."""
         return f"NOT EXISTS (\n    {self._own(spec)}\n)"
@@ -619,32 +430,35 @@ class Recorder:
             **self._slots(spec),
         )
 
-    def _ends(self, spec: VersionSpec, event: Event) -> str:
-        """End the version before, where this transaction has one, and open it where not."""
-        if spec.end_column is None:
-            return ""
-        slots = {
+    def _end_slots(self, spec: VersionSpec) -> dict[str, str]:
+        assert spec.end_column is not None
+        return {
             "end": self._text.columns(None, [spec.end_column]),
             "v_end": self._text.column("v", spec.end_column),
             "p_end": self._text.column("p", spec.end_column),
             **self._slots(spec),
         }
-        ends = fill(
+
+    def _ends(self, spec: VersionSpec, event: Event) -> str:
+        """End the version before, where this transaction has one, and open it where not."""
+        return fill(
             ENDS,
             touched=self._touched(event),
             previous=self._previous(spec),
             own=self._own(spec),
-            **slots,
+            **self._end_slots(spec),
         )
+
+    def _ends_of_begun(self, spec: VersionSpec) -> str:
         of_own = [self._text.column("own", pair.version) for pair in spec.key]
         same = [
             f"{self._text.column('v', pair.version)} = {value}"
             for pair, value in zip(spec.key, of_own, strict=True)
         ]
+        slots = self._end_slots(spec)
         return fill(
-            ENDS_AT_ONCE,
+            ENDS_OF_BEGUN,
             own_transaction=self._text.column("own", spec.transaction_column),
             previous=fill(PREVIOUS, v_is_row=" AND ".join(same), **slots),
-            ends=ends,
             **slots,
         )

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $versioned$
--- sqlalchemy_versioned 1 0413d9de3f1d345944b2b5524c6f7408
+-- sqlalchemy_versioned 1 2fd2480c8ded09398743556abfd8b951
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -60,38 +60,54 @@ BEGIN
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-        SELECT l.id, l."select", l.seen, versioned_tx,
-            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
-        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-        CROSS JOIN LATERAL (
-            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-            WHERE r.id = t.k1 OFFSET 0
-        ) AS l
-        LEFT JOIN LATERAL (
-            SELECT v.ctid, true AS versioned_here, v.*
-            FROM press."Article_version" AS v
-            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-            ORDER BY v.transaction_id DESC LIMIT 1
-        ) AS p ON true
-        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-            OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
         IF versioned_begun THEN
-            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM press."Article_version" AS own
+            WITH found AS MATERIALIZED (
+                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
+                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
                 CROSS JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l
+                LEFT JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
-                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
-            ));
+                ) AS p ON true
+                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            ), image AS (
+                INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+                SELECT found.id, found."select", found.seen, versioned_tx, found.versioned_here_what FROM found
+                RETURNING 1
+            ), ended AS (
+                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                WHERE v.ctid = ANY (ARRAY(
+                    SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open
+                ))
+            )
+            SELECT count(*) FROM image INTO versioned_count;
+            versioned_left := versioned_left + versioned_count;
         ELSE
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT l.id, l."select", l.seen, versioned_tx,
+                CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+            FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
@@ -174,58 +190,108 @@ BEGIN
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-        SELECT l.id, l."select", l.seen, versioned_tx,
-            CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
-        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
-        CROSS JOIN LATERAL (
-            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-            WHERE r.id = t.k1 OFFSET 0
-        ) AS l
-        LEFT JOIN LATERAL (
-            SELECT v.ctid, true AS versioned_here, v.*
-            FROM press."Article_version" AS v
-            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-            ORDER BY v.transaction_id DESC LIMIT 1
-        ) AS p ON true
-        WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-            OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
-        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
-        FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
-        CROSS JOIN LATERAL (
-            SELECT v.ctid, true AS versioned_here, v.*
-            FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-            ORDER BY v.transaction_id DESC LIMIT 1
-        ) AS p
-        LEFT JOIN LATERAL (
-            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-            WHERE r.id = o.id OFFSET 0
-        ) AS l ON true
-        LEFT JOIN LATERAL (
-            SELECT true AS versioned_here FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-        ) AS own ON true
-        WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
         IF versioned_begun THEN
-            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM press."Article_version" AS own
+            WITH found AS MATERIALIZED (
+                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
+                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
                 CROSS JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l
+                LEFT JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
-                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
-            ));
+                ) AS p ON true
+                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            ), image AS (
+                INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+                SELECT found.id, found."select", found.seen, versioned_tx, found.versioned_here_what FROM found
+                RETURNING 1
+            ), ended AS (
+                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                WHERE v.ctid = ANY (ARRAY(
+                    SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open
+                ))
+            )
+            SELECT count(*) FROM image INTO versioned_count;
+            versioned_left := versioned_left + versioned_count;
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = o.id OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
+            IF versioned_count > 0 THEN
+                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                WHERE v.ctid = ANY (ARRAY(
+                    SELECT p.ctid
+                    FROM press."Article_version" AS own
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p
+                    WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+                ));
+            END IF;
         ELSE
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT l.id, l."select", l.seen, versioned_tx,
+                CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+            FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = o.id OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
@@ -290,27 +356,27 @@ BEGIN
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
-        FROM versioned_old AS o
-        CROSS JOIN LATERAL (
-            SELECT v.ctid, true AS versioned_here, v.*
-            FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-            ORDER BY v.transaction_id DESC LIMIT 1
-        ) AS p
-        LEFT JOIN LATERAL (
-            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-            WHERE r.id = o.id OFFSET 0
-        ) AS l ON true
-        LEFT JOIN LATERAL (
-            SELECT true AS versioned_here FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-        ) AS own ON true
-        WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
         IF versioned_begun THEN
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM versioned_old AS o
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = o.id OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
@@ -324,6 +390,26 @@ BEGIN
                 WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
             ));
         ELSE
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM versioned_old AS o
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = o.id OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
@@ -384,23 +470,23 @@ BEGIN
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
-        FROM press."Article" AS o
-        CROSS JOIN LATERAL (
-            SELECT v.ctid, true AS versioned_here, v.*
-            FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-            ORDER BY v.transaction_id DESC LIMIT 1
-        ) AS p
-        LEFT JOIN LATERAL (
-            SELECT true AS versioned_here FROM press."Article_version" AS v
-            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-        ) AS own ON true
-        WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
         IF versioned_begun THEN
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM press."Article" AS o
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
@@ -414,6 +500,22 @@ BEGIN
                 WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
             ));
         ELSE
+            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            FROM press."Article" AS o
+            CROSS JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM press."Article_version" AS v
+                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+            ) AS own ON true
+            WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
+            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid

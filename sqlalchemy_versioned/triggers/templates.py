@@ -1,0 +1,305 @@
+"""The text of the functions that tables' triggers call, with slots for names.
+
+In these statements ``t`` are the keys that were touched, ``l`` is the live row, ``p`` the version
+before the transaction, ``own`` the version of the transaction, ``o`` and ``n`` are the old and the
+new row of the statement.  No plan for one of them is bad for many rows, nor the other way round:
+what is looked up by keys is LATERAL, with a LIMIT or OFFSET; old and new rows meet in a full join.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BEFORE_UPDATE",
+    "BRANCH",
+    "CHANGED_ELSEWHERE",
+    "COUNT",
+    "DEPARTURES",
+    "EITHER",
+    "ENDS",
+    "ENDS_OF_BEGUN",
+    "ERASING",
+    "FIRST_STATES",
+    "FUNCTION",
+    "IF_DEPARTED",
+    "IF_LACKING",
+    "IMAGES",
+    "IMAGES_AND_ENDS",
+    "MISTAKEN",
+    "OVERTAKEN",
+    "OWN",
+    "PREVIOUS",
+    "UNLESS_ANY",
+    "UNLESS_CHANGED",
+]
+
+FUNCTION = """
+#variable_conflict use_variable
+DECLARE
+    versioned_tx bigint;
+    versioned_count bigint;
+    versioned_left bigint := 0;
+    versioned_begun boolean := false;
+    versioned_said jsonb := '{{}}';
+BEGIN
+    IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
+        IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = 'only the owner of history may pause its recording',
+                HINT = 'Leave the setting versioned.paused alone.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        {on_insert}
+    ELSIF TG_OP = 'UPDATE' THEN
+        {on_update}
+    ELSIF TG_OP = 'DELETE' THEN
+        {on_delete}
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        {on_truncate}
+    END IF;
+    RETURN NULL;
+END
+"""
+
+UNLESS_ANY = """
+IF NOT EXISTS ({rows}) THEN
+    RETURN NULL;
+END IF;
+"""
+
+BRANCH = """
+{unless_any}
+versioned_tx := {current}();
+IF versioned_tx IS NULL THEN
+    {unless_changed}
+    versioned_tx := {begin}();
+    versioned_begun := true;
+ELSIF EXISTS ({overtaken}) THEN
+    versioned_tx := {move}(versioned_tx);
+END IF;
+{first_states}
+IF NOT versioned_begun THEN
+    {erasing}
+END IF;
+{versions}
+IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+    PERFORM {release}(versioned_tx);
+END IF;
+"""
+
+UNLESS_CHANGED = """
+IF NOT EXISTS ({changed}) THEN
+    RETURN NULL;
+END IF;
+"""
+
+COUNT = """
+GET DIAGNOSTICS versioned_count = ROW_COUNT;
+versioned_left := versioned_left {sign} versioned_count;
+"""
+
+OVERTAKEN = """
+SELECT FROM ({touched}) AS t ({keys})
+CROSS JOIN LATERAL (
+    SELECT FROM {version} AS v
+    WHERE {v_is_t} AND {v_transaction} > versioned_tx LIMIT 1
+) AS later
+"""
+
+#: Rows that are older than their history: what they were before their first change.
+FIRST_STATES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT {values}, {before_recording}, {insert}
+FROM {source}
+LEFT JOIN LATERAL (
+    SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
+) AS p ON true
+WHERE p.{here} IS NULL
+ON CONFLICT DO NOTHING;
+"""
+
+IF_LACKING = """
+IF EXISTS (
+    SELECT FROM {source}
+    LEFT JOIN LATERAL (
+        SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
+    ) AS p ON true
+    WHERE p.{here} IS NULL
+) THEN
+    {first_states}
+END IF;
+"""
+
+#: The rows that were there before an UPDATE.  Foreign keys may have it change a row several times,
+#: so that what it was in between is among both the old and the new ones.
+BEFORE_UPDATE = """
+(
+    SELECT DISTINCT ON ({w_key}) w.* FROM (
+        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count
+        FROM (
+            SELECT o.*, 1 AS {here}_side, row_number() OVER () AS {here}_place
+            FROM versioned_old AS o
+            UNION ALL
+            SELECT n.*, -1, 0 FROM versioned_new AS n
+        ) AS u
+    ) AS w
+    LEFT JOIN LATERAL (
+        SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
+    ) AS r ON true
+    WHERE w.{here}_side = 1 AND w.{here}_count + coalesce(r.{here}, 0) > 0
+    ORDER BY {w_key}, w.{here}_place
+) AS o
+"""
+
+ERASING = """
+DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+    SELECT own.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        SELECT v.ctid, v.* FROM {version} AS v
+        WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
+    ) AS own
+    {live_if_any}
+    WHERE {erased}
+));
+{count}
+"""
+
+#: A row that another trigger has changed before this one heard of its insertion was taken for one
+#: that is older than its history.
+MISTAKEN = """
+DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+    SELECT v.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        SELECT FROM {version} AS own
+        WHERE {own_is_t} AND {own_transaction} = versioned_tx
+            AND {own_operation} <> {delete} OFFSET 0
+    ) AS own
+    CROSS JOIN LATERAL (
+        SELECT v.ctid FROM {version} AS v
+        WHERE {v_is_t} AND {v_transaction} = {before_recording} OFFSET 0
+    ) AS v
+));
+"""
+
+IMAGES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT {distinct}{values}, versioned_tx,
+    {what}
+FROM ({touched}) AS t ({keys})
+{live}
+LEFT JOIN LATERAL (
+    {previous}
+) AS p ON true
+WHERE {changed};
+{count}
+"""
+
+DEPARTURES = """
+INSERT INTO {version} ({columns}, {transaction}, {operation})
+SELECT DISTINCT ON ({o_row_key}) {values}, versioned_tx, {delete}
+FROM {source}
+CROSS JOIN LATERAL (
+    {previous}
+) AS p
+{live_if_any}
+LEFT JOIN LATERAL (
+    {own}
+) AS own ON true
+WHERE {p_operation} <> {delete} AND {gone} AND own.{here} IS NULL;
+{count}
+"""
+
+#: An open end is filled in where there is a version of this transaction, and opened where not.
+ENDS = """
+UPDATE {version} AS v SET {end} = CASE WHEN {v_end} IS NULL THEN versioned_tx END
+WHERE v.ctid = ANY (ARRAY(
+    SELECT p.ctid
+    FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        {previous}
+    ) AS p
+    LEFT JOIN LATERAL (
+        {own}
+    ) AS own ON true
+    WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END
+));
+"""
+
+PREVIOUS = """
+SELECT v.ctid, true AS {here}, v.*
+FROM {version} AS v
+WHERE {v_is_row} AND {v_transaction} <> versioned_tx
+ORDER BY {v_transaction} DESC LIMIT 1
+"""
+
+#: A transaction that has just begun has no other versions than those of this statement.
+ENDS_OF_BEGUN = """
+UPDATE {version} AS v SET {end} = versioned_tx
+WHERE v.ctid = ANY (ARRAY(
+    SELECT p.ctid
+    FROM {version} AS own
+    CROSS JOIN LATERAL (
+        {previous}
+    ) AS p
+    WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL
+));
+"""
+
+EITHER = """
+IF versioned_begun THEN
+    {begun}
+ELSE
+    {otherwise}
+END IF;
+"""
+
+#: Images, and the ends of the versions before them, which are looked up once for both.
+IMAGES_AND_ENDS = """
+WITH found AS MATERIALIZED (
+    SELECT {found}, {what} AS {here}_what,
+        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
+    FROM ({touched}) AS t ({keys})
+    {live}
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE {changed}
+), image AS (
+    INSERT INTO {version} ({columns}, {transaction}, {operation})
+    SELECT {values}, versioned_tx, found.{here}_what FROM found
+    RETURNING 1
+), ended AS (
+    UPDATE {version} AS v SET {end} = versioned_tx
+    WHERE v.ctid = ANY (ARRAY(
+        SELECT found.{here}_place FROM found WHERE found.{here}_is_open
+    ))
+)
+SELECT count(*) FROM image INTO versioned_count;
+versioned_left := versioned_left + versioned_count;
+"""
+
+IF_DEPARTED = """
+IF versioned_count > 0 THEN
+    {ends}
+END IF;
+"""
+
+OWN = """
+SELECT true AS {here} FROM {version} AS v
+WHERE {v_is_row} AND {v_transaction} = versioned_tx{unless_begun} LIMIT 1
+"""
+
+CHANGED_ELSEWHERE = """
+EXISTS (
+    SELECT FROM (SELECT) AS one
+    {live_if_any}
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE {changed}
+)
+"""

@@ -24,10 +24,16 @@ def with_base(
     Statements that name a table write that table alone.
     """
     root = hierarchy.root
-    if root in changes:
+    base = changes.get(root, Changes())
+    others = (each for spec, each in changes.items() if spec is not root)
+    known = set(base.keys())
+    keys = dict.fromkeys(key for each in others for key in each.keys() if key not in known)  # noqa: SIM118
+    if not keys:
         return changes
-    keys = list(dict.fromkeys(key for each in changes.values() for key in each.keys()))  # noqa: SIM118
-    return {root: Changes(updated=keys), **changes} if keys else changes
+    whole = Changes()
+    whole.extend(base)
+    whole.updated += keys
+    return {**changes, root: whole}
 
 
 class Appending(Recording):
@@ -42,6 +48,8 @@ class Appending(Recording):
         """Write the versions of one table's rows."""
         self._settle_keys(spec, changes, transaction)
         changes.settle()
+        if self._records.knows(spec):
+            self._follow_records(spec, changes)
         self._touched.setdefault(spec, []).extend(self._seen_first(spec, changes))
         if changes.returned:
             self._take_back(spec, changes.returned, transaction.id)
@@ -52,6 +60,17 @@ class Appending(Recording):
             self._note(spec, changes.departed, Operation.DELETE)
         if changes:
             self._write_events(spec, changes, transaction, locks=locks)
+
+    def _follow_records(self, spec: VersionSpec, changes: Changes) -> None:
+        """Leave out what is recorded: foreign keys let one row be told of repeatedly."""
+        known = {key: self._records.of(spec, key) for key in changes.keys()}  # noqa: SIM118
+        there = (Operation.INSERT, Operation.UPDATE)
+        again = [key for key in changes.inserted if known[key] in there]
+        changes.inserted = [key for key in changes.inserted if known[key] not in there]
+        changes.updated += again
+        changes.doubtful.update(again)
+        for keys in (changes.deleted, changes.departed, changes.given):
+            keys[:] = [key for key in keys if known[key] is not Operation.DELETE]
 
     def _seen_first(self, spec: VersionSpec, changes: Changes) -> list[Key]:
         """Return the rows that another transaction may have recorded meanwhile.

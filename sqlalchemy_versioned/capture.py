@@ -10,7 +10,7 @@ known is refused before it is executed, or let through as the option ``capture``
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -766,12 +766,21 @@ class Capture:
         :raises CaptureError: if it gives other rows keys that cannot be known.
         """
         self._keep_cascaded(connection, cascaded)
-        for spec, keys in cascaded.deleted.items():
+        changes = {spec: Changes(deleted=list(keys)) for spec, keys in cascaded.deleted.items()}
+        for hierarchy, some in self._by_hierarchy(changes):
+            self._add_values(list(some), some)
+            self._recorder.record(session, connection, hierarchy, some, locks=True)
+
+    def _by_hierarchy(
+        self, changes: Mapping[VersionSpec, Changes]
+    ) -> Iterator[tuple[Hierarchy, dict[VersionSpec, Changes]]]:
+        """Yield changes of the tables that are recorded, those that share objects together."""
+        grouped: dict[Hierarchy, dict[VersionSpec, Changes]] = {}
+        for spec, each in changes.items():
             target = self._by_spec[spec]
             if target.is_on():
-                changes = {spec: Changes(deleted=list(keys))}
-                self._add_values([spec], changes)
-                self._recorder.record(session, connection, target.hierarchy, changes, locks=True)
+                grouped.setdefault(target.hierarchy, {})[spec] = each
+        yield from grouped.items()
 
     def _keep_cascaded(self, connection: Connection, cascaded: Cascaded) -> None:
         """Keep the first states of rows behind others."""
@@ -786,16 +795,17 @@ class Capture:
 
     def settle_cascaded(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
         """Record what has become of rows behind others that were deleted or changed."""
-        for spec, keys in cascaded.deleted.items():
-            there = self.cascades.remaining(connection, spec, keys)
-            if there and self._by_spec[spec].is_on():
-                changes = {spec: Changes(inserted=there)}
-                hierarchy = self._by_spec[spec].hierarchy
-                self._recorder.record(session, connection, hierarchy, changes, locks=False)
+        there = {
+            spec: self.cascades.remaining(connection, spec, keys)
+            for spec, keys in cascaded.deleted.items()
+        }
+        returned = {spec: Changes(returned=keys) for spec, keys in there.items() if keys}
+        for hierarchy, some in self._by_hierarchy(returned):
+            self._recorder.record(session, connection, hierarchy, some, locks=False)
         for spec, keys in cascaded.updated.items():
-            there = self.cascades.remaining(connection, spec, keys)
-            if there:
-                self._record_updated(session, connection, spec, {key: key for key in there})
+            left = self.cascades.remaining(connection, spec, keys)
+            if left:
+                self._record_updated(session, connection, spec, {key: key for key in left})
 
     def keep_referring(self, connection: Connection, table: Table, keys: list[Key]) -> Cascaded:
         """Keep the first states of rows that the database may change along with updates.

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_versioned import (
@@ -656,3 +657,72 @@ def test_column_that_cannot_have_the_id(versioning, column, options, expected):
     said = {"strategy": "append", "revision_id_column_name": "rev"} | options
     with pytest.raises(ImproperlyConfigured, match=expected):
         versioned_table(table, **said)
+
+
+# -- what did not happen, or is told repeatedly ---------------------------------------------------
+
+
+@pytest.fixture
+def family(Base, open_session):
+    """Parents, whom children keep, and dogs, which go along with their owners."""
+
+    class Owner(Base):
+        __tablename__ = "owner"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Child(Base):
+        __tablename__ = "child"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        owner_id: Mapped[int] = mapped_column(ForeignKey("owner.id"))
+
+    class Animal(Base):
+        __tablename__ = "animal"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+        id: Mapped[int] = mapped_column(
+            ForeignKey("owner.id", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+        )
+        kind: Mapped[str]
+
+    class Dog(Animal):
+        __tablename__ = "dog"
+        __mapper_args__ = {"polymorphic_identity": "dog"}
+        id: Mapped[int] = mapped_column(
+            ForeignKey("animal.id", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+        )
+
+    session = open_session(Base)
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().exec_driver_sql("PRAGMA foreign_keys = ON")
+    session.add_all([Owner(id=1), Owner(id=2)])
+    session.flush()
+    session.add_all([Child(id=1, owner_id=1), Dog(id=2)])
+    session.commit()
+    return session, Models(Base, Owner, Child, Animal, Dog)
+
+
+@pytest.mark.needs("savepoints")
+def test_deletion_that_is_refused(family):
+    """Rows that are still there have not been deleted, whatever was about to be recorded."""
+    session, models = family
+    with pytest.raises(IntegrityError), session.begin_nested():
+        session.execute(delete(models.Owner))
+    session.execute(delete(models.Owner).where(models.Owner.id == 2))
+    session.commit()
+
+    assert told(session, models.Owner, "id") == [(INSERT, 1), (INSERT, 2), (DELETE, 2)]
+    assert verify(session) == []
+
+
+def test_object_that_goes_along(family):
+    """An object of several tables that goes with another is one event, of all its tables."""
+    session, models = family
+    session.execute(update(models.Owner).where(models.Owner.id == 2).values(id=3))
+    session.execute(delete(models.Owner).where(models.Owner.id == 3))
+    session.commit()
+
+    for cls in (models.Animal, models.Dog):
+        assert told(session, cls, "id") == [(INSERT, 2), (DELETE, 2), (INSERT, 3), (DELETE, 3)]
+    assert verify(session) == []

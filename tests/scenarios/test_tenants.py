@@ -173,7 +173,7 @@ def test_everything_is_read_from_the_tenant(tenants, models, open_session):
             assert (first.name, second.previous, first.next) == (tenant, first, second)
             assert second.changeset == {"name": [tenant, "changed"]}
             changed = {"name": [tenant, "changed"], "tags": [[1], []]}
-            records = get_changes(Page, session, operations="U", relations=["tags"])
+            records = get_changes(Page, session, transaction=second.transaction, relations=["tags"])
             found = {c.field: [c.old, c.new] for record in records for c in record.changes}
             assert found == changed
             assert first.diff(second, relations=["tags"]) == changed

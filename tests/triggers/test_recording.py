@@ -58,7 +58,7 @@ def transactions(session):
     return session.scalar(text("SELECT count(*) FROM transaction"))
 
 
-@pytest.mark.strategies
+@pytest.mark.strategies("validity", "subquery")
 def test_write_without_application(Article, run, history, session, strategy):
     """What another program writes has versions, and one transaction for each of its own."""
     run("INSERT INTO article (id, name) VALUES (1, 'a'), (2, 'b')", "UPDATE article SET name = 'c'")

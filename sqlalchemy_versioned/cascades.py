@@ -9,26 +9,21 @@ value are looked up when they do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table, select
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, select
 
 from .dialects import locks_one_table
+from .foreign_keys import ACTS, Changed, Edge, acting_keys
 from .keys import Key, KeyConditions, KeyParameters
 from .spec import VersionSpec
 
 __all__ = ["Cascaded", "Cascades", "Values"]
 
-_ACTS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
-
 #: Values of some columns, by the keys of rows.
 Values = dict[Key, dict[Column[Any], Any]]
-
-#: The columns that a statement may change; ``None`` for any.
-Changed = Collection[Column[Any]] | None
 
 
 @dataclass(slots=True)
@@ -63,62 +58,6 @@ class Cascaded:
             self.values.setdefault(table, {}).update(values)
 
 
-@dataclass(frozen=True)
-class _Edge:
-    """A foreign key, followed from the rows it refers to."""
-
-    constraint: ForeignKeyConstraint
-    table: Table
-    #: Whether it joins the tables of one object.
-    is_inheritance: bool = False
-
-    @cached_property
-    def pairs(self) -> list[tuple[Column[Any], Column[Any]]]:
-        """The columns of the table with the columns that they refer to."""
-        return [(each.parent, each.column) for each in self.constraint.elements]
-
-    @cached_property
-    def referred(self) -> Table:
-        """The table it refers to."""
-        return self.constraint.referred_table
-
-    @cached_property
-    def own(self) -> frozenset[Column[Any]]:
-        """The columns of the table."""
-        return frozenset(mine for mine, _ in self.pairs)
-
-    @cached_property
-    def refers_to(self) -> frozenset[Column[Any]]:
-        """The columns that it refers to."""
-        return frozenset(theirs for _, theirs in self.pairs)
-
-    @cached_property
-    def on_delete(self) -> str:
-        """What is done when rows are deleted that it refers to."""
-        return _action(self.constraint.ondelete)
-
-    @cached_property
-    def on_update(self) -> str:
-        """What is done when what it refers to is changed."""
-        return _action(self.constraint.onupdate)
-
-    @property
-    def deletes(self) -> bool:
-        """Whether rows go with those that they refer to."""
-        return self.on_delete == "CASCADE"
-
-    @property
-    def empties(self) -> bool:
-        """Whether rows lose what they refer to when that is changed."""
-        return self.on_update != "CASCADE"
-
-    def is_touched(self, changed: Changed) -> bool:
-        """Tell whether changes of some columns may change what it refers to."""
-        if changed is None:
-            return True
-        return any(each in changed or _changes_by_itself(each) for each in self.refers_to)
-
-
 @dataclass(frozen=True, slots=True)
 class _Step:
     """Rows that are changed, and where."""
@@ -128,16 +67,6 @@ class _Step:
     changed: Changed
     #: Whether they lose their values rather than get others.
     empties: bool
-
-
-def _action(said: str | None) -> str:
-    # PostgreSQL may be told which columns to empty.
-    return " ".join((said or "").partition("(")[0].upper().split())
-
-
-def _changes_by_itself(column: Column[Any]) -> bool:
-    names = ("computed", "onupdate", "server_onupdate")
-    return any(getattr(column, name, None) is not None for name in names)
 
 
 class Cascades:
@@ -154,19 +83,19 @@ class Cascades:
     ) -> None:
         self._specs = specs
         self._related = related
-        edges = [_Edge(each, each.table, self._is_inheritance(each)) for each in _keys(specs)]
-        followed = [edge for edge in edges if edge.on_update in _ACTS]
+        edges = [Edge(each, each.table, self._is_inheritance(each)) for each in acting_keys(specs)]
+        followed = [edge for edge in edges if edge.on_update in ACTS]
         self._on_update = self._useful(followed, set(specs))
         # A row that loses what it refers to may be followed by others in turn.
         ends = {*specs, *self._on_update}
-        self._on_delete = self._useful([e for e in edges if e.on_delete in _ACTS], ends)
+        self._on_delete = self._useful([e for e in edges if e.on_delete in ACTS], ends)
 
-    def _useful(self, edges: Iterable[_Edge], reached: set[Table]) -> dict[Table, list[_Edge]]:
+    def _useful(self, edges: Iterable[Edge], reached: set[Table]) -> dict[Table, list[Edge]]:
         """Return the foreign keys by the table they refer to, those that lead to versions."""
         remaining = list(edges)
         while more := {e.referred for e in remaining if e.table in reached} - reached:
             reached |= more
-        found: dict[Table, list[_Edge]] = {}
+        found: dict[Table, list[Edge]] = {}
         for edge in remaining:
             if edge.table in reached:
                 found.setdefault(edge.referred, []).append(edge)
@@ -262,7 +191,7 @@ class Cascades:
         """Tell whether changing columns of a table may do something to versioned rows."""
         return any(self._first_edges(table, changed))
 
-    def _first_edges(self, table: Table, changed: Changed) -> Iterator[_Edge]:
+    def _first_edges(self, table: Table, changed: Changed) -> Iterator[Edge]:
         for edge in self._on_update.get(table, ()):
             if not edge.is_inheritance and edge.is_touched(changed):
                 yield edge
@@ -272,8 +201,8 @@ class Cascades:
         tables = dict.fromkeys(edge.table for edge in self._behind(table, changed))
         return [self._specs[each] for each in tables if each in self._specs]
 
-    def _behind(self, table: Table, changed: Changed) -> Iterable[_Edge]:
-        found: dict[_Edge, None] = dict.fromkeys(self._first_edges(table, changed))
+    def _behind(self, table: Table, changed: Changed) -> Iterable[Edge]:
+        found: dict[Edge, None] = dict.fromkeys(self._first_edges(table, changed))
         waiting = list(found)
         while waiting:
             edge = waiting.pop()
@@ -292,7 +221,7 @@ class Cascades:
             for edge in self._first_edges(table, changed)
         )
 
-    def _is_followed(self, edge: _Edge) -> bool:
+    def _is_followed(self, edge: Edge) -> bool:
         """Tell whether more depends on what the rows of a table refer to."""
         if not edge.own.isdisjoint(self.key_of(edge.table)):
             return True
@@ -323,7 +252,7 @@ class Cascades:
         start: Table | None = None,
     ) -> None:
         """Find rows that refer to what is going to be changed, and those that refer to them."""
-        seen: dict[tuple[_Edge, bool], set[Key]] = {}
+        seen: dict[tuple[Edge, bool], set[Key]] = {}
         while waiting:
             step = waiting.pop()
             for edge in self._on_update.get(step.table, ()):
@@ -366,7 +295,7 @@ class Cascades:
         formers = {table: start}
         waiting = [_Step(table, list(moved), changed, empties=False)]
         found: dict[VersionSpec, dict[Key, Key]] = {}
-        seen: dict[_Edge, set[Key]] = {}
+        seen: dict[Edge, set[Key]] = {}
         while waiting:
             step = waiting.pop()
             for edge in self._on_update.get(step.table, ()):
@@ -383,7 +312,7 @@ class Cascades:
     def _followed(
         self,
         connection: Connection,
-        edge: _Edge,
+        edge: Edge,
         keys: list[Key],
         formers: dict[Table, Values],
         seen: set[Key],
@@ -427,18 +356,18 @@ class Cascades:
             known = found.get(spec, ())
             found[spec] = list(dict.fromkeys((*known, *keys)))
 
-    def _add_emptied(self, found: Cascaded, edge: _Edge, keys: list[Key]) -> None:
+    def _add_emptied(self, found: Cascaded, edge: Edge, keys: list[Key]) -> None:
         self._add(found.updated, edge.table, keys)
         spec = self._specs.get(edge.table)
         if spec is not None and not edge.own.isdisjoint(self.key_of(edge.table)):
             found.unknown[spec] = None
 
-    def _referring(self, connection: Connection, edge: _Edge, keys: list[Key]) -> list[Key]:
+    def _referring(self, connection: Connection, edge: Edge, keys: list[Key]) -> list[Key]:
         """Return the keys of the rows that refer to rows with *keys*."""
         return [row for row, _ in self._pairs(connection, edge, keys)]
 
     def _pairs(
-        self, connection: Connection, edge: _Edge, keys: list[Key]
+        self, connection: Connection, edge: Edge, keys: list[Key]
     ) -> Iterator[tuple[Key, Key]]:
         """Yield the keys of the rows that refer to rows with *keys*, each with its row's."""
         key, own = self.key_of(edge.referred), self.key_of(edge.table)
@@ -464,12 +393,3 @@ def _values(key: Key) -> Any:
 
 def _bare(values: Any) -> Key:
     return values[0] if len(values) == 1 else tuple(values)
-
-
-def _keys(specs: Iterable[Table]) -> Iterator[ForeignKeyConstraint]:
-    collections: dict[MetaData, None] = dict.fromkeys(table.metadata for table in specs)
-    for metadata in collections:
-        for table in metadata.tables.values():
-            for constraint in table.foreign_key_constraints:
-                if constraint.ondelete or constraint.onupdate:
-                    yield constraint

@@ -656,7 +656,7 @@ FAULTS = [
     ),
     Fault(
         "set-null-not-followed",
-        "cascades.py",
+        "foreign_keys.py",
         'frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})',
         'frozenset({"CASCADE", "SET DEFAULT"})',
         "ON DELETE SET NULL is taken for no action.",

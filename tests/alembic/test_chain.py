@@ -202,8 +202,9 @@ def work(session: Session, Base: Any, number: int) -> None:
             if attribute.key not in ("id", "author_id")
         }
         session.add(cls(**values))
-        if len(found) > 3 and cls.__name__ == "Article":
-            session.delete(found[0])
+        if number % 3 == 0 and len(found) > 3 and cls.__name__ == "Article":
+            # The others are left alone, and stay what they were through many migrations.
+            session.delete(found[1])
         for key, value in values.items():
             for each in found[-1:]:
                 setattr(each, key, value)

@@ -97,6 +97,20 @@ def test_triggers_follow_the_columns_of_their_table(migrations):
             assert [(each.title, each.code) for each in versions] == [("first", "x")] * 2
 
 
+def test_migrations_write_without_triggers(migrations):
+    """Which name columns that are no more, while a column gets back what history holds."""
+    with declared(article(name=name(), code=name()), native=True) as Base:
+        migrate(migrations, Base)
+        execute(migrations, "INSERT INTO article (name, code) VALUES ('a', 'x')")
+    columns = {"title": name(info={"renamed_from": "name"}), "code": name()}
+    for each in ({"name": name()}, columns):
+        with declared(article(**each), native=True) as Base:
+            migrate(migrations, Base)
+    with migrations.engine.connect() as connection:
+        read = "SELECT a.title, a.code, v.code, v.operation_type FROM article a, article_version v"
+        assert connection.execute(text(read)).all() == [("a", "x", "x", 0)]
+
+
 @pytest.mark.parametrize(
     "change",
     [

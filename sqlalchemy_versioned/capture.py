@@ -29,7 +29,8 @@ from .operation import Operation
 from .recording import Changes
 from .spec import Hierarchy, VersionSpec
 from .statements import OURS
-from .writes import TextualWrites, Write
+from .textual_writes import TextualWrites
+from .writes import Write
 
 __all__ = ["Capture", "Recorder", "Target", "UnrecordedWrite"]
 

@@ -17,7 +17,7 @@ from . import _sqlalchemy
 from .exc import VersionIsImmutable, VersionIsImmutableDelete, VersionIsImmutableUpdate
 from .spec import ClassSpec, VersionSpec
 from .statements import is_ours
-from .writes import TextualWrites
+from .textual_writes import TextualWrites
 
 __all__ = ["Guard", "guard_versions"]
 

@@ -22,11 +22,11 @@ from .exc import CaptureError, ImproperlyConfigured
 from .hooks import PluginCollection
 from .paused import PAUSED_CONNECTIONS, is_paused
 from .spec import VersionSpec
+from .textual_writes import TextualWrites
 from .triggered_row import build_object, build_setting
 from .triggers.settings import PAUSED, SAID
 from .triggers.spec import Event, build_trigger_names
 from .unit_of_work import UnitOfWork
-from .writes import TextualWrites
 
 __all__ = ["Triggers", "check_plugins", "check_spec"]
 

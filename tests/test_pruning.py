@@ -19,6 +19,7 @@ from sqlalchemy_versioned import (
     ReadOnlySnapshot,
     VersioningError,
     as_of,
+    blame,
     paused,
     transaction_class,
     version_class,
@@ -121,6 +122,19 @@ def test_objects_that_were_gone(session, models):
     with pytest.raises(IncompleteHistory):
         names(session, models, first)
     assert verify(session) == []
+
+
+@pytest.mark.strategies
+def test_blaming_after_pruning(session, models, points):
+    """Who set what before the oldest version that is left is not known."""
+    plain = session.get(models.Plain, 1)
+    prune(session, models.Plain, keep=1)
+    session.commit()
+    assert blame(plain) == {"id": None, "name": None}
+    plain.name = "5"
+    session.commit()
+    found = blame(plain)
+    assert (found["id"], found["name"].id) == (None, plain.versions[-1].transaction_id)
 
 
 @pytest.mark.strategies

@@ -31,7 +31,8 @@ def blame(obj: Any) -> dict[str, Any]:
     One statement is sent, however many versions there are.
 
     :param obj: an object, or one of its versions: then as of that version.
-    :returns: Transaction objects; ``None`` for a transaction that is not there any more.
+    :returns: Transaction objects; ``None`` where history does not tell, as for what was set before
+        the oldest version, or for a transaction that is not there any more.
     :raises ClassNotVersioned: if its class is not versioned.
 
     >>> found = blame(article)
@@ -52,9 +53,8 @@ def blame(obj: Any) -> dict[str, Any]:
     names = (*spec.columns, *spec.masked)
     statement = kept(spec, "blame", lambda: build_blame(spec, names))
     rows = read_rows(session, spec, statement, parameters)
-    by_id = {row[0].id: row[0] for row in rows}
-    numbers = rows[0][1:] if rows else ()
-    return {name: by_id.get(each) for name, each in zip(names, numbers, strict=bool(rows))}
+    by_id = {row[0].id: row[0] for row in rows if row[0] is not None}
+    return {name: by_id.get(each) for name, each in zip(names, rows[0][1:], strict=True)}
 
 
 def _session_of(obj: Any) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, inspect, not_, select
+from sqlalchemy import Select, and_, bindparam, case, func, inspect, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from ..operation import Operation
@@ -20,8 +20,8 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
     """Build the statement that reads which transaction last set each column of one object.
 
     Its parameters are ``key_0`` and so on, ``until`` and, where versions have ids,
-    ``until_version``.  Each row has a Transaction, and for each
-    column the id of the one that set it.
+    ``until_version``.  Each row has a Transaction, or none, and for each column the id of the one
+    that set it.
     """
     images = Images(spec, has_subclasses=False)
     root = spec.root
@@ -36,12 +36,15 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
     ]
     until = comes_before(images.place, bounds, or_is=True)
     differing = images.comparable(wanted)
+    # Of a row that was there before its oldest version, nobody knows who set what.
+    is_known = images.operation_before.is_not(None)
+    is_made = or_(images.operation == Operation.INSERT, images.operation_before == Operation.DELETE)
     setting = [
         func.max(
             case(
-                (images.is_first, images.transaction),
+                (is_made, images.transaction),
                 *(
-                    [(not_(images.is_same(column)), images.transaction)]
+                    [(and_(is_known, not_(images.is_same(column))), images.transaction)]
                     if column in differing
                     else ()
                 ),
@@ -56,7 +59,8 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
         .subquery()
     )
     transaction = _transaction_beside(spec)
-    return select(transaction, *last.c).join(last, transaction.id.in_(list(last.c)))
+    is_one = transaction.id.in_(list(last.c))
+    return select(transaction, *last.c).select_from(last).outerjoin(transaction, is_one)
 
 
 def _transaction_beside(spec: ClassSpec) -> Any:

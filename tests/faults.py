@@ -30,6 +30,7 @@ class Fault:
     database: str = "sqlite"
 
 
+APPEND = "tests/scenarios/test_append.py"
 ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
@@ -866,7 +867,7 @@ FAULTS = [
         "        self._settle_deletions(flush)\n",
         "",
         "Rows that triggers keep from a flush are recorded as deleted.",
-        (f"{STATEMENTS}::test_rows_that_triggers_keep_from_a_flush",),
+        (f"{APPEND}::test_deletion_that_is_refused",),
     ),
     Fault(
         "refused-sets-moved",
@@ -883,5 +884,45 @@ FAULTS = [
         "        return False",
         "Rows that post_update changes after others were deleted are not recorded.",
         (f"{TRACKING}::test_rows_that_are_updated_after_others_were_deleted",),
+    ),
+    Fault(
+        "unchanged-event",
+        "appending.py",
+        "[key for key in changes.updated if key not in self._unchanged]",
+        "list(changes.updated)",
+        "An update that leaves a row as it was is an event.",
+        (f"{APPEND}::test_nothing_changed_is_nothing",),
+    ),
+    Fault(
+        "event-that-was-refused",
+        "appending.py",
+        "self._writers[spec].erase_deletions(self.connection, keys, tx)",
+        "pass",
+        "A row that could not be deleted is deleted and inserted.",
+        (f"{APPEND}::test_deletion_that_is_refused",),
+    ),
+    Fault(
+        "one-time-for-all",
+        "stamps.py",
+        "divmod(_STARTED + time.monotonic_ns(), 1_000_000)",
+        "divmod(_STARTED, 1_000_000)",
+        "The UUIDs of events are in no order.",
+        (f"{APPEND}::test_ids_can_be_uuids",),
+    ),
+    Fault(
+        "events-of-one-place",
+        "query/newest.py",
+        "or_(strictly(transaction, bound), at_last(number[0], last[0])),",
+        "strictly(transaction, bound),",
+        "An event does not come after another of its transaction.",
+        (f"{APPEND}::test_neighbours_within_a_transaction",),
+    ),
+    Fault(
+        "told-repeatedly",
+        "appending.py",
+        "        if self._records.knows(spec):\n            self._follow_records(spec, changes)\n",
+        "",
+        "A row that follows another by two foreign keys is inserted twice.",
+        (f"{APPEND}::test_object_that_goes_along",),
     ),
 ]

@@ -703,11 +703,11 @@ def family(Base, open_session):
     return session, Models(Base, Owner, Child, Animal, Dog)
 
 
-@pytest.mark.needs("savepoints")
+@pytest.mark.needs("resumable")
 def test_deletion_that_is_refused(family):
     """Rows that are still there have not been deleted, whatever was about to be recorded."""
     session, models = family
-    with pytest.raises(IntegrityError), session.begin_nested():
+    with pytest.raises(IntegrityError):
         session.execute(delete(models.Owner))
     session.execute(delete(models.Owner).where(models.Owner.id == 2))
     session.commit()

@@ -31,6 +31,7 @@ from .scope import Scope
 from .session_variables import build_statement, set_variables
 from .spec import ClassSpec, Hierarchy, VersionSpec
 from .tracking import Tracker
+from .transaction_row import referring_columns
 from .triggers.install import NativeTable, TriggerInstaller
 from .triggers.spec import Variable
 from .unit_of_work import Surroundings, UnitOfWork
@@ -431,7 +432,11 @@ class VersioningManager:
 
     def _install_with_tables(self) -> None:
         """Let triggers be made with the tables that they record."""
-        if self.options.get("native_versioning") and (tables := list(self._native_tables())):
+        if not self.options.get("native_versioning"):
+            return
+        cls = self._registry.transaction_class
+        referring = [] if cls is None else referring_columns(inspect(cls))
+        if tables := list(self._native_tables(referring)):
             self._check_native()
             self._installer.follow(tables)
 
@@ -441,7 +446,7 @@ class VersioningManager:
             for native in self._native_tables():
                 check_spec(native.spec)
 
-    def _native_tables(self) -> Iterator[NativeTable]:
+    def _native_tables(self, referring: Iterable[Column[Any]] = ()) -> Iterator[NativeTable]:
         registry, options = self._registry, self._build_options()
         hierarchies = {**registry.cores, **registry.associations}
         for hierarchy in registry.hierarchies.values():
@@ -457,7 +462,14 @@ class VersioningManager:
             spec = registry.tables.get(table, hierarchy.root)
             truncates = said.get(spec, options).truncate == "record"
             own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in spec.variables]
-            yield NativeTable(spec, hierarchy, truncates, variables, tuple(own))
+            yield NativeTable(
+                spec,
+                hierarchy,
+                truncates,
+                variables,
+                referring=tuple(c for c in referring if c.table.metadata is table.metadata),
+                version_variables=tuple(own),
+            )
 
     def _begin_round(self) -> Round:
         if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:

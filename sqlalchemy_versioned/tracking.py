@@ -96,6 +96,7 @@ class Tracker:
         self._flush: ContextVar[weakref.ref[Flush] | None] = ContextVar(
             "sqlalchemy_versioned_flush"
         )
+        self._triggered = f"{self._name}_triggered"
         self._capture = Capture(self, self._name)
         self._guard = Guard()
         self._triggers = Triggers()
@@ -442,12 +443,15 @@ class Tracker:
         if flush is not None and flush.session is session:
             flush.is_left_to_triggers = True
         else:
+            _sqlalchemy.info_of(connection)[self._triggered] = True
             self._listen_to_connection(connection, after_cursor_execute=self._after_triggers)
 
     def _after_triggers(self, connection: Connection, *args: Any) -> None:
-        session = self.session_of(connection)
-        if session is not None and self._current_flush() is None:
-            expire_all_versions(session)
+        """Follow what triggers have done along with the statement that they were told of."""
+        is_told = _sqlalchemy.info_of(connection).pop(self._triggered, False)
+        session = self.session_of(connection) if is_told else None
+        if session is not None:
+            self._follow_triggers(session)
 
     def _follow_triggers(self, session: Session) -> None:
         """Look at what triggers have written, as far as anybody has seen it before."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from .statements import Insertion
 
-__all__ = ["TransactionRow"]
+__all__ = ["TransactionRow", "referring_columns"]
 
 
 class TransactionRow:
@@ -150,7 +150,7 @@ class TransactionRow:
 
         So what refers to it is of plugins.
         """
-        for column in self._referring_columns():
+        for column in referring_columns(self.mapper):
             self._authority.execute(delete(column.table).where(column == self.id))
         self._delete(self.id)
 
@@ -193,25 +193,15 @@ class TransactionRow:
 
     def _move_references(self, session: Session, old: int, new: int) -> None:
         """Let rows that plugins and applications hang on the transaction follow it."""
-        for column in self._referring_columns():
+        for column in referring_columns(self.mapper):
             moving = update(column.table).where(column == old).values({column: new})
             self._authority.execute(moving)
         for prop, instance in self._referring(session, old):
             _rename(session, instance, prop, new)
 
-    def _referring_columns(self) -> list[Column[Any]]:
-        number = self.mapper.primary_key[0]
-        return [
-            remote
-            for relationship in self.mapper.relationships
-            if relationship.direction is RelationshipDirection.ONETOMANY
-            for local, remote in relationship.local_remote_pairs or ()
-            if local is number and isinstance(remote, Column) and isinstance(remote.table, Table)
-        ]
-
     def _referring(self, session: Session, number: int) -> list[tuple[str, Any]]:
         """Return the objects of *session* that refer to the transaction, with the attribute."""
-        columns = self._referring_columns()
+        columns = referring_columns(self.mapper)
         found = []
         for instance in list(session.identity_map.values()) if columns else ():
             mapper = inspect(instance).mapper
@@ -229,6 +219,18 @@ class TransactionRow:
                 continue
             connection.execute(delete(table).where(_id_column(table) == number))
             seen.append(connection)
+
+
+def referring_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
+    """Return the columns of other tables by which rows hang on transactions."""
+    number = mapper.primary_key[0]
+    return [
+        remote
+        for relationship in mapper.relationships
+        if relationship.direction is RelationshipDirection.ONETOMANY
+        for local, remote in relationship.local_remote_pairs or ()
+        if local is number and isinstance(remote, Column) and isinstance(remote.table, Table)
+    ]
 
 
 def _write(

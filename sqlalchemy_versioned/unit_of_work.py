@@ -198,9 +198,10 @@ class UnitOfWork:
             self._row.announce(connection)
 
     def find_transaction(self) -> None:
-        """Let the object of the transaction follow its row, which triggers may have numbered."""
+        """Look at the row that triggers have written: its number, and what plugins add to it."""
         if isinstance(self._row, TriggeredRow):
             self._row.find_again()
+            self._store_further()
 
     def set_later(self) -> None:
         """Set attributes of a transaction that only a flush can write; none may be going on."""

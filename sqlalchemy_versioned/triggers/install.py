@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, MetaData, Table, event, text
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
@@ -58,6 +58,8 @@ class NativeTable:
     truncates: bool = True
     #: What fills columns of its transactions.
     variables: tuple[Variable, ...] = ()
+    #: Columns that refer to its transactions without a foreign key.
+    referring: tuple[Column[Any], ...] = ()
     #: What fills columns of its versions.
     version_variables: tuple[Variable, ...] = ()
 
@@ -76,7 +78,9 @@ def trigger_spec_of(table: Table) -> TriggerSpec | None:
     return build_trigger_spec(
         native.spec,
         native.hierarchy,
-        build_transaction_spec(native.spec.transaction_table, native.variables),
+        build_transaction_spec(
+            native.spec.transaction_table, native.variables, referring=native.referring
+        ),
         truncates=native.truncates,
         variables=native.version_variables,
     )
@@ -148,7 +152,10 @@ class TriggerInstaller:
                 _execute(connection, removal)
             elif tables & versions and _exists(connection, transaction.table):
                 left = build_transaction_spec(
-                    transaction.table, transaction.variables, without=tables
+                    transaction.table,
+                    transaction.variables,
+                    referring=transaction.referring,
+                    without=tables,
                 )
                 _execute(connection, build_transaction_creation(left, default_schema=schema))
 
@@ -171,8 +178,11 @@ def trigger_specs(metadata: MetaData) -> list[TriggerSpec]:
 
 def transaction_specs(metadata: MetaData) -> list[TransactionSpec]:
     natives = native_tables(metadata).values()
-    tables = {each.spec.transaction_table: each.variables for each in natives}
-    return [build_transaction_spec(table, variables) for table, variables in tables.items()]
+    tables = {each.spec.transaction_table: each for each in natives}
+    return [
+        build_transaction_spec(table, each.variables, referring=each.referring)
+        for table, each in tables.items()
+    ]
 
 
 def _exists(connection: Connection, table: Table) -> bool:

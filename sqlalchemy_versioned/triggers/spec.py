@@ -140,11 +140,16 @@ def build_trigger_names(table: Table) -> dict[Event, str]:
 
 
 def build_transaction_spec(
-    table: Table, variables: Iterable[Variable] = (), *, without: Collection[Table] = ()
+    table: Table,
+    variables: Iterable[Variable] = (),
+    *,
+    referring: Iterable[Column[Any]] = (),
+    without: Collection[Table] = (),
 ) -> TransactionSpec:
     """Name the functions of a transaction table, and find what refers to it.
 
     :param variables: the columns that settings fill.
+    :param referring: columns that refer to it without a foreign key.
     :param without: tables that are about to go.
     """
     specs: Iterable[VersionSpec] = table.metadata.info.get(TABLES, {}).values()
@@ -157,7 +162,11 @@ def build_transaction_spec(
         table=table,
         versions=tuple(versions.values()),
         variables=tuple(v for v in variables if v.key in table.c),
-        referring=tuple(c for c in _referring(table) if c.table not in without),
+        referring=tuple(
+            column
+            for column in dict.fromkeys((*_referring(table), *referring))
+            if column.table not in without
+        ),
         functions={
             step: cut_name(f"{table.name}_versioned_{step.value}") for step in TransactionStep
         },

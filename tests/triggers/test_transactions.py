@@ -12,6 +12,7 @@ from sqlalchemy_versioned import (
     transaction_context,
     version_class,
 )
+from sqlalchemy_versioned.plugins import TransactionMetaPlugin
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
 
@@ -211,3 +212,17 @@ def test_pausing(session, blog):
 
     version = version_class(blog.Article)
     assert session.scalars(select(version.name)).all() == ["c"]
+
+
+@pytest.mark.options(native=True, plugins=[TransactionMetaPlugin()])
+def test_context_that_a_plugin_keeps(session, blog, transactions):
+    """What has no column is kept by a plugin, and goes with a transaction that comes to nothing."""
+    with transaction_context(ticket="T-1"):
+        session.add(blog.Author(id=1, name="a"))
+        session.commit()
+        session.execute(text("UPDATE author SET name = 'b'"))
+        session.execute(text("UPDATE author SET name = 'a'"))
+        session.commit()
+
+    assert [dict(each.meta) for each in transactions()] == [{"ticket": "T-1"}]
+    assert session.scalar(text("SELECT count(*) FROM transaction_meta")) == 1

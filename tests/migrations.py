@@ -26,6 +26,7 @@ context.configure(
     dialect_name=attributes["dialect_name"],
     target_metadata=attributes["metadata"],
     render_as_batch=attributes["batch"],
+    include_schemas=attributes["schemas"],
     literal_binds=context.is_offline_mode(),
 )
 with context.begin_transaction():
@@ -53,9 +54,12 @@ def downgrade() -> None:
 
 
 class Migrations:
-    """The migrations of one database."""
+    """The migrations of one database.
 
-    def __init__(self, engine: Engine, directory: Path) -> None:
+    :param schemas: whether schemas are looked at that are not the default one.
+    """
+
+    def __init__(self, engine: Engine, directory: Path, *, schemas: bool = False) -> None:
         self.engine = engine
         # SQLite can change little about a table but by making another.
         self.batch = batch = not engine.dialect.supports_alter
@@ -67,7 +71,7 @@ class Migrations:
         self.config = Config(stdout=io.StringIO(), output_buffer=self.output)
         self.config.set_main_option("script_location", str(directory))
         self.config.attributes |= {"metadata": None, "batch": batch, "connection": None}
-        self.config.attributes["dialect_name"] = engine.dialect.name
+        self.config.attributes |= {"dialect_name": engine.dialect.name, "schemas": schemas}
         self.names: list[str] = []
 
     @contextmanager
@@ -104,7 +108,8 @@ class Migrations:
     def differences(self, metadata: MetaData) -> list[Any]:
         """Return what autogenerate would still do."""
         with self.engine.connect() as connection:
-            options = {"render_as_batch": self.batch}
+            schemas = self.config.attributes["schemas"]
+            options = {"render_as_batch": self.batch, "include_schemas": schemas}
             context = MigrationContext.configure(connection, opts=options)
             return list(produce_migrations(context, metadata).upgrade_ops.ops)
 

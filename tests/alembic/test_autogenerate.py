@@ -157,6 +157,33 @@ def test_flags_are_renamed_with_their_columns(migrations):
     assert "'code_mod'" in text
 
 
+@pytest.mark.needs("schemas")
+def test_history_in_another_schema_goes_on(engine, tmp_path):
+    """Names may need quotes, and version tables have those of a convention."""
+    migrations = Migrations(engine, tmp_path / "migrations", schemas=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql('CREATE SCHEMA "My app"; CREATE SCHEMA history')
+    odd = name_table("article", name_column("id"), name_column("Odd one"), schema="My app")
+    first = {"Odd one": name(), "name": name()}
+    for columns in (first, {"title": name(info={"renamed_from": "name"})}):
+
+        def build(Base: Any, columns: Any = columns) -> None:
+            Base.metadata.naming_convention = {"version.table": "%(table_name)s_hist"}
+            more = {"__table_args__": {"schema": "My app"}, **columns}
+            article({"version_schema": "history"}, **more)(Base)
+
+        with declared(build) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+            assert migrations.differences(Base.metadata) == []
+            if columns is first:
+                add_articles(engine, Base, {"name": "a", "Odd one": "100%"})
+            with Session(engine) as session:
+                assert verify(session) == []
+                if columns is not first:
+                    assert as_of(session, 1).execute(select(odd)).all() == [(1, "100%")]
+
+
 def test_an_application_can_migrate_itself(migrations):
     """What a migration writes to rows is not taken for a write of the application."""
     with declared(article(name=name())) as Base:

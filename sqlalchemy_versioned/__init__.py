@@ -15,7 +15,6 @@ from sqlalchemy import Select, Table
 from sqlalchemy.orm import Mapper, Session
 
 from .build.transaction import TransactionBase, TransactionFactory
-from .capture import UnrecordedWrite
 from .changes import (
     ChangeRecord,
     FieldChange,
@@ -76,6 +75,7 @@ from .operation import Operation
 from .options import check_option_names
 from .paused import paused
 from .query.history import deleted
+from .recorder import UnrecordedWrite
 from .revert import revert_plan
 from .snapshot import Snapshot, as_of
 from .unit_of_work import UnitOfWork

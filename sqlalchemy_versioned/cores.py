@@ -14,10 +14,10 @@ from .build.core import build_reader, core_attribute_keys, said_in_info, settle_
 from .build.pipeline import Round
 from .build.registry import Registry, forget
 from .build.tables import extend_table_spec
-from .capture import Target
 from .exc import ImproperlyConfigured, InvalidArgumentType
 from .lookup import MANAGERS, check_has_key
 from .options import Options
+from .recorder import Target
 from .scope import Scope
 from .spec import ClassSpec, VersionSpec
 

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from . import _sqlalchemy
-from .capture import Target
 from .cascades import Cascades
 from .context_values import column_values, said_on
 from .exc import CaptureError, ImproperlyConfigured
 from .hooks import PluginCollection
 from .paused import PAUSED_CONNECTIONS, is_paused
+from .recorder import Target
 from .spec import VersionSpec
 from .textual_writes import TextualWrites
 from .triggered_row import build_object, build_setting

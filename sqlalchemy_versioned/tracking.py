@@ -35,7 +35,7 @@ from sqlalchemy.orm import (
 )
 
 from . import _sqlalchemy
-from .capture import Capture, Target
+from .capture import Capture
 from .cascades import Cascaded
 from .context_values import column_values, said_on
 from .dialects import has_rolled_back
@@ -51,6 +51,7 @@ from .loaded import (
 from .native import Triggers
 from .operation import Operation
 from .paused import is_paused
+from .recorder import Target
 from .recording import Changes, Recording
 from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
 from .spec import ClassSpec, Hierarchy, VersionSpec

@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    type_coerce,
     types,
 )
 from sqlalchemy.engine import Dialect
@@ -192,7 +193,8 @@ class Write:
         dialect: Dialect,
     ) -> Select[Any]:
         columns, criteria = self._selected(), list(criteria)
-        moved = [assigned.get(column, column) for column in self._key] if assigned else []
+        # A value that stands alone takes the type of no column by itself.
+        moved = [type_coerce(assigned.get(c, c), c.type) for c in self._key] if assigned else []
         named = [each.label(f"moved_{place}") for place, each in enumerate(moved)]
         found: Any = select(*columns, *named).where(*criteria)
         found = _sqlalchemy.with_options_of(found, self.statement)

@@ -3,7 +3,16 @@
 import uuid
 
 import pytest
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, String, Table, Uuid, select
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    String,
+    Table,
+    Uuid,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, deleted, version_class
@@ -286,3 +295,21 @@ def test_objects_of_several_tables(Base, open_session):
     assert story(session, Item) == story(session, Tool) == expected
     assert [(v.key, v.price) for v in tool.versions] == [("b", 1)]
     assert [type(v) for v in session.scalars(deleted(Item))] == [version_class(Tool)]
+
+
+@pytest.mark.strategies("validity")
+def test_statement_that_gives_numbers(Base, open_session):
+    """What a statement makes of a key is looked up as a number, also by drivers that ask for it."""
+
+    class Box(Base):
+        __tablename__ = "box"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session()
+    session.add(Box(id=1))
+    session.commit()
+    session.execute(update(Box.__table__).values(id=2))
+    session.commit()
+
+    assert story(session, Box) == {1: [(INSERT,), (DELETE,)], 2: [(INSERT,)]}

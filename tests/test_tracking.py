@@ -720,6 +720,24 @@ def test_numbers_that_are_behind(tables, models):
                 session.flush()
 
 
+def test_numbers_that_a_restore_has_reset(session, models):
+    """No version is put before those that there are, where numbers are behind the history."""
+    article = models.Article(name="a")
+    session.add(article)
+    session.commit()
+    version = version_class(models.Article)
+    with paused(session):
+        session.execute(update(version.__table__).values(transaction_id=10**6))
+    session.commit()
+
+    article.name = "b"
+    with pytest.raises(CaptureError, match="is behind the history"):
+        session.commit()
+    session.rollback()
+
+    assert [each.name for each in article.versions] == ["a"]
+
+
 def test_rows_of_an_overtaken_transaction(Base, versioning, engine):
     """Rows that an application hangs on a transaction follow it to its later number."""
 

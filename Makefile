@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 REPOSITORY ?= .
 MINUTES ?= 30
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 3 --dist worksteal
 # What else to install beside the project, e.g. REQUIRE='sqlalchemy<2.1'.
 REQUIRE ?=
 

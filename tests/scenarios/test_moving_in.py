@@ -1,5 +1,6 @@
 """An application moves in from SQLAlchemy-Continuum: it changes its imports, and nothing else."""
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -41,20 +42,20 @@ def move(url, path, *mode):
     return answers | {"made": json.loads((path / "journal.json").read_text())["faults"]}
 
 
-@pytest.fixture(scope="module")
-def known():
-    """Answers, by database: a hundred transactions take a while."""
-    return {}
-
-
 @pytest.fixture
-def answers(database, known, tmp_path):
-    """What is answered by the application that has moved."""
+def answers(database, tmp_path, tmp_path_factory):
+    """What is answered by the application that has moved; one process of the run asks it."""
     if not importlib.util.find_spec("sqlalchemy_continuum"):
         pytest.fail("the peer is not installed; it is in the extra 'test'")
-    if database.name not in known:
-        known[database.name] = move(database.url, tmp_path)
-    return known[database.name]
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent
+    shared = directory / f"{database.name}.json"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            shared.write_text(json.dumps(move(database.url, tmp_path)))
+    return json.loads(shared.read_text())
 
 
 @pytest.mark.needs("returning")

@@ -15,7 +15,7 @@ from tests.questions import build_questions, build_special_questions, plain
 pytestmark = pytest.mark.strategies()
 
 #: After each transaction one in so many of the questions is asked, other ones than after the last.
-STEP = 1 if os.environ.get("VERSIONED_TEST_WHOLE_CORPUS") else 5
+STEP = 1 if os.environ.get("VERSIONED_TEST_WHOLE_CORPUS") else 10
 
 
 @pytest.fixture

@@ -129,15 +129,18 @@ GROUPS = dict.fromkeys(path.group for path in PATHS if not path.is_refused)
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.split()[0])
 def test_first_states_are_kept(request, session, models, versioning, group):
-    """Whatever changes rows that have no version, what they were becomes their first one."""
+    """Whatever changes rows that have no version, what they were becomes their first one.
+
+    Each database tries every other path, and the next one the others.
+    """
     ids = [FIRST_ID + number for number in range(2)]
     with paused(session):
         seed(session, models, ids)
     session.commit()
     database = request.node.callspec.params["database"]
-    for path in PATHS:
-        if path.group != group or path.outcome(database) != "recorded":
-            continue
+    turn = ("sqlite", "embedded", "postgresql", "mariadb").index(database)
+    paths = [path for path in PATHS if path.group == group and path.outcome(database) == "recorded"]
+    for path in paths[turn % 2 :: 2] if len(paths) > 1 else paths:
         # As when the process is started that versions them.
         versioning._surroundings.look_again()
         before = rows_of(session, models.metadata)

@@ -138,7 +138,7 @@ def test_first_states_are_kept(request, session, models, versioning, group):
         seed(session, models, ids)
     session.commit()
     database = request.node.callspec.params["database"]
-    turn = ("sqlite", "embedded", "postgresql", "mariadb").index(database)
+    turn = ("sqlite", "embedded", "postgresql", "mariadb", "mysql").index(database)
     paths = [path for path in PATHS if path.group == group and path.outcome(database) == "recorded"]
     for path in paths[turn % 2 :: 2] if len(paths) > 1 else paths:
         # As when the process is started that versions them.

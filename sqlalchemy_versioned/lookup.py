@@ -93,12 +93,12 @@ def find_spec(subject: object) -> ClassSpec | None:
 
 
 def all_specs() -> Iterator[ClassSpec]:
-    """Yield the specs of all versioned classes, and of the tables without one."""
+    """Yield the specs of all versioned classes, and of the tables without one that have a key."""
     specs = (find_spec(mapper.class_) for mapper in list(_sqlalchemy.all_mappers()))
     yield from dict.fromkeys(spec for spec in specs if spec is not None and not spec.is_core)
     for metadata in _sqlalchemy.all_metadata():
         for table, manager in list(metadata.info.get(MANAGERS, {}).items()):
-            if manager.has_core_table(table):
+            if manager.has_core_table(table) and table_spec_of(table).key:
                 yield manager.spec_of_table(table)
 
 

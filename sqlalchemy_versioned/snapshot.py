@@ -353,7 +353,9 @@ def _transaction_class(when: Any) -> type[Any]:
     """Return the Transaction class that *when* is about."""
     classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
     if not classes:
-        raise ClassNotVersioned("there are no versioned classes, nor tables, and so no history")
+        raise ClassNotVersioned(
+            "there are no versioned classes, nor tables with a key, and so no history to read"
+        )
     for cls in classes:
         if isinstance(when, cls):
             return cls

@@ -34,6 +34,7 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned.exc import (
     CaptureError,
+    ClassNotVersioned,
     ImproperlyConfigured,
     IncompleteHistory,
     InvalidArgument,
@@ -573,11 +574,32 @@ def test_past_of_rows_without_a_key(log, engine):
         for ask in (
             lambda: get_changes(log, session),
             lambda: verify(session, log),
-            lambda: as_of(session, 1, on_incomplete="ignore").execute(select(log)),
         ):
             with pytest.raises(IncompleteHistory, match="log has no primary key"):
                 ask()
+        with pytest.raises(ClassNotVersioned, match="nor tables with a key"):
+            as_of(session, 1)
         assert verify(session) == []
+
+
+@pytest.mark.needs("returning")
+def test_past_beside_rows_without_a_key(log, engine):
+    """Other tables can be read at any moment all the same."""
+    columns = [Column("id", Integer, primary_key=True), Column("amount", Integer)]
+    price = versioned_table(Table("price", log.metadata, *columns))
+    log.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(insert(price).values(id=1, amount=5))
+        session.execute(insert(log).values(line="a"))
+        session.commit()
+        session.execute(update(price).values(amount=6))
+        session.commit()
+
+        first = session.scalars(select(transaction_class(price))).first()
+        with as_of(session, first) as past:
+            assert past.execute(select(price)).all() == [(1, 5)]
+            with pytest.raises(IncompleteHistory, match="log has no primary key"):
+                past.execute(select(log))
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def build_collection(Base, kind, ownership):
     return build_shelf(Base, books=books)
 
 
+@pytest.mark.shared_out
 class TestCollections:
     """Every collection class, of one-to-many and many-to-many."""
 

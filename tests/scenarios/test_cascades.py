@@ -233,6 +233,7 @@ def models(keep):
     return keep(build_tree)
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize("write", TREE.values(), ids=TREE)
 def test_rows_behind_others(session, models, versioning, write):
     """Rows that go with others, follow them or lose them are recorded, and so is what they were."""

@@ -10,7 +10,7 @@ from ..operation import Operation
 from ..query.rows import compared_columns
 from .recorder import Recorder
 from .spec import Event, Variable
-from .templates import COUNT, UNLESS_ANY
+from .templates import COUNT, REQUIRED, UNLESS_ANY
 from .text import fill
 
 __all__ = ["Appender"]
@@ -39,15 +39,6 @@ ELSIF EXISTS ({overtaken}) THEN
 SAID = """
 versioned_said := {variables}
     || coalesce(NULLIF(current_setting('versioned.said', true), '')::jsonb, '{{}}');
-"""
-
-REQUIRED = """
-IF coalesce(versioned_said ->> {name}, '') = '' THEN
-    RAISE EXCEPTION USING
-        ERRCODE = 'not_null_violation',
-        MESSAGE = 'the session variable ' || {setting} || ' is missing or empty',
-        HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
-END IF;
 """
 
 EVENTS = """
@@ -113,7 +104,12 @@ class Appender(Recorder):
             for each in variables
         ]
         required = [
-            fill(REQUIRED, name=text.string(names[each]), setting=text.string(each.setting))
+            fill(
+                REQUIRED,
+                said="versioned_said",
+                name=text.string(names[each]),
+                setting=text.string(each.setting),
+            )
             for each in variables
             if each.is_required
         ]

@@ -28,6 +28,7 @@ __all__ = [
     "OVERTAKEN",
     "OWN",
     "PREVIOUS",
+    "REQUIRED",
     "UNLESS_ANY",
     "UNLESS_CHANGED",
 ]
@@ -302,4 +303,14 @@ EXISTS (
     ) AS p ON true
     WHERE {changed}
 )
+"""
+
+#: In *said*, an object of JSON, a variable that is wanted must be.
+REQUIRED = """
+IF coalesce({said} ->> {name}, '') = '' THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'not_null_violation',
+        MESSAGE = 'the session variable ' || {setting} || ' is missing or empty',
+        HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
+END IF;
 """

@@ -16,6 +16,7 @@ from ..dialects import native_type, stored_type
 from ..query.newest import row_key
 from ..spec import VersionSpec
 from .spec import TransactionSpec, TransactionStep, Variable
+from .templates import REQUIRED
 from .text import Text, fill
 
 __all__ = ["INVOKER", "build_transaction_function", "now", "tells_moment"]
@@ -60,15 +61,6 @@ BEGIN
     {remember}
     RETURN versioned_number;
 END
-"""
-
-REQUIRED = """
-IF coalesce(versioned_all ->> {name}, '') = '' THEN
-    RAISE EXCEPTION USING
-        ERRCODE = 'not_null_violation',
-        MESSAGE = 'the session variable ' || {setting} || ' is missing or empty',
-        HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
-END IF;
 """
 
 REMEMBER = """
@@ -183,6 +175,7 @@ def _required(variable: Variable, spec: TransactionSpec, text: Text) -> str:
     """Refuse a write without a variable, as one without a value for a column is."""
     return fill(
         REQUIRED,
+        said="versioned_all",
         name=text.string(spec.table.c[variable.key].name),
         setting=text.string(variable.setting),
     )

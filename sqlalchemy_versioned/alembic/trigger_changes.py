@@ -8,15 +8,16 @@ from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, ops
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from ..dialects import has_statement_triggers
 from ..naming import cut_name
+from ..triggers.catalogue import stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
 from ..triggers.install import default_schema, transaction_specs, trigger_specs
 from ..triggers.spec import Event, TransactionStep
-from ..triggers.text import STAMP, Text, unstamped
+from ..triggers.text import Text, unstamped
 from .found import Found, metadata_of
 from .trigger_operations import (
     CreateFunctionOp,
@@ -31,24 +32,6 @@ from .triggers import SCHEMA, Function, Names, TableTriggers
 __all__ = ["TriggerChanges", "compare_triggers"]
 
 _Place = tuple[str, str]
-
-_FUNCTIONS = text(
-    "SELECT n.nspname, p.proname, p.prosrc, pg_catalog.pg_get_function_arguments(p.oid),"
-    " pg_catalog.format_type(p.prorettype, NULL) FROM pg_catalog.pg_proc AS p"
-    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE strpos(p.prosrc, :stamp) > 0"
-)
-
-_TRIGGERS = text(
-    "SELECT tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
-    " FROM pg_catalog.pg_trigger AS t"
-    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
-    " JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace"
-    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
-    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE NOT t.tgisinternal AND strpos(p.prosrc, :stamp) > 0"
-    " ORDER BY t.tgname"
-)
 
 #: The bits of ``pg_trigger.tgtype``.
 _EVENTS = {4: Event.INSERT, 16: Event.UPDATE, 8: Event.DELETE, 32: Event.TRUNCATE}
@@ -93,14 +76,10 @@ class _Present:
         self.functions: dict[_Place, Function] = {}
         self.tables: dict[_Place, TableTriggers] = {}
         self.is_asleep: set[_Place] = set()
-        for schema, name, body, arguments, returns in connection.execute(
-            _FUNCTIONS, {"stamp": STAMP}
-        ):
+        for schema, name, body, arguments, returns in stored_functions(connection):
             kept = Function(name, self._text(body), self._schema(schema), arguments, returns)
             self.functions[schema, name] = kept
-        for schema, table, name, kind, enabled, owner, function in connection.execute(
-            _TRIGGERS, {"stamp": STAMP}
-        ):
+        for schema, table, name, kind, enabled, owner, function in stored_triggers(connection):
             place = (schema, table)
             called = self.functions[owner, function]
             known = self.tables.get(place, TableTriggers(table, called, {}, self._schema(schema)))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
+from .catalogue import stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .install import (
     check_metadata,
@@ -22,25 +23,9 @@ from .install import (
     trigger_specs,
 )
 from .spec import TransactionStep, TriggerSpec
-from .text import STAMP, digest_of
+from .text import digest_of
 
 __all__ = ["TriggerFault", "TriggerState", "check_triggers"]
-
-_FUNCTIONS = text(
-    "SELECT n.nspname, p.proname, p.prosrc FROM pg_catalog.pg_proc AS p"
-    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE strpos(p.prosrc, :stamp) > 0"
-)
-
-_TRIGGERS = text(
-    "SELECT tn.nspname, c.relname, t.tgname, t.tgenabled, n.nspname, p.proname"
-    " FROM pg_catalog.pg_trigger AS t"
-    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
-    " JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace"
-    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
-    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-    " WHERE NOT t.tgisinternal AND strpos(p.prosrc, :stamp) > 0"
-)
 
 _BODY = re.compile(r"AS (\$versioned_*\$)(?P<body>.*)\1\Z", re.DOTALL)
 
@@ -109,12 +94,15 @@ class _Found:
     """What a database has of ours."""
 
     def __init__(self, connection: Connection) -> None:
-        functions = connection.execute(_FUNCTIONS, {"stamp": STAMP}).all()
-        triggers = connection.execute(_TRIGGERS, {"stamp": STAMP}).all()
-        self.functions = {(schema, name): body for schema, name, body in functions}
+        self.functions = {
+            (each.schema, each.name): each.body for each in stored_functions(connection)
+        }
         self.triggers = {
-            (schema, table, name): (enabled, (owner, function))
-            for schema, table, name, enabled, owner, function in triggers
+            (each.schema, each.table, each.name): (
+                each.enabled,
+                (each.function_schema, each.function),
+            )
+            for each in stored_triggers(connection)
         }
 
 

@@ -1,0 +1,63 @@
+"""What the catalogue of a database says of functions and triggers that are ours."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from .text import STAMP
+
+__all__ = ["StoredFunction", "StoredTrigger", "stored_functions", "stored_triggers"]
+
+_FUNCTIONS = text(
+    "SELECT n.nspname, p.proname, p.prosrc, pg_catalog.pg_get_function_arguments(p.oid),"
+    " pg_catalog.format_type(p.prorettype, NULL) FROM pg_catalog.pg_proc AS p"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+    " WHERE strpos(p.prosrc, :stamp) > 0"
+)
+
+_TRIGGERS = text(
+    "SELECT tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
+    " FROM pg_catalog.pg_trigger AS t"
+    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
+    " JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+    " WHERE NOT t.tgisinternal AND strpos(p.prosrc, :stamp) > 0"
+    " ORDER BY t.tgname"
+)
+
+
+class StoredFunction(NamedTuple):
+    """A function that the database has."""
+
+    schema: str
+    name: str
+    body: str
+    arguments: str
+    returns: str
+
+
+class StoredTrigger(NamedTuple):
+    """A trigger that the database has, and the function that it calls."""
+
+    schema: str
+    table: str
+    name: str
+    #: The bits of ``pg_trigger.tgtype``.
+    kind: int
+    #: ``pg_trigger.tgenabled``.
+    enabled: str
+    function_schema: str
+    function: str
+
+
+def stored_functions(connection: Connection) -> list[StoredFunction]:
+    """Return the functions that are ours."""
+    return [StoredFunction(*row) for row in connection.execute(_FUNCTIONS, {"stamp": STAMP})]
+
+
+def stored_triggers(connection: Connection) -> list[StoredTrigger]:
+    """Return the triggers that call one of them, by name."""
+    return [StoredTrigger(*row) for row in connection.execute(_TRIGGERS, {"stamp": STAMP})]

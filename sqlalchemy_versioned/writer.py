@@ -7,12 +7,12 @@ rows, and what happened to them, is decided in :mod:`.recording`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, Connection, delete, false
+from sqlalchemy import Column, Connection, Executable, delete, false
 from sqlalchemy.engine import Dialect
 
 from .context_values import column_values, said_on
@@ -134,10 +134,9 @@ class TableWriter:
         :returns: how many versions were ended; if none, nothing may have been written.
         """
         shape, _ = self._shape(image, locks=locks)
-        statement = self._statements.get(("at once", shape))
-        if statement is None:
-            statement = self._builder(Style.ONE).image_and_close(shape).execution_options(**OURS)
-            self._statements["at once", shape] = statement
+        statement = self._kept(
+            ("at once", shape), lambda: self._builder(Style.ONE).image_and_close(shape)
+        )
         sets = self.keys.sets(image.keys())
         ended = connection.execute(statement, {self._tx: tx, **sets.parameters()}).rowcount
         self._write_unended(connection, shape, sets, tx, ended)
@@ -152,12 +151,9 @@ class TableWriter:
         """
         shape, _ = self._shape(image, locks=locks)
         name = ("begin", shape, transaction.table, tuple(transaction.values))
-        statement = self._statements.get(name)
-        if statement is None:
-            builder = self._builder(Style.ONE)
-            statement = builder.begin_image_and_close(shape, transaction)
-            statement = statement.execution_options(**OURS)
-            self._statements[name] = statement
+        statement = self._kept(
+            name, lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction)
+        )
         sets = self.keys.sets(image.keys())
         parameters = {**transaction.parameters(self._prefix), **sets.parameters()}
         number, found = connection.execute(statement, parameters).one()
@@ -425,11 +421,18 @@ class TableWriter:
 
     def _statement(self, what: str | Shape, style: Style = Style.LIST) -> Any:
         """Return a statement, built when it is first needed."""
-        statement = self._statements.get((what, style))
-        if statement is None:
+
+        def build() -> Executable:
             builder = self._builder(style)
-            statement = builder.image(what) if isinstance(what, Shape) else getattr(builder, what)()
-            statement = self._statements[what, style] = statement.execution_options(**OURS)
+            return builder.image(what) if isinstance(what, Shape) else getattr(builder, what)()
+
+        return self._kept((what, style), build)
+
+    def _kept(self, name: Any, build: Callable[[], Executable]) -> Any:
+        """Return the statement that was built for *name*, marked as ours."""
+        statement = self._statements.get(name)
+        if statement is None:
+            statement = self._statements[name] = build().execution_options(**OURS)
         return statement
 
     def _builder(self, style: Style) -> StatementBuilder:

@@ -55,6 +55,8 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "locked_gaps": MARIADB | MYSQL,
     "or_replace": SQLITE,
     "partial_indexes": POSTGRESQL | SQLITE,
+    # PgBouncer is before the server only.
+    "poolers": frozenset({"postgresql"}),
     "returning": POSTGRESQL | SQLITE,
     "row_locks": SERVERS,
     "savepoints": ALL,

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import produce_migrations
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, inspect
+from sqlalchemy import Connection, Engine, MetaData, inspect
 from sqlalchemy.orm import DeclarativeBase, configure_mappers
 
 from tests.models import build_base
@@ -78,9 +78,19 @@ class Migrations:
     def _connected(self, metadata: MetaData | None = None) -> Iterator[None]:
         with self.engine.connect() as connection:
             self.config.attributes |= {"connection": connection, "metadata": metadata}
+            self._enforce(connection, False)
             yield
             connection.commit()
+            self._enforce(connection, True)
         self.config.attributes |= {"connection": None, "metadata": None}
+
+    def _enforce(self, connection: Connection, enforced: bool) -> None:
+        """Let SQLite drop tables that others refer to, because it makes them anew."""
+        if self.batch:
+            # Inside of a transaction, SQLite would do nothing.
+            cursor = connection.connection.cursor()
+            cursor.execute(f"PRAGMA foreign_keys={'ON' if enforced else 'OFF'}")
+            cursor.close()
 
     def generate(self, metadata: MetaData) -> str:
         """Write the next migration; return its text."""

@@ -30,11 +30,12 @@ from .recording import Changes
 from .scope import Scope
 from .session_variables import build_statement, set_variables
 from .spec import ClassSpec, Hierarchy, VersionSpec
+from .surroundings import Surroundings
 from .tracking import Tracker
 from .transaction_row import referring_columns
 from .triggers.install import NativeTable, TriggerInstaller
 from .triggers.spec import Variable
-from .unit_of_work import Surroundings, UnitOfWork
+from .unit_of_work import UnitOfWork
 
 __all__ = ["VersioningManager"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
-from .surroundings import sync_session
+from .sessions import sync_session
 from .triggered_row import build_setting
 from .triggers.settings import PAUSED
 

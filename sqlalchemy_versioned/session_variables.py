@@ -18,7 +18,7 @@ from . import _sqlalchemy
 from .context_values import keep_variables, plain_text
 from .dialects import has_settings
 from .exc import ImproperlyConfigured, InvalidArgument
-from .surroundings import sync_session
+from .sessions import sync_session
 
 __all__ = ["build_statement", "set_variables"]
 

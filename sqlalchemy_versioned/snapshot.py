@@ -32,8 +32,8 @@ from .exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, Version
 from .lookup import all_specs, bind_arguments_of
 from .query.history import select_point
 from .query.temporal import PastCompiler, find_unkept, select_reach
+from .sessions import numbering_connection, sync_session
 from .spec import ClassSpec, VersionSpec
-from .surroundings import numbering_connection, sync_session
 
 __all__ = [
     "Moment",

@@ -53,11 +53,13 @@ from .operation import Operation
 from .paused import is_paused
 from .recorder import Target
 from .recording import Changes, Recording
+from .sessions import sync_session
 from .snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
 from .spec import ClassSpec, Hierarchy, VersionSpec
 from .statements import is_ours
+from .surroundings import Surroundings
 from .touched import ClassReader, bare_key
-from .unit_of_work import Surroundings, UnitOfWork, sync_session
+from .unit_of_work import UnitOfWork
 
 __all__ = ["Tracker"]
 

@@ -21,14 +21,15 @@ from .operation import Operation
 from .recording import Changes, Recording
 from .records import Records
 from .request import current_request
+from .sessions import numbering_connection, sync_session
 from .spec import Hierarchy, VersionSpec
-from .surroundings import Surroundings, numbering_connection, sync_session
+from .surroundings import Surroundings
 from .transaction_row import TransactionRow
 from .transaction_values import TransactionValues
 from .triggered_row import TriggeredRow
 from .writer import Key
 
-__all__ = ["Surroundings", "UnitOfWork", "sync_session"]
+__all__ = ["UnitOfWork"]
 
 #: How many later ids are drawn at most.  Rows are locked by then, so one is enough but where
 #: several transactions add the same link; a sequence that is behind would be drawn from for ever.

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import inspect
 
 from ..lookup import ensure_bound
-from ..surroundings import sync_session
+from ..sessions import sync_session
 from .asked import check_class
 from .objects import blame, difference_of_relations
 from .queries import ChangeQuery, select_changes

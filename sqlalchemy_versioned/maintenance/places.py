@@ -19,10 +19,10 @@ from ..exc import ImproperlyConfigured, ReadOnlySnapshot
 from ..lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
 from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
+from ..sessions import sync_session
 from ..snapshot import Snapshot
 from ..spec import VersionSpec
 from ..statements import OURS
-from ..surroundings import sync_session
 
 __all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
 

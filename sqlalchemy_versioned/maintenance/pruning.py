@@ -14,8 +14,8 @@ from ..lookup import all_specs, bind_arguments_of
 from ..query.filters import transaction_facts
 from ..query.history import select_point
 from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
+from ..sessions import numbering_connection
 from ..spec import ClassSpec, VersionSpec
-from ..surroundings import numbering_connection
 from .places import Progress, find_places, present_session, ranges
 
 __all__ = ["prune"]

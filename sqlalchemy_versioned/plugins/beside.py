@@ -13,7 +13,7 @@ from ..build.classes import build_mapped_class, displace, forget_mapped_class, p
 from ..build.transaction import forget_transaction_table
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin
-from ..surroundings import numbering_connection
+from ..sessions import numbering_connection
 
 __all__ = ["ModelPlugin", "exact_text"]
 

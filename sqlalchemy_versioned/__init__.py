@@ -15,6 +15,8 @@ from sqlalchemy import Select, Table
 from sqlalchemy.orm import Mapper, Session
 
 from .build.transaction import TransactionBase, TransactionFactory
+from .build.versioned import Versioned, versioned
+from .capture.recorder import UnrecordedWrite
 from .changes import (
     ChangeRecord,
     FieldChange,
@@ -24,15 +26,7 @@ from .changes import (
     get_changes,
     select_changes,
 )
-from .changeset import (
-    changeset,
-    is_modified,
-    is_modified_or_deleted,
-    is_session_modified,
-    versioned_objects,
-)
-from .collection import VersionCollection, count_versions, versions_of
-from .context import (
+from .context.transaction_context import (
     clear_transaction_context,
     get_transaction_context,
     set_transaction_context,
@@ -58,7 +52,9 @@ from .exc import (
     VersionIsImmutableUpdate,
 )
 from .hooks import Plugin, PluginCollection
-from .lookup import (
+from .maintenance.vacuum import vacuum
+from .manager.manager import VersioningManager
+from .model.lookup import (
     end_tx_column_name,
     get_versioning_manager,
     is_versioned,
@@ -69,19 +65,23 @@ from .lookup import (
     version_class,
     version_table,
 )
-from .manager import VersioningManager
-from .masks import MASKED, Masked
-from .operation import Operation
+from .model.masks import MASKED, Masked
+from .model.operation import Operation
 from .options import check_option_names
-from .paused import paused
 from .query.history import deleted
-from .recorder import UnrecordedWrite
+from .reading.changeset import (
+    changeset,
+    is_modified,
+    is_modified_or_deleted,
+    is_session_modified,
+    versioned_objects,
+)
+from .reading.collection import VersionCollection, count_versions, versions_of
+from .reading.snapshot import Snapshot, as_of
+from .reading.version import Version, version_api
+from .recording.paused import paused
+from .recording.unit_of_work import UnitOfWork
 from .revert import revert_plan
-from .snapshot import Snapshot, as_of
-from .unit_of_work import UnitOfWork
-from .vacuum import vacuum
-from .version import Version, version_api
-from .versioned import Versioned, versioned
 
 __version__ = "1.0.0.dev0"
 

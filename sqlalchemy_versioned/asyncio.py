@@ -31,11 +31,7 @@ from . import set_session_variables as _set_session_variables
 from .changes import ChangeRecord
 from .changes import blame as _blame
 from .changes import get_changes as _get_changes
-from .changeset import changeset as _changeset
-from .collection import VersionCollection, versions_of
-from .collection import count_versions as _count_versions
 from .exc import ImproperlyConfigured
-from .lookup import version_class
 from .maintenance import Fault, Repair
 from .maintenance import baseline as _baseline
 from .maintenance import prune as _prune
@@ -44,15 +40,19 @@ from .maintenance import repair as _repair
 from .maintenance import update_end_tx_column as _update_end_tx_column
 from .maintenance import update_property_mod_flags as _update_property_mod_flags
 from .maintenance import verify as _verify
-from .paused import paused as _paused
+from .maintenance.vacuum import vacuum as _vacuum
+from .model.lookup import version_class
+from .reading.changeset import changeset as _changeset
+from .reading.collection import VersionCollection, versions_of
+from .reading.collection import count_versions as _count_versions
+from .reading.snapshot import Moment, Snapshot
+from .reading.snapshot import as_of as _as_of
+from .reading.version import Version, VersionAPI, version_api
+from .recording.paused import paused as _paused
+from .recording.unit_of_work import UnitOfWork
 from .revert import RevertPlan
 from .revert import revert as _revert
 from .revert import revert_plan as _revert_plan
-from .snapshot import Moment, Snapshot
-from .snapshot import as_of as _as_of
-from .unit_of_work import UnitOfWork
-from .vacuum import vacuum as _vacuum
-from .version import Version, VersionAPI, version_api
 
 __all__ = [
     "AsyncSnapshot",

@@ -15,16 +15,9 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from .changeset import (
-    changeset,
-    is_modified,
-    is_modified_or_deleted,
-    is_session_modified,
-    versioned_objects,
-)
-from .collection import count_versions, versions_of
 from .exc import ClassNotVersioned, UnknownOption
-from .lookup import (
+from .maintenance.vacuum import vacuum
+from .model.lookup import (
     TABLES,
     end_tx_column_name,
     get_versioning_manager,
@@ -36,7 +29,14 @@ from .lookup import (
     version_class,
     version_table,
 )
-from .vacuum import vacuum
+from .reading.changeset import (
+    changeset,
+    is_modified,
+    is_modified_or_deleted,
+    is_session_modified,
+    versioned_objects,
+)
+from .reading.collection import count_versions, versions_of
 
 __all__ = [
     "adapt_columns",

@@ -41,13 +41,13 @@ FILES = (
     "scenarios/test_savepoints.py",
     "scenarios/test_stored_values.py",
     "test_asynchronous.py",
-    "test_change_relations.py",
-    "test_changes.py",
-    "test_changeset.py",
-    "test_collection.py",
-    "test_snapshot.py",
+    "changes/test_relations.py",
+    "changes/test_changes.py",
+    "reading/test_changeset.py",
+    "reading/test_collection.py",
+    "reading/test_snapshot.py",
     "test_utilities.py",
-    "test_version.py",
+    "reading/test_version.py",
 )
 
 #: The drivers do not care for strategies, so one will do.

@@ -35,8 +35,8 @@ ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
 CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
-CONTEXT = "tests/test_context.py"
-CONTEXTS = "tests/test_transaction_values.py"
+CONTEXT = "tests/context/test_transaction_context.py"
+CONTEXTS = "tests/context/test_transaction_values.py"
 COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
 CORE_TABLES = "tests/scenarios/test_core_tables.py::test_columns_that_are_appended"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
@@ -45,26 +45,26 @@ FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_kee
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
 LINKS = "tests/build/test_relationships.py"
 MASKED_COLUMNS = "tests/scenarios/test_masked_columns.py"
-PRUNING = "tests/test_pruning.py"
-RECORDING = "tests/test_recording.py"
+PRUNING = "tests/maintenance/test_pruning.py"
+RECORDING = "tests/recording/test_recording.py"
 REQUESTS = "tests/plugins/test_asgi.py"
 ROWS = "tests/query/test_rows.py"
 SAVEPOINTS = "tests/scenarios/test_savepoints.py"
 SEQUENCES = "tests/scenarios/test_operation_sequences.py"
 STATEMENTS = "tests/scenarios/test_statements.py"
 TEMPORAL = "tests/query/test_temporal.py"
-TRACKING = "tests/test_tracking.py"
+TRACKING = "tests/capture/test_tracking.py"
 UPSERTS = "tests/scenarios/test_statements.py::test_what_an_upsert_does_to_each_row"
-UNIT = "tests/test_unit_of_work.py"
-VARIABLES = "tests/test_session_variables.py"
-VERSION = "tests/test_version.py"
+UNIT = "tests/recording/test_unit_of_work.py"
+VARIABLES = "tests/context/test_session_variables.py"
+VERSION = "tests/reading/test_version.py"
 WRITE_PATHS = "tests/scenarios/test_write_paths.py::test_first_states_are_kept"
 
 FAULTS = [
     # -- recording ---------------------------------------------------------------------------
     Fault(
         "end-unwritten",
-        "recording.py",
+        "recording/recording.py",
         "work.closing += [key for part in image.fresh.values() for key in part] + image.given",
         "work.closing += image.given",
         "The version before a new one stays open.",
@@ -72,7 +72,7 @@ FAULTS = [
     ),
     Fault(
         "end-of-departed-unwritten",
-        "recording.py",
+        "recording/recording.py",
         "            work.closing += work.departed\n",
         "",
         "The last version under a former key stays open.",
@@ -80,7 +80,7 @@ FAULTS = [
     ),
     Fault(
         "doubtful-not-compared",
-        "recording.py",
+        "recording/recording.py",
         "work.image.checked = [key for key in updated if key in doubtful]",
         "work.image.checked = []",
         "Rows that were written with the values they had get a version.",
@@ -88,7 +88,7 @@ FAULTS = [
     ),
     Fault(
         "unchanged-noted",
-        "recording.py",
+        "recording/recording.py",
         "fresh[operation] = [key for key in keys if key in found]",
         "fresh[operation] = keys",
         "Rows that were found unchanged pass for recorded when they are changed later.",
@@ -96,7 +96,7 @@ FAULTS = [
     ),
     Fault(
         "absent-not-reported",
-        "recording.py",
+        "recording/recording.py",
         "            self.absent[spec] = gone\n",
         "            pass\n",
         "Rows that others add under a key while its deletion waits go without a version.",
@@ -105,7 +105,7 @@ FAULTS = [
     ),
     Fault(
         "row-switch-missed",
-        "recording.py",
+        "recording/recording.py",
         "both = gone.union(self.replaced).intersection(self.inserted)",
         "both = gone.intersection(self.inserted)",
         "An object that takes over the row of a deleted one is recorded as new.",
@@ -113,7 +113,7 @@ FAULTS = [
     ),
     Fault(
         "undone-kept",
-        "recording.py",
+        "recording/recording.py",
         "again = self._sorted[spec].image.again.get(Operation.UPDATE, [])",
         "again = list[Key]()",
         "A change that is undone in the same transaction leaves a version.",
@@ -121,7 +121,7 @@ FAULTS = [
     ),
     Fault(
         "undone-in-one-table",
-        "recording.py",
+        "recording/recording.py",
         "self._remove(each, undone, tx)",
         "self._remove(spec, undone, tx)",
         "What is undone of an object of several tables leaves versions in all but one.",
@@ -129,7 +129,7 @@ FAULTS = [
     ),
     Fault(
         "not-reopened",
-        "recording.py",
+        "recording/recording.py",
         "        self._writers[spec].reopen(self.connection, keys, tx)\n",
         "",
         "The version before one that came to nothing stays ended.",
@@ -137,7 +137,7 @@ FAULTS = [
     ),
     Fault(
         "removal-forgotten",
-        "recording.py",
+        "recording/recording.py",
         "        self._note(spec, keys, None)\n",
         "",
         "Rows of which the versions were removed pass for recorded.",
@@ -145,7 +145,7 @@ FAULTS = [
     ),
     Fault(
         "recurring-key-unclosed",
-        "recording.py",
+        "recording/recording.py",
         "            work.closing = list(keys)\n",
         "",
         "A deletion stays open when its key comes back in a flush of new rows.",
@@ -154,7 +154,7 @@ FAULTS = [
     ),
     Fault(
         "vanished-marked",
-        "recording.py",
+        "recording/recording.py",
         "            elif after is None:\n                work.vanished.append(key)\n",
         "",
         "A row that came, was renamed and so left its key leaves a deletion there.",
@@ -162,7 +162,7 @@ FAULTS = [
     ),
     Fault(
         "added-values-forgotten",
-        "recording.py",
+        "recording/recording.py",
         "{**self._records.added(spec, key), **changes.added.get(key, {})}",
         "{**changes.added.get(key, {})}",
         "What plugins said in an earlier flush of the transaction is lost.",
@@ -170,7 +170,7 @@ FAULTS = [
     ),
     Fault(
         "wait-ignored",
-        "recording.py",
+        "recording/recording.py",
         "            if locks and not work.closed:\n",
         "            if False:\n",
         "A deletion that waited for another transaction does not end that one's version.",
@@ -179,7 +179,7 @@ FAULTS = [
     ),
     Fault(
         "never-overtaken",
-        "recording.py",
+        "recording/recording.py",
         "overtaken |= writer.is_overtaken(self.connection, work.closing, tx)",
         "overtaken |= False",
         "A transaction that drew its id first and writes last keeps it.",
@@ -189,24 +189,24 @@ FAULTS = [
     # -- operation ---------------------------------------------------------------------------
     Fault(
         "came-and-went",
-        "operation.py",
+        "model/operation.py",
         "return None if recorded is Operation.INSERT else Operation.DELETE",
         "return Operation.DELETE",
         "A row that comes and goes in one transaction leaves a deletion.",
-        ("tests/test_operation.py",),
+        ("tests/model/test_operation.py",),
     ),
     Fault(
         "insert-then-update",
-        "operation.py",
+        "model/operation.py",
         "return Operation.INSERT if recorded is Operation.INSERT else Operation.UPDATE",
         "return new",
         "A row that is changed in the transaction of its insertion counts as changed.",
-        ("tests/test_operation.py",),
+        ("tests/model/test_operation.py",),
     ),
     # -- writer ------------------------------------------------------------------------------
     Fault(
         "no-upsert",
-        "writer.py",
+        "recording/writer.py",
         "replaces = bool(image.again) and self.can_replace",
         "replaces = False",
         "A second change of a row in one transaction meets its own version.",
@@ -214,7 +214,7 @@ FAULTS = [
     ),
     Fault(
         "unchanged-among-changed",
-        "writer.py",
+        "recording/writer.py",
         'condition = "changed" if everything else "listed"',
         'condition = "changed" if everything else ""',
         "Unchanged rows get versions when others were changed along with them.",
@@ -222,7 +222,7 @@ FAULTS = [
     ),
     Fault(
         "ends-not-moved",
-        "writer.py",
+        "recording/writer.py",
         '            connection.execute(self._statement("move_ends"), '
         "{self._tx: tx, self._new: new})\n",
         "            pass\n",
@@ -232,7 +232,7 @@ FAULTS = [
     ),
     Fault(
         "no-look-for-unrecorded",
-        "writer.py",
+        "recording/writer.py",
         "return bool(is_lacking) or count > _MANY",
         "return count > _MANY",
         "Rows older than their history get no first state.",
@@ -240,7 +240,7 @@ FAULTS = [
     ),
     Fault(
         "other-forms-unfound",
-        "writer.py",
+        "recording/writer.py",
         "return unchanged + [key for key, form in forms.items() if form in others]",
         "return unchanged",
         "Rows that the database finds under another spelling of their key are taken for absent.",
@@ -249,7 +249,7 @@ FAULTS = [
     # -- statements --------------------------------------------------------------------------
     Fault(
         "deleted-unlocked",
-        "statements.py",
+        "recording/statements.py",
         "if shape.locks and parent.primary_key.columns:",
         "if False:",
         "Rows can be changed by others between their last image and their deletion.",
@@ -258,7 +258,7 @@ FAULTS = [
     ),
     Fault(
         "other-tables-not-compared",
-        "statements.py",
+        "recording/statements.py",
         "for spec in self.related:",
         "for spec in ():",
         "A change in one table of an object makes no version in the others.",
@@ -266,7 +266,7 @@ FAULTS = [
     ),
     Fault(
         "other-tables-not-asked",
-        "statements.py",
+        "recording/statements.py",
         "for other in self.related",
         "for other in ()",
         "An object passes for undone when only one of its tables is as it was.",
@@ -274,7 +274,7 @@ FAULTS = [
     ),
     Fault(
         "marked-as-update",
-        "statements.py",
+        "recording/statements.py",
         "= {self.spec.operation_column: Operation.DELETE}",
         "= {self.spec.operation_column: Operation.UPDATE}",
         "A row that leaves a key under which it was recorded before seems to be there still.",
@@ -282,7 +282,7 @@ FAULTS = [
     ),
     Fault(
         "deleted-alive",
-        "statements.py",
+        "recording/statements.py",
         "            spec.operation_column != Operation.DELETE,\n",
         "",
         "An upsert of a row that was deleted before is recorded as a change.",
@@ -290,7 +290,7 @@ FAULTS = [
     ),
     Fault(
         "left-as-update",
-        "statements.py",
+        "recording/statements.py",
         'spec.operation(Operation.DELETE).label("op_"),\n            *self._numbers(key),',
         'spec.operation(Operation.UPDATE).label("op_"),\n            *self._numbers(key),',
         "A row that has left its key seems to be there still.",
@@ -298,7 +298,7 @@ FAULTS = [
     ),
     Fault(
         "first-state-again",
-        "statements.py",
+        "recording/statements.py",
         '.where(self._in("keys"), not_(recorded))',
         '.where(self._in("keys"))',
         "Rows that have a history get a second beginning.",
@@ -307,31 +307,31 @@ FAULTS = [
     # -- records -----------------------------------------------------------------------------
     Fault(
         "rollback-remembered",
-        "records.py",
+        "recording/records.py",
         "if not top.is_released:",
         "if False:",
         "What was recorded in a savepoint counts after its rollback.",
-        ("tests/test_records.py", SAVEPOINTS),
+        ("tests/recording/test_records.py", SAVEPOINTS),
     ),
     Fault(
         "release-forgotten",
-        "records.py",
+        "recording/records.py",
         "            self.rows.setdefault(spec, {}).update(rows)\n",
         "            pass\n",
         "What was recorded in a savepoint is forgotten when it is released.",
-        ("tests/test_records.py", SAVEPOINTS),
+        ("tests/recording/test_records.py", SAVEPOINTS),
     ),
     Fault(
         "oldest-layer-first",
-        "records.py",
+        "recording/records.py",
         "            rows = layer.rows.get(spec)\n",
         "            rows = self.layers[0].rows.get(spec) or layer.rows.get(spec)\n",
         "What a savepoint says of a row is overruled by what was said before it.",
-        ("tests/test_records.py", SAVEPOINTS),
+        ("tests/recording/test_records.py", SAVEPOINTS),
     ),
     Fault(
         "copies-not-handed-on",
-        "records.py",
+        "recording/records.py",
         "        self.copies += released.copies\n",
         "",
         "A copied transaction passes for stored after the savepoints around it are rolled back.",
@@ -339,7 +339,7 @@ FAULTS = [
     ),
     Fault(
         "former-id-not-handed-on",
-        "records.py",
+        "recording/records.py",
         "            self.former_ids.setdefault(transaction, number)\n",
         "            pass\n",
         "A transaction keeps its later number when the savepoints around are rolled back.",
@@ -349,7 +349,7 @@ FAULTS = [
     # -- unit of work ------------------------------------------------------------------------
     Fault(
         "no-second-database",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "                self._ensure_row_on(connection, spec.transaction_table)\n",
         "",
         "Versions in a second database refer to no transaction there.",
@@ -357,7 +357,7 @@ FAULTS = [
     ),
     Fault(
         "copy-remembered",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "            row.forget_copy(connection)\n",
         "            pass\n",
         "A transaction that was rolled back in a second database is not copied there again.",
@@ -365,7 +365,7 @@ FAULTS = [
     ),
     Fault(
         "former-id-not-given-back",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "            row.rename(self._session, number)\n",
         "            pass\n",
         "After a rollback to a savepoint, versions are written under a number that is gone.",
@@ -374,7 +374,7 @@ FAULTS = [
     ),
     Fault(
         "wanted-taken-back",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "if row is None or row.is_wanted or not",
         "if row is None or not",
         "A transaction that the application has asked for vanishes when nothing is left of it.",
@@ -382,7 +382,7 @@ FAULTS = [
     ),
     Fault(
         "empty-kept",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "            self._take_back_if_empty()\n",
         "            pass\n",
         "Transactions remain of which nothing is left.",
@@ -390,7 +390,7 @@ FAULTS = [
     ),
     Fault(
         "sharing-overlooked",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "return is_given or has_concurrent_writers(connection.dialect)",
         "return has_concurrent_writers(connection.dialect)",
         "Sessions that share one connection of SQLite overtake each other unnoticed.",
@@ -399,7 +399,7 @@ FAULTS = [
     # -- transaction row ---------------------------------------------------------------------
     Fault(
         "references-left-behind",
-        "transaction_row.py",
+        "recording/transaction_row.py",
         "        self._move_references(session, old, number)\n",
         "",
         "Rows that refer to a transaction lose it when it draws a later number.",
@@ -407,7 +407,7 @@ FAULTS = [
     ),
     Fault(
         "seen-taken-back",
-        "transaction_row.py",
+        "recording/transaction_row.py",
         "        # Whoever has seen it may refer to it.\n        self.is_wanted = True\n",
         "",
         "A transaction that the application holds vanishes when nothing is left of it.",
@@ -415,7 +415,7 @@ FAULTS = [
     ),
     Fault(
         "copy-of-what-was-given",
-        "transaction_row.py",
+        "recording/transaction_row.py",
         "        stored = self._stored(self.id)\n        connection.execute(",
         "        stored = self._values\n        connection.execute(",
         "A second database gets a transaction without what was added to it since.",
@@ -424,7 +424,7 @@ FAULTS = [
     # -- context -----------------------------------------------------------------------------
     Fault(
         "over-and-heard",
-        "context.py",
+        "context/transaction_context.py",
         "        if not frame.is_over:\n            found.append(frame)",
         "        if True:\n            found.append(frame)",
         "Jobs that a request has started go on in its name.",
@@ -432,7 +432,7 @@ FAULTS = [
     ),
     Fault(
         "said-in-a-task-of-anothers",
-        "context.py",
+        "context/transaction_context.py",
         "    if life is not None and life.owner != _here():\n        life = None\n",
         "",
         "What a task says itself ends with the block that it was started in.",
@@ -440,7 +440,7 @@ FAULTS = [
     ),
     Fault(
         "variables-that-savepoints-leave",
-        "context_values.py",
+        "context/values.py",
         "    _tell(connection, lambda variables: variables.take(name))\n",
         "    _tell(connection, lambda variables: variables.release(name))\n",
         "What was said in a savepoint that is rolled back goes on.",
@@ -448,7 +448,7 @@ FAULTS = [
     ),
     Fault(
         "appended-unnoticed",
-        "cores.py",
+        "manager/cores.py",
         "            self._check_columns(table)\n",
         "",
         "A column that was appended to a table without a class is not kept, and nobody is told.",
@@ -456,7 +456,7 @@ FAULTS = [
     ),
     Fault(
         "missing-after-the-statement",
-        "capture.py",
+        "capture/capture.py",
         "        self._recorder.prepare(session, connection, spec)\n",
         "",
         "A statement that lacks what must be said has written its rows when it is refused.",
@@ -464,7 +464,7 @@ FAULTS = [
     ),
     Fault(
         "context-after-all-others",
-        "transaction_values.py",
+        "context/transaction_values.py",
         "        if USER not in said and (user := ",
         "        if (user := ",
         "Whom the context names has not written it, if somebody else is logged in.",
@@ -472,7 +472,7 @@ FAULTS = [
     ),
     Fault(
         "further-left-unwritten",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "            self._take_back_if_empty()\n        self._store_further()\n",
         "            self._take_back_if_empty()\n",
         "What plugins are to store of the context is lost.",
@@ -481,7 +481,7 @@ FAULTS = [
     # -- requests ----------------------------------------------------------------------------
     Fault(
         "request-without-end",
-        "request.py",
+        "context/request.py",
         "        self._request.is_over = True\n",
         "",
         "What a request has left behind goes on in the name of its user.",
@@ -489,7 +489,7 @@ FAULTS = [
     ),
     Fault(
         "said-beyond-the-request",
-        "request.py",
+        "context/request.py",
         "        self._said.__exit__(*details)\n",
         "",
         "What a request has set and not cleared is in force for the next one.",
@@ -505,7 +505,7 @@ FAULTS = [
     ),
     Fault(
         "looking-for-the-user-flushes",
-        "unit_of_work.py",
+        "recording/unit_of_work.py",
         "        with self._session.no_autoflush:\n            by_plugins",
         "        if True:\n            by_plugins",
         "Whoever looks for the user begins another transaction.",
@@ -514,7 +514,7 @@ FAULTS = [
     # -- tracking ----------------------------------------------------------------------------
     Fault(
         "deletion-without-first-state",
-        "tracking.py",
+        "capture/tracking.py",
         "            self.keep_first_state(connection, work.hierarchy, gone)\n",
         "",
         "A row older than its history is deleted without a trace of what it was.",
@@ -522,7 +522,7 @@ FAULTS = [
     ),
     Fault(
         "paused-recorded",
-        "tracking.py",
+        "capture/tracking.py",
         "        if is_paused(flush.session):\n            return []\n",
         "",
         "Flushes are recorded although recording is paused.",
@@ -530,7 +530,7 @@ FAULTS = [
     ),
     Fault(
         "absent-deleted",
-        "tracking.py",
+        "capture/tracking.py",
         "            flush.absent.update(absent)\n",
         "",
         "A flush deletes rows that others have added under a key that was not there.",
@@ -539,7 +539,7 @@ FAULTS = [
     ),
     Fault(
         "early-id-trusted",
-        "tracking.py",
+        "capture/tracking.py",
         "flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early",
         "flush.is_early = not unit.ensure_transaction(is_wanted=is_early) and is_early",
         "A transaction of an earlier flush is not suspected of being overtaken.",
@@ -548,7 +548,7 @@ FAULTS = [
     ),
     Fault(
         "all-upserts-new",
-        "tracking.py",
+        "capture/tracking.py",
         "return [k for k in keys if k not in there], [k for k in keys if k in there]",
         "return keys, []",
         "An upsert that changes a row is recorded as an insertion.",
@@ -556,16 +556,16 @@ FAULTS = [
     ),
     Fault(
         "stale-versions",
-        "tracking.py",
+        "capture/tracking.py",
         "            for hierarchy, keys in flush.touched:\n"
         "                expire_versions(session, hierarchy, keys)\n",
         "",
         "Versions that a session has loaded do not learn that they have ended.",
-        ("tests/test_loaded.py", VERSION),
+        ("tests/reading/test_loaded.py", VERSION),
     ),
     Fault(
         "release-on-connection-forgotten",
-        "tracking.py",
+        "capture/tracking.py",
         "            unit.released(connection.get_nested_transaction())\n",
         "",
         "On a connection without a session, a released savepoint counts as rolled back.",
@@ -574,7 +574,7 @@ FAULTS = [
     # -- touched -----------------------------------------------------------------------------
     Fault(
         "ignored-counted",
-        "touched.py",
+        "capture/touched.py",
         "frozenset(k for k, column in columns.items() if column not in ignored)",
         "frozenset(columns)",
         "A change of nothing but ignored columns makes a version.",
@@ -582,7 +582,7 @@ FAULTS = [
     ),
     Fault(
         "expressions-overlooked",
-        "touched.py",
+        "capture/touched.py",
         "return state.modified and not self._telling.isdisjoint(state.expired_attributes)",
         "return False",
         "What is set to an SQL expression is not recorded.",
@@ -590,7 +590,7 @@ FAULTS = [
     ),
     Fault(
         "own-changes-overlooked",
-        "touched.py",
+        "capture/touched.py",
         "if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):",
         "if False:",
         "Columns that change along with excluded ones are not recorded.",
@@ -598,7 +598,7 @@ FAULTS = [
     ),
     Fault(
         "former-key-unrecorded",
-        "touched.py",
+        "capture/touched.py",
         "            changes.departed.append(before)\n",
         "",
         "A row whose key was changed seems to be there under both keys.",
@@ -606,7 +606,7 @@ FAULTS = [
     ),
     Fault(
         "former-key-unfollowed",
-        "touched.py",
+        "capture/touched.py",
         "            changes.former[now] = before\n",
         "",
         "Rows that follow another key by ON UPDATE are not recorded.",
@@ -615,7 +615,7 @@ FAULTS = [
     # -- capture -----------------------------------------------------------------------------
     Fault(
         "upsert-of-the-same",
-        "capture.py",
+        "capture/capture.py",
         "Changes(inserted=keys, updated=updated, doubtful=set(updated))",
         "Changes(inserted=keys, updated=updated)",
         "An upsert that changes nothing makes a version.",
@@ -623,7 +623,7 @@ FAULTS = [
     ),
     Fault(
         "refused-deletion-recorded",
-        "capture.py",
+        "capture/capture.py",
         "if pending is None or is_lost or not can_go_on_after_errors(connection.dialect):",
         "if True:",
         "A deletion that the database refuses stays recorded.",
@@ -631,7 +631,7 @@ FAULTS = [
     ),
     Fault(
         "moved-statement-departures",
-        "capture.py",
+        "capture/capture.py",
         "departed=[key for key, now in moved.items() if key != now],",
         "departed=[],",
         "An UPDATE of keys leaves the rows in history under both keys.",
@@ -639,7 +639,7 @@ FAULTS = [
     ),
     Fault(
         "unrestricted-statement",
-        "capture.py",
+        "capture/capture.py",
         "pending.statement = write.restricted_to(list(pending.moved), dialect)",
         "pass",
         "A statement also writes rows that others have committed since it was looked into.",
@@ -649,7 +649,7 @@ FAULTS = [
     # -- cascades ----------------------------------------------------------------------------
     Fault(
         "cascade-of-one-step",
-        "cascades.py",
+        "capture/cascades.py",
         "                    waiting.append((edge.table, new))\n",
         "                    pass\n",
         "Rows that go along with rows that go along are not recorded.",
@@ -657,7 +657,7 @@ FAULTS = [
     ),
     Fault(
         "set-null-not-followed",
-        "foreign_keys.py",
+        "database/foreign_keys.py",
         'frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})',
         'frozenset({"CASCADE", "SET DEFAULT"})',
         "ON DELETE SET NULL is taken for no action.",
@@ -665,7 +665,7 @@ FAULTS = [
     ),
     Fault(
         "unversioned-between",
-        "cascades.py",
+        "capture/cascades.py",
         "while more := ",
         "if more := ",
         "Cascades over two tables without history do not reach those that have one.",
@@ -673,7 +673,7 @@ FAULTS = [
     ),
     Fault(
         "first-state-behind-key-unkept",
-        "cascades.py",
+        "capture/cascades.py",
         "return [self._specs[each] for each in tables if each in self._specs]",
         "return []",
         "Rows that ON UPDATE changes for the first time get no first state.",
@@ -682,7 +682,7 @@ FAULTS = [
     # -- flushes -----------------------------------------------------------------------------
     Fault(
         "link-removal-unrecorded",
-        "flushes.py",
+        "capture/flushes.py",
         "return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)",
         "return Changes()",
         "Links that are removed seem to stand for ever.",
@@ -690,7 +690,7 @@ FAULTS = [
     ),
     Fault(
         "link-move-half-recorded",
-        "flushes.py",
+        "capture/flushes.py",
         "                departed=self._known(departed, connection, locks=True),\n",
         "",
         "A link that follows another key seems to stand under both.",
@@ -699,7 +699,7 @@ FAULTS = [
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
         "spelling-not-followed",
-        "same_rows.py",
+        "recording/same_rows.py",
         "return {key: by_form[form] for key, form in stored.items() if form in by_form}",
         "return {}",
         "A key that changes in letter case only is recorded as another row.",
@@ -707,7 +707,7 @@ FAULTS = [
     ),
     Fault(
         "recorded-form-unfound",
-        "same_rows.py",
+        "recording/same_rows.py",
         "return {key: known.get(form, form) for key, form in forms.items()} | known",
         "return forms",
         "A row that was loaded under another form of its key is recorded twice.",
@@ -715,7 +715,7 @@ FAULTS = [
     ),
     Fault(
         "number-as-text",
-        "key_forms.py",
+        "database/key_forms.py",
         "return int(value) if isinstance(value, str) else value",
         "return value",
         "A number that was given as text is another key than the number.",
@@ -723,7 +723,7 @@ FAULTS = [
     ),
     Fault(
         "collation-ignored",
-        "key_forms.py",
+        "database/key_forms.py",
         "return isinstance(type_, types.String) and tells_texts_apart(type_, dialect)",
         "return isinstance(type_, types.String)",
         "Keys are told apart by letter case where the database does not.",
@@ -732,7 +732,7 @@ FAULTS = [
     # -- writes ------------------------------------------------------------------------------
     Fault(
         "assigned-key-ignored",
-        "writes.py",
+        "capture/writes.py",
         "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
         "if wanted is None or len(conditions) > len(wanted):",
         "An UPDATE by key that assigns another is recorded under the key that is gone.",
@@ -740,7 +740,7 @@ FAULTS = [
     ),
     Fault(
         "sets-not-alternatives",
-        "writes.py",
+        "capture/writes.py",
         "yield self._select([or_(*criteria)], moved, dialect), {}",
         "yield self._select(criteria, moved, dialect), {}",
         "Of a statement with several sets of parameters only rows that match all are recorded.",
@@ -831,7 +831,7 @@ FAULTS = [
     ),
     Fault(
         "masked-changes-compared",
-        "recording.py",
+        "recording/recording.py",
         "doubtful = doubtful.difference(self._masked(spec, added))",
         "pass",
         "A statement that changes a masked column alone is not recorded.",
@@ -863,7 +863,7 @@ FAULTS = [
     ),
     Fault(
         "kept-rows-gone",
-        "tracking.py",
+        "capture/tracking.py",
         "        self._settle_deletions(flush)\n",
         "",
         "Rows that triggers keep from a flush are recorded as deleted.",
@@ -871,7 +871,7 @@ FAULTS = [
     ),
     Fault(
         "refused-sets-moved",
-        "capture.py",
+        "capture/capture.py",
         "        if not wrong:\n            most = number",
         "        most = number",
         "Rows that a refused set of parameters was to move are recorded as moved.",
@@ -879,7 +879,7 @@ FAULTS = [
     ),
     Fault(
         "late-updates-unseen",
-        "flushes.py",
+        "capture/flushes.py",
         "        return _sqlalchemy.has_post_updates(self.context, mapper)",
         "        return False",
         "Rows that post_update changes after others were deleted are not recorded.",
@@ -887,7 +887,7 @@ FAULTS = [
     ),
     Fault(
         "unchanged-event",
-        "appending.py",
+        "recording/appending.py",
         "[key for key in changes.updated if key not in self._unchanged]",
         "list(changes.updated)",
         "An update that leaves a row as it was is an event.",
@@ -895,7 +895,7 @@ FAULTS = [
     ),
     Fault(
         "event-that-was-refused",
-        "appending.py",
+        "recording/appending.py",
         "self._writers[spec].erase_deletions(self.connection, keys, tx)",
         "pass",
         "A row that could not be deleted is deleted and inserted.",
@@ -903,7 +903,7 @@ FAULTS = [
     ),
     Fault(
         "one-time-for-all",
-        "stamps.py",
+        "recording/stamps.py",
         "divmod(_STARTED + time.monotonic_ns(), 1_000_000)",
         "divmod(_STARTED, 1_000_000)",
         "The UUIDs of events are in no order.",
@@ -919,7 +919,7 @@ FAULTS = [
     ),
     Fault(
         "told-repeatedly",
-        "appending.py",
+        "recording/appending.py",
         "        if self._records.knows(spec):\n            self._follow_records(spec, changes)\n",
         "",
         "A row that follows another by two foreign keys is inserted twice.",

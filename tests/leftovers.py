@@ -57,7 +57,7 @@ def all_registries() -> set[registry]:
 
 def find_units_of_work() -> list[Any]:
     """Return the units of work that are still in memory."""
-    module = sys.modules.get("sqlalchemy_versioned.unit_of_work")
+    module = sys.modules.get("sqlalchemy_versioned.recording.unit_of_work")
     if module is None:
         return []
     return [each for each in gc.get_objects() if type(each) is module.UnitOfWork]

@@ -6,7 +6,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import Operation, transaction_class, tx_column_name, version_class
-from sqlalchemy_versioned.lookup import spec_of
+from sqlalchemy_versioned.model.lookup import spec_of
 
 
 def live(session: Session, obj: Any, /, **changes: Any) -> list[Any]:

@@ -38,11 +38,11 @@ TIMEOUT = 400
 #: What is run after the tests that a fault names, on the database that it names.
 REST = {
     "sqlite": (
-        "tests/test_operation.py",
-        "tests/test_records.py",
-        "tests/test_tracking.py",
-        "tests/test_unit_of_work.py",
-        "tests/test_recording.py",
+        "tests/model/test_operation.py",
+        "tests/recording/test_records.py",
+        "tests/capture/test_tracking.py",
+        "tests/recording/test_unit_of_work.py",
+        "tests/recording/test_recording.py",
         "tests/scenarios/test_statements.py",
         "tests/scenarios/test_changed_keys.py",
         "tests/scenarios/test_key_forms.py",
@@ -58,13 +58,13 @@ REST = {
         "tests/scenarios/test_failures.py",
         "tests/scenarios/test_stored_values.py",
         "tests/scenarios/test_tenants.py",
-        "tests/test_maintenance.py",
+        "tests/maintenance/test_maintenance.py",
         "tests/scenarios/test_savepoints.py",
         "tests/scenarios/test_oracle.py",
     ),
     "embedded": (
         "tests/scenarios/test_concurrency.py",
-        "tests/test_tracking.py",
+        "tests/capture/test_tracking.py",
         "tests/scenarios/test_statements.py",
         "tests/scenarios/test_changed_keys.py",
         "tests/scenarios/test_key_forms.py",

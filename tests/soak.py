@@ -19,7 +19,7 @@ from tests.databases import select_databases
 STORMS = ("tests/scenarios/test_storms.py",)
 PROGRAMS = (
     "tests/scenarios/test_oracle.py",
-    "tests/test_maintenance.py::test_histories_of_random_programs",
+    "tests/maintenance/test_maintenance.py::test_histories_of_random_programs",
 )
 #: Transactions of each writer of a storm.
 TRANSACTIONS = 40

@@ -35,7 +35,7 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned import asyncio as versioned
 from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
-from sqlalchemy_versioned.version import VersionAPI
+from sqlalchemy_versioned.reading.version import VersionAPI
 from tests.awaited import build_shelf, is_refused, write
 
 pytestmark = pytest.mark.filterwarnings(

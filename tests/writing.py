@@ -43,7 +43,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON
 
 from sqlalchemy_versioned import Operation, versioned_table
-from sqlalchemy_versioned.lookup import TABLES
+from sqlalchemy_versioned.model.lookup import TABLES
 from tests.databases import has_capabilities
 from tests.models import Models
 

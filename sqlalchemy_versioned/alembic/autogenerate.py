@@ -17,7 +17,7 @@ from sqlalchemy import Column, Sequence, Table
 from sqlalchemy.orm import configure_mappers
 
 from ..exc import ImproperlyConfigured
-from ..naming import cut_name
+from ..model.naming import cut_name
 from .changes import amend_changes
 from .found import Found, metadata_of
 from .names import HistoryNames

@@ -15,7 +15,7 @@ from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Column
 
 from ..exc import ImproperlyConfigured
-from ..spec import VersionSpec
+from ..model.spec import VersionSpec
 from .columns import (
     check_renamings,
     convert,

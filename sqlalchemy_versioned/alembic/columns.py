@@ -10,10 +10,10 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Column
 
-from ..dialects import conversion_arguments
+from ..database.dialects import conversion_arguments
 from ..exc import ImproperlyConfigured
+from ..model.spec import VersionSpec
 from ..query.flags import FLAGGED
-from ..spec import VersionSpec
 
 __all__ = [
     "RENAMED_FROM",

@@ -11,10 +11,10 @@ from alembic.operations import MigrateOperation
 from sqlalchemy import MetaData, Table
 
 from .. import _sqlalchemy
-from ..lookup import TABLES, find_spec
 from ..maintenance.places import find_places
+from ..model.lookup import TABLES, find_spec
+from ..model.spec import VersionSpec
 from ..options import Options
-from ..spec import VersionSpec
 from .names import HistoryNames
 from .operations import AlignVersionsOp
 

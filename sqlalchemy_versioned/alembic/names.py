@@ -16,9 +16,9 @@ from sqlalchemy.exc import NoSuchTableError
 
 from ..build.columns import transaction_id_type
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
-from ..naming import cut_name
+from ..model.naming import cut_name
+from ..model.spec import ColumnPair, VersionSpec
 from ..options import Options, Strategy
-from ..spec import ColumnPair, VersionSpec
 
 __all__ = ["HistoryNames"]
 

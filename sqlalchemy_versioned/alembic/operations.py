@@ -16,7 +16,7 @@ from sqlalchemy import Sequence as Numbers
 from sqlalchemy.schema import CreateSequence, DropSequence
 
 from ..query.neighbours import build_end_repair
-from ..statements import OURS
+from ..recording.statements import OURS
 from .names import HistoryNames
 from .statements import build_baseline, build_filling, build_restoring
 

@@ -17,11 +17,11 @@ from sqlalchemy import (
     update,
 )
 
-from ..dialects import AsDeclared
-from ..operation import BEFORE_RECORDING, Operation
+from ..database.dialects import AsDeclared
+from ..model.operation import BEFORE_RECORDING, Operation
+from ..model.spec import ColumnPair, VersionSpec
 from ..query.neighbours import Neighbours, rows_with_neighbours
 from ..query.rows import same_key
-from ..spec import ColumnPair, VersionSpec
 
 __all__ = ["build_baseline", "build_filling", "build_restoring"]
 

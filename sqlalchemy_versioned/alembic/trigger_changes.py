@@ -11,8 +11,8 @@ from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from ..dialects import has_statement_triggers
-from ..naming import cut_name
+from ..database.dialects import has_statement_triggers
+from ..model.naming import cut_name
 from ..triggers.catalogue import stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
 from ..triggers.install import default_schema, transaction_specs, trigger_specs

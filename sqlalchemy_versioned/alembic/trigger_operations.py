@@ -14,7 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import text
 
-from ..dialects import has_statement_triggers
+from ..database.dialects import has_statement_triggers
 from .triggers import Function, Names, TableTriggers
 
 __all__ = [

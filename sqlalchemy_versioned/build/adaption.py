@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, foreign, remote
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .. import _sqlalchemy
-from ..spec import ClassSpec, VersionSpec
+from ..model.spec import ClassSpec, VersionSpec
 
 __all__ = ["CannotFollow", "Side", "adapt", "columns_in"]
 

@@ -16,9 +16,9 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .._sqlalchemy import plain_column
 from ..exc import ImproperlyConfigured
-from ..mapping import column_properties, key_columns
+from ..model.mapping import column_properties, key_columns
+from ..model.spec import VersionSpec
 from ..options import Options
-from ..spec import VersionSpec
 from .generic import build_generic, is_generic
 
 __all__ = [

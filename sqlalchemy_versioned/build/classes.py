@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import MappedAsDataclass, registry
 
 from .. import _sqlalchemy
-from ..version import Version
+from ..reading.version import Version
 
 __all__ = ["build_mapped_class", "displace", "forget_mapped_class", "place_beside"]
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import (
 )
 
 from .. import _sqlalchemy
-from ..spec import ClassSpec
+from ..model.spec import ClassSpec
 
 __all__ = ["version_collection_class"]
 

@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from ..dialects import DatabaseUser, is_named
+from ..database.dialects import DatabaseUser, is_named
 from ..exc import ImproperlyConfigured
-from ..operation import Operation
+from ..model.operation import Operation
 from ..options import Options
 
 __all__ = [

@@ -14,10 +14,10 @@ from sqlalchemy import Column, Table, types
 from sqlalchemy.orm import Mapper, registry
 
 from ..exc import ImproperlyConfigured
-from ..lookup import SPEC
-from ..mapping import superclass_mappers
+from ..model.lookup import SPEC
+from ..model.mapping import superclass_mappers
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import MANAGER_ONLY, Options, options_in_info
-from ..spec import ClassSpec, Hierarchy, VersionSpec
 from .attributes import check_masked
 from .classes import build_mapped_class
 from .columns import version_type

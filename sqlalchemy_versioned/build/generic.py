@@ -18,10 +18,10 @@ from sqlalchemy.orm import Mapper, object_session
 from sqlalchemy.orm.exc import DetachedInstanceError, UnmappedColumnError
 
 from ..exc import ReadOnlyRelationship, RelationshipNotVersioned
-from ..lookup import ensure_bound, find_spec, spec_of
-from ..operation import Operation
+from ..model.lookup import ensure_bound, find_spec, spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from ..query.history import FRESH, select_version_at
-from ..spec import ClassSpec
 
 __all__ = ["build_generic", "is_generic"]
 

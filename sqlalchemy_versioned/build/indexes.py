@@ -14,8 +14,8 @@ from sqlalchemy import Column, Table
 from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
-from ..lookup import TABLES
-from ..spec import Hierarchy, VersionSpec
+from ..model.lookup import TABLES
+from ..model.spec import Hierarchy, VersionSpec
 from .adaption import columns_in
 from .tables import index_columns
 

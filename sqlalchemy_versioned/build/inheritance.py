@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Column, Table, and_, inspect
 from sqlalchemy.orm import Mapper
 
-from ..mapping import superclass_mappers
+from ..model.mapping import superclass_mappers
+from ..model.spec import ClassSpec, VersionSpec
 from ..options import Options
-from ..spec import ClassSpec, VersionSpec
-from ..version import Version
+from ..reading.version import Version
 from .attributes import adapt_to_versions
 
 __all__ = [

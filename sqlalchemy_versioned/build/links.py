@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Join, Select, Table, and_, select
 from sqlalchemy.orm import RelationshipProperty, foreign
 
-from ..lookup import TABLES
-from ..spec import Hierarchy, VersionSpec
+from ..model.lookup import TABLES
+from ..model.spec import Hierarchy, VersionSpec
 from .adaption import CannotFollow, Side, adapt, columns_in
 from .validity import is_link_alive
 

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Column, Integer, Table, Uuid
 
 from ..exc import ImproperlyConfigured
+from ..model.spec import VersionSpec
 from ..options import Options
-from ..spec import VersionSpec
 
 __all__ = ["find_live_id"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Table, and_, inspect
 from sqlalchemy.orm import RelationshipProperty, relationship, remote
 
 from .. import _sqlalchemy
-from ..spec import ClassSpec, Hierarchy
+from ..model.spec import ClassSpec, Hierarchy
 from .adaption import CannotFollow, Side, adapt, columns_in
 from .collection_classes import version_collection_class
 from .links import build_links

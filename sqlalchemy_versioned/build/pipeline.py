@@ -19,18 +19,18 @@ from sqlalchemy.orm import Mapper
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection, TableBuilder
-from ..lookup import MANAGER, SPEC
-from ..mapping import (
+from ..model.lookup import MANAGER, SPEC
+from ..model.mapping import (
     is_many_to_many,
     key_columns,
     primary_key_attributes,
     superclass_mappers,
     table_chain,
 )
-from ..masks import MaskedAttribute
+from ..model.masks import MaskedAttribute
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import MANAGER_ONLY, Options, build_options
-from ..spec import ClassSpec, Hierarchy, VersionSpec
-from ..version import Version
+from ..reading.version import Version
 from .attributes import (
     attribute_keys,
     check_keys,

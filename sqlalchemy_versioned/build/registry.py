@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import MetaData, Table, inspect
 from sqlalchemy.orm import Mapper
 
-from ..lookup import MANAGER, SPEC
-from ..spec import ClassSpec, Hierarchy, VersionSpec
+from ..model.lookup import MANAGER, SPEC
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from .classes import displace, forget_mapped_class
 from .relationships import detach_parent_relationships
 from .tables import forget_table_spec

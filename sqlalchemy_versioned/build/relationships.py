@@ -14,10 +14,10 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, foreign, relationship, 
 from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
 from .. import _sqlalchemy
-from ..collection import VersionsAttribute
 from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVersioned
-from ..lookup import find_spec
-from ..spec import ClassSpec, Hierarchy
+from ..model.lookup import find_spec
+from ..model.spec import ClassSpec, Hierarchy
+from ..reading.collection import VersionsAttribute
 from .adaption import CannotFollow
 from .attributes import other_name, synonym_target
 from .indexes import index_foreign_keys

@@ -12,11 +12,11 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
-from ..lookup import MANAGERS, TABLES
-from ..masks import flag_name
-from ..naming import cut_name, name_indexes, version_table_name
+from ..model.lookup import MANAGERS, TABLES
+from ..model.masks import flag_name
+from ..model.naming import cut_name, name_indexes, version_table_name
+from ..model.spec import ColumnPair, VersionSpec
 from ..options import STAMPS, Options, Strategy
-from ..spec import ColumnPair, VersionSpec
 from .columns import (
     build_bookkeeping_columns,
     build_flag,

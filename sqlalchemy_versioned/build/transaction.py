@@ -20,8 +20,8 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, NoChangesAttribute
-from ..lookup import MANAGER, ensure_bound
-from ..naming import cut_name, name_indexes
+from ..model.lookup import MANAGER, ensure_bound
+from ..model.naming import cut_name, name_indexes
 from .classes import build_mapped_class
 from .columns import UTCDateTime, transaction_id_type, utc_now
 

@@ -15,9 +15,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from ..operation import Operation
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
 from ..query.newest import has_not_ended, newest_version, row_key
-from ..spec import VersionSpec
 
 __all__ = ["is_link_alive", "is_row_alive"]
 

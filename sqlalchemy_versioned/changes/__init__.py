@@ -20,8 +20,8 @@ from typing import Any
 
 from sqlalchemy import inspect
 
-from ..lookup import ensure_bound
-from ..sessions import sync_session
+from ..database.sessions import sync_session
+from ..model.lookup import ensure_bound
 from .asked import check_class
 from .objects import blame, difference_of_relations
 from .queries import ChangeQuery, select_changes

@@ -16,12 +16,13 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import InstanceState
 from sqlalchemy.types import TypeEngine
 
+from ..database.keys import KeyParameters, Style
+from ..database.kinds import exact_type
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, InvalidArgumentType
-from ..keys import KeyParameters, Style
-from ..kinds import exact_type
-from ..lookup import class_of, spec_of
-from ..mapping import primary_key_attributes, stored_key
-from ..operation import Operation
+from ..model.lookup import class_of, spec_of
+from ..model.mapping import primary_key_attributes, stored_key
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from ..query.filters import (
     ISSUED_AT,
     OBJECT,
@@ -32,7 +33,6 @@ from ..query.filters import (
     user_facts,
 )
 from ..query.images import family_of
-from ..spec import ClassSpec
 
 __all__ = [
     "Asked",

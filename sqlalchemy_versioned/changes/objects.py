@@ -8,12 +8,12 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
-from ..lookup import ensure_bound, spec_of
-from ..mapping import stored_key
+from ..model.lookup import ensure_bound, spec_of
+from ..model.mapping import stored_key
+from ..model.spec import ClassSpec
 from ..query.blame import build_blame
 from ..query.member_changes import build_members
 from ..query.members import Membership, Reference, relation_of
-from ..spec import ClassSpec
 from .asked import relation_names
 from .queries import kept
 from .reading import identity

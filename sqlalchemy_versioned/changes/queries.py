@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, Table, select
 from sqlalchemy.engine import Dialect
 
-from ..keys import KeyConditions, Style
-from ..lookup import CONTEXT_TABLE
+from ..database.keys import KeyConditions, Style
+from ..model.lookup import CONTEXT_TABLE
+from ..model.spec import ClassSpec
 from ..query.changes import BuiltChanges, build_changes
 from ..query.filters import Shape
 from ..query.images import family_of
 from ..query.member_changes import build_events
-from ..spec import ClassSpec
 from .asked import Asked, check_class, key_parameters, number_parameters
 from .reading import Members, Relations, identity, read_members, read_records
 from .records import ChangeRecord

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..masks import MASKED
-from ..operation import Operation
+from ..model.masks import MASKED
+from ..model.operation import Operation
 from ..query.changes import BuiltChanges, Fields, Place
 from .records import ChangeRecord, FieldChange
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from ..operation import Operation
+from ..model.operation import Operation
 from .plain import plain_value
 
 __all__ = ["ChangeRecord", "FieldChange", "FlatChange", "flatten"]

@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
-from ..spec import ClassSpec
+from ..model.spec import ClassSpec
 
 __all__ = ["flush", "read_rows"]
 

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Update
 
 from ..exc import ImproperlyConfigured
-from ..loaded import expire_all_versions
+from ..model.spec import VersionSpec
 from ..query.flags import build_flag_update, flags_of
 from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
-from ..spec import VersionSpec
+from ..reading.loaded import expire_all_versions
 from .places import Place, Progress, find_places, present_session, ranges
 
 __all__ = ["update_end_tx_column", "update_property_mod_flags"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..operation import Operation
+from ..model.operation import Operation
 from ..query.ranges import Range
 from ..query.verify import (
     select_broken_chains,

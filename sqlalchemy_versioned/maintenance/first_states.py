@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from ..lookup import get_versioning_manager
+from ..model.lookup import get_versioning_manager
 from ..query.ranges import Range
 from ..query.verify import select_unrecorded_keys
-from ..writer import TableWriter
+from ..recording.writer import TableWriter
 from .places import Place, Progress, bare, find_places, present_session, ranges
 
 __all__ = ["baseline"]

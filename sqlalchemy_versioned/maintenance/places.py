@@ -15,14 +15,14 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
+from ..database.sessions import sync_session
 from ..exc import ImproperlyConfigured, ReadOnlySnapshot
-from ..lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
+from ..model.lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
+from ..model.spec import VersionSpec
 from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
-from ..sessions import sync_session
-from ..snapshot import Snapshot
-from ..spec import VersionSpec
-from ..statements import OURS
+from ..reading.snapshot import Snapshot
+from ..recording.statements import OURS
 
 __all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
 

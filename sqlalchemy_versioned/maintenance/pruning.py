@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Session
 
+from ..database.sessions import numbering_connection
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType, VersioningError
-from ..loaded import expire_all_versions
-from ..lookup import all_specs, bind_arguments_of
+from ..model.lookup import all_specs, bind_arguments_of
+from ..model.spec import ClassSpec, VersionSpec
 from ..query.filters import transaction_facts
 from ..query.history import select_point
 from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
-from ..sessions import numbering_connection
-from ..spec import ClassSpec, VersionSpec
+from ..reading.loaded import expire_all_versions
 from .places import Progress, find_places, present_session, ranges
 
 __all__ = ["prune"]

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import inspect
 
 from ..changes.asked import check_class, column_names, object_keys
+from ..database.keys import KeyParameters
 from ..exc import ImproperlyConfigured, InvalidArgument
-from ..keys import KeyParameters
-from ..loaded import expire_all_versions
+from ..model.spec import ClassSpec, ColumnPair, VersionSpec
 from ..query.images import family_of, version_column
 from ..query.pruning import build_redaction
-from ..spec import ClassSpec, ColumnPair, VersionSpec
+from ..reading.loaded import expire_all_versions
 from .places import Place, Progress, find_places, present_session
 
 __all__ = ["redact"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..loaded import expire_all_versions
-from ..lookup import get_versioning_manager, spec_of
+from ..model.lookup import get_versioning_manager, spec_of
+from ..model.spec import Hierarchy
 from ..query.mending import (
     build_base_copies,
     build_copies,
@@ -18,8 +18,8 @@ from ..query.mending import (
 )
 from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
-from ..recording import Changes
-from ..spec import Hierarchy
+from ..reading.loaded import expire_all_versions
+from ..recording.recording import Changes
 from .faults import Fault, FaultKind, faults_within, orphans_within
 from .places import Place, Progress, bare, find_places, present_session, ranges
 

@@ -34,13 +34,13 @@ from sqlalchemy.orm import Mapper, object_session, relationship
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ..build.columns import transaction_id_type
-from ..changeset import is_modified
+from ..capture.touched import bare_key
 from ..exc import InvalidArgumentType
-from ..lookup import MANAGER, ensure_bound, find_spec
-from ..naming import cut_name
+from ..model.lookup import MANAGER, ensure_bound, find_spec
+from ..model.naming import cut_name
+from ..model.spec import ClassSpec
 from ..query.history import FRESH, select_version_at
-from ..spec import ClassSpec
-from ..touched import bare_key
+from ..reading.changeset import is_modified
 from .activity_keys import KeyType
 from .beside import ModelPlugin
 

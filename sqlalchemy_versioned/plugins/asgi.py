@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ..request import serving
+from ..context.request import serving
 from .middleware import Middleware
 
 __all__ = ["ASGIMiddleware"]

@@ -11,9 +11,9 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 from .. import _sqlalchemy
 from ..build.classes import build_mapped_class, displace, forget_mapped_class, place_beside
 from ..build.transaction import forget_transaction_table
+from ..database.sessions import numbering_connection
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin
-from ..sessions import numbering_connection
 
 __all__ = ["ModelPlugin", "exact_text"]
 

@@ -7,8 +7,8 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
+from ..context.request import Request, current_request
 from ..exc import ImproperlyConfigured
-from ..request import Request, current_request
 from .addresses import Proxies, checked_address
 
 __all__ = ["Middleware"]

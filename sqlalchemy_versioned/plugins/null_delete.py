@@ -14,9 +14,9 @@ from sqlalchemy import Column, inspect, null, update
 from sqlalchemy.orm import ColumnProperty, Mapper
 
 from ..hooks import Plugin
-from ..operation import Operation
-from ..spec import ClassSpec, VersionSpec
-from ..statements import OURS
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
+from ..recording.statements import OURS
 
 __all__ = ["NullDeletePlugin"]
 

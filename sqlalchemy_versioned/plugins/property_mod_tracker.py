@@ -18,11 +18,11 @@ from sqlalchemy.orm import InstanceState, Mapper
 from .._sqlalchemy import is_expression, original_values
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, TableBuilder
-from ..lookup import find_spec
-from ..naming import cut_name
-from ..operation import Operation
+from ..model.lookup import find_spec
+from ..model.naming import cut_name
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
 from ..query.flags import FLAGGED
-from ..spec import ClassSpec, VersionSpec
 
 __all__ = ["PropertyModTrackerPlugin"]
 

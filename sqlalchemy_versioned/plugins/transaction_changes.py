@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapper, relationship
 
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
-from ..spec import ClassSpec, Hierarchy, VersionSpec
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionChangesPlugin"]

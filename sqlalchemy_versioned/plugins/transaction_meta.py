@@ -15,7 +15,7 @@ from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.orm import Mapper, attribute_keyed_dict, relationship
 
 from ..build.columns import transaction_id_type
-from ..lookup import CONTEXT_TABLE
+from ..model.lookup import CONTEXT_TABLE
 from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionMetaPlugin"]

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Any
 
-from ..request import serving
+from ..context.request import serving
 from .middleware import Middleware
 
 __all__ = ["WSGIMiddleware"]

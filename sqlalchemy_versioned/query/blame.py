@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, case, func, inspect, not_, or_, select
 from sqlalchemy.orm import aliased
 
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .images import Images, version_column
 from .newest import comes_before
 

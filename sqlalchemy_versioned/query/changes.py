@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, FromClause, Select, case, inspect, null, select
 from sqlalchemy.orm import Mapper
 
-from ..spec import ClassSpec
+from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, Filters, Shape, user_facts
 from .images import Images, family_of, version_column
 from .member_changes import MemberChanges

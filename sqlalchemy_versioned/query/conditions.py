@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, ScalarSelect, and_
 
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .newest import comes_after, comes_before, has_not_ended, newest_version
 
 __all__ = [

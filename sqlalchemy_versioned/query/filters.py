@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapper
 
-from ..dialects import ReadFirst
-from ..keys import KeyConditions, Style
-from ..mapping import user_reference
-from ..spec import ClassSpec
+from ..database.dialects import ReadFirst
+from ..database.keys import KeyConditions, Style
+from ..model.mapping import user_reference
+from ..model.spec import ClassSpec
 
 __all__ = [
     "ISSUED_AT",

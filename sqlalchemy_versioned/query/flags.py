@@ -19,9 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from ..dialects import SameValue
-from ..operation import Operation
-from ..spec import VersionSpec
+from ..database.dialects import SameValue
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
 from .images import has_value
 from .ranges import Range, is_within
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Select, case, false, func, inspect, select
 
 from ..exc import VersioningError
-from ..lookup import spec_of
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..model.lookup import spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .conditions import (
     is_latest,
     is_row_of,

@@ -28,10 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from ..dialects import SameValue, is_text, native_type
-from ..lookup import find_spec
-from ..operation import Operation
-from ..spec import ClassSpec, VersionSpec
+from ..database.dialects import SameValue, is_text, native_type
+from ..model.lookup import find_spec
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
 from .newest import comes_before, newest_version, place_in
 
 __all__ = ["Images", "family_of", "version_column"]

@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from ..keys import KeyConditions, Style
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..database.keys import KeyConditions, Style
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
 from .members import Events, Membership, Reference, relations_of, says
 from .rows import rows_valid_at

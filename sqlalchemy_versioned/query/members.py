@@ -30,9 +30,9 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .. import _sqlalchemy
 from ..exc import ClassNotVersioned, RelationshipNotVersioned
-from ..lookup import find_spec, table_spec_of
-from ..operation import Operation
-from ..spec import ClassSpec, VersionSpec
+from ..model.lookup import find_spec, table_spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
 from .images import family_of
 from .newest import comes_before, newest_version, place_in, row_key
 

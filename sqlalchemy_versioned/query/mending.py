@@ -21,8 +21,8 @@ from sqlalchemy import (
     select,
 )
 
-from ..operation import Operation
-from ..spec import VersionSpec
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
 from .newest import newest_version
 from .ranges import Range
 from .verify import select_left_out_versions, select_orphans, select_split_objects

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, Update, func, select, update
 
-from ..spec import VersionSpec
+from ..model.spec import VersionSpec
 from .ranges import EVERYTHING, Range, is_within
 
 __all__ = ["Neighbours", "build_end_repair", "rows_with_neighbours"]

@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from ..spec import VersionSpec
+from ..model.spec import VersionSpec
 
 __all__ = [
     "comes_after",

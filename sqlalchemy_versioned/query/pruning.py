@@ -28,9 +28,9 @@ from sqlalchemy import (
     update,
 )
 
-from ..keys import KeyConditions, Style
-from ..operation import Operation
-from ..spec import ColumnPair, VersionSpec
+from ..database.keys import KeyConditions, Style
+from ..model.operation import Operation
+from ..model.spec import ColumnPair, VersionSpec
 from .neighbours import rows_with_neighbours
 from .ranges import Range, is_within
 from .rows import same_key

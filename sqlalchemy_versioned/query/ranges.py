@@ -22,7 +22,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from ..spec import VersionSpec
+from ..model.spec import VersionSpec
 from .rows import as_stored
 
 __all__ = ["EVERYTHING", "Range", "is_within", "live_key", "select_range_end", "select_rest"]

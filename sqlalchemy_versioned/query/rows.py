@@ -27,9 +27,9 @@ from sqlalchemy import (
     select,
 )
 
-from ..dialects import SameValue, is_text
-from ..operation import Operation
-from ..spec import ColumnPair, VersionSpec
+from ..database.dialects import SameValue, is_text
+from ..model.operation import Operation
+from ..model.spec import ColumnPair, VersionSpec
 from .newest import has_not_ended, newest_version, row_key, through_key
 
 __all__ = [

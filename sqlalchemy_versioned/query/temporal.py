@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .. import _sqlalchemy
-from ..dialects import AsDeclared, enum_places, groups_by_keys, lacks_equality
+from ..database.dialects import AsDeclared, enum_places, groups_by_keys, lacks_equality
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..lookup import TABLES, check_has_key
-from ..operation import Operation
-from ..spec import VersionSpec
+from ..model.lookup import TABLES, check_has_key
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
 from .newest import comes_before, place_in
 from .rows import rows_valid_at, same_key
 

@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from ..dialects import SameValue
-from ..operation import Operation
-from ..spec import ClassSpec, VersionSpec
+from ..database.dialects import SameValue
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
 from .neighbours import Neighbours, rows_with_neighbours
 from .rows import as_stored
 

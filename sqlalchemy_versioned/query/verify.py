@@ -26,9 +26,9 @@ from sqlalchemy import (
     true,
 )
 
-from ..dialects import SameValue
-from ..operation import BEFORE_RECORDING, Operation
-from ..spec import VersionSpec
+from ..database.dialects import SameValue
+from ..model.operation import BEFORE_RECORDING, Operation
+from ..model.spec import VersionSpec
 from .newest import comes_after, comes_before, place_in
 from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Table, null
 from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
-from ..lookup import table_spec_of
+from ..model.lookup import table_spec_of
 from .columns import is_made
 
 __all__ = ["Association", "Key", "Row", "association_of", "link_columns"]

@@ -19,7 +19,7 @@ from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper, Session
 
 from ..exc import ReverterException
-from ..lookup import table_spec_of
+from ..model.lookup import table_spec_of
 from .columns import is_made
 from .live import identity_of
 from .spare import find_spare

@@ -20,7 +20,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.collections import collection_adapter
 
-from ..spec import ClassSpec
+from ..model.spec import ClassSpec
 from .past import is_one_of, subclass_options
 
 __all__ = ["chunks", "find_by", "find_live", "identity_of", "is_unloadable", "related_to"]

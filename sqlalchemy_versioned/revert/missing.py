@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
 from ..exc import IncompleteHistory, ReverterException
-from ..lookup import find_spec
+from ..model.lookup import find_spec
 from ..query.conditions import valid_at
 from .columns import column_of
 from .live import chunks

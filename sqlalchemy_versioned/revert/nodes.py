@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ..exc import ReverterException
-from ..lookup import find_spec, spec_of
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..model.lookup import find_spec, spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .live import find_live, identity_of
 from .paths import Tree
 from .steps import Target

@@ -22,8 +22,9 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from .. import _sqlalchemy
 from ..exc import ReverterException
-from ..lookup import find_spec, spec_of, table_spec_of
-from ..operation import Operation
+from ..model.lookup import find_spec, spec_of, table_spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, VersionSpec
 from ..query.conditions import (
     is_row_of,
     place_of,
@@ -34,7 +35,6 @@ from ..query.conditions import (
 )
 from ..query.newest import comes_before, place_in
 from ..query.rows import rows_valid_at
-from ..spec import ClassSpec, VersionSpec
 from .associations import association_of
 
 __all__ = [

@@ -11,8 +11,8 @@ from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
 from ..exc import ReverterException
-from ..lookup import find_spec
-from ..spec import ClassSpec
+from ..model.lookup import find_spec
+from ..model.spec import ClassSpec
 
 __all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "remote_keys"]
 

@@ -8,8 +8,8 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
 
 from ..exc import ReverterException
-from ..lookup import class_of, find_spec
-from ..spec import ClassSpec
+from ..model.lookup import class_of, find_spec
+from ..model.spec import ClassSpec
 from .columns import column_of
 from .deletions import Deletions
 from .handover import plan_releases

@@ -19,7 +19,7 @@ from sqlalchemy.orm import (
     Session,
 )
 
-from ..lookup import find_spec
+from ..model.lookup import find_spec
 from .columns import differs
 from .live import chunks, find_by
 from .missing import Missing, class_behind

@@ -12,9 +12,9 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import MANYTOMANY, MANYTOONE, InstanceState, RelationshipProperty
 
 from ..exc import IncompleteHistory, ReverterException
-from ..lookup import find_spec, spec_of
-from ..operation import Operation
-from ..spec import ClassSpec
+from ..model.lookup import find_spec, spec_of
+from ..model.operation import Operation
+from ..model.spec import ClassSpec
 from .associations import Row, association_of, link_columns
 from .links import Link
 from .live import chunks, identity_of, related_to

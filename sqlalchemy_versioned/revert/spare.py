@@ -14,7 +14,7 @@ from sqlalchemy import Column, func, literal, select, type_coerce, types
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
-from ..dialects import is_named
+from ..database.dialects import is_named
 from .unique import Unique
 
 __all__ = ["find_spare"]

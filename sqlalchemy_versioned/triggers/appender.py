@@ -6,7 +6,7 @@ UPDATE records those of its new rows that were not among the old ones.
 
 from __future__ import annotations
 
-from ..operation import Operation
+from ..model.operation import Operation
 from ..query.rows import compared_columns
 from .recorder import Recorder
 from .spec import Event, Variable

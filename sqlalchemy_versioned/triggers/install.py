@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
-from ..dialects import has_statement_triggers
+from ..database.dialects import has_statement_triggers
 from ..exc import ClassNotVersioned, ImproperlyConfigured
-from ..spec import Hierarchy, VersionSpec
+from ..model.spec import Hierarchy, VersionSpec
 from .ddl import (
     build_creation,
     build_removal,

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Column, and_
 
-from ..dialects import SameValue
-from ..operation import BEFORE_RECORDING, Operation
+from ..database.dialects import SameValue
+from ..model.operation import BEFORE_RECORDING, Operation
+from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
-from ..spec import VersionSpec
 from .spec import Event, TriggerSpec
 from .templates import (
     BEFORE_UPDATE,

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.exc import NoReferenceError
 
-from ..lookup import TABLES
-from ..naming import FUNCTION, TRIGGER, conventional_name, cut_name
-from ..spec import Hierarchy, VersionSpec
+from ..model.lookup import TABLES
+from ..model.naming import FUNCTION, TRIGGER, conventional_name, cut_name
+from ..model.spec import Hierarchy, VersionSpec
 
 __all__ = [
     "Event",

@@ -14,8 +14,8 @@ from sqlalchemy import Column, ColumnElement, Enum, String, Table, literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from ..operation import Operation
-from ..spec import VersionSpec
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
 
 __all__ = ["STAMP", "Text", "digest_of", "dollar_quoted", "fill", "stamped", "unstamped"]
 

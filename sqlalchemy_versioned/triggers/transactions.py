@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Sequence
 from sqlalchemy.engine import Dialect
 
-from ..dialects import native_type, stored_type
+from ..database.dialects import native_type, stored_type
+from ..model.spec import VersionSpec
 from ..query.newest import row_key
-from ..spec import VersionSpec
 from .spec import TransactionSpec, TransactionStep, Variable
 from .templates import REQUIRED
 from .text import Text, fill

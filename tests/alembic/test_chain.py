@@ -13,8 +13,8 @@ from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column, relationship
 
 from sqlalchemy_versioned import as_of
-from sqlalchemy_versioned.lookup import TABLES
 from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.model.lookup import TABLES
 from tests.migrations import Migrations, declared
 
 CONVENTION = {

@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, Table, sele
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import ImproperlyConfigured, Plugin, version_class, version_table
-from sqlalchemy_versioned.lookup import spec_of
+from sqlalchemy_versioned.model.lookup import spec_of
 from tests.lives import live
 from tests.models import build_blog
 

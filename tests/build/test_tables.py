@@ -32,7 +32,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
 from sqlalchemy_versioned import ImproperlyConfigured, version_table, versioning_manager
-from sqlalchemy_versioned.naming import MAX_NAME, cut_name
+from sqlalchemy_versioned.model.naming import MAX_NAME, cut_name
 from tests.models import build_base
 
 DIALECTS = {

@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, Session, aliased, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import version_class
-from sqlalchemy_versioned.lookup import spec_of
+from sqlalchemy_versioned.model.lookup import spec_of
 from sqlalchemy_versioned.query import conditions
 
 pytestmark = pytest.mark.strategies()

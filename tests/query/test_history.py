@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.orm import Session, configure_mappers
 
 from sqlalchemy_versioned import ClassNotVersioned, deleted, transaction_class, version_class
-from sqlalchemy_versioned.lookup import spec_of
+from sqlalchemy_versioned.model.lookup import spec_of
 from sqlalchemy_versioned.query import history
 
 pytestmark = pytest.mark.strategies()

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Column, ForeignKey, Integer, Table, select
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from sqlalchemy_versioned.query.rows import rows_valid_at
 
 pytestmark = pytest.mark.strategies()

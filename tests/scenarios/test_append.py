@@ -40,8 +40,8 @@ from sqlalchemy_versioned.exc import (
     InvalidArgument,
     MissingSessionVariable,
 )
-from sqlalchemy_versioned.lookup import table_spec_of
 from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from sqlalchemy_versioned.options import build_options
 from tests.models import Models
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, count_versions
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import Models
 
 INSERT, UPDATE, DELETE = Operation

@@ -16,7 +16,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.pool import NullPool
 
 from sqlalchemy_versioned import Operation, transaction_class, version_class
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import build_base
 
 INSERT, UPDATE, DELETE = Operation

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, deleted, version_class
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 
 pytestmark = pytest.mark.strategies()
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from sqlalchemy_versioned import transaction_class, version_class
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 
 pytestmark = pytest.mark.needs("concurrent_writers")
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import transaction_class, version_class
 from sqlalchemy_versioned.hooks import Plugin
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 
 
 class Broken(Exception):

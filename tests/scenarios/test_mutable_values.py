@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, composite, mapped_column
 from sqlalchemy.orm.attributes import flag_modified
 
 from sqlalchemy_versioned import transaction_class
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 
 pytestmark = pytest.mark.strategies()
 

@@ -8,9 +8,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, vacuum, version_class
-from sqlalchemy_versioned.keys import Style
-from sqlalchemy_versioned.lookup import spec_of, table_spec_of
-from sqlalchemy_versioned.statements import StatementBuilder
+from sqlalchemy_versioned.database.keys import Style
+from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
+from sqlalchemy_versioned.recording.statements import StatementBuilder
 
 pytestmark = pytest.mark.strategies()
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, transaction_class, version_class
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import Models
 
 pytestmark = [pytest.mark.strategies(), pytest.mark.needs("savepoints")]

@@ -36,8 +36,8 @@ from sqlalchemy_versioned import (
     version_class,
     version_table,
 )
+from sqlalchemy_versioned.capture.textual_writes import TextualWrites
 from sqlalchemy_versioned.maintenance import verify
-from sqlalchemy_versioned.textual_writes import TextualWrites
 from tests.scenarios.test_write_paths import assert_history_is_true
 from tests.writing import FIRST_ID, PATHS, build_press, seed
 

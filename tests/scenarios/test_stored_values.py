@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column
 
 from sqlalchemy_versioned import Operation, version_table
-from sqlalchemy_versioned.lookup import table_spec_of
+from sqlalchemy_versioned.model.lookup import table_spec_of
 
 INSERT, UPDATE, DELETE = Operation
 

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from sqlalchemy_versioned import CaptureError, paused
-from sqlalchemy_versioned.lookup import TABLES
 from sqlalchemy_versioned.maintenance import FaultKind, verify
+from sqlalchemy_versioned.model.lookup import TABLES
 from tests.writing import (
     CORE,
     FIRST_ID,

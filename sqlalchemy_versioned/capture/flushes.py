@@ -1,0 +1,235 @@
+"""Which rows one flush has touched: its objects, as SQLAlchemy registered them, and its links.
+
+Questions only: nothing here listens, decides or writes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Insert, Table, Update, inspect, select, tuple_
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
+
+from .. import _sqlalchemy
+from ..database.keys import Key
+from ..hooks import Plugin
+from ..model.operation import Operation
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
+from ..recording.recording import Changes
+from .cascades import Cascaded
+from .touched import ClassReader, bare_key
+from .writes import Write
+
+__all__ = ["Flush", "LinkTable", "Work", "collect_work"]
+
+#: How many keys are looked up by one statement.
+_CHUNK = 500
+
+
+@dataclass(slots=True)
+class Work:
+    """The changes to the tables of one hierarchy."""
+
+    hierarchy: Hierarchy
+    mapper: Mapper[Any] | None
+    connection: Connection | None = None
+    changes: dict[VersionSpec, Changes] = field(default_factory=dict)
+
+
+class Flush:
+    """One flush of one session, from its beginning to its end.
+
+    :param outer: the flush of another session in the midst of which this one happens.
+    """
+
+    def __init__(self, session: Session, context: UOWTransaction, outer: Flush | None) -> None:
+        #: Rows whose loaded versions are no longer true, by hierarchy; ``None`` for all.
+        self.touched: list[tuple[Hierarchy, list[Key] | None]] = []
+        self.session = session
+        self.context = context
+        self.outer = None if outer is None else weakref.ref(outer)
+        #: The base mappers of which images were taken before rows were deleted.
+        self.imaged: set[Mapper[Any]] = set()
+        #: The base mappers of which rows without versions were looked for.
+        self.first_kept: set[Mapper[Any]] = set()
+        #: The connections that rows are known to be written through, by mapper.
+        self.connections: dict[Mapper[Any], Connection] = {}
+        #: The rows that were to be deleted, by connection and table.
+        self.going: dict[tuple[Connection, Table], list[Key]] = {}
+        #: Where fewer rows were deleted than were to be: triggers keep rows.
+        self.kept: set[tuple[Connection, Table]] = set()
+        #: What the database does along with it, by connection.
+        self.cascaded: dict[Connection, Cascaded] = {}
+        #: Rows that were to be deleted and were not there, by table.
+        self.absent: dict[VersionSpec, set[Key]] = {}
+        #: What happened to rows of association tables.
+        self.links: dict[LinkTable, Work] = {}
+        #: Masked attributes that are set to SQL expressions, by object.
+        self.expressed: dict[InstanceState[Any], set[str]] = {}
+        #: Whether anything is recorded of it.
+        self.is_recorded = False
+        #: Whether it wrote what triggers record.
+        self.is_left_to_triggers = False
+        #: Whether any image was taken.
+        self.is_imaged = False
+        #: Whether the transaction's id may be older than the locks on the rows.
+        self.is_early = False
+
+    def without_absent(
+        self, statement: Any, sets: Sequence[Mapping[str, Any]]
+    ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
+        """Return a statement and its parameters, for no row that was not there to be recorded.
+
+        Another transaction may have added it by then, as another row.
+        """
+        if self.absent and isinstance(statement, Delete):
+            for spec, keys in self.absent.items():
+                if spec.parent_table is statement.table:
+                    key = [pair.parent for pair in spec.key]
+                    return Write(key, statement, sets).without(keys)
+        return statement, None
+
+    def has_imaged(self, mapper: Mapper[Any] | None) -> bool:
+        """Tell whether images of a mapper's rows were taken before."""
+        return mapper is not None and mapper.base_mapper in self.imaged
+
+    def note_deletion(
+        self, connection: Connection, table: Any, expected: int, deleted: int
+    ) -> None:
+        """Note how many rows a DELETE was to remove, and has removed, if the database tells."""
+        if deleted not in (-1, max(expected, 1)):
+            self.kept.add((connection, table))
+
+    def is_due(self, mapper: Mapper[Any]) -> bool:
+        """Tell whether images of a mapper's rows are still to be taken."""
+        if not self.has_imaged(mapper):
+            return True
+        return _sqlalchemy.has_post_updates(self.context, mapper)
+
+
+# -- objects ---------------------------------------------------------------------------------
+
+
+def collect_work(
+    context: UOWTransaction,
+    readers: Mapping[Mapper[Any], ClassReader],
+    plugins: Iterable[Plugin],
+    expressed: Mapping[InstanceState[Any], set[str]],
+) -> list[Work]:
+    """Return what a flush did with the objects of the mappers in *readers*.
+
+    :param plugins: those that have values for columns which they added.
+    :param expressed: masked attributes that were set to SQL expressions, by object.
+    """
+    found: dict[Hierarchy, Work] = {}
+    for mapper, reader in readers.items():
+        spec, changes = reader.spec, reader.changes(context, mapper)
+        if not changes and not changes.replaced:
+            continue
+        if any(len(table.added) > len(table.stamps) for table in spec.tables):
+            _add_values(context, mapper, reader, changes, plugins, expressed)
+        work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
+        for table in spec.tables:
+            work.changes.setdefault(table, Changes()).extend(changes)
+    return [work for work in found.values() if any(work.changes.values())]
+
+
+def _add_values(
+    context: UOWTransaction,
+    mapper: Mapper[Any],
+    reader: ClassReader,
+    changes: Changes,
+    plugins: Iterable[Plugin],
+    expressed: Mapping[InstanceState[Any], set[str]],
+) -> None:
+    """Find the values of columns that are no copies: flags of masked ones, and those of plugins."""
+    kinds = dict.fromkeys(changes.inserted, Operation.INSERT)
+    kinds |= dict.fromkeys([*changes.updated, *changes.replaced], Operation.UPDATE)
+    kinds |= dict.fromkeys(changes.deleted, Operation.DELETE)
+    for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
+        key = bare_key(state.key[1]) if is_deleted and state.key else reader.key_of(state)
+        if key not in kinds or (is_deleted and is_bystander):
+            continue
+        values: dict[str, Any] = {}
+        if kinds[key] is not Operation.DELETE:
+            values.update(reader.masks(state, expressed.get(state, ())))
+        for plugin in plugins:
+            values.update(plugin.version_values(reader.spec, state, kinds[key]))
+        changes.added[key] = values
+
+
+# -- association tables ----------------------------------------------------------------------
+
+
+class LinkTable:
+    """An association table, and where its rows are recorded.
+
+    :param hierarchy: the table by itself, its rows recognised by what they link.
+    :param mapped: the spec of a versioned class that has the table too: the rows are recorded
+        as that class's, by its key, so that both see one history.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, mapped: ClassSpec | None) -> None:
+        self._link = hierarchy.root
+        self._mapper: Mapper[Any] | None = None if mapped is None else inspect(mapped.parent_class)
+        self.hierarchy = hierarchy if mapped is None else mapped.hierarchy
+        self.spec = self._link if mapped is None else mapped.tables[-1]
+        columns = [pair.parent for pair in self._link.key]
+        own = [pair.parent for pair in self.spec.key]
+        self._places = [columns.index(c) for c in own] if set(own) == set(columns) else None
+
+    def is_of_class(self, execution_options: Mapping[str, Any]) -> bool:
+        """Tell whether a statement writes objects of the class that has the table."""
+        if self._mapper is None:
+            return False
+        return _sqlalchemy.is_of_mapper(execution_options, self._mapper)
+
+    def understands(self, statement: Any, sets: Iterable[Any]) -> bool:
+        """Tell whether the parameters of *statement* say which rows it is about."""
+        prefixes = ("", "old_") if isinstance(statement, Update) else ("",)
+        names = [prefix + pair.parent.key for pair in self._link.key for prefix in prefixes]
+        return all(name in each for each in sets for name in names)
+
+    def changes(self, statement: Any, sets: Iterable[Any], connection: Connection) -> Changes:
+        """Return what *statement* does; inserted rows may only be looked up by :meth:`settle`."""
+        if isinstance(statement, Insert):
+            return Changes(inserted=[self._key(each) for each in sets])
+        if isinstance(statement, Update):
+            departed = [self._key(each, prefix="old_") for each in sets]
+            return Changes(
+                departed=self._known(departed, connection, locks=True),
+                inserted=[self._key(each) for each in sets],
+            )
+        assert isinstance(statement, Delete)
+        gone = self._known([self._key(each) for each in sets], connection, locks=True)
+        return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)
+
+    def settle(self, changes: Changes, connection: Connection) -> None:
+        """Find the rows that were inserted, once they are."""
+        changes.inserted = self._known(changes.inserted, connection)
+
+    def _key(self, parameters: Any, *, prefix: str = "") -> Any:
+        key = tuple(parameters[prefix + pair.parent.key] for pair in self._link.key)
+        return bare_key(
+            key if self._places is None else tuple(key[place] for place in self._places)
+        )
+
+    def _known(self, keys: list[Any], connection: Connection, *, locks: bool = False) -> list[Any]:
+        """Return the keys under which rows are recorded, for what they link.
+
+        :param locks: lock the rows, which are about to be written, as they are by now.
+        """
+        if self._places is not None:
+            return keys
+        wanted = [pair.parent for pair in self.spec.key]
+        given = tuple_(*[pair.parent for pair in self._link.key])
+        found: list[Any] = []
+        for start in range(0, len(keys), _CHUNK):
+            part = [k if isinstance(k, tuple) else (k,) for k in keys[start : start + _CHUNK]]
+            statement = select(*wanted).where(given.in_(part))
+            rows = connection.execute(statement.with_for_update() if locks else statement)
+            found += [bare_key(tuple(row)) for row in rows]
+        return found

@@ -1,0 +1,190 @@
+"""What triggers are told before a statement that they record is executed.
+
+They record whatever comes; what is told is who writes and why, and whether nothing is to be
+recorded.  A table whose triggers are missing is refused, because nobody would record it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, literal, select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import UpdateBase
+
+from .. import _sqlalchemy
+from ..context.values import column_values, said_on
+from ..exc import CaptureError, ImproperlyConfigured
+from ..hooks import PluginCollection
+from ..model.spec import VersionSpec
+from ..recording.paused import PAUSED_CONNECTIONS, is_paused
+from ..recording.triggered_row import build_object, build_setting
+from ..recording.unit_of_work import UnitOfWork
+from ..triggers.settings import PAUSED, SAID
+from ..triggers.spec import Event, build_trigger_names
+from .cascades import Cascades
+from .recorder import Target
+from .textual_writes import TextualWrites
+
+__all__ = ["Triggers", "check_plugins", "check_spec"]
+
+#: The key of ``Session.info`` that has what triggers were told of the context, by connection.
+_TOLD = "sqlalchemy_versioned_told"
+
+_ENABLED = text(
+    "SELECT count(*) FROM pg_catalog.pg_trigger AS t"
+    " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE c.relname = :table AND t.tgname = ANY (:names) AND t.tgenabled IN ('O', 'A')"
+    " AND coalesce(n.nspname = CAST(:schema AS text), pg_table_is_visible(c.oid))"
+)
+
+
+#: Hooks that are told what a session records, or add to it.
+_RECORDING_HOOKS = (
+    "after_build_version_table_columns",
+    "version_values",
+    "before_create_version_objects",
+    "after_create_version_objects",
+)
+
+
+def check_plugins(plugins: PluginCollection) -> None:
+    """Refuse plugins that take part in recording, which triggers do without them.
+
+    :raises ImproperlyConfigured: if there is one.
+    """
+    for hook in _RECORDING_HOOKS:
+        for plugin in plugins.overriding(hook):
+            raise ImproperlyConfigured(
+                f"{type(plugin).__name__} has the hook {hook}(), and with native=True triggers "
+                "record without plugins; leave the plugin out, or native=True"
+            )
+
+
+def check_spec(spec: VersionSpec) -> None:
+    """Refuse a table whose versions triggers cannot write.
+
+    :raises ImproperlyConfigured: if it is one.
+    """
+    asked = {
+        "UUIDs as ids of versions": spec.is_stamped,
+        "the strategy 'append' under joined inheritance": not (
+            spec.strategy.merges or spec.base is None
+        ),
+        "the option 'mask'": bool(spec.masked),
+        "columns that plugins add": len(spec.added) > len(spec.stamps),
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise ImproperlyConfigured(
+                f"Table {spec.parent_table.fullname!r} is to be recorded by triggers, which do not "
+                f"know {name} yet; leave that out, or native=True"
+            )
+
+
+class Triggers:
+    """The triggers of one manager's tables, as sessions see them."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Table, Target] = {}
+        self._texts: TextualWrites | None = None
+        #: Tables that were found to have their triggers, by name.
+        self._installed: WeakKeyDictionary[Engine, set[Any]] = WeakKeyDictionary()
+
+    def watch(self, targets: Mapping[Table, Target]) -> None:
+        """Know of further tables."""
+        self._targets.update(targets)
+        self._texts = None
+
+    def clear(self) -> None:
+        """Forget all tables."""
+        self._targets.clear()
+        self._installed.clear()
+        self._texts = None
+
+    def targets_of(self, statement: Any, cascades: Cascades) -> list[Target]:
+        """Return a versioned table that a statement writes, or may write by foreign keys."""
+        table: Any = _sqlalchemy.written_table(statement)
+        target = self._targets.get(table)
+        if target is None and self._reaches(statement, table, cascades):
+            target = next(iter(self._targets.values()), None)
+        return [] if target is None else [target]
+
+    def _reaches(self, statement: Any, table: Any, cascades: Cascades) -> bool:
+        if isinstance(statement, Insert):
+            return any(table.name == each.name for each in self._targets)
+        if isinstance(statement, Delete) and cascades.acts_on_delete(table):
+            return True
+        return isinstance(statement, Update) and cascades.acts_on_update(table)
+
+    def targets_in_ctes(self, ctes: Iterable[Any]) -> list[Target]:
+        """Return the versioned tables that a statement writes in its ``WITH``."""
+        written = [each.element for each in ctes if isinstance(each.element, UpdateBase)]
+        tables: list[Any] = [_sqlalchemy.written_table(statement) for statement in written]
+        return [self._targets[table] for table in tables if table in self._targets]
+
+    def targets_in_text(self, statement: str) -> list[Target]:
+        """Return the versioned tables that SQL text seems to write."""
+        if self._texts is None:
+            self._texts = TextualWrites(self._targets)
+        name = self._texts.find(statement)
+        if name is None:
+            return []
+        return [t for table, t in self._targets.items() if table.name.lower() == name.lower()]
+
+    def tell(
+        self, targets: Iterable[Target], connection: Connection, session: Session, unit: UnitOfWork
+    ) -> None:
+        """Tell the triggers on a connection what they must know.
+
+        :raises CaptureError: if a table has no triggers there.
+        """
+        for target in targets:
+            is_off = is_paused(session) or not target.is_on()
+            paused = session.info.setdefault(PAUSED_CONNECTIONS, WeakSet())
+            if is_off or connection in paused:
+                # Said each time: going back to a savepoint takes back what was said after it.
+                paused.add(connection)
+                said = literal("1" if is_off else "")
+                connection.execute(select(build_setting(PAUSED, said)))
+            if not is_off:
+                self._check_installed(connection, target.spec.parent_table)
+                unit.announce(connection)
+                self._say(connection, session, target.spec)
+
+    def _say(self, connection: Connection, session: Session, spec: VersionSpec) -> None:
+        """Tell what versions that are events are to hold of the context."""
+        said = said_on(connection)
+        variables = [column for column in spec.variables if column.key in said]
+        values = column_values(variables, said, connection.dialect)
+        for column in spec.variables:
+            default = column.default
+            if column.key not in said and default is not None and default.is_scalar:
+                values[column.key] = default.arg  # type: ignore[attr-defined]
+        told = session.info.setdefault(_TOLD, WeakKeyDictionary())
+        # Going back to a savepoint takes back what was said after it.
+        telling = (session.get_nested_transaction(), values)
+        if spec.variables and told.get(connection, (None, {})) != telling:
+            told[connection] = telling
+            connection.execute(
+                select(build_setting(SAID, build_object(spec.version_table, values)))
+            )
+
+    def _check_installed(self, connection: Connection, table: Table) -> None:
+        schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)
+        place = (schema, table.name)
+        known = self._installed.setdefault(_sqlalchemy.root_engine(connection), set())
+        if place in known:
+            return
+        names = list(build_trigger_names(table).values())
+        sought = {"schema": schema, "table": table.name, "names": names}
+        found = connection.scalar(_ENABLED, sought)
+        if found != len(Event):
+            raise CaptureError(
+                f"{table.fullname} is to be recorded by triggers, and has {found} of its "
+                f"{len(Event)} triggers in this database; call install_triggers(metadata, engine)"
+            )
+        known.add(place)

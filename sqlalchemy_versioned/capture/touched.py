@@ -1,0 +1,147 @@
+"""Which rows of a class a flush has touched, read from the states of its objects.
+
+Told apart as finely as Python can: rows that are known to differ from before need no look at what
+they were; the database tells about the others.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Column, inspect, types
+from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
+
+from .. import _sqlalchemy
+from ..model.spec import ClassSpec
+from ..recording.recording import Changes
+
+__all__ = ["ClassReader", "bare_key"]
+
+#: Types whose values a database stores as they are, so that what differs here differs there.
+_PLAIN_TYPES = (types.Integer, types.String, types.Boolean, types.Date, types.Uuid)
+_PLAIN_VALUES = frozenset({int, str, bool, datetime.date, uuid.UUID})
+
+
+class ClassReader:
+    """Reads what a flush did with the objects of one class."""
+
+    def __init__(self, spec: ClassSpec) -> None:
+        self.spec = spec
+        self.key_of = _key_getter(spec.key)
+        self._key = frozenset(spec.key)
+        mapper: Mapper[Any] = inspect(spec.parent_class)
+        ignored = {column for table in spec.tables for column in table.ignored}
+        kept = (*spec.columns, *spec.masked)
+        columns = {key: mapper.column_attrs[key].columns[0] for key in kept}
+        #: Attributes whose change makes a version.
+        self._telling = frozenset(k for k, column in columns.items() if column not in ignored)
+        self._plain = frozenset(key for key in self._telling if _is_plain(columns[key]))
+        #: Attributes whose change may bring about a change of those.
+        self._moving = self._telling
+        if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
+            self._moving = frozenset(prop.key for prop in mapper.column_attrs)
+
+    def masks(self, state: InstanceState[Any], expressed: Iterable[str]) -> dict[str, bool]:
+        """Return the flags of the masked attributes of an object that were set.
+
+        :param expressed: attributes that were set to SQL expressions, which a flush expires.
+        """
+        if not self.spec.masked:
+            return {}
+        given = {
+            key
+            for key in self.spec.masked.keys() & _sqlalchemy.original_values(state).keys()
+            if state.attrs[key].history.has_changes()
+        }
+        given |= self.spec.masked.keys() & expressed
+        return {self.spec.masked[key]: True for key in given}
+
+    def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
+        """Return the rows that a flush has touched, by what happened to them."""
+        changes = Changes()
+        for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
+            if is_deleted:
+                assert state.key is not None
+                # The row of an object that is only looked at is given to a new object.
+                keys = changes.replaced if is_bystander else changes.deleted
+                keys.append(bare_key(state.key[1]))
+            elif state.key is None:
+                if not is_bystander:
+                    changes.inserted.append(self.key_of(state))
+            elif self._may_differ(state):
+                self._add_update(changes, state)
+        return changes
+
+    def _add_update(self, changes: Changes, state: InstanceState[Any]) -> None:
+        assert state.key is not None
+        now = before = bare_key(state.key[1])
+        # Only what was assigned changes a key; one that is loaded may come back in another form.
+        if not self._key.isdisjoint(_sqlalchemy.original_values(state)):
+            now = self.key_of(state)
+        if before != now:
+            changes.departed.append(before)
+            changes.inserted.append(now)
+            changes.former[now] = before
+            return
+        changes.updated.append(now)
+        if not self._differs(state):
+            changes.doubtful.add(now)
+
+    def _may_differ(self, state: InstanceState[Any]) -> bool:
+        """Tell whether a flush may have changed what is kept of an object.
+
+        Attributes set to SQL expressions are expired by the flush.
+        """
+        if not self._moving.isdisjoint(_sqlalchemy.original_values(state)):
+            return True
+        return state.modified and not self._telling.isdisjoint(state.expired_attributes)
+
+    def _differs(self, state: InstanceState[Any]) -> bool:
+        """Tell whether a flush has certainly changed what is kept of an object."""
+        now = state.dict
+        for key, before in _sqlalchemy.original_values(state).items():
+            if key in self._plain and type(before) in _PLAIN_VALUES:
+                after = now.get(key)
+                if type(after) is type(before) and after != before:
+                    return True
+        return False
+
+
+def _changes_by_itself(mapper: Mapper[Any], column: Any) -> bool:
+    """Tell whether a column may change when only others are set."""
+    if column is mapper.version_id_col:
+        return True
+    names = ("computed", "onupdate", "server_onupdate")
+    return any(getattr(column, name, None) is not None for name in names)
+
+
+def _is_plain(column: Any) -> bool:
+    if not isinstance(column, Column) or isinstance(column.type, types.Enum):
+        return False
+    return isinstance(column.type, _PLAIN_TYPES)
+
+
+def bare_key(identity: tuple[Any, ...]) -> Any:
+    """Return a key as it is kept: the value itself where there is only one."""
+    return identity[0] if len(identity) == 1 else identity
+
+
+def _key_getter(keys: tuple[str, ...]) -> Callable[[InstanceState[Any]], Any]:
+    """Return a function from a state to the key its row has now."""
+
+    def one(state: InstanceState[Any]) -> Any:
+        try:
+            return state.dict[keys[0]]
+        except KeyError:
+            return state.mapper.primary_key_from_instance(state.obj())[0]
+
+    def several(state: InstanceState[Any]) -> Any:
+        try:
+            return tuple([state.dict[key] for key in keys])
+        except KeyError:
+            return tuple(state.mapper.primary_key_from_instance(state.obj()))
+
+    return one if len(keys) == 1 else several

@@ -1,0 +1,1 @@
+"""What databases and their sessions take and do, whatever is recorded in them."""

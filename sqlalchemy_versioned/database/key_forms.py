@@ -1,0 +1,175 @@
+"""Forms of keys: which Python values are one key for a database.
+
+An object keeps the key it was made with; its row may come back under another, because a type or
+the database has brought it into a form of its own.  :class:`KeyForms` foretells that form where it
+can be foretold, and says where only the database knows.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from sqlalchemy import Column, types
+from sqlalchemy.engine import Dialect
+
+from .._sqlalchemy import converts_value, has_bind_expression
+from .dialects import (
+    cuts_fractions_of_seconds,
+    decimal_places,
+    has_native_uuids,
+    pads_text,
+    tells_texts_apart,
+)
+from .keys import Key
+
+__all__ = ["KeyForms"]
+
+_Convert = Callable[[Any], Any]
+
+#: Types of which a database takes two values for one only where Python does, once converted.
+_PLAIN = (
+    types.Integer,
+    types.Numeric,
+    types.Float,
+    types.Boolean,
+    types.Date,
+    types.Time,
+    types.DateTime,
+    types.Interval,
+    types.Uuid,
+    types.Enum,
+    types.LargeBinary,
+    types.BINARY,
+    types.VARBINARY,
+)
+
+
+class KeyForms:
+    """The forms that keys of one table take on one database.
+
+    :param columns: the key columns.
+    """
+
+    def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
+        self._converters = [_converter(column.type, dialect) for column in columns]
+        #: Whether every value but a text is as it is loaded.
+        self._only_texts = all(convert in (None, _whole) for convert in self._converters)
+        #: Whether keys that differ, as :meth:`as_loaded` returns them, are always of two rows.
+        self.are_certain = all(_is_plain(column.type, dialect) for column in columns)
+
+    def find_new(self, keys: list[Key]) -> dict[Key, Key]:
+        """Return the forms in which rows would be loaded, for those *keys* that have another."""
+        loaded = self.as_loaded(keys)
+        if loaded is keys:
+            return {}
+        # Equal numbers can have different forms, which does no harm.
+        return {key: form for key, form in zip(keys, loaded, strict=True) if key != form}
+
+    def as_loaded(self, keys: list[Key]) -> list[Key]:
+        """Return *keys* in the form in which their rows would be loaded, as far as is known."""
+        if self._only_texts and not self._has_texts(keys):
+            return keys
+        if len(self._converters) == 1:
+            (convert,) = self._converters
+            return keys if convert is None else [convert(key) for key in keys]
+        return [
+            tuple(
+                value if convert is None else convert(value)
+                for value, convert in zip(key, self._converters, strict=True)
+            )
+            for key in keys
+        ]
+
+    def _has_texts(self, keys: list[Key]) -> bool:
+        """Tell whether there are texts where numbers are kept."""
+        if not any(self._converters):
+            return False
+        if len(self._converters) == 1:
+            return str in set(map(type, keys))
+        return any(
+            convert is not None and str in {type(key[place]) for key in keys}
+            for place, convert in enumerate(self._converters)
+        )
+
+
+def _is_plain(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    type_ = type_.dialect_impl(dialect)
+    if has_bind_expression(type_):
+        return False
+    if isinstance(type_, types.TypeDecorator):
+        return _is_plain(type_.load_dialect_impl(dialect), dialect)
+    if isinstance(type_, _PLAIN):
+        return True
+    return isinstance(type_, types.String) and tells_texts_apart(type_, dialect)
+
+
+def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | None:
+    """Return a function from a value of a type to what would be loaded, if they can differ."""
+    declared, type_ = type_, type_.dialect_impl(dialect)
+    if isinstance(type_, types.TypeDecorator):
+        # What dialect_impl() returns of it decorates a type of the driver.
+        own = declared if isinstance(declared, types.TypeDecorator) else type_
+        return _of_decorator(own, dialect)
+    if isinstance(type_, types.Enum):
+        return None
+    if isinstance(type_, types.String) and pads_text(declared, dialect):
+        return _padded(type_.length or 1)
+    if isinstance(type_, types.Integer):
+        return _whole
+    if isinstance(type_, types.Numeric):
+        return _of_number(type_, dialect)
+    if isinstance(type_, types.DateTime) and cuts_fractions_of_seconds(type_, dialect):
+        return _without_fraction
+    if isinstance(type_, types.Uuid) and not type_.as_uuid and has_native_uuids(dialect):
+        return _uuid_text
+    return None
+
+
+def _of_decorator(type_: types.TypeDecorator[Any], dialect: Dialect) -> _Convert | None:
+    inner = _converter(type_.load_dialect_impl(dialect), dialect)
+    converts_in, converts_out = converts_value(type_)
+    if not (converts_in or converts_out):
+        return inner
+
+    def convert(value: Any) -> Any:
+        if converts_in:
+            value = type_.process_bind_param(value, dialect)
+        if inner is not None:
+            value = inner(value)
+        return type_.process_result_value(value, dialect) if converts_out else value
+
+    return convert
+
+
+def _of_number(type_: types.Numeric[Any], dialect: Dialect) -> _Convert | None:
+    places = decimal_places(type_, dialect)
+    if places is None or not type_.asdecimal:
+        return None
+    unit = Decimal(1).scaleb(-places)
+
+    def convert(value: Any) -> Any:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+        return number.quantize(unit, ROUND_HALF_UP)
+
+    return convert
+
+
+def _whole(value: Any) -> Any:
+    # Numbers are often handed on as they came in a request; databases take them.
+    return int(value) if isinstance(value, str) else value
+
+
+def _without_fraction(value: Any) -> Any:
+    return value.replace(microsecond=0) if isinstance(value, datetime.datetime) else value
+
+
+def _uuid_text(value: Any) -> Any:
+    return str(uuid.UUID(value)) if isinstance(value, str) else value
+
+
+def _padded(length: int) -> _Convert:
+    return lambda value: value.ljust(length) if isinstance(value, str) else value

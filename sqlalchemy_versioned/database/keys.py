@@ -1,0 +1,268 @@
+"""Sets of row keys as parameters of a statement: as few of them as the database can take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, and_, any_, bindparam, func, select, tuple_, types
+from sqlalchemy.engine import Dialect
+
+from .._sqlalchemy import has_bind_expression
+from .dialects import can_select_from_target, native_type
+
+__all__ = ["Key", "KeyConditions", "KeyParameters", "KeySets", "Style"]
+
+#: A row's key: the value of its one key column, or a tuple of several.
+Key = Any
+
+
+class Style(Enum):
+    """How a set of keys is given to the database."""
+
+    #: A single key, by its plain values.
+    ONE = "one"
+    #: One array for each key column (PostgreSQL).
+    ARRAY = "array"
+    #: One JSON text (SQLite), where every key is a number or plain text.
+    JSON = "json"
+    #: A parameter for each value, in chunks below the driver's limit.
+    LIST = "list"
+
+
+class KeyConditions:
+    """Builds conditions on named sets of keys, in one style.
+
+    :param columns: the key columns.
+    :param prefix: what stands before the names of sets in the names of parameters; where a
+        statement writes, that of the spec.
+    """
+
+    def __init__(self, columns: Sequence[Column[Any]], style: Style, prefix: str = "") -> None:
+        self._columns = tuple(columns)
+        self._style = style
+        self._prefix = prefix
+
+    def member(self, columns: Sequence[ColumnElement[Any]], name: str) -> ColumnElement[bool]:
+        """Match rows whose *columns* are in the set *name*."""
+        if self._style is Style.ONE:
+            pairs = zip(columns, self.values(name), strict=True)
+            return and_(*[column == value for column, value in pairs])
+        subject: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+        if self._style is Style.LIST:
+            values: Any = bindparam(f"{self._prefix}{name}", expanding=True)
+            listed: ColumnElement[bool] = subject.in_(values)
+            return listed
+        if self._style is Style.ARRAY and len(columns) == 1:
+            return columns[0] == any_(_array(f"{self._prefix}{name}", columns[0]))
+        found: ColumnElement[bool] = subject.in_(select(*self.rows(name)))
+        return found
+
+    def values(self, name: str) -> list[ColumnElement[Any]]:
+        """Return the columns of the only key of a set."""
+        return [
+            bindparam(f"{self._prefix}{name}_{place}", type_=column.type)
+            for place, column in enumerate(self._columns)
+        ]
+
+    def rows(self, name: str) -> list[ColumnElement[Any]]:
+        """Return the columns of a table that has the keys of a set as its rows."""
+        if self._style is Style.ONE:
+            return self.values(name)
+        parameter = f"{self._prefix}{name}"
+        if self._style is Style.JSON:
+            text = bindparam(parameter, type_=types.String())
+            table = func.json_each(text).table_valued("value")
+            if len(self._columns) == 1:
+                return [table.c.value]
+            places = range(len(self._columns))
+            return [func.json_extract(table.c.value, f"$[{place}]") for place in places]
+        if len(self._columns) == 1:
+            arrays = [_array(parameter, self._columns[0])]
+        else:
+            arrays = [_array(f"{parameter}_{i}", column) for i, column in enumerate(self._columns)]
+        names = [f"k{place}" for place in range(len(self._columns))]
+        return list(func.unnest(*arrays).table_valued(*names).render_derived().c)
+
+
+class KeyParameters:
+    """Makes sets of keys, for one table on one database.
+
+    :param columns: the key columns.
+    :param prefix: as for :class:`KeyConditions`.
+    """
+
+    def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect, prefix: str = "") -> None:
+        kinds = [column.type.dialect_impl(dialect) for column in columns]
+        self.width = len(columns)
+        self.dialect = dialect
+        self.prefix = prefix
+        #: What makes of each value what the driver would get, where it is not the value itself.
+        self.processors = [kind.bind_processor(dialect) for kind in kinds]
+        self.has_expressions = any(map(has_bind_expression, kinds))
+        self.takes_arrays = dialect.name == "postgresql" and all(map(_fits_array, columns))
+        limit = getattr(dialect, "insertmanyvalues_max_parameters", 2000)
+        #: How many keys can be given by a parameter for each value.
+        self.most = max(1, (min(limit, 30_000) - 10) // max(1, len(columns)))
+
+    def sets(self, keys: list[Key], others: Mapping[str, list[Key]] | None = None) -> KeySets:
+        """Return *keys* as the set ``keys`` of a statement, with *others* beside it by name."""
+        return KeySets(self, {"keys": keys, **(others or {})}, {})
+
+    def stored(self, key: Key) -> Any:
+        """Return *key* as the driver would get it."""
+        if self.width == 1:
+            (process,) = self.processors
+            return key if process is None else process(key)
+        pairs = zip(key, self.processors, strict=True)
+        return [value if process is None else process(value) for value, process in pairs]
+
+
+class KeySets:
+    """Sets of keys that one statement is given by name: their style, found once, and parameters.
+
+    :param stored: what is known already of keys as the driver would get them; added to.
+    """
+
+    def __init__(
+        self, on: KeyParameters, sets: Mapping[str, list[Key]], stored: dict[Key, Any]
+    ) -> None:
+        self._on = on
+        self._sets = sets
+        self._stored = stored
+
+    @cached_property
+    def style(self) -> Style:
+        """The style in which the sets can be given."""
+        if len(self._sets) == 1 and len(self._sets["keys"]) == 1:
+            return Style.ONE
+        if self._on.has_expressions:
+            # SQLAlchemy puts it around each parameter, and around nothing else.
+            return Style.LIST
+        if self._on.takes_arrays:
+            return Style.ARRAY
+        if self._on.dialect.name == "sqlite" and self._fit_json():
+            return Style.JSON
+        return Style.LIST
+
+    @property
+    def can_be_looked_up(self) -> bool:
+        """Whether the keys can stand beside the table they are keys of, in an update of it."""
+        if self.style is Style.ONE:
+            return can_select_from_target(self._on.dialect)
+        return self.style is not Style.LIST
+
+    def without(self, name: str) -> KeySets:
+        """Return the other sets."""
+        others = {each: keys for each, keys in self._sets.items() if each != name}
+        return KeySets(self._on, others, self._stored)
+
+    def chunks(self) -> Iterator[KeySets]:
+        """Split the keys, and with them the other sets, into what one statement can take."""
+        keys = self._sets["keys"]
+        if not keys:
+            return
+        is_small = sum(map(len, self._sets.values())) <= self._on.most
+        if is_small or self.style is not Style.LIST:
+            yield self
+            return
+        size = max(1, self._on.most // len(self._sets))
+        members = {name: set(some) for name, some in self._sets.items() if name != "keys"}
+        for start in range(0, len(keys), size):
+            part = keys[start : start + size]
+            some = {name: [k for k in part if k in found] for name, found in members.items()}
+            chunk = KeySets(self._on, {"keys": part, **some}, self._stored)
+            chunk.style = Style.LIST
+            yield chunk
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the statement that are for these sets."""
+        width = self._on.width
+        sets = {f"{self._on.prefix}{name}": keys for name, keys in self._sets.items()}
+        if self.style is Style.JSON:
+            return dict(zip(sets, self._texts, strict=True))
+        if self.style is Style.LIST or (width == 1 and self.style is Style.ARRAY):
+            return sets
+        if self.style is Style.ONE:
+            ((name, (key,)),) = sets.items()
+            values = key if width > 1 else (key,)
+            return {f"{name}_{place}": value for place, value in enumerate(values)}
+        return {
+            f"{name}_{place}": [key[place] for key in keys]
+            for name, keys in sets.items()
+            for place in range(width)
+        }
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [json.dumps(list(self._as_stored(keys))) for keys in self._sets.values()]
+
+    def _fit_json(self) -> bool:
+        """Tell whether all keys are plain as the driver would get them; stop where one is not."""
+        every = chain.from_iterable(self._sets.values())
+        if not any(self._on.processors) and set(map(type, every)) <= {int}:
+            return True
+        stored = (self._as_stored(keys) for keys in self._sets.values())
+        return all(map(_fits_json, chain.from_iterable(stored)))
+
+    def _as_stored(self, keys: list[Key]) -> Iterable[Any]:
+        """Return *keys* as the driver would get them, each of them found once."""
+        if not any(self._on.processors):
+            return keys
+        return map(self._find_stored, keys)
+
+    def _find_stored(self, key: Key) -> Any:
+        if key not in self._stored:
+            self._stored[key] = self._on.stored(key)
+        return self._stored[key]
+
+
+def _fits_json(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_fits_json, value))
+    # Lone surrogates and NUL do not survive JSON.
+    return type(value) is int or (isinstance(value, str) and value.isprintable())
+
+
+def _array(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    # Imported by whoever uses PostgreSQL; too slow to import for others.
+    from sqlalchemy.dialects.postgresql import ARRAY
+
+    if isinstance(column.type, types.Integer):
+        return bindparam(name, type_=_Numbers(column.type))
+    return bindparam(name, type_=ARRAY(column.type, dimensions=1))
+
+
+class _Numbers(types.TypeDecorator[Any]):
+    """An array of whole numbers, which drivers that take a text for it are given as one.
+
+    psycopg2 would write an expression of each number, which PostgreSQL reads slower than it
+    executes all the rest.
+    """
+
+    impl = types.ARRAY
+    cache_ok = True
+
+    def __init__(self, number: types.Integer) -> None:
+        super().__init__(number, dimensions=1)
+        self.number = number
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what writes the text, where that is taken."""
+        if dialect.driver in ("psycopg2", "psycopg"):
+            return _array_text
+        return self.impl_instance.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _array_text(numbers: Iterable[Any]) -> str:
+    return f"{{{','.join(['NULL' if each is None else str(each) for each in numbers])}}}"
+
+
+def _fits_array(column: Column[Any]) -> bool:
+    kinds = (types.Integer, types.String, types.Uuid, types.Numeric, types.Date, types.DateTime)
+    type_ = native_type(column)
+    return isinstance(type_, kinds) and not isinstance(type_, types.Enum)

@@ -1,0 +1,1 @@
+"""The composition root: everything else put together for what one manager versions."""

@@ -1,0 +1,556 @@
+"""The composition root: options in, everything else put together and taken apart again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import iscoroutinefunction
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, Select, Table, event, inspect
+from sqlalchemy.orm import Mapper, Session, configure_mappers
+from sqlalchemy.orm import registry as orm_registry
+
+from .. import _sqlalchemy
+from ..build.context_columns import build_transaction_columns
+from ..build.core import said_of
+from ..build.home import check_transaction_class, first_class_in, settle_transaction_class
+from ..build.inheritance import declarative_base_of, has_rows
+from ..build.pipeline import Round
+from ..build.registry import Registry, forget
+from ..build.transaction import DefaultName, TransactionFactory
+from ..capture.immutable import guard_versions
+from ..capture.native import check_plugins, check_spec
+from ..capture.tracking import Tracker
+from ..context.session_variables import build_statement, set_variables
+from ..exc import ClassNotVersioned, ImproperlyConfigured
+from ..hooks import Plugin, PluginCollection
+from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
+from ..options import Options, build_options, check_option_names
+from ..recording.recording import Changes
+from ..recording.surroundings import Surroundings
+from ..recording.transaction_row import referring_columns
+from ..recording.unit_of_work import UnitOfWork
+from ..triggers.install import NativeTable, TriggerInstaller
+from ..triggers.spec import Variable
+from .cores import CoreTables
+from .scope import Scope
+
+__all__ = ["VersioningManager"]
+
+#: The user class that is linked to if there is one.
+DEFAULT_USER = DefaultName("User")
+
+
+class VersioningManager:
+    """Versions the classes of one application, or of a part of it.
+
+    Several managers can live in one process.  Each has its own options, Transaction class and
+    sessions; give each its own base class as ``mapper`` to :func:`.make_versioned`.
+
+    :param transaction_cls: a :class:`.TransactionFactory`, or a mapped class to use.
+    :param user_cls: the class of users, its name, or ``None`` for none.
+    :param plugins: plugins, in the order in which their hooks are called.
+    :param options: options for all classes.
+
+    >>> VersioningManager(options={"strategy": "subquery"}).options["strategy"]
+    'subquery'
+    """
+
+    def __init__(
+        self,
+        transaction_cls: Any = None,
+        user_cls: Any = DEFAULT_USER,
+        plugins: Iterable[Plugin] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self._defaults = (transaction_cls or TransactionFactory(), user_cls)
+        self.transaction_cls: Any = self._defaults[0]
+        self._said_transaction_cls: Any = None
+        self.user_cls: Any = user_cls
+        self._current_user: Callable[[], Any] | None = None
+        self._plugins = PluginCollection(plugins)
+        self.options: dict[str, Any] = dict(options or {})
+        self._registry = Registry()
+        self._scope = Scope(self)
+        self._sessions: list[Any] = []
+        self._first: Mapper[Any] | None = None
+        self._is_building = False
+        self._surroundings = Surroundings(
+            transaction_class=self._known_transaction_class,
+            plugins=lambda: self.plugins,
+            versioned=self.bind_arguments,
+            options=self._options_in_use,
+            current_user=lambda: self._current_user,
+            is_native=lambda: bool(self.options.get("native_versioning")),
+        )
+        self._installer = TriggerInstaller()
+        self._cores = CoreTables(
+            self,
+            lambda: self._registry,
+            self._begin_round,
+            scope=self._scope,
+            is_on=lambda: bool(self.options.get("versioning", True)),
+        )
+        self._completing = threading.RLock()
+        self._tracker = Tracker(
+            self._surroundings,
+            is_on=is_switched_on,
+            are_links_on=lambda: bool(self.options.get("versioning", True)),
+        )
+
+    # -- what there is -----------------------------------------------------------------------
+
+    @property
+    def version_class_map(self) -> dict[type[Any], type[Any]]:
+        """Version classes by parent class."""
+        return {s.parent_class: s.version_class for s in self._exposed()}
+
+    @property
+    def parent_class_map(self) -> dict[type[Any], type[Any]]:
+        """Parent classes by version class."""
+        return {s.version_class: s.parent_class for s in self._exposed()}
+
+    @property
+    def association_tables(self) -> set[Any]:
+        """The association tables whose rows are versioned."""
+        return set(self._registry.associations)
+
+    @property
+    def association_version_tables(self) -> set[Any]:
+        """The version tables of :attr:`association_tables`."""
+        return {h.root.version_table for h in self._registry.associations.values()}
+
+    @property
+    def plugins(self) -> PluginCollection:
+        """The plugins; a list of them can be assigned until mappers are configured."""
+        return self._plugins
+
+    @plugins.setter
+    def plugins(self, plugins: Iterable[Plugin] | None) -> None:
+        if not isinstance(plugins, PluginCollection):
+            plugins = PluginCollection(plugins)
+        self._plugins = plugins
+
+    @property
+    def current_user(self) -> Callable[[], Any] | None:
+        """What returns the user who writes where the context does not tell, or ``None``."""
+        return self._current_user
+
+    @current_user.setter
+    def current_user(self, current_user: Callable[[], Any] | None) -> None:
+        if current_user is not None and (
+            not callable(current_user) or iscoroutinefunction(current_user)
+        ):
+            raise ImproperlyConfigured(
+                f"current_user is {current_user!r}; give a function without arguments that "
+                "returns the user, or the key of one, and need not be awaited"
+            )
+        self._current_user = current_user
+        self._surroundings.forget()
+
+    @property
+    def declarative_base(self) -> type[Any] | None:
+        """The declarative base of the first versioned class; ``None`` if it has none."""
+        return None if self._first is None else declarative_base_of(self._first)
+
+    @property
+    def registry(self) -> orm_registry:
+        """The registry of the first versioned class; one of ours where there are tables alone."""
+        if self._first is None and self._cores.tables:
+            return self._cores.registry_of(self.metadata)
+        return self._home.registry
+
+    @property
+    def metadata(self) -> MetaData:
+        """The ``MetaData`` of the first versioned class or table: the transactions are in it."""
+        if self._first is None and self._cores.tables:
+            return self._cores.tables[0].metadata
+        return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def context_columns(self) -> list[Column[Any]]:
+        """New columns for what transactions are to keep of the context, as the options say."""
+        return build_transaction_columns(self._build_options())
+
+    def _build_options(self) -> Options:
+        also = self.plugins.option_names
+        return build_options(self.options, owner="make_versioned()", also=also)
+
+    @property
+    def _home(self) -> Mapper[Any]:
+        if self._first is None:
+            raise ImproperlyConfigured(
+                "no versioned class is known yet; call configure_mappers() after declaring one"
+            )
+        return self._first
+
+    @property
+    def begun_transaction_table(self) -> Table | None:
+        """The transaction table in :attr:`metadata`, if tables without a class have needed it."""
+        return self._registry.transaction_tables.get(self.metadata)
+
+    def bind_arguments(self) -> Iterator[dict[str, Any]]:
+        """Yield what tells a session the databases of what is versioned."""
+        yield from (bind_arguments_of(spec) for spec in self._registry.classes.values())
+        yield from ({"clause": table} for table in self._cores.tables)
+
+    def _options_in_use(self) -> Iterator[Options]:
+        yield from (spec.options for spec in self._registry.classes.values())
+        yield from self._cores.options
+
+    def unit_of_work(self, session: Any) -> UnitOfWork:
+        """Return the unit of work of a session's current transaction.
+
+        :param session: a Session, a ``scoped_session`` or an ``AsyncSession``.
+
+        >>> versioning_manager.unit_of_work(session)
+        <UnitOfWork without a transaction>
+        """
+        return self._tracker.unit_of_work(session)
+
+    def set_session_variables(self, subject: Any, values: Mapping[str, Any]) -> None:
+        """Say *values* for the transaction that a session or connection is in.
+
+        See :func:`sqlalchemy_versioned.set_session_variables`, which does so with the options of
+        the default manager.
+
+        >>> versioning_manager.set_session_variables(session, {"reason": "import"})
+        """
+        namespace = self._build_options().session_variable_namespace
+        set_variables(subject, values, namespace=namespace)
+
+    def session_variables_statement(self, values: Mapping[str, Any]) -> Select[Any]:
+        """Return a statement that sets session variables on PostgreSQL.
+
+        See :func:`sqlalchemy_versioned.session_variables_statement`.
+
+        >>> statement = versioning_manager.session_variables_statement({"reason": "import"})
+        """
+        namespace = self._build_options().session_variable_namespace
+        return build_statement(values, namespace=namespace)
+
+    def record_engine(self, engine: Any) -> None:
+        """Record what any connection of *engine* writes, also those that no session has.
+
+        Needed where an engine is used without sessions, or only with sessions that were not named
+        to :func:`.make_versioned`; the engines of the others are found when they begin.
+
+        :param engine: an ``Engine`` or an ``AsyncEngine``.
+
+        >>> versioning_manager.record_engine(engine)
+        """
+        self._tracker.record_engine(
+            _sqlalchemy.root_engine_of(getattr(engine, "sync_engine", engine))
+        )
+
+    def record_changes(
+        self,
+        session: Session,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+    ) -> None:
+        """Record changes that somebody has made behind its back, as of the current transaction."""
+        self._tracker.record(session, connection, hierarchy, changes, locks=False)
+
+    def look_again(self) -> None:
+        """Find out anew, at the next flushes, which tables have rows without versions."""
+        self._surroundings.look_again()
+
+    def _exposed(self) -> Iterator[ClassSpec]:
+        return (spec for spec in self._registry.classes.values() if spec.exposed)
+
+    # -- tables without a class ----------------------------------------------------------------
+
+    def add_table(self, table: Table, said: Mapping[str, Any]) -> None:
+        """Version a table; see :func:`.versioned_table`."""
+        self._cores.add(table, said)
+        self._build_cores()
+
+    def _build_cores(self) -> None:
+        if not self._scope or not self.options.get("versioning", True):
+            return
+        unfinished = self._cores.unfinished()
+        if not unfinished:
+            return
+        try:
+            for table in unfinished:
+                self._cores.build(table)
+        finally:
+            # Those before one that cannot be built are.
+            self._surroundings.forget()
+            self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+        self._install_with_tables()
+
+    def _after_attached(self, table: Table, metadata: MetaData) -> None:
+        """Version a table that has just been made, if its info says so."""
+        self._cores.settle()
+        if self._cores.find(table):
+            self._build_cores()
+
+    def build_transaction_table(self, metadata: MetaData) -> Table:
+        """Make a transaction table, before there is a Transaction class."""
+        return self.transaction_cls.build_table(metadata, self.context_columns)  # type: ignore[no-any-return]
+
+    def has_core_table(self, table: Table) -> bool:
+        """Tell whether a table is versioned without a class."""
+        return self._cores.has(table)
+
+    def is_recorded(self, table: Table) -> bool:
+        """Tell whether a versioned table is recorded, and not switched off."""
+        of_class = [s for s in self._exposed() if table is s.tables[-1].parent_table]
+        return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
+
+    def spec_of_table(self, table: Table) -> ClassSpec:
+        """Return the spec by which the versions of a table without a class are read.
+
+        :raises ClassNotVersioned: if it has a class.
+        """
+        self.complete()
+        if not self.has_core_table(table):
+            names = [s.parent_class.__name__ for s in self._exposed() if s.has_table(table)]
+            raise ClassNotVersioned(
+                f"Table {table.fullname!r} is versioned by "
+                f"{', '.join(names) or 'a relationship'}; give a class"
+            )
+        return self._cores.reader(table, self.transaction_cls)
+
+    def complete(self) -> None:
+        """Make the Transaction class, if tables without a class have done without it so far."""
+        configure_mappers()
+        self._complete()
+
+    def _complete(self) -> None:
+        with self._completing:
+            if self._registry.transaction_class is None and self._cores.tables:
+                self._make_transaction_class()
+
+    def _make_transaction_class(self) -> None:
+        mark = self._registry.mark()
+        self._is_building = True
+        try:
+            self._prepare([])
+            self.plugins.call("after_build_tx_class", self)
+            self.plugins.call("after_build_models", self)
+            configure_mappers()
+        except BaseException:
+            self._undo_round(mark)
+            raise
+        finally:
+            self._is_building = False
+
+    def _known_transaction_class(self) -> type[Any]:
+        if not isinstance(self.transaction_cls, type):
+            self.complete()
+        return self.transaction_cls  # type: ignore[no-any-return]
+
+    # -- on and off --------------------------------------------------------------------------
+
+    def start(self, *, mapper: Any = Mapper, session: Any = Session) -> None:
+        """Version the classes of *mapper* in the sessions of *session*; may be called again.
+
+        :param mapper: ``Mapper`` for all classes and tables, a base class for those derived from
+            it, a registry for those mapped by it, or a ``MetaData`` for what is in it.
+        :param session: ``Session`` for all sessions, a Session class, factory or session; an
+            asynchronous one stands for the Session class it uses.
+        """
+        if self._registry.transaction_class is not None:
+            self._check_transaction_class()
+        self._scope.add(mapper)
+        for listened, name, listener in self._class_listeners():
+            if not event.contains(listened, name, listener):
+                event.listen(listened, name, listener)
+        target = _sync_target(session)
+        if not any(known is target for known in self._sessions):
+            self._sessions.append(target)
+            self._tracker.listen_to_sessions(target)
+        self._cores.find()
+        self._build_cores()
+        if any(inspect(cls).configured for cls in self._pending()):
+            configure_mappers()
+            self._after_configured()
+
+    def _class_listeners(self) -> list[tuple[Any, str, Any]]:
+        return [
+            (Mapper, "after_configured", self._after_configured),
+            (Table, "after_parent_attach", self._after_attached),
+        ]
+
+    def reset(self) -> None:
+        """Undo everything: listeners, options, plugins, version classes and tables."""
+        for listened, name, listener in self._class_listeners():
+            if event.contains(listened, name, listener):
+                event.remove(listened, name, listener)
+        self._take_apart()
+        self._cores.forget()
+        self._scope.clear()
+        self._tracker.stop()
+        self._installer.stop()
+        self._sessions.clear()
+        self.transaction_cls, self.user_cls = self._defaults
+        self._current_user = None
+        self.plugins = PluginCollection()
+        self.options.clear()
+
+    def _take_apart(self) -> None:
+        """Undo what was built; what was said stays."""
+        self._surroundings.forget()
+        self.plugins.call("before_take_apart", self)
+        forget(self._registry)
+        if self.transaction_cls is self._registry.transaction_class:
+            self.transaction_cls = self._said_transaction_cls
+        self._registry = Registry()
+        self._first = None
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _after_configured(self) -> None:
+        """Build versioning for the classes that were declared since the last time."""
+        if self._is_building or not self.options.get("versioning", True):
+            return
+        pending = list(self._pending())
+        if not pending:
+            # Nobody else may configure mappers before tables are created.
+            self._complete()
+            return
+        self._is_building = True
+        try:
+            specs = self._build(pending)
+        finally:
+            self._is_building = False
+        for spec in specs:
+            if spec.exposed:
+                self._tracker.track_class(spec)
+            if spec.options.immutable_versions:
+                guard_versions(spec)
+        self._tracker.track_associations(
+            self._registry.associations,
+            are_immutable=bool(self.options.get("immutable_versions", False)),
+        )
+        self._install_with_tables()
+
+    def _install_with_tables(self) -> None:
+        """Let triggers be made with the tables that they record."""
+        if not self.options.get("native_versioning"):
+            return
+        cls = self._registry.transaction_class
+        referring = [] if cls is None else referring_columns(inspect(cls))
+        if tables := list(self._native_tables(referring)):
+            self._check_native()
+            self._installer.follow(tables)
+
+    def _check_native(self) -> None:
+        if self.options.get("native_versioning"):
+            check_plugins(self.plugins)
+            for native in self._native_tables():
+                check_spec(native.spec)
+
+    def _native_tables(self, referring: Iterable[Column[Any]] = ()) -> Iterator[NativeTable]:
+        registry, options = self._registry, self._build_options()
+        hierarchies = {**registry.cores, **registry.associations}
+        for hierarchy in registry.hierarchies.values():
+            hierarchies.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
+        said = {s: c.options for c in registry.classes.values() for s in c.tables}
+        said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
+        required = {c.key for c in options.session_variables if not c.nullable}
+        space = options.session_variable_namespace
+        variables = tuple(
+            Variable(c.key, f"{space}.{c.key}", c.key in required) for c in self.context_columns
+        )
+        for table, hierarchy in hierarchies.items():
+            spec = registry.tables.get(table, hierarchy.root)
+            truncates = said.get(spec, options).truncate == "record"
+            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in spec.variables]
+            yield NativeTable(
+                spec,
+                hierarchy,
+                truncates,
+                variables,
+                referring=tuple(c for c in referring if c.table.metadata is table.metadata),
+                version_variables=tuple(own),
+            )
+
+    def _begin_round(self) -> Round:
+        if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:
+            # Whether it is fit is looked at when mappers are configured.
+            self._said_transaction_cls = self._registry.transaction_class = self.transaction_cls
+        return Round(self._registry, options=self.options, plugins=self.plugins, manager=self)
+
+    def _build(self, pending: list[type[Any]]) -> list[ClassSpec]:
+        is_first, mark = self._first is None, self._registry.mark()
+        try:
+            check_option_names(
+                self.options, owner="make_versioned()", also=self.plugins.option_names
+            )
+            if self.options.get("native_versioning"):
+                check_plugins(self.plugins)
+            self._prepare(pending)
+            specs = self._begin_round().run(pending)
+            self._check_native()
+            configure_mappers()
+        except BaseException:
+            # Let the mistake surface again wherever mappers are used next, as SQLAlchemy does.
+            if is_first and not self._cores.tables:
+                self._take_apart()
+            else:
+                self._undo_round(mark)
+            _sqlalchemy.configure_again(inspect(pending[0]).registry)
+            raise
+        self._surroundings.forget()
+        return specs
+
+    def _undo_round(self, mark: dict[str, set[Any]]) -> None:
+        """Undo what was built since *mark*."""
+        forget(self._registry.split(mark))
+        if self._registry.transaction_class is None:
+            self.transaction_cls = self._said_transaction_cls or self.transaction_cls
+            self._first = None
+
+    def _pending(self) -> Iterator[type[Any]]:
+        for mapper in _sqlalchemy.all_mappers():
+            cls = mapper.class_
+            if (
+                SPEC in vars(cls)
+                or cls is self.transaction_cls
+                or not self._scope.has_class(mapper)
+            ):
+                continue
+            said = said_of(mapper)
+            if said is not None and said.get("versioning", True) and has_rows(mapper):
+                yield cls
+
+    def _prepare(self, pending: list[type[Any]]) -> None:
+        """Find or make the Transaction class."""
+        if self._first is None:
+            tables = self._cores.tables
+            self._first = inspect(pending[0]) if pending else first_class_in(tables[0].metadata)
+        if self._registry.transaction_class is None or not self._registry.makes_transactions:
+            self._find_transaction_class(pending)
+            self._check_transaction_class()
+
+    def _check_transaction_class(self) -> None:
+        needs_user = self._current_user is not None
+        check_transaction_class(self.transaction_cls, self.context_columns, needs_user=needs_user)
+
+    def _find_transaction_class(self, pending: list[type[Any]]) -> None:
+        self._said_transaction_cls = said = self.transaction_cls
+        if isinstance(said, type):
+            self._registry.transaction_class = said
+            return
+        self.transaction_cls = cls = said(self)
+        owner = self.declarative_base or (pending[0] if pending else None)
+        if settle_transaction_class(self._registry, cls, owner=owner):
+            self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
+            self._install_with_tables()
+
+
+def _sync_target(session: Any) -> Any:
+    """Return what to listen to for sessions: of what is asynchronous, the synchronous part."""
+    if hasattr(session, "sync_session"):
+        return session.sync_session
+    # A factory has its class, and may have been given a Session class for its sessions.
+    cls = getattr(session, "class_", session)
+    said = getattr(session, "kw", {}).get("sync_session_class")
+    return said or getattr(cls, "sync_session_class", session)

@@ -1,0 +1,333 @@
+"""From a class, object or table to its spec, version class, transaction class and back.
+
+The answers hang on the classes themselves (:data:`SPEC`, :data:`MANAGER`) and on the ``MetaData``
+of tables (:data:`TABLES`, :data:`MANAGERS`), put there by :mod:`..build`; nothing here knows a
+registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Table, inspect
+from sqlalchemy.exc import NoInspectionAvailable, UnboundExecutionError
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.util import AliasedInsp
+
+from .. import _sqlalchemy
+from ..exc import ClassNotVersioned, IncompleteHistory
+from .spec import ClassSpec, VersionSpec
+
+__all__ = [
+    "all_specs",
+    "bind_arguments_of",
+    "check_has_key",
+    "class_of",
+    "end_tx_column_name",
+    "ensure_bound",
+    "get_versioning_manager",
+    "is_versioned",
+    "parent_class",
+    "parent_table",
+    "spec_of",
+    "transaction_class",
+    "tx_column_name",
+    "version_class",
+    "version_table",
+]
+
+#: The attribute of parent and version classes that holds their :class:`.ClassSpec`.
+SPEC = "__version_spec__"
+#: The attribute of parent, version and transaction classes that holds their manager.
+MANAGER = "__versioning_manager__"
+#: The attribute of a Transaction class that holds the table of what the context says beside its
+#: columns, if a plugin keeps it: by transaction, key and value.
+CONTEXT_TABLE = "__context_table__"
+#: The key of ``Table.metadata.info`` under which specs are found by parent table.
+TABLES = "sqlalchemy_versioned"
+#: The key of ``Table.metadata.info`` under which managers are found by parent table.
+MANAGERS = "sqlalchemy_versioned_managers"
+
+
+def class_of(subject: object) -> type[Any]:
+    """Return the class behind *subject*: a class, an alias of one, a mapper or an instance.
+
+    >>> class_of(3)
+    <class 'int'>
+    """
+    if isinstance(subject, type):
+        return subject
+    try:
+        inspected = inspect(subject)
+    except NoInspectionAvailable:
+        return type(subject)
+    if isinstance(inspected, (Mapper, AliasedInsp)):
+        cls: type[Any] = inspected.class_
+        return cls
+    return type(subject)
+
+
+def spec_of(subject: object) -> ClassSpec:
+    """Return the spec of a parent class, version class, or an instance or alias of one.
+
+    That of a table, if it is versioned without a class.
+
+    :raises ClassNotVersioned: if there is none.
+    """
+    if isinstance(subject, Table):
+        of_table: ClassSpec = get_versioning_manager(subject).spec_of_table(subject)
+        return of_table
+    cls = class_of(subject)
+    spec = cls.__dict__.get(SPEC)
+    if spec is None:
+        raise ClassNotVersioned(_not_versioned(cls))
+    found: ClassSpec = spec
+    return found
+
+
+def find_spec(subject: object) -> ClassSpec | None:
+    """Return the spec of *subject*, or ``None``."""
+    found: ClassSpec | None = class_of(subject).__dict__.get(SPEC)
+    return found
+
+
+def all_specs() -> Iterator[ClassSpec]:
+    """Yield the specs of all versioned classes, and of the tables without one that have a key."""
+    specs = (find_spec(mapper.class_) for mapper in list(_sqlalchemy.all_mappers()))
+    yield from dict.fromkeys(spec for spec in specs if spec is not None and not spec.is_core)
+    for metadata in _sqlalchemy.all_metadata():
+        for table, manager in list(metadata.info.get(MANAGERS, {}).items()):
+            if manager.has_core_table(table) and table_spec_of(table).key:
+                yield manager.spec_of_table(table)
+
+
+def bind_arguments_of(spec: ClassSpec) -> dict[str, Any]:
+    """Return what tells a session the database of the rows of a class, or of a table."""
+    if spec.is_core:
+        return {"clause": spec.root.parent_table}
+    return {"mapper": inspect(spec.parent_class)}
+
+
+def ensure_bound(session: Session, spec: ClassSpec) -> None:
+    """Let *session* look for versions where it looks for their rows.
+
+    Versions are beside their rows, but a session that has a bind for the parent class alone does
+    not know that.
+    """
+    bind = session.get_bind(**bind_arguments_of(spec))
+    try:
+        is_bound = session.get_bind(inspect(spec.version_class)) is bind
+    except UnboundExecutionError:
+        is_bound = False
+    if not is_bound:
+        session.bind_mapper(spec.version_class, bind)
+
+
+def get_versioning_manager(subject: object) -> Any:
+    """Return the manager that versions a table, or the class of *subject*.
+
+    >>> get_versioning_manager(Article) is versioning_manager
+    True
+
+    :raises ClassNotVersioned: if no manager does, or mappers are not configured yet.
+    """
+    if isinstance(subject, Table):
+        spec = table_spec_of(subject)
+        return subject.metadata.info[MANAGERS][spec.parent_table]
+    cls = class_of(subject)
+    manager = getattr(cls, MANAGER, None)
+    if manager is None:
+        raise ClassNotVersioned(_not_versioned(cls))
+    return manager
+
+
+def _not_versioned(cls: type[Any]) -> str:
+    declared = "__versioned__" in vars(cls)
+    remedy = (
+        "its mappers are not configured yet; call sqlalchemy.orm.configure_mappers()"
+        if declared
+        else "give it __versioned__ or the Versioned mixin, after make_versioned()"
+    )
+    return f"{cls.__name__} has no version class: {remedy}"
+
+
+def version_class(subject: Any) -> type[Any]:
+    """Return the version class of a parent class or object.
+
+    A class that has a manager but no version class (``versioning: False`` below a versioned
+    superclass, or a version class itself) is returned as it is.
+
+    :raises ClassNotVersioned: if no manager knows the class.
+
+    >>> version_class(Article).__name__
+    'ArticleVersion'
+    """
+    get_versioning_manager(_no_table(subject))
+    spec = find_spec(subject)
+    if spec is None or not spec.exposed:
+        return class_of(subject)
+    return spec.version_class
+
+
+def _no_table(subject: Any) -> Any:
+    if isinstance(subject, Table):
+        raise ClassNotVersioned(
+            f"Table {subject.fullname!r} is no class, and so has neither a version class nor a "
+            "parent class; ask version_table() or parent_table(), or give the class"
+        )
+    return subject
+
+
+def parent_class(version_cls: Any) -> type[Any]:
+    """Return the class whose versions *version_cls* holds.
+
+    :raises ClassNotVersioned: if no manager knows the class.
+    :raises KeyError: if it is no version class.
+
+    >>> parent_class(version_class(Article)).__name__
+    'Article'
+    """
+    get_versioning_manager(_no_table(version_cls))
+    spec = find_spec(version_cls)
+    if spec is None or class_of(version_cls) is not spec.version_class:
+        raise KeyError(class_of(version_cls))
+    return spec.parent_class
+
+
+def transaction_class(subject: Any) -> type[Any]:
+    """Return the Transaction class that the versions of a class, object or table belong to.
+
+    :raises ClassNotVersioned: if no manager knows the class or table.
+
+    >>> transaction_class(Article).__name__
+    'Transaction'
+    """
+    manager = get_versioning_manager(subject)
+    if isinstance(subject, Table):
+        # Tables can do without it until something is recorded.
+        manager.complete()
+    cls: type[Any] = manager.transaction_cls
+    return cls
+
+
+def is_versioned(subject: object) -> bool:
+    """Tell whether a table, or the class of *subject*, is versioned and not switched off.
+
+    Never raises.
+
+    >>> is_versioned(Article), is_versioned(3), is_versioned(version_class(Article))
+    (True, False, False)
+    """
+    if isinstance(subject, Table):
+        manager = subject.metadata.info.get(MANAGERS, {}).get(subject)
+        return manager is not None and bool(manager.is_recorded(subject))
+    cls = class_of(subject)
+    spec = find_spec(cls)
+    if spec is None or not spec.exposed or spec.parent_class is not cls:
+        return False
+    return is_switched_on(spec)
+
+
+def is_switched_on(spec: ClassSpec) -> bool:
+    """Tell whether the option ``versioning`` lets a class be recorded, now.
+
+    Unlike other options it may be changed at any time: on the class, or on its manager for the
+    classes that do not say.
+    """
+    said = spec.parent_class.__versioned__.get("versioning")
+    if said is None:
+        said = get_versioning_manager(spec.parent_class).options.get("versioning", True)
+    return bool(said)
+
+
+def tx_column_name(subject: Any) -> str:
+    """Return the name of the version attribute, or column, that holds the transaction id.
+
+    >>> tx_column_name(Article)
+    'transaction_id'
+    """
+    if isinstance(subject, Table):
+        return str(table_spec_of(subject).transaction_column.key)
+    return spec_of(subject).transaction_key
+
+
+def end_tx_column_name(subject: Any) -> str:
+    """Return the name of the version attribute, or column, that holds the end transaction's id.
+
+    :raises ClassNotVersioned: if there is no such column under the strategy of the class or table.
+
+    >>> end_tx_column_name(Article)
+    'end_transaction_id'
+    """
+    if isinstance(subject, Table):
+        table = table_spec_of(subject)
+        name, strategy = subject.fullname, table.strategy
+        key = None if table.end_column is None else str(table.end_column.key)
+    else:
+        spec = spec_of(subject)
+        name, strategy, key = spec.parent_class.__name__, spec.options.strategy, spec.end_key
+    if key is None:
+        raise ClassNotVersioned(
+            f"{name} has no end transaction column: its strategy is {strategy.value!r}, which "
+            "needs none"
+        )
+    return key
+
+
+def version_table(subject: Any) -> Table:
+    """Return the version table of a table, class or object.
+
+    :raises ClassNotVersioned: if there is none.
+
+    >>> version_table(Article.__table__).name
+    'article_version'
+    """
+    if not isinstance(subject, Table):
+        return spec_of(subject).tables[-1].version_table
+    return table_spec_of(subject).version_table
+
+
+def parent_table(subject: Any) -> Table:
+    """Return the table whose versions a version table, version class or version holds.
+
+    :raises ClassNotVersioned: if it holds no versions.
+
+    >>> parent_table(version_table(Article)).name
+    'article'
+    """
+    if not isinstance(subject, Table):
+        parent_class(subject)
+        return spec_of(subject).tables[-1].parent_table
+    specs: dict[Table, VersionSpec] = subject.metadata.info.get(TABLES, {})
+    for spec in specs.values():
+        if spec.version_table is subject:
+            return spec.parent_table
+    raise ClassNotVersioned(f"Table {subject.fullname!r} is no version table; give one")
+
+
+def table_spec_of(table: Table) -> VersionSpec:
+    """Return the spec of a parent table.
+
+    :raises ClassNotVersioned: if the table is not versioned.
+    """
+    specs: dict[Table, VersionSpec] = table.metadata.info.get(TABLES, {})
+    if table not in specs:
+        raise ClassNotVersioned(
+            f"Table {table.fullname!r} has no version table: no versioned class is mapped to it, "
+            "and versioned_table() has not been called for it after make_versioned()"
+        )
+    return specs[table]
+
+
+def check_has_key(spec: VersionSpec) -> None:
+    """Refuse to tell what became of rows that nothing tells apart.
+
+    :raises IncompleteHistory: if the table has no key.
+    """
+    if not spec.key:
+        name = spec.parent_table.fullname
+        raise IncompleteHistory(
+            f"{name} has no primary key, so that nothing tells what became of a row; read its "
+            f"events as they are, with select(version_table({name}))"
+        )

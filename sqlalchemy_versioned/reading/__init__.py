@@ -1,0 +1,1 @@
+"""History as objects: versions, collections of them, what differs between them, and the past."""

@@ -1,0 +1,134 @@
+"""Which versions a session has loaded, so that a flush can expire those it makes untrue.
+
+Versions are closed and overwritten by statements that the session's objects know nothing of.  A
+version that the application holds would keep its former ``end_transaction_id`` and values; with
+``expire_on_commit=False``, for ever.  So loading a version notes its key in the session, and a
+flush looks up the keys it touched.  A session that loads no versions pays nothing.
+
+The notes hang on ``session.info``; they hold keys, never objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session, object_session
+
+from ..model.lookup import find_spec
+from ..model.spec import Hierarchy
+
+__all__ = [
+    "LoadedVersions",
+    "expire_all_versions",
+    "expire_versions",
+    "has_loaded_versions",
+    "watch_versions",
+]
+
+#: The key of ``Session.info`` under which the notes are.
+LOADED = "sqlalchemy_versioned.loaded"
+
+#: The number of noted versions at which those that are gone are forgotten for the first time.
+ROOM = 1000
+
+
+class LoadedVersions:
+    """The identity keys of the versions that one session has loaded."""
+
+    def __init__(self) -> None:
+        self._by_row: dict[tuple[Hierarchy, Any], set[Any]] = {}
+        self._count = 0
+        self._room = ROOM
+
+    def add(self, session: Session, row: tuple[Hierarchy, Any], identity_key: Any) -> None:
+        """Note a version of *row*: a hierarchy and the key of an object in it."""
+        known = self._by_row.setdefault(row, set())
+        if identity_key not in known:
+            known.add(identity_key)
+            self._count += 1
+            if self._count > self._room:
+                self._forget_gone(session)
+
+    def pop(self, rows: Iterable[tuple[Hierarchy, Any]]) -> list[Any]:
+        """Return the identity keys of the noted versions of *rows*, and forget them."""
+        found = [key for row in rows for key in self._by_row.pop(row, ())]
+        self._count -= len(found)
+        return found
+
+    def pop_all(self, hierarchy: Hierarchy | None = None) -> list[Any]:
+        """Return the identity keys of all noted versions, or those of one hierarchy."""
+        return self.pop([row for row in self._by_row if hierarchy in (None, row[0])])
+
+    def _forget_gone(self, session: Session) -> None:
+        alive = session.identity_map
+        kept = {
+            row: left
+            for row, keys in self._by_row.items()
+            if (left := {key for key in keys if key in alive})
+        }
+        self._by_row = kept
+        self._count = sum(map(len, kept.values()))
+        self._room = max(ROOM, 2 * self._count)
+
+
+def watch_versions(version_class: type[Any]) -> list[tuple[Any, str, Any]]:
+    """Return the listeners, as arguments of ``event.listen()``, that note loaded versions."""
+    return [(version_class, "load", _on_load), (version_class, "refresh", _on_refresh)]
+
+
+def has_loaded_versions(session: Session) -> bool:
+    """Tell whether *session* has loaded any version."""
+    return LOADED in session.info
+
+
+def expire_versions(session: Session, hierarchy: Hierarchy, keys: Iterable[Any] | None) -> None:
+    """Expire the loaded versions of the rows with these *keys*, whose history was written.
+
+    :param keys: as in :class:`.Changes`: a value, or a tuple of several; ``None`` for any.
+    """
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    if loaded is None:
+        return
+    if keys is None:
+        _expire(session, loaded.pop_all(hierarchy))
+    else:
+        _expire(session, loaded.pop((hierarchy, key) for key in keys))
+
+
+def expire_all_versions(session: Session) -> None:
+    """Expire every loaded version; for savepoints that were rolled back."""
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    if loaded is not None:
+        _expire(session, loaded.pop_all())
+
+
+def _expire(session: Session, identity_keys: Iterable[Any]) -> None:
+    for identity_key in identity_keys:
+        version = session.identity_map.get(identity_key)
+        if version is not None:
+            session.expire(version)
+
+
+def _on_load(version: Any, context: Any) -> None:
+    _note(context.session, version)
+
+
+def _on_refresh(version: Any, context: Any, attributes: Any) -> None:
+    session = object_session(version)
+    if session is not None:
+        _note(session, version)
+
+
+def _note(session: Session, version: Any) -> None:
+    spec, state = find_spec(version), inspect(version)
+    if spec is None or state.key is None:
+        return
+    values = state.dict
+    if not all(key in values for key in spec.key):
+        return
+    key = tuple([values[key] for key in spec.key])
+    row = (spec.hierarchy, key[0] if len(key) == 1 else key)
+    loaded: LoadedVersions = session.info.setdefault(LOADED, LoadedVersions())
+    loaded.add(session, row, state.key)

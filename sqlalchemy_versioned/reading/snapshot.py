@@ -1,0 +1,398 @@
+"""The past as a session: :func:`as_of` and the session that it returns.
+
+A :class:`Snapshot` sends its statements over the connections of the session it was taken of, has
+its statements compiled by :mod:`..query.temporal`, and keeps an identity map of its own.  It
+writes nothing, and says so at once when it is asked to.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    FunctionElement,
+    Table,
+    bindparam,
+    event,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
+
+from .. import _sqlalchemy
+from ..database.sessions import numbering_connection, sync_session
+from ..exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, VersioningError
+from ..model.lookup import all_specs, bind_arguments_of
+from ..model.spec import ClassSpec, VersionSpec
+from ..query.history import select_point
+from ..query.temporal import PastCompiler, find_unkept, select_reach
+
+__all__ = [
+    "Moment",
+    "Snapshot",
+    "as_of",
+    "refuse_past_lookups",
+    "refuse_past_objects",
+    "watch_unkept",
+]
+
+T = TypeVar("T")
+
+_ON_INCOMPLETE = ("raise", "ignore")
+#: The key of ``Connection.info`` under which tables are noted whose history is complete.
+_REACH = "sqlalchemy_versioned_reach"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in history, and the mark of the objects that were loaded as of it."""
+
+    #: The id of the last transaction that is seen.
+    transaction_id: int
+
+    def __str__(self) -> str:
+        return f"transaction {self.transaction_id}"
+
+
+def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
+    """Return a read-only session in which every versioned table reads as it stood at *when*.
+
+    Statements written for the live classes run unchanged, and give instances of the live classes
+    with the values of that time; relationships load as of that time too.  Tables that are not
+    versioned read as they are now.
+
+    :param session: the session whose database, connection and transaction are used; its objects
+        are left alone.
+    :param when: a Transaction, its id, or a ``datetime`` with a time zone, which means the last
+        transaction issued not later.
+    :param on_incomplete: what to do about a table of whose rows history does not tell what they
+        were: ``'raise'``, or ``'ignore'`` to read what there is.
+    :raises VersioningError: if *when* is no point in history.
+    :raises IncompleteHistory: if *when* is before history begins; and when a statement reads a
+        table whose history does not reach back so far.
+
+    >>> with as_of(session, first) as past:
+    ...     past.get(Article, 1).name
+    'Draft'
+    """
+    if on_incomplete not in _ON_INCOMPLETE:
+        raise VersioningError(
+            f"on_incomplete is {on_incomplete!r}; choose {' or '.join(map(repr, _ON_INCOMPLETE))}"
+        )
+    live = sync_session(session)
+    if isinstance(live, Snapshot):
+        live = live.live
+    transaction_class = _transaction_class(when)
+    moment, horizon = _resolve(live, transaction_class, when, on_incomplete)
+    return Snapshot(live, moment, _tables_of(transaction_class), horizon, on_incomplete)
+
+
+class Snapshot(_sqlalchemy.BorrowingSession):
+    """A session that reads the past; see :func:`as_of`.
+
+    >>> with as_of(session, first) as past:
+    ...     past.get(Article, 1).name
+    'Draft'
+
+    :param live: the session whose connections are used.
+    :param tables: the transaction tables in which *moment* is a number.
+    :param horizon: the oldest transaction there is.
+    """
+
+    def __init__(
+        self,
+        live: Session,
+        moment: Moment,
+        tables: frozenset[Table],
+        horizon: int | None,
+        on_incomplete: str,
+    ) -> None:
+        options = _sqlalchemy.session_options(live)
+        super().__init__(autoflush=False, info=_noted_by_others(live), **options)
+        self.live = live
+        self.moment = moment
+        self._tables = tables
+        self._horizon = horizon
+        self._is_lenient = on_incomplete == "ignore"
+        self._connection: Connection | None = None
+        self._check = _weakly(self)
+        self._follow(live)
+        _sqlalchemy.guard_attached(self, partial(_refuse_together, moment))
+        # Last, so that it gets the statement that the others leave.
+        event.listen(self, "do_orm_execute", self._read_past)
+        event.listen(self, "before_attach", self._refuse_attaching)
+        _sqlalchemy.guard_modified(self, self._refuse_changing)
+
+    def _follow(self, live: Session) -> None:
+        """Let what filters the statements of the live session filter these as well."""
+        own = set(self.dispatch.do_orm_execute)
+        for listener in live.dispatch.do_orm_execute:
+            if listener not in own:
+                event.listen(self, "do_orm_execute", listener)
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def get_bind(self, mapper: Any = None, *, clause: Any = None, **kw: Any) -> Connection:
+        """Return the connection on which the live session would read the same."""
+        arguments = {"mapper": mapper, "clause": clause, **kw}
+        known = {key: value for key, value in arguments.items() if value is not None}
+        self._connection = self.live.connection(bind_arguments=known)
+        return self._connection
+
+    def get(self, entity: type[T] | Mapper[T], ident: Any, **kw: Any) -> T | None:
+        """Return an object as it was, by its primary key, or ``None`` if it was not there."""
+        return super().get(entity, ident, **{"identity_token": self.moment, **kw})
+
+    def get_one(self, entity: type[T] | Mapper[T], ident: Any, **kw: Any) -> T:
+        """Return an object as it was, by its primary key."""
+        return super().get_one(entity, ident, **{"identity_token": self.moment, **kw})
+
+    def _identity_lookup(self, *args: Any, **kw: Any) -> Any:
+        # As ShardedSession does: lazy loads look here first.
+        return super()._identity_lookup(*args, **{**kw, "identity_token": self.moment})
+
+    def _read_past(self, state: ORMExecuteState) -> None:
+        statement = _sqlalchemy.resolved(state.statement)
+        if isinstance(statement, FunctionElement):
+            statement = statement.select()
+        if not (statement.is_select or _sqlalchemy.is_text(statement)):
+            self._refuse_writing()
+        at = bindparam("versioned_at", self.moment.transaction_id, BigInteger(), unique=True)
+        state.update_execution_options(identity_token=self.moment)
+        state.statement = _sqlalchemy.recompile(
+            statement, PastCompiler, parameter=at, check=self._check
+        )
+
+    # -- how far history reaches ---------------------------------------------------------------
+
+    def check_reach(self, specs: Iterable[VersionSpec], schemas: Mapping[Any, Any]) -> None:
+        """Make sure that history tells of tables what was in them.
+
+        :param schemas: the schemas that stand for others, by their names.
+        :raises IncompleteHistory: if it does not.
+        """
+        for spec in specs:
+            if spec.transaction_table not in self._tables:
+                raise VersioningError(
+                    f"{spec.parent_table.fullname} has a history of its own, numbered by "
+                    f"{spec.transaction_table.fullname}; take another snapshot for it"
+                )
+            if not self._is_lenient and not self._reaches(spec, schemas):
+                raise IncompleteHistory(
+                    f"the history of {spec.parent_table.fullname} does not tell of all its rows "
+                    f"what they were at {self.moment}: some were there before they were recorded; "
+                    "choose a later moment, or pass on_incomplete='ignore' to read what there is"
+                )
+
+    def _reaches(self, spec: VersionSpec, schemas: Mapping[Any, Any]) -> bool:
+        """Look once for each connection: what is complete stays so, unless history is pruned."""
+        assert self._connection is not None
+        known = _sqlalchemy.info_of(self._connection).setdefault(_REACH, {})
+        schema = spec.version_table.schema
+        place = (spec.version_table, schemas.get(schema, schema))
+        horizon, since = known.get(place, (None, None))
+        at = self.moment.transaction_id
+        if horizon == self._horizon and since is not None and since <= at:
+            return True
+        options = {"schema_translate_map": dict(schemas)} if schemas else {}
+        found = self._connection.execute(select_reach(spec, at), execution_options=options)
+        is_silent = any(found.one())
+        if not is_silent:
+            known[place] = (self._horizon, at)
+        return not is_silent
+
+    # -- refusing ----------------------------------------------------------------------------
+
+    def _refuse_changing(self, state: InstanceState[Any]) -> NoReturn:
+        # Composite values are set before their columns; they are made of these again.
+        for composite in state.mapper.composites:
+            state.dict.pop(composite.key, None)
+        # Values that tell of changes do so after the change; they are read again.
+        changed = [key for key, value in state.dict.items() if _sqlalchemy.is_mutable(value)]
+        if changed:
+            self.expire(state.obj(), changed)
+        raise ReadOnlySnapshot(
+            f"{_name(state)} is shown as it was at {self.moment} and cannot be changed; change "
+            "the object of a session of the present, or revert() it to a version"
+        )
+
+    def _refuse_attaching(self, session: Session, instance: Any) -> NoReturn:
+        raise ReadOnlySnapshot(
+            f"{_name(inspect(instance))} cannot be added to the past, which is read as it was at "
+            f"{self.moment}; add it to a session of the present"
+        )
+
+    def _refuse_writing(self, *args: Any, **kw: Any) -> NoReturn:
+        raise ReadOnlySnapshot(
+            f"this session reads what was at {self.moment}, and writes nothing; write in a session "
+            "of the present"
+        )
+
+    add = add_all = merge = merge_all = delete = delete_all = _refuse_writing
+    begin_nested = prepare = _refuse_writing
+    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse_writing
+
+    def connection(self, *args: Any, **kw: Any) -> NoReturn:
+        """Refuse: what is sent over a connection reads and writes the present."""
+        raise ReadOnlySnapshot(
+            "a connection knows nothing of the past; use execute() of this session, or the "
+            "connection of a session of the present"
+        )
+
+    def rollback(self) -> None:
+        """Expire all objects; the transaction is that of the live session."""
+        self.expire_all()
+
+    def expunge_all(self) -> None:
+        """Let go of all objects."""
+        super().expunge_all()
+        _sqlalchemy.guard_modified(self, self._refuse_changing)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot as of {self.moment}>"
+
+
+def refuse_past_objects(session: Session, instance: Any) -> None:
+    """Refuse an object that was loaded from the past in a session of the present."""
+    state: InstanceState[Any] = inspect(instance)
+    # A merge that loads nothing gives its new object the key alone.
+    for moment in (state.identity_token, *(state.identity_key or ())):
+        if isinstance(moment, Moment):
+            raise ReadOnlySnapshot(
+                f"{_name(state)} was loaded as it was at {moment}, and cannot be used in another "
+                "session; load it there, or revert() it to a version"
+            )
+
+
+def _refuse_together(moment: Moment) -> NoReturn:
+    raise ReadOnlySnapshot(
+        f"an object that is shown as it was at {moment} cannot be used in another session, nor "
+        "one of another session beside it; load it there, or revert() it to a version"
+    )
+
+
+def refuse_past_lookups(state: ORMExecuteState) -> None:
+    """Refuse to look for an object of the past in a session of the present, as merging does."""
+    moment = _sqlalchemy.identity_token(state)
+    if isinstance(moment, Moment) and not isinstance(state.session, Snapshot):
+        raise ReadOnlySnapshot(
+            f"an object was loaded as it was at {moment}, and cannot be merged into another "
+            "session; revert() it to a version"
+        )
+
+
+def _weakly(snapshot: Snapshot) -> _sqlalchemy.Check:
+    # Compiled statements are cached with the statement, and this with them.
+    reference = weakref.ref(snapshot)
+
+    def check(compiler: Any, schemas: Mapping[Any, Any]) -> None:
+        found = reference()
+        if found is not None:
+            found.check_reach(compiler.past, schemas)
+
+    return check
+
+
+def _noted_by_others(live: Session) -> dict[Any, Any]:
+    """Return what applications noted in a session; what we noted ends with that session."""
+    package = __name__.partition(".")[0]
+    return {key: value for key, value in live.info.items() if not _owner(key).startswith(package)}
+
+
+def _owner(key: Any) -> str:
+    return key if isinstance(key, str) else type(key).__module__
+
+
+# -- what history has nothing of ---------------------------------------------------------------
+
+
+def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
+    """Return the listeners, as arguments of ``event.listen()``, that hide excluded columns.
+
+    Reading one of an object of the past raises, instead of giving the NULL that was loaded.
+    """
+    mapper: Mapper[Any] = inspect(spec.parent_class)
+    props = mapper.column_attrs
+    keys = [prop.key for prop in props if find_unkept(prop.columns[0]) is not None]
+
+    def hide(instance: Any, *args: Any) -> None:
+        # A rolled back object is gone by the time it is expired, if nobody else holds it.
+        state: InstanceState[Any] | None = None if instance is None else inspect(instance)
+        if state is not None and isinstance(state.identity_token, Moment):
+            for key in keys:
+                _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
+
+    return [(mapper.class_, name, hide) for name in ("load", "refresh", "expire") if keys]
+
+
+def _refuse_unkept(key: str, state: InstanceState[Any], passive: Any) -> NoReturn:
+    raise IncompleteHistory(
+        f"{state.class_.__name__}.{key} is excluded from history, or masked, so that its past is "
+        "not known; read it from the live object"
+    )
+
+
+def _name(state: InstanceState[Any]) -> str:
+    identity = state.identity
+    key = "(new)" if identity is None else ", ".join(map(str, identity))
+    return f"{state.class_.__name__} {key}"
+
+
+# -- which moment ------------------------------------------------------------------------------
+
+
+def _transaction_class(when: Any) -> type[Any]:
+    """Return the Transaction class that *when* is about."""
+    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
+    if not classes:
+        raise ClassNotVersioned(
+            "there are no versioned classes, nor tables with a key, and so no history to read"
+        )
+    for cls in classes:
+        if isinstance(when, cls):
+            return cls
+    if len(classes) > 1:
+        names = ", ".join(cls.__module__ + "." + cls.__qualname__ for cls in classes)
+        raise VersioningError(
+            f"{when!r} may mean a transaction of several histories ({names}); give a Transaction"
+        )
+    return classes[0]
+
+
+def _tables_of(transaction_class: type[Any]) -> frozenset[Table]:
+    return frozenset(
+        table.transaction_table
+        for spec in all_specs()
+        if spec.transaction_class is transaction_class
+        for table in spec.tables
+    )
+
+
+def _resolve(live: Session, cls: Any, when: Any, on_incomplete: str) -> tuple[Moment, int | None]:
+    """Return the moment that *when* means, and the oldest transaction there is."""
+    wanted = select_point(cls, when).scalar_subquery()
+    oldest = select(func.min(cls.id)).scalar_subquery()
+    others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
+    connection = numbering_connection(live, cls, others)
+    found, horizon = connection.execute(select(wanted, oldest)).one()
+    if found is not None:
+        return Moment(found), horizon
+    if not isinstance(when, datetime):
+        raise VersioningError(
+            f"there is no transaction {getattr(when, 'id', when)!r}; give one that is in the table "
+            f"{cls.__table__.fullname}, or a datetime with a time zone"
+        )
+    if on_incomplete == "raise":
+        raise IncompleteHistory(
+            f"history begins after {when.isoformat()}: there is no transaction so early; choose a "
+            "later moment, or pass on_incomplete='ignore' to find nothing"
+        )
+    return Moment(0), horizon

@@ -1,0 +1,455 @@
+"""The changes of one flush to the rows of one hierarchy, carried through in order.
+
+First the images of every table, while the versions before them are still open and can be compared
+with; then the closing of those versions; then the rare cases: rows that are as they were before
+the transaction, and versions of a transaction that drew a later id but wrote first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from ..database.dialects import locks_what_is_missing, numbers_may_recur
+from ..model.operation import Operation, merge
+from ..model.spec import Hierarchy, VersionSpec
+from .records import Records
+from .same_rows import find_known_forms
+from .statements import Insertion
+from .writer import Image, Key, TableWriter
+
+__all__ = ["Changes", "Recording", "Transaction", "grouped"]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one flush did to the rows of one table, by key."""
+
+    inserted: list[Key] = field(default_factory=list)
+    updated: list[Key] = field(default_factory=list)
+    deleted: list[Key] = field(default_factory=list)
+    #: Former keys of rows whose primary key was changed.
+    departed: list[Key] = field(default_factory=list)
+    #: Values for columns that plugins have added, by key.
+    added: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    #: Updated rows that may be as they were before.
+    doubtful: set[Key] = field(default_factory=set)
+    #: Deleted rows that consist of nothing but their key, and so are known without a look.
+    given: list[Key] = field(default_factory=list)
+    #: Keys of objects that were deleted while their rows were given to new objects.
+    replaced: list[Key] = field(default_factory=list)
+    #: Rows that were recorded as deleted, and are there.
+    returned: list[Key] = field(default_factory=list)
+    #: For the keys of rows whose primary key was changed, what they were before.
+    former: dict[Key, Key] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(self._lists)
+
+    def keys(self) -> list[Key]:
+        """Return the keys of all rows."""
+        return list(chain(*self._lists))
+
+    @property
+    def _lists(self) -> tuple[list[Key], ...]:
+        lists = (self.inserted, self.updated, self.deleted, self.departed, self.given)
+        return (*lists, self.returned)
+
+    def extend(self, other: Changes) -> None:
+        """Add further changes to the same table."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.deleted += other.deleted
+        self.departed += other.departed
+        self.given += other.given
+        self.replaced += other.replaced
+        self.returned += other.returned
+        self.added.update(other.added)
+        self.doubtful |= other.doubtful
+        self.former.update(other.former)
+
+    def rename(self, forms: Mapping[Key, Key]) -> None:
+        """Give keys the forms that *forms* has of them."""
+        if not forms:
+            return
+        for keys in self._lists:
+            keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
+        self.replaced = [forms.get(key, key) for key in self.replaced]
+        self.added = {forms.get(key, key): values for key, values in self.added.items()}
+        self.doubtful = {forms.get(key, key) for key in self.doubtful}
+        self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
+
+    def look_again(self) -> None:
+        """Make these changes those that have come since they were recorded."""
+        self.updated += self.inserted
+        self.doubtful.update(self.updated)
+        for keys in (self.inserted, self.deleted, self.departed, self.given, self.replaced):
+            keys.clear()
+
+    def settle(self) -> None:
+        """Make one change of what happened to one key: a row that went and came is changed."""
+        gone = {*self.deleted, *self.departed, *self.given}
+        both = gone.union(self.replaced).intersection(self.inserted)
+        if both:
+            for keys in (self.inserted, self.deleted, self.departed, self.given):
+                keys[:] = [key for key in keys if key not in both]
+            self.updated.extend(both)
+            self.doubtful |= both
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The changes to one table, by what has to be done."""
+
+    image: Image = field(default_factory=Image)
+    #: Rows of which nothing is left: they came and went in this transaction.
+    vanished: list[Key] = field(default_factory=list)
+    departed: list[Key] = field(default_factory=list)
+    #: Departed rows of which this transaction has a version.
+    marked: list[Key] = field(default_factory=list)
+    #: Rows whose version before this transaction must be closed.
+    closing: list[Key] = field(default_factory=list)
+    #: How many of them were ended together with the image, if they were.
+    closed: int | None = None
+    #: Whether each of these has a version of this transaction.
+    is_complete: bool = True
+    #: How many of them are new rows, which have no version before.
+    new: int = 0
+
+
+class Transaction(Protocol):
+    """The transaction that is recorded."""
+
+    @property
+    def id(self) -> int:
+        """Its number, drawn when it is first asked for."""
+
+    def insertion(self, connection: Connection) -> Insertion | None:
+        """Return how to write it through *connection* along with something else.
+
+        ``None`` if it is written, or must be written alone.
+        """
+
+    def begun(self, insertion: Insertion, number: int) -> None:
+        """Note that it was written so."""
+
+
+class Recording:
+    """One flush, one hierarchy, one connection.
+
+    :param note: remembers what is recorded of some rows: ``note(spec, keys, operation)``.
+    :param note_added: remembers values of columns that plugins have added, by key.
+    :param writers: the writer of each table.
+    :param may_be_overtaken: whether the transaction's id may be older than the locks on these
+        rows, so that another transaction may have passed it.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        connection: Connection,
+        *,
+        records: Records,
+        note: Callable[[VersionSpec, Iterable[Key], Operation | None], None],
+        note_added: Callable[[VersionSpec, Mapping[Key, Mapping[str, Any]]], None],
+        writers: Mapping[VersionSpec, TableWriter],
+        may_be_overtaken: bool,
+    ) -> None:
+        self.hierarchy = hierarchy
+        self.connection = connection
+        self._records = records
+        self._note = note
+        self._note_added = note_added
+        self._writers = writers
+        self._may_be_overtaken = may_be_overtaken
+        self._sorted: dict[VersionSpec, _Sorted] = {}
+        #: The keys of all rows that were looked at, by table.
+        self._touched: dict[VersionSpec, list[Key]] = {}
+        #: Whether something that was recorded, or might have been, is not there in the end.
+        self.came_to_nothing = False
+        #: Rows that were to be deleted and were not there, by table.
+        self.absent: dict[VersionSpec, set[Key]] = {}
+
+    @property
+    def are_keys_certain(self) -> bool:
+        """Whether keys that differ are always of two rows."""
+        return all(writer.forms.are_certain for writer in self._writers.values())
+
+    # -- images ------------------------------------------------------------------------------
+
+    def take_images(
+        self, spec: VersionSpec, changes: Changes, transaction: Transaction, *, locks: bool
+    ) -> None:
+        """Write the versions of one table's rows; those before them stay open for now."""
+        self._settle_keys(spec, changes, transaction)
+        work = self._sorted[spec] = self._sort(spec, changes)
+        if not self._are_all_new(spec, work, transaction):
+            self._write_image(spec, work, transaction, locks=locks)
+        self._write_departures(spec, work, transaction)
+
+    def _settle_keys(self, spec: VersionSpec, changes: Changes, transaction: Transaction) -> None:
+        """Give the keys of one row one form."""
+        writer = self._writers[spec]
+        changes.rename(writer.forms.find_new([*changes.keys(), *changes.replaced]))
+        if not writer.forms.are_certain:
+            changes.rename(
+                find_known_forms(
+                    writer,
+                    self.connection,
+                    transaction.id,
+                    records=self._records,
+                    left=changes.departed,
+                    keys=changes.keys(),
+                )
+            )
+
+    def _sort(self, spec: VersionSpec, changes: Changes) -> _Sorted:
+        """Tell rows that this transaction has recorded before from those it has not."""
+        changes.settle()
+        arrived = {
+            Operation.INSERT: [*changes.inserted, *changes.returned],
+            Operation.UPDATE: changes.updated,
+            Operation.DELETE: changes.deleted,
+        }
+        work = _Sorted()
+        if self._records.knows(spec):
+            self._merge(spec, arrived, work)
+            self._merge_gone(spec, changes.departed, work, fresh=work.departed)
+            self._merge_gone(spec, changes.given, work, fresh=work.image.given)
+        else:
+            work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
+            work.departed, work.image.given = changes.departed, changes.given
+        doubtful = changes.doubtful
+        if self._has_added(spec):
+            added = self._merge_added(spec, changes, work.image)
+            work.image.added = grouped(added, spec)
+            doubtful = doubtful.difference(self._masked(spec, added))
+        updated = work.image.fresh.get(Operation.UPDATE, []) if doubtful else []
+        work.image.checked = [key for key in updated if key in doubtful]
+        return work
+
+    def _has_added(self, spec: VersionSpec) -> bool:
+        """Tell whether versions have values that are not copied, here or in a table beside it."""
+        return bool(spec.added) or any(each.masked for each in self.hierarchy.related(spec))
+
+    def _masked(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> Iterator[Key]:
+        """Yield rows of which a masked column was changed, in any table of the object."""
+        tables = (spec, *self.hierarchy.related(spec))
+        flags = {pair.version.key for table in tables for pair in table.masked}
+        for key, values in added.items() if flags else ():
+            if any(values.get(flag) for flag in flags):
+                yield key
+
+    def _merge_added(
+        self, spec: VersionSpec, changes: Changes, image: Image
+    ) -> dict[Key, Mapping[str, Any]]:
+        """Return the values of added columns; what is recorded stays unless it is given anew."""
+        merged: dict[Key, Mapping[str, Any]] = {
+            key: {**self._records.added(spec, key), **changes.added.get(key, {})}
+            for key in image.keys()  # noqa: SIM118
+        }
+        self._note_added(spec, merged)
+        return merged
+
+    def _merge(
+        self, spec: VersionSpec, arrived: Mapping[Operation, list[Key]], work: _Sorted
+    ) -> None:
+        for operation, keys in arrived.items():
+            for key in keys:
+                before = self._records.of(spec, key)
+                after = merge(before, operation)
+                if after is None:
+                    work.vanished.append(key)
+                    continue
+                part = work.image.fresh if before is None else work.image.again
+                part.setdefault(after, []).append(key)
+
+    def _merge_gone(
+        self, spec: VersionSpec, keys: list[Key], work: _Sorted, *, fresh: list[Key]
+    ) -> None:
+        for key in keys:
+            before = self._records.of(spec, key)
+            after = merge(before, Operation.DELETE)
+            if before is None:
+                fresh.append(key)
+            elif after is None:
+                work.vanished.append(key)
+            else:
+                work.marked.append(key)
+
+    @property
+    def _keys_are_new(self) -> bool:
+        """Whether inserted rows get keys that no row had before."""
+        root = self.hierarchy.root.parent_table
+        is_numbered = root.autoincrement_column is not None
+        return is_numbered and not numbers_may_recur(self.connection.dialect, root)
+
+    def _are_all_new(self, spec: VersionSpec, work: _Sorted, transaction: Transaction) -> bool:
+        """Write inserted rows whose keys the database made, if none of them has a history."""
+        image = work.image
+        others = image.again or image.added or image.given or work.departed
+        if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
+            return False
+        keys = image.fresh[Operation.INSERT]
+        if not self._write_new(spec, keys, transaction.id):
+            # Some have one, so none of it holds; write all of them again.
+            work.closing = list(keys)
+            image.fresh, image.again = {}, {Operation.INSERT: keys}
+            return False
+        self._note(spec, keys, Operation.INSERT)
+        return True
+
+    def _write_new(self, spec: VersionSpec, keys: list[Key], tx: int) -> bool:
+        """Write INSERT versions of rows; tell whether none of these rows has a history."""
+        writer, connection = self._writers[spec], self.connection
+        if not locks_what_is_missing(connection.dialect):
+            return writer.insert_new(connection, keys, tx)
+        # Apart, a look reads what is committed and locks nothing.
+        image = Image(fresh={Operation.INSERT: keys})
+        writer.write(connection, image, tx, locks=False)
+        return not writer.has_earlier(connection, keys, tx)
+
+    def _write_image(
+        self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
+    ) -> None:
+        image, writer = work.image, self._writers[spec]
+        keys = image.keys()
+        if not keys and not image.given:
+            return
+        changed: int | None = None
+        if not work.departed and writer.can_close_at_once(image):
+            written = work.closed = self._write_at_once(writer, image, transaction, locks=locks)
+            if locks and not work.closed:
+                # It may have waited for another transaction, whose version it does not see.
+                work.closed = None
+        else:
+            if not work.departed:
+                changed = writer.close_changed(self.connection, image, transaction.id)
+            if changed == len(keys):
+                # Each of them differs; nothing is left to compare.
+                image.checked = []
+            written = writer.write(self.connection, image, transaction.id, locks=locks)
+        work.closing += [key for part in image.fresh.values() for key in part] + image.given
+        if self._keys_are_new:
+            work.new = len(image.fresh.get(Operation.INSERT, []))
+        # A row that replaces another counts twice on some databases.
+        is_short = not image.again and written < len(keys) + len(image.given)
+        is_unsure = image.again and (image.checked or (locks and image.fresh.get(Operation.DELETE)))
+        if is_short or is_unsure:
+            self._drop_unwritten(spec, work, transaction.id)
+        elif image.again and image.fresh.get(Operation.DELETE):
+            work.is_complete = False
+        if changed is not None and changed == len(work.closing):
+            work.closed = changed
+        self._note(spec, image.given, Operation.DELETE)
+        for part in (image.fresh, image.again):
+            for operation, some in part.items():
+                self._note(spec, some, operation)
+
+    def _write_at_once(
+        self, writer: TableWriter, image: Image, transaction: Transaction, *, locks: bool
+    ) -> int:
+        """Write the version of one row and end the one before; return how many were ended."""
+        insertion = transaction.insertion(self.connection)
+        if insertion is None:
+            return writer.write_and_close(self.connection, image, transaction.id, locks=locks)
+        number, closed = writer.begin_write_and_close(
+            self.connection, insertion, image, locks=locks
+        )
+        transaction.begun(insertion, number)
+        return closed
+
+    def _drop_unwritten(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
+        """Forget rows that are as they were, and those that were gone before they were deleted."""
+        fresh = work.image.fresh
+        candidates = [key for keys in fresh.values() for key in keys]
+        found = set(self._writers[spec].recorded(self.connection, candidates, tx))
+        if len(found) >= len(candidates):
+            return
+        gone = set(fresh.get(Operation.DELETE, ())) - found
+        if gone:
+            self.absent[spec] = gone
+        for operation, keys in fresh.items():
+            fresh[operation] = [key for key in keys if key in found]
+        work.closing = [key for key in work.closing if key in found] + work.image.given
+        self.came_to_nothing = True
+
+    def _write_departures(self, spec: VersionSpec, work: _Sorted, transaction: Transaction) -> None:
+        if not (work.departed or work.marked or work.vanished):
+            return
+        writer, connection, tx = self._writers[spec], self.connection, transaction.id
+        if work.departed:
+            writer.depart(connection, work.departed, tx)
+            work.closing += work.departed
+            work.is_complete = False
+            self._note(spec, work.departed, Operation.DELETE)
+        if work.marked:
+            writer.mark_deleted(connection, work.marked, tx)
+            self._note(spec, work.marked, Operation.DELETE)
+        if work.vanished:
+            self._remove(spec, work.vanished, tx)
+
+    def _remove(self, spec: VersionSpec, keys: list[Key], tx: int) -> None:
+        """Remove what this transaction has recorded of some rows."""
+        self._writers[spec].erase(self.connection, keys, tx)
+        self._writers[spec].reopen(self.connection, keys, tx)
+        self._note(spec, keys, None)
+        if self._has_added(spec):
+            self._note_added(spec, {key: {} for key in keys})
+        self.came_to_nothing = True
+
+    # -- afterwards --------------------------------------------------------------------------
+
+    def close(self, tx: int) -> bool:
+        """End the versions before; tell whether another transaction has overtaken this one."""
+        overtaken = False
+        for spec, work in self._sorted.items():
+            if not work.closing:
+                continue
+            writer = self._writers[spec]
+            closed, work.closed = work.closed, None
+            chosen = len(work.image.fresh.get(Operation.INSERT, ())) - work.new
+            if closed is None:
+                closed = writer.close(
+                    self.connection,
+                    work.closing,
+                    tx,
+                    everyone=work.is_complete,
+                    new=work.new,
+                    chosen=chosen,
+                )
+            missing = len(work.closing) - work.new - closed
+            # Also where what numbers transactions is behind the history, as after a restore.
+            is_odd = spec.end_column is not None and missing > chosen
+            if is_odd or (self._may_be_overtaken and missing > 0):
+                overtaken |= writer.is_overtaken(self.connection, work.closing, tx)
+        return overtaken
+
+    def drop_undone(self, tx: int) -> None:
+        """Remove versions of rows that are again as they were before the transaction."""
+        root = self.hierarchy.root
+        spec = root if root in self._sorted else next(iter(self._sorted), None)
+        if spec is None:
+            return
+        again = self._sorted[spec].image.again.get(Operation.UPDATE, [])
+        undone = self._writers[spec].undone(self.connection, again, tx) if again else []
+        if undone:
+            for each in self._sorted:
+                self._remove(each, undone, tx)
+
+
+def grouped(
+    added: Mapping[Key, Mapping[str, Any]], spec: VersionSpec
+) -> dict[str, dict[Any, list[Key]]]:
+    """Group the values of the columns that are added to one table by column and value."""
+    groups: dict[str, dict[Any, list[Key]]] = {}
+    names = {column.key for column in spec.added}
+    for key, values in added.items():
+        for name in values.keys() & names:
+            value = values[name]
+            groups.setdefault(name, {}).setdefault(value, []).append(key)
+    return groups

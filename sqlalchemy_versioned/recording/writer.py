@@ -1,0 +1,492 @@
+"""From changes to the database: a fixed number of statements for each version table.
+
+A :class:`TableWriter` knows one table on one database.  Images are taken by the database itself
+(``INSERT … SELECT`` from the parent table), so that a version is exactly what was stored.  Which
+rows, and what happened to them, is decided in :mod:`.recording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Column, Connection, Executable, delete, false
+from sqlalchemy.engine import Dialect
+
+from ..context.values import column_values, said_on
+from ..database.dialects import (
+    has_concurrent_writers,
+    has_upsert,
+    has_writable_ctes,
+    locks_what_is_missing,
+)
+from ..database.key_forms import KeyForms
+from ..database.keys import Key, KeyParameters, KeySets, Style
+from ..model.operation import BEFORE_RECORDING, Operation
+from ..model.spec import VersionSpec
+from .stamps import build_uuid, stamp
+from .statements import OURS, Added, Insertion, Shape, StatementBuilder
+
+__all__ = ["Image", "Key", "TableWriter"]
+
+#: More rows than this are not looked through for one without a version.
+_MANY = 100_000
+#: How many keys are looked up one by one by one statement.
+_LOOKED_UP = 100
+
+
+@dataclass(slots=True)
+class Image:
+    """Rows of one table that a flush has touched, by what must be written of them."""
+
+    #: Rows that get a new version, by operation.
+    fresh: dict[Operation, list[Key]] = field(default_factory=dict)
+    #: Updated rows that get one only if they differ from their last version.
+    checked: list[Key] = field(default_factory=list)
+    #: Rows of which this transaction has a version already, by what it must become.
+    again: dict[Operation, list[Key]] = field(default_factory=dict)
+    #: Values for columns that plugins have added: column key -> value -> rows.
+    added: dict[str, dict[Any, list[Key]]] = field(default_factory=dict)
+    #: Deleted rows that consist of nothing but their key.
+    given: list[Key] = field(default_factory=list)
+    #: The keys of all rows, made ready for the database, if they were needed before.
+    sets: KeySets | None = None
+
+    def keys(self) -> list[Key]:
+        """Return the keys of all rows."""
+        return list(chain(*self.fresh.values(), *self.again.values()))
+
+
+class TableWriter:
+    """Writes the versions of one table.
+
+    :param related: the other tables that share objects with it, under joined inheritance: a
+        change in any of them makes a version in all.
+    """
+
+    def __init__(self, spec: VersionSpec, related: Sequence[VersionSpec], dialect: Dialect) -> None:
+        self.spec = spec
+        self.related = tuple(related)
+        self.keys = KeyParameters([pair.parent for pair in spec.key], dialect, spec.prefix)
+        versions = [*[pair.version for pair in spec.key], spec.transaction_column]
+        self._versions = KeyParameters(versions, dialect, spec.prefix)
+        self.forms = KeyForms([pair.parent for pair in spec.key], dialect)
+        #: The names of the parameters for this transaction and for another id of it.
+        self._prefix = spec.prefix
+        self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
+        self.can_replace = spec.key_is_primary and has_upsert(dialect)
+        self._is_stamped = spec.is_stamped
+        # See docs/decisions/0007.
+        self._looks_apart = locks_what_is_missing(dialect)
+        self._ends_apart = self._looks_apart and spec.key_is_primary
+        self._dialect = dialect
+        self._statements: dict[Any, Any] = {}
+
+    # -- what can be written -----------------------------------------------------------------
+
+    def insert_new(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Write INSERT versions of rows without history; tell whether that was all of them."""
+        shape = Shape(Operation.INSERT, "unopened", replaces=False, locks=False)
+        return self._run(connection, shape, self.keys.sets(keys), tx) == len(keys)
+
+    def write(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
+        """Write the versions of *image* and return how many rows were written.
+
+        :param locks: lock the rows until the transaction ends, for those about to be deleted.
+        """
+        keys = image.keys()
+        if not keys and not image.given:
+            return 0
+        if image.checked and self._looks_apart and not self._unchanged(connection, image, tx):
+            image = replace(image, checked=[])
+        if image.again and not self.can_replace:
+            self.erase(connection, [k for ks in image.again.values() for k in ks], tx)
+        if not keys:
+            return self._write_given(connection, image.given, tx)
+        rows = 0
+        shape, lists = self._shape(image, locks=locks)
+        numbered = {f"added_{number}": each for number, each in enumerate(_groups(image.added))}
+        lists |= {name: some for name, (_, _, some) in numbered.items()}
+        sets = self.keys.sets(keys, lists) if lists or image.sets is None else image.sets
+        if shape.gives and sets.style is Style.LIST:
+            rows = self._write_given(connection, image.given, tx)
+            shape, sets = shape._replace(gives=False), sets.without("given")
+        if image.added:
+            groups = {name: (column, value) for name, (column, value, _) in numbered.items()}
+            return rows + self._write_added(connection, shape, groups, sets, tx)
+        return rows + self._run(connection, shape, sets, tx)
+
+    def can_close_at_once(self, image: Image) -> bool:
+        """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
+        is_plain = not (image.again or image.given or image.added)
+        return (
+            is_plain
+            and self.spec.end_column is not None
+            and has_writable_ctes(self._dialect)
+            and len(image.keys()) == 1
+        )
+
+    def write_and_close(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
+        """Write the version of one row and end the one before, in one round trip.
+
+        :returns: how many versions were ended; if none, nothing may have been written.
+        """
+        shape, _ = self._shape(image, locks=locks)
+        statement = self._kept(
+            ("at once", shape), lambda: self._builder(Style.ONE).image_and_close(shape)
+        )
+        sets = self.keys.sets(image.keys())
+        ended = connection.execute(statement, {self._tx: tx, **sets.parameters()}).rowcount
+        self._write_unended(connection, shape, sets, tx, ended)
+        return ended
+
+    def begin_write_and_close(
+        self, connection: Connection, transaction: Insertion, image: Image, *, locks: bool
+    ) -> tuple[int, int]:
+        """Write a transaction too, in the same round trip as :meth:`write_and_close`.
+
+        :returns: the id of the transaction, and how many versions were ended.
+        """
+        shape, _ = self._shape(image, locks=locks)
+        name = ("begin", shape, transaction.table, tuple(transaction.values))
+        statement = self._kept(
+            name, lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction)
+        )
+        sets = self.keys.sets(image.keys())
+        parameters = {**transaction.parameters(self._prefix), **sets.parameters()}
+        number, found = connection.execute(statement, parameters).one()
+        ended = 0 if found is None else 1
+        self._write_unended(connection, shape, sets, number, ended)
+        return number, ended
+
+    def _write_unended(
+        self, connection: Connection, shape: Shape, sets: KeySets, tx: int, ended: int
+    ) -> None:
+        """Write the version of a row that differs, but had no open version to be ended."""
+        if not ended and self._builder(Style.ONE).ends_first(shape):
+            self._run(connection, shape, sets, tx)
+
+    def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
+        """End the versions before of rows of *image* that differ from them.
+
+        One look at each of those versions is saved if that goes before the image is taken.
+
+        :returns: how many were ended; ``None`` if *image* is not of such rows alone, or they cannot
+            be looked up that way.
+        """
+        keys = image.fresh.get(Operation.UPDATE, [])
+        is_plain = not (image.again or image.given or image.added or self.related)
+        if not is_plain or not len(image.checked) == len(keys) == len(image.keys()) > 1:
+            return None
+        image.sets = sets = self.keys.sets(keys)
+        if self.spec.end_column is None or self.spec.may_lack_ends or not sets.can_be_looked_up:
+            return None
+        return self._run(connection, "close_changed", sets, tx)
+
+    def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
+        """Write DELETE versions of rows that are their keys."""
+        sets = self.keys.sets(keys)
+        if sets.style is not Style.LIST:
+            return self._run(connection, "given", sets, tx)
+        spec = self.spec
+        names = [pair.version.key for pair in spec.key]
+        values = [dict(zip(names, key, strict=True)) for key in keys]
+        self.write_rows(connection, Operation.DELETE, values, tx)
+        return len(keys)
+
+    def write_rows(
+        self,
+        connection: Connection,
+        operation: Operation,
+        rows: Sequence[Mapping[str, Any]],
+        tx: int,
+    ) -> None:
+        """Write versions of rows that are known, and not looked up."""
+        spec = self.spec
+        fixed: dict[str, Any] = {
+            spec.transaction_column.key: tx,
+            spec.operation_column.key: operation,
+        }
+        fixed |= self._said(connection)
+        values = [{**row, **fixed} for row in rows]
+        if self._is_stamped and spec.id_column is not None:
+            begun = stamp()
+            values = [{**each, spec.id_column.key: build_uuid(begun)} for each in values]
+        connection.execute(spec.version_table.insert(), values, execution_options=OURS)
+
+    def depart(self, connection: Connection, keys: list[Key], tx: int) -> int:
+        """Write DELETE versions of rows that are no longer found under their key."""
+        return self._run(connection, "depart", self.keys.sets(keys), tx)
+
+    def mark_deleted(self, connection: Connection, keys: list[Key], tx: int) -> int:
+        """Turn this transaction's versions into DELETE versions, as they are."""
+        return self._run(connection, "mark_deleted", self.keys.sets(keys), tx)
+
+    def _unchanged(self, connection: Connection, image: Image, tx: int) -> list[Key]:
+        """Return rows that seem to be as they were; whoever sees one must look again, and lock.
+
+        A row that a snapshot shows as it was then was not changed by this transaction, or has its
+        former values again.
+        """
+        return self._ask(connection, "unchanged", image.checked, tx)
+
+    def close(
+        self,
+        connection: Connection,
+        keys: list[Key],
+        tx: int,
+        *,
+        everyone: bool,
+        new: int = 0,
+        chosen: int = 0,
+    ) -> int:
+        """End the versions before those of this transaction; return how many were open.
+
+        :param everyone: whether every row of *keys* is known to have one, which is cheaper.
+        :param new: how many of *keys* are of new rows, which have none.
+        :param chosen: how many are of inserted rows whose keys the application has chosen; they
+            rarely have one.
+        """
+        if self.spec.end_column is None:
+            return 0
+        closed = 0
+        if self._ends_apart and chosen < len(keys):
+            found, closed = self._close_found(connection, keys, tx)
+            if closed == len(found) >= len(keys) - new:
+                return closed
+            if closed == len(found):
+                keys = [key for key in keys if key not in found]
+        sets = self.keys.sets(keys)
+        is_known = everyone and sets.can_be_looked_up
+        return closed + self._run(connection, "close" if is_known else "close_recorded", sets, tx)
+
+    def _close_found(
+        self, connection: Connection, keys: list[Key], tx: int
+    ) -> tuple[dict[Key, int], int]:
+        """End the versions that are the last ones as far as a snapshot shows.
+
+        A version that has no end is the last one.  It is locked, and nothing around it.
+
+        :returns: the transactions of the last versions, and how many of them were open.
+        """
+        found: dict[Key, int] = {}
+        for chunk in self.keys.sets(keys).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            rows = connection.execute(self._statement("newest", chunk.style), parameters)
+            found |= {key[0] if len(key) == 1 else tuple(key): last for *key, last in rows}
+        closed = 0
+        ends = [(*(key if self.keys.width > 1 else (key,)), last) for key, last in found.items()]
+        for chunk in self._versions.sets(ends).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            statement = self._statement("close_found", chunk.style)
+            closed += connection.execute(statement, parameters).rowcount
+        return found, closed
+
+    def show_ids(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Give rows the ids of their newest versions, where they have a column for it."""
+        if keys and self.spec.live_id_column is not None:
+            self._run(connection, "show_ids", self.keys.sets(keys), tx)
+
+    def erase_deletions(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Remove this transaction's last versions of rows, which say that they are gone."""
+        self._run(connection, "erase_deletions", self.keys.sets(keys), tx)
+
+    def erase(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Remove this transaction's versions of some rows."""
+        self._run(connection, "erase", self.keys.sets(keys), tx)
+
+    def reopen(self, connection: Connection, keys: list[Key], tx: int) -> None:
+        """Undo :meth:`close`."""
+        if self.spec.end_column is not None:
+            self._run(connection, "reopen", self.keys.sets(keys), tx)
+
+    def move(self, connection: Connection, tx: int, new: int) -> None:
+        """Give all versions of this transaction another transaction id."""
+        if self.spec.end_column is not None:
+            connection.execute(self._statement("move_ends"), {self._tx: tx, self._new: new})
+        connection.execute(self._statement("move"), {self._tx: tx, self._new: new})
+
+    # -- what can be asked -------------------------------------------------------------------
+
+    def recorded(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
+        """Return which rows have a version of this transaction."""
+        return self._which(connection, "recorded", keys, tx)
+
+    def undone(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
+        """Return which rows are as they were before this transaction."""
+        if self._looks_apart:
+            keys = self._which(connection, "seemingly_undone", keys, tx)
+        return self._which(connection, "undone", keys, tx) if keys else []
+
+    def is_overtaken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Tell whether some row has a version of a later transaction."""
+        return bool(self._ask(connection, "overtaken", keys, tx))
+
+    def has_earlier(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Tell whether some row has a version of an earlier transaction; locks nothing."""
+        return bool(self._ask(connection, "earlier", keys, tx))
+
+    def keep_first_state(self, connection: Connection, keys: list[Key]) -> None:
+        """Write versions of rows that have none, as they are now."""
+        self._run(connection, "first_state", self.keys.sets(keys), BEFORE_RECORDING)
+
+    def may_lack_versions(self, connection: Connection) -> bool:
+        """Tell whether some row may have no version; of a large table that is not looked up."""
+        if not has_concurrent_writers(self._dialect):
+            # While others write, SQLite lets nobody write who has begun with a look.
+            locking = delete(self.spec.version_table).where(false())
+            connection.execute(locking, execution_options=OURS)
+        statement: Any = self._builder(Style.LIST).lack_of_versions(_MANY + 1)
+        count, is_lacking = connection.execute(statement).one()
+        return bool(is_lacking) or count > _MANY
+
+    def unchanged(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
+        """Return which rows are just like their newest version."""
+        if self._looks_apart:
+            keys = self._which(connection, "unchanged", keys, tx)
+        return self._which(connection, "certainly_unchanged", keys, tx) if keys else []
+
+    def alive(self, connection: Connection, keys: list[Key]) -> list[Key]:
+        """Return which rows were there when something was last recorded of them."""
+        return self._which(connection, "alive", keys, 0)
+
+    def is_any_taken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+        """Tell whether some row of the parent table has one of *keys*."""
+        return bool(self._ask(connection, "taken", keys, tx))
+
+    def stored_forms(
+        self, connection: Connection, keys: list[Key], tx: int, *, are_recorded: bool
+    ) -> dict[Key, Key]:
+        """Return the forms that the database has of *keys*, those that it has.
+
+        :param are_recorded: look at the versions of this transaction, not at the parent table.
+        """
+        forms: dict[Key, Key] = {}
+        builder = self._builder(Style.ONE)
+        for start in range(0, len(keys), _LOOKED_UP):
+            part = keys[start : start + _LOOKED_UP]
+            statement = builder.stored_forms(part, are_recorded=are_recorded)
+            for number, *form in connection.execute(statement, {self._tx: tx}):
+                key = form[0] if len(form) == 1 else tuple(form)
+                forms[part[number]] = self.forms.as_loaded([key])[0]
+        return forms
+
+    # -- running -----------------------------------------------------------------------------
+
+    def _run(self, connection: Connection, what: str | Shape, sets: KeySets, tx: int) -> int:
+        """Run a statement for *sets*, in chunks where they must be; return the row count."""
+        rows, event = 0, self._event(connection)
+        for chunk in sets.chunks():
+            parameters = {self._tx: tx, **event, **chunk.parameters()}
+            rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
+        return rows
+
+    def _event(self, connection: Connection) -> dict[str, Any]:
+        """Return the parameters of new versions that are neither of rows nor of a transaction."""
+        parameters: dict[str, Any] = {}
+        if self._is_stamped:
+            parameters[f"{self._prefix}stamp"] = stamp()
+        if self.spec.variables:
+            said = self._said(connection)
+            parameters |= {f"{self._prefix}said_{key}": value for key, value in said.items()}
+        return parameters
+
+    def _said(self, connection: Connection) -> dict[str, Any]:
+        """Return what the context says of new versions, by the key of the column."""
+        variables = self.spec.variables
+        if not variables:
+            return {}
+        values = column_values(variables, said_on(connection), self._dialect)
+        return {c.key: values[c.key] if c.key in values else _default_of(c) for c in variables}
+
+    def _ask(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
+        found: list[Key] = []
+        for chunk in self.keys.sets(keys).chunks():
+            parameters = {self._tx: tx, **chunk.parameters()}
+            rows = connection.execute(self._statement(what, chunk.style), parameters)
+            found.extend(row[0] if len(row) == 1 else tuple(row) for row in rows)
+        return self.forms.as_loaded(found)
+
+    def _which(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
+        """Return those of *keys* that a statement selects, as they are written in *keys*."""
+        found = self._ask(connection, what, keys, tx)
+        if self.forms.are_certain or not (others := set(found).difference(keys)):
+            return found
+        asked = [key for key in keys if key not in found]
+        forms = self.stored_forms(connection, asked, tx, are_recorded=True)
+        unchanged = [key for key in found if key not in others]
+        return unchanged + [key for key, form in forms.items() if form in others]
+
+    def _statement(self, what: str | Shape, style: Style = Style.LIST) -> Any:
+        """Return a statement, built when it is first needed."""
+
+        def build() -> Executable:
+            builder = self._builder(style)
+            return builder.image(what) if isinstance(what, Shape) else getattr(builder, what)()
+
+        return self._kept((what, style), build)
+
+    def _kept(self, name: Any, build: Callable[[], Executable]) -> Any:
+        """Return the statement that was built for *name*, marked as ours."""
+        statement = self._statements.get(name)
+        if statement is None:
+            statement = self._statements[name] = build().execution_options(**OURS)
+        return statement
+
+    def _builder(self, style: Style) -> StatementBuilder:
+        return StatementBuilder(
+            self.spec,
+            self.related,
+            self._dialect,
+            style,
+            keys_may_vary=not self.forms.are_certain,
+        )
+
+    def _shape(self, image: Image, *, locks: bool) -> tuple[Shape, dict[str, list[Key]]]:
+        """Return the statement that *image* needs, and the lists of keys that it takes."""
+        operations: dict[Operation, list[Key]] = {}
+        for part in (image.fresh, image.again):
+            for operation, keys in part.items():
+                operations.setdefault(operation, []).extend(keys)
+        lists: dict[str, list[Key]] = {}
+        one = next(iter(operations)) if len(operations) == 1 else None
+        if one is None:
+            lists["inserts"] = operations.get(Operation.INSERT, [])
+            lists["deletes"] = operations.get(Operation.DELETE, [])
+        condition = ""
+        if image.checked:
+            everything = len(image.checked) == len(image.keys())
+            condition = "changed" if everything else "listed"
+            if not everything:
+                lists["checked"] = image.checked
+        if image.given:
+            lists["given"] = image.given
+        replaces = bool(image.again) and self.can_replace
+        return Shape(one, condition, replaces, locks, gives=bool(image.given)), lists
+
+    def _write_added(
+        self, connection: Connection, shape: Shape, groups: Added, sets: KeySets, tx: int
+    ) -> int:
+        """Write an image whose rows differ in added columns: still one statement."""
+        rows, event = 0, self._event(connection)
+        for chunk in sets.chunks():
+            statement = self._builder(chunk.style).image(shape, groups)
+            parameters = {self._tx: tx, **event, **chunk.parameters()}
+            rows += connection.execute(statement, parameters, execution_options=OURS).rowcount
+        return rows
+
+
+def _groups(added: Mapping[str, Mapping[Any, list[Key]]]) -> Iterator[tuple[str, Any, list[Key]]]:
+    for name, by_value in added.items():
+        for value, keys in by_value.items():
+            yield name, value, keys
+
+
+def _default_of(column: Column[Any]) -> Any:
+    """Return the value that Python gives to a column where nothing is said."""
+    default: Any = column.default
+    if default is None:
+        return None
+    return default.arg if default.is_scalar else default.arg(None)

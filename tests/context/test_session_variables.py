@@ -1,0 +1,189 @@
+"""Session variables: what one transaction says of itself."""
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Column, String, Text, Uuid, func, insert, inspect, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, scoped_session
+
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    InvalidArgument,
+    InvalidArgumentType,
+    MissingSessionVariable,
+    make_versioned,
+    session_variables_statement,
+    set_session_variables,
+    transaction_class,
+    transaction_context,
+    versioning_manager,
+)
+from tests.context.test_transaction_values import declare
+
+pytestmark = pytest.mark.options(
+    session_variables=[Column("username", Text), Column("app_uuid", Uuid)]
+)
+REQUIRED = pytest.mark.options(session_variables=[Column("username", String(50), nullable=False)])
+
+
+@pytest.fixture
+def Article(Base):
+    """A versioned class."""
+    return declare(Base)
+
+
+@pytest.fixture
+def opened(open_session, Base, Article):
+    """A session on its tables."""
+    return open_session(Base)
+
+
+def said(session, Article):
+    """Return what transactions say, in order."""
+    cls = transaction_class(Article)
+    return session.scalars(select(cls.username).order_by(cls.id)).all()
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_they_hold_for_a_transaction(opened, Article):
+    """The transaction keeps them, and the next has none."""
+    for scoped in (opened, scoped_session(lambda: opened)):
+        set_session_variables(scoped, username="O'Brien", app_uuid=UUID(int=5))
+        article = Article(name="a")
+        opened.add(article)
+        opened.commit()
+        transaction = article.versions[0].transaction
+        assert (transaction.username, transaction.app_uuid) == ("O'Brien", UUID(int=5))
+        opened.add(Article(name="b"))
+        opened.commit()
+    assert said(opened, Article) == ["O'Brien", None, "O'Brien", None]
+
+
+def test_they_go_with_what_is_rolled_back(opened, Article, engine):
+    """They are gone with their transaction, and with a savepoint that was set before."""
+    set_session_variables(opened, username="a")
+    opened.rollback()
+    with transaction_context(username="context"):
+        opened.add(Article())
+        opened.commit()
+        set_session_variables(opened, username="b")
+        with opened.begin_nested() as savepoint:
+            set_session_variables(opened, username="c")
+            opened.begin_nested()
+            set_session_variables(opened, username="d", app_uuid=None)
+            savepoint.rollback()
+        opened.add(Article())
+        opened.commit()
+        with opened.begin_nested() as savepoint:
+            set_session_variables(opened, username="e")
+            savepoint.rollback()
+        opened.add(Article())
+        opened.commit()
+        with opened.begin_nested():
+            set_session_variables(opened, username="f")
+            with opened.begin_nested():
+                set_session_variables(opened, username="g")
+        opened.add(Article())
+        opened.commit()
+        set_session_variables(opened, username="h")
+        set_session_variables(opened, username=None)
+        opened.add(Article())
+        opened.commit()
+    assert said(opened, Article) == ["context", "b", "context", "g", "context"]
+
+
+def test_connections(opened, Article, engine):
+    """A connection that no session has says the same, and keeps nothing for who has it next."""
+    versioning_manager.record_engine(engine)
+    with engine.connect() as connection:
+        set_session_variables(connection, username="a")
+        connection.execute(insert(Article).values(name="a"))
+        connection.commit()
+        connection.execute(update(Article).values(name="b"))
+        connection.commit()
+        set_session_variables(connection, username="c")
+    with engine.begin() as connection:
+        connection.execute(update(Article).values(name="c"))
+    assert said(opened, Article) == ["a", None, None]
+
+
+@REQUIRED
+@pytest.mark.strategies("validity", "subquery")
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_what_must_be_said(opened, Article, engine, is_reused):
+    """Without it, or if it is empty, nothing is written, on whatever connection."""
+    engine.dispose()
+    if is_reused:
+        set_session_variables(opened, username="a")
+        opened.add(Article(name="a"))
+        opened.commit()
+    for values in ({}, {"username": None}, {"username": ""}):
+        set_session_variables(opened, **values)
+        with pytest.raises(IntegrityError, match="'username' is"):
+            opened.execute(insert(Article).values(name="b"))
+        opened.commit()
+        set_session_variables(opened, **values)
+        opened.add(Article(name="b"))
+        with pytest.raises(MissingSessionVariable, match="'username' is"):
+            opened.commit()
+        opened.rollback()
+    assert len(opened.scalars(select(Article)).all()) == len(said(opened, Article)) == is_reused
+
+
+@REQUIRED
+def test_what_is_too_long(opened, Article):
+    """It is refused, and nothing is cut."""
+    set_session_variables(opened, username="x" * 51)
+    with pytest.raises(InvalidArgument, match="51 characters"):
+        opened.execute(insert(Article).values(name="a"))
+
+
+@pytest.mark.options(session_variable_prefix="audit_")
+def test_prefix(Article, opened):
+    """The column may be called otherwise than the variable."""
+    cls = transaction_class(Article)
+    assert inspect(cls).attrs.username.columns[0].name == "audit_username"
+    set_session_variables(opened, username="a")
+    opened.add(Article())
+    opened.commit()
+    assert said(opened, Article) == ["a"]
+
+
+@pytest.mark.needs("settings")
+def test_settings(opened, Article, engine):
+    """PostgreSQL has them as settings, word for word, until the transaction ends."""
+
+    def read(name="audit.username"):
+        return opened.scalar(select(func.current_setting(name, True)))
+
+    assert read() is None
+    hostile = "O'Brien'); DROP TABLE article; -- %s :x \\ 日本" + "x" * 2**20
+    set_session_variables(opened, username=hostile)
+    assert read() == hostile
+    opened.rollback()
+    assert not read()
+    values = {"a": 1, "b": Decimal("1.50"), "c": UUID(int=1), "d": True, "e": None}
+    opened.execute(session_variables_statement(**values))
+    found = [read(f"audit.{name}") for name in values]
+    assert found == ["1", "1.50", str(UUID(int=1)), "true", ""]
+    make_versioned(session_variable_namespace="app")
+    set_session_variables(opened, username="a")
+    assert read("app.username") == "a"
+
+
+def test_what_cannot_be_said(opened, engine):
+    """Names and values that could not be read again are refused, before anything is sent."""
+    for wrong in ({"a b": 1}, {"é": 1}, {"a.b": 1}, {"a": "\0"}, {"a": "\ud800"}):
+        with pytest.raises(InvalidArgument):
+            session_variables_statement(**wrong)
+    with pytest.raises(InvalidArgumentType, match=r"'a' is \{\}"):
+        set_session_variables(opened, a={})
+    with pytest.raises(ImproperlyConfigured, match="is no session"):
+        set_session_variables(5, a=1)
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection, pytest.raises(ImproperlyConfigured, match="by itself"):
+        set_session_variables(connection, a=1)
+    with pytest.raises(ImproperlyConfigured, match=r"give session\.connection"):
+        set_session_variables(Session(), a=1)

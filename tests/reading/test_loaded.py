@@ -1,0 +1,85 @@
+"""Versions that the application holds learn what flushes do to them."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from sqlalchemy_versioned import Operation
+from sqlalchemy_versioned.reading import loaded
+
+pytestmark = pytest.mark.strategies()
+
+
+@pytest.fixture
+def keeping(tables, blog):
+    """A session that expires nothing on commit."""
+    with Session(tables, expire_on_commit=False) as session:
+        blog.factories.session = session
+        yield session
+
+
+def test_held_version_is_closed(keeping, blog):
+    """A version that the application holds learns that it was ended."""
+    article = blog.factories.Article(name="a")
+    keeping.commit()
+    held = article.versions[0]
+    assert held.next is None
+    article.name = "b"
+    keeping.commit()
+
+    assert held.next is article.versions[1]
+    if hasattr(held, "end_transaction_id"):
+        assert held.__dict__.get("end_transaction_id", 0) is not None
+        assert held.end_transaction_id == article.versions[1].transaction_id
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_held_version_is_overwritten(keeping, blog):
+    """A version that a later flush of its transaction overwrites has the new values."""
+    article = blog.factories.Article(name="a")
+    keeping.flush()
+    held = article.versions[0]
+    article.name = "b"
+    keeping.flush()
+
+    assert (held.name, held.operation_type) == ("b", Operation.INSERT)
+
+
+def test_held_version_follows_a_savepoint(keeping, blog):
+    """What a savepoint did to a version is undone with it."""
+    article = blog.factories.Article(name="a")
+    keeping.commit()
+    held = article.versions[0]
+    savepoint = keeping.begin_nested()
+    article.name = "b"
+    keeping.flush()
+    assert held.next is not None
+    keeping.refresh(held)
+    savepoint.rollback()
+
+    assert held.next is None
+    assert getattr(held, "end_transaction_id", None) is None
+
+
+def test_other_versions_stay_loaded(keeping, blog, engine, count_statements):
+    """A flush makes nobody read what it did not touch."""
+    one, other = blog.factories.Article.create_batch(2)
+    keeping.commit()
+    held = other.versions[0]
+    one.name = "b"
+    keeping.commit()
+    with count_statements(engine) as statements:
+        _ = held.name, held.transaction_id
+
+    assert statements.count == 0
+
+
+def test_notes_of_versions_do_not_pile_up(keeping, blog, monkeypatch):
+    """A session remembers loaded versions only as long as they are there."""
+    monkeypatch.setattr(loaded, "ROOM", 10)
+    articles = blog.factories.Article.create_batch(50)
+    keeping.commit()
+    for article in articles:
+        assert article.versions[0].name
+
+    notes = keeping.info[loaded.LOADED]
+    assert len(notes.pop_all()) <= 11

@@ -48,6 +48,9 @@ class Plugin:
     option_names: tuple[str, ...] = ()
     #: Whether a manager can have only one plugin of the class.
     is_single: bool = False
+    #: Whether the hooks that this very class has for recording may be left alone where triggers
+    #: record, because they do the same by themselves.
+    is_known_to_triggers: bool = False
 
     def after_build_version_table_columns(
         self, table_builder: TableBuilder, columns: list[Column[Any]]

@@ -22,6 +22,7 @@ from ..model.spec import VersionSpec
 from ..recording.paused import PAUSED_CONNECTIONS, is_paused
 from ..recording.triggered_row import build_object, build_setting
 from ..recording.unit_of_work import UnitOfWork
+from ..triggers.flags import list_flags
 from ..triggers.settings import PAUSED, SAID
 from ..triggers.spec import Event, build_trigger_names
 from .cascades import Cascades
@@ -58,10 +59,13 @@ def check_plugins(plugins: PluginCollection) -> None:
     """
     for hook in _RECORDING_HOOKS:
         for plugin in plugins.overriding(hook):
-            raise ImproperlyConfigured(
-                f"{type(plugin).__name__} has the hook {hook}(), and with native=True triggers "
-                "record without plugins; leave the plugin out, or native=True"
-            )
+            owner = next(cls for cls in type(plugin).__mro__ if hook in vars(cls))
+            if not vars(owner).get("is_known_to_triggers", False):
+                raise ImproperlyConfigured(
+                    f"{type(plugin).__name__} has the hook {hook}(), and with native=True triggers "
+                    "record without plugins; leave the plugin out, or native=True, or let the "
+                    "database do what the hook does and set 'is_known_to_triggers' beside it"
+                )
 
 
 def check_spec(spec: VersionSpec) -> None:
@@ -74,8 +78,7 @@ def check_spec(spec: VersionSpec) -> None:
         "the strategy 'append' under joined inheritance": not (
             spec.strategy.merges or spec.base is None
         ),
-        "the option 'mask'": bool(spec.masked),
-        "columns that plugins add": len(spec.added) > len(spec.stamps),
+        "columns that plugins add": len(spec.added) > len(spec.stamps) + len(list_flags(spec)),
     }
     for name, is_asked in asked.items():
         if is_asked:
@@ -144,10 +147,9 @@ class Triggers:
         """
         for target in targets:
             is_off = is_paused(session) or not target.is_on()
-            paused = session.info.setdefault(PAUSED_CONNECTIONS, WeakSet())
-            if is_off or connection in paused:
+            if is_off or connection in session.info.get(PAUSED_CONNECTIONS, ()):
                 # Said each time: going back to a savepoint takes back what was said after it.
-                paused.add(connection)
+                session.info.setdefault(PAUSED_CONNECTIONS, WeakSet()).add(connection)
                 said = literal("1" if is_off else "")
                 connection.execute(select(build_setting(PAUSED, said)))
             if not is_off:
@@ -157,6 +159,8 @@ class Triggers:
 
     def _say(self, connection: Connection, session: Session, spec: VersionSpec) -> None:
         """Tell what versions that are events are to hold of the context."""
+        if not spec.variables:
+            return
         said = said_on(connection)
         variables = [column for column in spec.variables if column.key in said]
         values = column_values(variables, said, connection.dialect)
@@ -167,7 +171,7 @@ class Triggers:
         told = session.info.setdefault(_TOLD, WeakKeyDictionary())
         # Going back to a savepoint takes back what was said after it.
         telling = (session.get_nested_transaction(), values)
-        if spec.variables and told.get(connection, (None, {})) != telling:
+        if told.get(connection, (None, {})) != telling:
             told[connection] = telling
             connection.execute(
                 select(build_setting(SAID, build_object(spec.version_table, values)))

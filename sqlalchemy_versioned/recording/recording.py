@@ -373,6 +373,8 @@ class Recording:
         gone = set(fresh.get(Operation.DELETE, ())) - found
         if gone:
             self.absent[spec] = gone
+        if self._has_added(spec):
+            self._note_added(spec, {key: {} for key in candidates if key not in found})
         for operation, keys in fresh.items():
             fresh[operation] = [key for key in keys if key in found]
         work.closing = [key for key in work.closing if key in found] + work.image.given

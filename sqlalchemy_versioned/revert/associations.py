@@ -14,7 +14,6 @@ from sqlalchemy import Column, ColumnElement, Table, null
 from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
-from .._typing import is_table
 from ..model.lookup import table_spec_of
 from .columns import is_made
 
@@ -67,7 +66,7 @@ class Association:
 def association_of(relationship: RelationshipProperty[Any]) -> Association | None:
     """Return the association table of a relationship, if it has columns to put back."""
     table = relationship.secondary
-    if not is_table(table):
+    if not isinstance(table, Table):
         return None
     spec, filled = table_spec_of(table), _sqlalchemy.association_columns(relationship)
     more = tuple(
@@ -82,8 +81,7 @@ def link_columns(
     relationship: RelationshipProperty[Any], owner: Any, member: Any
 ) -> dict[Column[Any], Any]:
     """Return what the columns that link hold between two live objects."""
-    pairs: Any = relationship.synchronize_pairs
-    near = [(owner, relationship.parent, pair) for pair in pairs]
+    near = [(owner, relationship.parent, pair) for pair in relationship.synchronize_pairs]
     far: Any = relationship.secondary_synchronize_pairs or ()
     return {
         column: getattr(obj, mapper.get_property_by_column(source).key)

@@ -10,8 +10,6 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from .. import _sqlalchemy
-
 __all__ = ["DeferConstraint"]
 
 
@@ -28,7 +26,7 @@ class DeferConstraint(Executable, ClauseElement):
 def _defer(element: DeferConstraint, compiler: SQLCompiler, **_: Any) -> str:
     preparer, constraint = compiler.preparer, element.constraint
     name = preparer.format_constraint(constraint)
-    schema = _sqlalchemy.schema_shown(preparer, constraint.table)
+    schema = preparer.schema_for_object(constraint.table)
     if schema is not None:
         name = f"{preparer.quote_schema(schema)}.{name}"
     return f"SET CONSTRAINTS {name} DEFERRED"

@@ -10,7 +10,6 @@ from sqlalchemy.orm import ONETOMANY, Mapper, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
-from .._typing import is_column
 from ..exc import ReverterException
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec
@@ -32,8 +31,7 @@ def parse_paths(spec: ClassSpec, relations: Iterable[str] | str | None) -> Tree:
     """
     tree: Tree = {}
     mapper: Mapper[Any] = inspect(spec.parent_class)
-    paths: Iterable[Any] = [relations] if isinstance(relations, str) else relations or ()
-    for path in paths:
+    for path in [relations] if isinstance(relations, str) else relations or ():
         if not isinstance(path, str):
             raise ReverterException(
                 f"relations has {path!r}; give relationship keys as strings, such as 'tags' or "
@@ -82,7 +80,7 @@ def _family(mapper: Mapper[Any]) -> Iterable[Mapper[Any]]:
 
 def _known(mapper: Mapper[Any]) -> set[str]:
     """Return the relationships that can be reverted, those of subclasses included."""
-    known: set[str] = set()
+    known = set()
     for each in _family(mapper):
         spec = find_spec(each.class_)
         kept = () if spec is None else spec.relationships
@@ -112,7 +110,7 @@ def remote_keys(relationship: RelationshipProperty[Any]) -> frozenset[str]:
     columns = [
         element
         for element in iterate(relationship.primaryjoin)
-        if is_column(element)
+        if isinstance(element, Column)
         and element.table in there.tables
         and "local" not in _sqlalchemy.relationship_marks(element)
     ]

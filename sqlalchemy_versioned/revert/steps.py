@@ -31,7 +31,6 @@ class Step(Protocol):
     @property
     def target(self) -> Target:
         """The object it is done to."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,5 +198,4 @@ def _assignments(values: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Null):
         return None
-    parameter: Any = BindParameter
-    return value.value if isinstance(value, parameter) else value
+    return value.value if isinstance(value, BindParameter) else value

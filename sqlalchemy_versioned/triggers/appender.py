@@ -6,8 +6,11 @@ UPDATE records those of its new rows that were not among the old ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..model.operation import Operation
 from ..query.rows import compared_columns
+from .flags import Flag
 from .recorder import Recorder
 from .spec import Event, Variable
 from .templates import COUNT, REQUIRED, UNLESS_ANY
@@ -80,7 +83,7 @@ class Appender(Recorder):
         rows = f"SELECT FROM {self._new_rows(event)}"
         if event is Event.UPDATE and not self._spec.keeps_unchanged:
             rows = (
-                self._differing(compared_columns(self._spec))
+                self._differing(self._telling)
                 if self._key
                 else f"SELECT FROM {self._keyless()} WHERE o.{self._here}_row IS NULL"
             )
@@ -142,15 +145,27 @@ class Appender(Recorder):
         ]
 
     def _event(self, alias: str, event: Event, what: str, *, condition: str = "true") -> str:
-        return self._record(alias, self._source(event), what, condition)
+        def say(flag: Flag) -> str:
+            if alias == "o":
+                return self._flags.at_last(flag, event, adds_up=False)
+            return self._flags.told_of(flag, event, self._arrived)
 
-    def _record(self, alias: str, source: str, what: str, condition: str) -> str:
+        return self._record(alias, self._source(event), what, condition, say)
+
+    def _record(
+        self,
+        alias: str,
+        source: str,
+        what: str,
+        condition: str,
+        flag: Callable[[Flag], str] = lambda flag: "false",
+    ) -> str:
         spec, text = self._spec, self._text
         said = spec.context_columns
         table = text.table(spec.version_table)
         return fill(
             EVENTS,
-            values=self._values(alias, spec),
+            values=self._values(alias, spec, flag),
             source=source,
             condition=condition,
             more_columns=f", {text.columns(None, said)}" if said else "",

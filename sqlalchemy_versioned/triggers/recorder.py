@@ -16,6 +16,7 @@ from ..database.dialects import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
+from .flags import Flag, Flags
 from .spec import Event, TriggerSpec
 from .templates import (
     BEFORE_UPDATE,
@@ -27,6 +28,7 @@ from .templates import (
     ENDS,
     ENDS_OF_BEGUN,
     ERASING,
+    ERASING_FLAGGED,
     FIRST_STATES,
     FUNCTION,
     IF_DEPARTED,
@@ -57,6 +59,7 @@ class Recorder:
         self._here = max((each.prefix for each in triggers.tables), key=len) + "here"
         self._key = [pair.parent for pair in self._spec.key]
         self._names = [f"k{place}" for place, _ in enumerate(self._key, start=1)]
+        self._flags = Flags(triggers.tables, text, self._here)
         self._steps = {
             step.value: text.beside(triggers.transaction.table, name)
             for step, name in triggers.transaction.functions.items()
@@ -68,6 +71,7 @@ class Recorder:
         return fill(
             FUNCTION,
             invoker=INVOKER,
+            flags="versioned_flags jsonb := '{}';" if self._adds_flags_up else "",
             on_insert=self._branch(Event.INSERT),
             on_update=self._branch(Event.UPDATE),
             on_delete=self._branch(Event.DELETE),
@@ -149,26 +153,66 @@ class Recorder:
     def _touched(self, event: Event) -> str:
         """Select the keys of the rows that the statement has changed."""
         if event is not Event.UPDATE:
-            alias = "n" if event is Event.INSERT else "o"
             distinct = "" if self._is_keyed(self._spec) else "DISTINCT "
-            columns = self._text.columns(alias, self._key)
+            columns = ", ".join(self._keys_of(event))
             return f"SELECT {distinct}{columns} FROM {self._source(event)}"
-        return self._differing([pair.parent for pair in self._spec.pairs])
+        return self._differing(self._kept)
+
+    def _flagged(self, event: Event) -> str:
+        """Select the same keys, with what the statement says of the flags of their versions."""
+        if not self._flags.are_told_by(event):
+            return self._touched(event)
+        told = self._flags.told(event, self._arrived)
+        if event is Event.INSERT and self._is_keyed(self._spec):
+            return f"SELECT {', '.join([*self._keys_of(event), *told])} FROM {self._source(event)}"
+        selected = [*self._keys_of(event), *[f"bool_or({each})" for each in told]]
+        places = ", ".join(str(place) for place, _ in enumerate(self._key, start=1))
+        condition = f" WHERE {self._moved(self._kept)}" if event is Event.UPDATE else ""
+        rows = f"{self._source(event)}{condition}"
+        return f"SELECT {', '.join(selected)} FROM {rows} GROUP BY {places}"
+
+    @property
+    def _arrived(self) -> str:
+        """The condition that a row of an UPDATE had another key before."""
+        return f"{self._text.column('o', self._key[0])} IS NULL"
+
+    @property
+    def _adds_flags_up(self) -> bool:
+        return bool(self._flags) and self._spec.strategy.merges
+
+    @property
+    def _kept(self) -> list[Column[Any]]:
+        """The columns of which versions say something."""
+        return [pair.parent for pair in (*self._spec.pairs, *self._spec.masked)]
+
+    @property
+    def _telling(self) -> list[Column[Any]]:
+        """The columns whose change makes a version."""
+        return [*compared_columns(self._spec), *[pair.parent for pair in self._spec.masked]]
+
+    def _keys_of(self, event: Event) -> list[str]:
+        """Return the key of each row of the statement."""
+        text = self._text
+        if event is Event.UPDATE:
+            return [f"coalesce({text.column('n', c)}, {text.column('o', c)})" for c in self._key]
+        alias = "n" if event is Event.INSERT else "o"
+        return [text.column(alias, column) for column in self._key]
 
     def _differing(self, columns: Sequence[Column[Any]]) -> str:
         """Select the keys of rows that an UPDATE has changed in some of *columns*, or moved."""
-        text = self._text
-        keys = [f"coalesce({text.column('n', c)}, {text.column('o', c)})" for c in self._key]
-        old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
+        keys, source = ", ".join(self._keys_of(Event.UPDATE)), self._source(Event.UPDATE)
+        return f"SELECT DISTINCT {keys} FROM {source} WHERE {self._moved(columns)}"
+
+    def _moved(self, columns: Sequence[Column[Any]]) -> str:
+        """Return the condition that an UPDATE has changed or moved a row, by some *columns*."""
+        old, new = (f"{self._text.column(alias, self._key[0])} IS NULL" for alias in "on")
         differs = self._differs_from_old(columns)
         # As a condition that joined columns are not NULL it would make another join of it.
-        moved = f"CASE WHEN {old} OR {new} THEN true ELSE {differs} END"
-        source = self._source(Event.UPDATE)
-        return f"SELECT DISTINCT {', '.join(keys)} FROM {source} WHERE {moved}"
+        return f"CASE WHEN {old} OR {new} THEN true ELSE {differs} END"
 
     def _differs_from_old(self, columns: Sequence[Column[Any]] | None = None) -> str:
         """Return the condition that a row of an UPDATE has other values of some *columns*."""
-        found = compared_columns(self._spec) if columns is None else columns
+        found = self._telling if columns is None else columns
         compared = [column for column in found if column not in self._key]
         if not compared:
             return "false"
@@ -180,7 +224,7 @@ class Recorder:
         """Leave a transaction alone by which nothing changes but what makes no version."""
         if event is not Event.UPDATE:
             return ""
-        changed = self._differing(compared_columns(self._spec))
+        changed = self._differing(self._telling)
         return fill(UNLESS_CHANGED, changed=changed)
 
     def _overtaken(self, event: Event) -> str:
@@ -198,10 +242,11 @@ class Recorder:
         slots = {
             "here": self._here,
             "version": text.table(spec.version_table),
-            "columns": text.columns(None, [*(pair.version for pair in spec.pairs), *spec.stamps]),
+            "columns": text.columns(None, self._written(spec)),
             "transaction": text.columns(None, [spec.transaction_column]),
             "operation": text.columns(None, [spec.operation_column]),
             "keys": ", ".join(self._names),
+            "columns_of_t": ", ".join(self._names),
             "v_is_t": self._is_row("v", spec),
             "v_transaction": text.column("v", spec.transaction_column),
             "own_operation": text.column("own", spec.operation_column),
@@ -214,13 +259,25 @@ class Recorder:
         slots["what"] = f"CASE WHEN {gone} THEN {slots['insert']} ELSE {slots['update']} END"
         return slots
 
-    def _values(self, alias: str, spec: VersionSpec) -> str:
-        """Return what new versions hold of a row, the moment and the user included."""
+    def _written(self, spec: VersionSpec) -> list[Column[Any]]:
+        """Return the columns of new versions that are not of the transaction."""
+        flags = [flag.column for flag in self._flags.of(spec)]
+        return [*(pair.version for pair in spec.pairs), *spec.stamps, *flags]
+
+    def _values(
+        self, alias: str, spec: VersionSpec, flag: Callable[[Flag], str] = lambda flag: "false"
+    ) -> str:
+        """Return what new versions hold of a row, the moment and the user included.
+
+        :param flag: returns what a flag is to say.
+        """
         said = [
             now(column, self._text.dialect) if tells_moment(column) else INVOKER
             for column in spec.stamps
         ]
-        return ", ".join([self._text.columns(alias, [p.parent for p in spec.pairs]), *said])
+        flags = [flag(each) for each in self._flags.of(spec)]
+        kept = self._text.columns(alias, [pair.parent for pair in spec.pairs])
+        return ", ".join([kept, *said, *flags])
 
     def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
         """Return the key of a row: of an alias of the parent table, or of what was touched."""
@@ -228,6 +285,10 @@ class Recorder:
         if alias is None:
             return [f"t.{name}" for name in self._names]
         return [self._text.column(alias, column) for column in parents]
+
+    def _version_keys(self, alias: str, spec: VersionSpec) -> list[str]:
+        """Return the key of a version."""
+        return [self._text.column(alias, pair.version) for pair in spec.key]
 
     def _is_row(self, version: str, spec: VersionSpec, alias: str | None = None) -> str:
         """Return the condition that a version is of a row."""
@@ -330,7 +391,9 @@ class Recorder:
             removes = self._removes(event)
             erased = f"{erased} IS NULL AND {is_stale}" if removes else f"{erased} OR {is_stale}"
         return fill(
-            ERASING,
+            ERASING_FLAGGED if self._flags.of(spec) else ERASING,
+            flags_key=self._flags.key_of(spec, self._version_keys("v", spec)),
+            flags=self._flags.kept(spec, "v"),
             touched=self._touched(event),
             live_if_any="" if is_truncated else self._live(spec, join="LEFT JOIN"),
             erased="true" if is_truncated else erased,
@@ -358,35 +421,51 @@ class Recorder:
         return fill(
             IMAGES,
             distinct="" if spec.parent_table.primary_key.columns else "DISTINCT ",
-            values=self._values("l", spec),
-            touched=self._touched(event),
+            values=self._values("l", spec, lambda flag: self._flags.now(flag, event)),
+            touched=self._flagged(event),
             live=self._live(spec),
+            flags=self._flags.look_up(spec, self._row(spec, None)),
             previous=self._previous(spec),
-            changed=self._is_unrecorded(spec) if is_truncated else self._is_changed(spec),
+            changed=self._is_unrecorded(spec) if is_truncated else self._is_changed(spec, event),
             count=fill(COUNT, sign="+"),
-            **self._slots(spec),
+            **self._slots_of_images(spec, event),
         )
+
+    def _slots_of_images(self, spec: VersionSpec, event: Event) -> dict[str, str]:
+        slots = self._slots(spec)
+        if self._flags.are_told_by(event):
+            names = [flag.name for flag in self._flags.of(self._spec)]
+            slots["columns_of_t"] = ", ".join([*self._names, *names])
+        return slots
 
     def _images_and_ends(self, event: Event) -> str:
         spec = self._spec
         return fill(
             IMAGES_AND_ENDS,
             found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
-            values=self._values("found", spec),
-            touched=self._touched(event),
+            flags="".join(f", t.{f.name} AS {self._here}_{f.name}" for f in self._flags.of(spec)),
+            values=self._values("found", spec, lambda flag: f"found.{self._here}_{flag.name}"),
+            touched=self._flagged(event),
             live=self._live(spec),
             previous=self._previous(spec),
-            changed=self._is_changed(spec),
-            **self._end_slots(spec),
+            changed=self._is_changed(spec, event, is_begun=True),
+            **{**self._end_slots(spec), **self._slots_of_images(spec, event)},
         )
 
     def _is_unrecorded(self, spec: VersionSpec) -> str:
         """Return the condition that this transaction has no version of a row yet."""
         return f"NOT EXISTS (\n    {self._own(spec)}\n)"
 
-    def _is_changed(self, spec: VersionSpec) -> str:
-        """Return the condition that an object is not as it was before this transaction."""
+    def _is_changed(self, spec: VersionSpec, event: Event, *, is_begun: bool = False) -> str:
+        """Return the condition that an object is not as it was before this transaction.
+
+        :param is_begun: whether the transaction has recorded nothing before.
+        """
         conditions = [self._differs(spec)]
+        if is_begun:
+            conditions += [f"t.{flag.name}" for flag in self._flags.of(spec) if flag.is_masked]
+        else:
+            conditions += self._flags.masks(event)
         for other in self._triggers.tables:
             if other is not spec:
                 conditions.append(
@@ -420,8 +499,9 @@ class Recorder:
         return fill(
             DEPARTURES,
             o_row_key=self._text.columns("o", [c for c in spec.parent_table.c if c in primary]),
-            values=self._values("o", spec),
+            values=self._values("o", spec, lambda flag: self._flags.at_last(flag, event)),
             source=self._source(event),
+            flags=self._flags.look_up(spec, self._row(spec, "o"), masks=False),
             previous=self._previous(spec, "o"),
             live_if_any="" if is_truncated else self._live(spec, join="LEFT JOIN", alias="o"),
             own=self._own(spec, "o", unless_begun=" AND NOT versioned_begun"),

@@ -18,6 +18,7 @@ __all__ = [
     "ENDS",
     "ENDS_OF_BEGUN",
     "ERASING",
+    "ERASING_FLAGGED",
     "FIRST_STATES",
     "FUNCTION",
     "IF_DEPARTED",
@@ -41,6 +42,7 @@ DECLARE
     versioned_left bigint := 0;
     versioned_begun boolean := false;
     versioned_said jsonb := '{{}}';
+    {flags}
 BEGIN
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
@@ -168,6 +170,27 @@ DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
 {count}
 """
 
+#: The same, of a table whose versions have flags; what they said is kept.
+ERASING_FLAGGED = """
+WITH erased AS (
+    DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+        SELECT own.ctid
+        FROM ({touched}) AS t ({keys})
+        CROSS JOIN LATERAL (
+            SELECT v.ctid, v.* FROM {version} AS v
+            WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
+        ) AS own
+        {live_if_any}
+        WHERE {erased}
+    )) RETURNING {flags_key} AS k, {flags} AS f
+), flagged AS (
+    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+)
+SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{{}}')
+FROM flagged INTO versioned_count, versioned_flags;
+versioned_left := versioned_left - versioned_count;
+"""
+
 #: A row that another trigger has changed before this one heard of its insertion was taken for one
 #: that is older than its history.
 MISTAKEN = """
@@ -190,8 +213,9 @@ IMAGES = """
 INSERT INTO {version} ({columns}, {transaction}, {operation})
 SELECT {distinct}{values}, versioned_tx,
     {what}
-FROM ({touched}) AS t ({keys})
+FROM ({touched}) AS t ({columns_of_t})
 {live}
+{flags}
 LEFT JOIN LATERAL (
     {previous}
 ) AS p ON true
@@ -203,6 +227,7 @@ DEPARTURES = """
 INSERT INTO {version} ({columns}, {transaction}, {operation})
 SELECT DISTINCT ON ({o_row_key}) {values}, versioned_tx, {delete}
 FROM {source}
+{flags}
 CROSS JOIN LATERAL (
     {previous}
 ) AS p
@@ -262,8 +287,8 @@ END IF;
 IMAGES_AND_ENDS = """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what,
-        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
-    FROM ({touched}) AS t ({keys})
+        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open{flags}
+    FROM ({touched}) AS t ({columns_of_t})
     {live}
     LEFT JOIN LATERAL (
         {previous}

@@ -409,26 +409,23 @@ def test_change_records(opened, Article, User):
 def test_context_adds_no_statement(opened, Article, engine, count_statements):
     """A commit of one object sends the same statements with and without a context."""
     counts = []
-    # With the first object it is looked up that there are triggers, where they record.
-    for context in ({}, {}, {"user": 7, "reason": "typo"}):
+    for context in ({}, {"user": 7, "reason": "typo"}):
         with transaction_context(**context), count_statements(engine) as statements:
             opened.add(Article(name="a"))
             opened.commit()
         counts.append(len(statements))
-    assert counts[1] == counts[2]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.options(transaction_columns=[Column("reason", String(200), nullable=False)])
-def test_a_column_that_must_have_a_value(opened, Article, mode):
+def test_a_column_that_must_have_a_value(opened, Article):
     """Nothing is written without it, by whatever way; the empty string is a value."""
     assert write(opened, Article, reason="").reason == ""
-    missing = mode.pick(MissingSessionVariable, IntegrityError)
-    match = mode.pick("'reason' is not said", 'null value in column "reason"')
     for statement in (insert(Article).values(name="b"), update(Article).values(name="b")):
-        with pytest.raises(missing, match=match):
+        with pytest.raises(MissingSessionVariable, match="'reason' is not said"):
             opened.execute(statement)
         opened.commit()
-    with pytest.raises(IntegrityError, match=match):
+    with pytest.raises(IntegrityError, match="'reason' is not said"):
         write(opened, Article)
     opened.rollback()
     assert opened.scalars(select(Article.name)).all() == ["a"]

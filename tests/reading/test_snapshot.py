@@ -956,14 +956,16 @@ def test_pickling(session, blog, history):
 
 
 @pytest.fixture
-def execute(session, tables, mode):
+def execute(session, tables):
     """Return a function that executes a statement of which SQLAlchemy never hears."""
 
     def execute(statement):
         session.commit()
+        connection = tables.raw_connection()
         sql = statement.compile(tables, compile_kwargs={"literal_binds": True})
-        with mode.unseen(tables) as cursor:
-            cursor.execute(str(sql))
+        connection.cursor().execute(str(sql))
+        connection.commit()
+        connection.close()
 
     return execute
 

@@ -24,12 +24,13 @@ def build_statements():
 
     class Article(Base):
         __tablename__ = "Article"
-        __versioned__ = {"ignore": ["seen"], "exclude": ["cache"]}
+        __versioned__ = {"ignore": ["seen"], "exclude": ["cache"], "mask": ["secret"]}
         __table_args__ = {"schema": "press"}
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column("select", String(50))
         seen: Mapped[int]
         cache: Mapped[str | None]
+        secret: Mapped[str | None]
 
     class Animal(Base):
         __tablename__ = "animal"

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import ImproperlyConfigured, Plugin
+from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 
 pytestmark = pytest.mark.options(native=True)
 
@@ -40,9 +41,28 @@ def test_one_mode_for_all_classes(Base):
         configure_mappers()
 
 
-@pytest.mark.parametrize(
-    "said", [{"strategy": "append", "version_id_type": "uuid"}, {"mask": ["name"]}]
-)
+class Tracking(PropertyModTrackerPlugin):
+    """Has flags of its own making."""
+
+    def version_values(self, spec, state, operation):
+        """Set all of them."""
+        return {}
+
+
+@pytest.mark.options(plugins=[Tracking()])
+def test_plugins_that_do_it_otherwise(Base):
+    """A subclass of a plugin that triggers know is refused if it records by itself."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match=r"Tracking has the hook version_values\(\)"):
+        configure_mappers()
+
+
+@pytest.mark.parametrize("said", [{"strategy": "append", "version_id_type": "uuid"}])
 def test_options_that_triggers_do_not_know(Base, said):
     """What triggers cannot record yet is refused."""
 

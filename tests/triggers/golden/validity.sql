@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $versioned$
--- sqlalchemy_versioned 1 2fd2480c8ded09398743556abfd8b951
+-- sqlalchemy_versioned 1 a145e879b1ab8b9af716c8921227d558
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -9,6 +9,7 @@ DECLARE
     versioned_left bigint := 0;
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
+    versioned_flags jsonb := '{}';
 BEGIN
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
@@ -44,27 +45,32 @@ BEGIN
                     WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
                 ) AS v
             ));
-            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                SELECT own.ctid
-                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.* FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                ) AS own
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l ON true
-                WHERE l.versioned_here OR own.operation_type <> 2
-            ));
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            WITH erased AS (
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, v.* FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = t.k1 OFFSET 0
+                    ) AS l ON true
+                    WHERE l.versioned_here OR own.operation_type <> 2
+                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+            ), flagged AS (
+                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+            )
+            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+            FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
         IF versioned_begun THEN
             WITH found AS MATERIALIZED (
                 SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
-                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
-                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
+                FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
                 CROSS JOIN LATERAL (
                     SELECT true AS versioned_here, r.* FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
@@ -77,9 +83,10 @@ BEGIN
                 ) AS p ON true
                 WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
                 OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            OR t.f1
             ), image AS (
-                INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-                SELECT found.id, found."select", found.seen, versioned_tx, found.versioned_here_what FROM found
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found
                 RETURNING 1
             ), ended AS (
                 UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
@@ -90,14 +97,19 @@ BEGIN
             SELECT count(*) FROM image INTO versioned_count;
             versioned_left := versioned_left + versioned_count;
         ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT l.id, l."select", l.seen, versioned_tx,
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
                 CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
-            FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+            FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
             CROSS JOIN LATERAL (
                 SELECT true AS versioned_here, r.* FROM press."Article" AS r
                 WHERE r.id = t.k1 OFFSET 0
             ) AS l
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, t.k1)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             LEFT JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -105,7 +117,8 @@ BEGIN
                 ORDER BY v.transaction_id DESC LIMIT 1
             ) AS p ON true
             WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left + versioned_count;
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
@@ -134,12 +147,12 @@ BEGIN
         END IF;
         versioned_tx := public.transaction_versioned_current();
         IF versioned_tx IS NULL THEN
-            IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select")) END) THEN
+            IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
                 RETURN NULL;
             END IF;
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
         IF EXISTS (
@@ -149,8 +162,8 @@ BEGIN
             ) AS p ON true
             WHERE p.versioned_here IS NULL
         ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, 0, 0
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, false, 0, 0
             FROM (
                 SELECT DISTINCT ON (w.id) w.* FROM (
                     SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
@@ -174,27 +187,32 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
         IF NOT versioned_begun THEN
-            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                SELECT own.ctid
-                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.* FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                ) AS own
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l ON true
-                WHERE l.versioned_here OR own.operation_type <> 2
-            ));
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            WITH erased AS (
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, v.* FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = t.k1 OFFSET 0
+                    ) AS l ON true
+                    WHERE l.versioned_here OR own.operation_type <> 2
+                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+            ), flagged AS (
+                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+            )
+            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+            FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
         IF versioned_begun THEN
             WITH found AS MATERIALIZED (
                 SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
-                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
-                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
+                FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
                 CROSS JOIN LATERAL (
                     SELECT true AS versioned_here, r.* FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
@@ -207,9 +225,10 @@ BEGIN
                 ) AS p ON true
                 WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
                 OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            OR t.f1
             ), image AS (
-                INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-                SELECT found.id, found."select", found.seen, versioned_tx, found.versioned_here_what FROM found
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found
                 RETURNING 1
             ), ended AS (
                 UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
@@ -219,9 +238,14 @@ BEGIN
             )
             SELECT count(*) FROM image INTO versioned_count;
             versioned_left := versioned_left + versioned_count;
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -254,14 +278,19 @@ BEGIN
                 ));
             END IF;
         ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT l.id, l."select", l.seen, versioned_tx,
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
                 CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
-            FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+            FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
             CROSS JOIN LATERAL (
                 SELECT true AS versioned_here, r.* FROM press."Article" AS r
                 WHERE r.id = t.k1 OFFSET 0
             ) AS l
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, t.k1)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             LEFT JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -269,12 +298,18 @@ BEGIN
                 ORDER BY v.transaction_id DESC LIMIT 1
             ) AS p ON true
             WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"));
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
             GET DIAGNOSTICS versioned_count = ROW_COUNT;
             versioned_left := versioned_left + versioned_count;
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -295,7 +330,7 @@ BEGIN
             UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
             WHERE v.ctid = ANY (ARRAY(
                 SELECT p.ctid
-                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen)) END) AS t (k1)
+                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
                 CROSS JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
@@ -330,8 +365,8 @@ BEGIN
             ) AS p ON true
             WHERE p.versioned_here IS NULL
         ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, 0, 0
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, false, 0, 0
             FROM versioned_old AS o
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
@@ -340,26 +375,36 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
         IF NOT versioned_begun THEN
-            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                SELECT own.ctid
-                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.* FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                ) AS own
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l ON true
-                WHERE l.versioned_here IS NULL AND own.operation_type <> 2
-            ));
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            WITH erased AS (
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, v.* FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = t.k1 OFFSET 0
+                    ) AS l ON true
+                    WHERE l.versioned_here IS NULL AND own.operation_type <> 2
+                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+            ), flagged AS (
+                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+            )
+            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+            FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
         IF versioned_begun THEN
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM versioned_old AS o
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -390,9 +435,14 @@ BEGIN
                 WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
             ));
         ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM versioned_old AS o
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -448,8 +498,8 @@ BEGIN
             ) AS p ON true
             WHERE p.versioned_here IS NULL
         ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, 0, 0
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT o.id, o."select", o.seen, false, 0, 0
             FROM press."Article" AS o
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
@@ -458,22 +508,32 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
         IF NOT versioned_begun THEN
-            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                SELECT own.ctid
-                FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.* FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                ) AS own
-                WHERE true
-            ));
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
+            WITH erased AS (
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, v.* FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                    WHERE true
+                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+            ), flagged AS (
+                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+            )
+            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+            FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
         IF versioned_begun THEN
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM press."Article" AS o
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v
@@ -500,9 +560,14 @@ BEGIN
                 WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
             ));
         ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, versioned_tx, 2
+            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
             FROM press."Article" AS o
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN versioned_flags <> '{}' THEN
+                    versioned_flags -> jsonb_build_array(0, o.id)::text
+                END AS versioned_here OFFSET 0
+            ) AS f0
             CROSS JOIN LATERAL (
                 SELECT v.ctid, true AS versioned_here, v.*
                 FROM press."Article_version" AS v

@@ -1,0 +1,217 @@
+"""The same program leaves the same version tables, whether sessions record it or triggers do."""
+
+from contextlib import closing
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import ForeignKey, delete, inspect, update
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
+
+from sqlalchemy_versioned import make_versioned, remove_versioning
+from sqlalchemy_versioned.model.lookup import table_spec_of
+from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
+from tests.models import build_base
+
+#: More of them were tried; see ``invent``.
+PROGRAMS = 6
+
+pytestmark = pytest.mark.needs("triggers")
+
+STEPS = ("add", "set", "set", "delete", "again", "state", "remove", "flush", "flush", "commit")
+
+
+class Robots(NamedTuple):
+    """Classes with masked and ignored columns, in tables of their own and in one that is shared."""
+
+    base: type
+    Account: type
+    Robot: type
+    Note: type
+
+
+def build_robots(Base):
+    """Declare accounts, some of them robots, and notes."""
+
+    class Account(Base):
+        __tablename__ = "account"
+        __versioned__ = {"mask": ["secret"]}
+        id: Mapped[int] = mapped_column("_id", primary_key=True, autoincrement=False)
+        kind: Mapped[str]
+        name: Mapped[str | None] = mapped_column("_name")
+        secret: Mapped[str | None] = mapped_column("_secret")
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "account"}
+
+    class Robot(Account):
+        __tablename__ = "robot"
+        __versioned__ = {"mask": ["secret", "token"]}
+        id: Mapped[int] = mapped_column(ForeignKey("account._id"), primary_key=True)
+        model: Mapped[str | None] = mapped_column("Model")
+        token: Mapped[str | None]
+        __mapper_args__ = {"polymorphic_identity": "robot"}
+
+    class Note(Base):
+        __tablename__ = "note"
+        __versioned__ = {"mask": ["secret"]}
+        code: Mapped[str] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        secret: Mapped[str | None]
+
+    return Robots(Base, Account, Robot, Note)
+
+
+class Program:
+    """Works on a few objects as a list of numbers says."""
+
+    def __init__(self, robots, session):
+        self.robots = robots
+        self.session = session
+        self.values = map("v{}".format, count())
+
+    def run(self, steps):
+        """Run the steps, and commit."""
+        for name, which, what in steps:
+            getattr(self, name)(which, what)
+        self.session.commit()
+
+    def find(self, which):
+        """Return the class of an object, its key, and the object itself, if it is there."""
+        cls = self.robots[1 + which % 3]
+        key = str(which) if cls is self.robots.Note else which
+        return cls, key, self.session.get(cls, key)
+
+    def set(self, which, what):
+        """Change an attribute of an object, or give it the same value again."""
+        _, _, found = self.find(which)
+        if found is not None:
+            names = sorted({"name", "secret", "model", "token"} & set(inspect(found).attrs.keys()))
+            name = names[what % len(names)]
+            setattr(found, name, getattr(found, name) if what % 5 == 0 else next(self.values))
+
+    def back(self, which, what):
+        """Let an object have the name that all have at first."""
+        _, _, found = self.find(which)
+        if found is not None:
+            found.name = "a"
+
+    def add(self, which, what):
+        """Add an object, some with a secret."""
+        cls, key, found = self.find(which)
+        if found is None:
+            given = {"secret": next(self.values)} if what % 2 else {}
+            given |= {cls.__mapper__.primary_key[0].key.strip("_"): key, "name": "a"}
+            self.session.add(cls(**given))
+            self.session.flush()
+
+    def delete(self, which, what):
+        """Delete an object."""
+        _, _, found = self.find(which)
+        if found is not None:
+            self.session.delete(found)
+
+    def again(self, which, what):
+        """Delete an object, and add it again."""
+        self.delete(which, what)
+        self.session.flush()
+        self.add(which, what)
+
+    def state(self, which, what):
+        """Give a column of one or all rows a new value by a statement."""
+        cls, _, _ = self.find(which)
+        table = inspect(cls).local_table
+        column = [c for c in table.c if c.name.lower().strip("_") in ("name", "secret", "model")]
+        statement = update(table).values({column[what % len(column)]: next(self.values)})
+        if what % 3:
+            (key,) = table.primary_key.columns
+            statement = statement.where(key == self.find(which)[1])
+        self.session.execute(statement)
+        self.session.expire_all()
+
+    def remove(self, which, what):
+        """Delete a row by a statement."""
+        cls, key, _ = self.find(which)
+        for table in reversed(inspect(cls).tables):
+            (column,) = table.primary_key.columns
+            self.session.execute(delete(table).where(column == key))
+        self.session.expunge_all()
+
+    def undo(self, which, what):
+        """Change an object in a savepoint, and roll that back."""
+        self.session.flush()
+        savepoint = self.session.begin_nested()
+        self.set(which, what)
+        self.session.flush()
+        savepoint.rollback()
+
+    def flush(self, which, what):
+        """Flush."""
+        self.session.flush()
+
+    def commit(self, which, what):
+        """Commit."""
+        self.session.commit()
+
+
+def read_history(robots, session):
+    """Return the rows of all version tables, transactions by their places."""
+    tables = [table_spec_of(inspect(cls).local_table) for cls in robots[1:]]
+    rows, numbers = {}, set()
+    for spec in tables:
+        order = [*(pair.version for pair in spec.key), *spec.place]
+        found = session.execute(spec.version_table.select().order_by(*order)).mappings().all()
+        rows[spec] = found
+        numbers |= {row[spec.transaction_column] for row in found}
+    places = {number: place for place, number in enumerate(sorted(numbers))}
+    return {s.parent_table.name: [describe(s, row, places) for row in rows[s]] for s in rows}
+
+
+def describe(spec, row, places):
+    """Return what a version holds, but for ids."""
+    told = {column.name: row[column] for column in spec.version_table.c}
+    for column in (spec.transaction_column, spec.end_column):
+        if column is not None:
+            told[column.name] = places.get(told[column.name])
+    if spec.id_column is not None:
+        del told[spec.id_column.name]
+    return told
+
+
+def empty(robots, engine):
+    """Remove all rows, so that the next program starts afresh."""
+    connection = engine.raw_connection()
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in robots.base.metadata.sorted_tables:
+            cursor.execute(f"DELETE FROM {table.name}")
+        connection.commit()
+
+
+def invent(seed):
+    """Return a random program."""
+    random = Random(seed)
+    names = (*STEPS, "back", "undo")
+    return [(random.choice(names), random.randrange(6), random.randrange(30)) for _ in range(25)]
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_flags_and_masks(versioning, engine, strategy):
+    """Flags are those that sessions find, also where a transaction writes a row repeatedly."""
+    found = {}
+    for is_native in (False, True):
+        remove_versioning()
+        plugins = [PropertyModTrackerPlugin()]
+        make_versioned(strategy=strategy, plugins=plugins, native=is_native)
+        robots = build_robots(build_base())
+        configure_mappers()
+        robots.base.metadata.create_all(engine)
+        for seed in range(PROGRAMS):
+            with Session(engine, autoflush=False) as session:
+                Program(robots, session).run(invent(seed))
+                found.setdefault(seed, []).append(read_history(robots, session))
+            empty(robots, engine)
+        robots.base.metadata.drop_all(engine)
+        robots.base.registry.dispose()
+
+    for seed, (recorded, triggered) in found.items():
+        assert triggered == recorded, invent(seed)

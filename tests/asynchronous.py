@@ -37,6 +37,7 @@ FILES = (
     "revert/test_styles.py",
     "revert/test_unique.py",
     "scenarios/test_changed_keys.py",
+    "scenarios/test_core_tables.py",
     "scenarios/test_operation_sequences.py",
     "scenarios/test_savepoints.py",
     "scenarios/test_stored_values.py",

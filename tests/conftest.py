@@ -54,6 +54,7 @@ from tests.leftovers import (
     list_listeners,
 )
 from tests.models import Models, build_base, build_blog
+from tests.modes import Mode
 from tests.statements import count_statements as _count_statements
 
 #: What tests that are marked so run with, unless the mark says otherwise.
@@ -296,6 +297,12 @@ def database(
     yield found
     close_all_sessions()
     keeper.clean(found)
+
+
+@pytest.fixture
+def mode(request: pytest.FixtureRequest, database: Database) -> Mode:
+    """Who records, for what the two modes promise differently."""
+    return Mode(request.config.getoption("--native") and database.has("triggers"))
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Columns and their types."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -85,10 +88,11 @@ def has_bind_expression(type_: TypeEngine[Any]) -> bool:
 
 def converts_value(type_: TypeDecorator[Any]) -> tuple[bool, bool]:
     """Tell whether a decorator converts what goes into the database, and what comes out of it."""
-    kind = type(type_)
+    kind: Any = type(type_)
+    plain: Any = TypeDecorator
     return (
-        kind.process_bind_param is not TypeDecorator.process_bind_param,
-        kind.process_result_value is not TypeDecorator.process_result_value,
+        kind.process_bind_param is not plain.process_bind_param,
+        kind.process_result_value is not plain.process_result_value,
     )
 
 
@@ -115,9 +119,8 @@ def relationship_marks(column: ClauseElement) -> frozenset[str]:
 
 def columns_of_keyfunc(keyfunc: Any, mapper: Mapper[Any]) -> tuple[Any, ...] | None:
     """Return the columns that ``column_keyed_dict()`` was given, if *keyfunc* is of its making."""
-    if not isinstance(keyfunc, _PlainColumnGetter):
-        return None
-    return tuple(keyfunc._cols(mapper))
+    getter: Any = _PlainColumnGetter
+    return tuple(keyfunc._cols(mapper)) if isinstance(keyfunc, getter) else None
 
 
 def attribute_of_keyfunc(keyfunc: Any) -> str | None:

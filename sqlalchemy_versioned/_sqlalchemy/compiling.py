@@ -1,5 +1,8 @@
 """Statements that are compiled in another way than their dialect would."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +40,7 @@ __all__ = [
     "is_within_nested",
     "recompile",
     "resolved",
+    "schema_shown",
     "selected_expressions",
     "shown_of_groups",
     "with_order",
@@ -67,7 +71,8 @@ class Recompiled:
         return compiler
 
     def _compile_w_cache(self, *args: Any, **kw: Any) -> Any:
-        found = super()._compile_w_cache(*args, **kw)  # type: ignore[misc]
+        base: Any = super()
+        found: Any = base._compile_w_cache(*args, **kw)
         self.versioned_check(found[0], kw.get("schema_translate_map") or {})
         return found
 
@@ -90,13 +95,14 @@ def recompile(
     :param check: called with the compiler and the ``schema_translate_map`` before each execution;
         it outlives the statement in the caches, so it must hold nothing that should end.
     """
-    cls: Any = type(statement)
-    if not isinstance(statement, Recompiled):
+    cls = statement.__class__
+    if not issubclass(cls, Recompiled):
         cls = _statement_class(cls, mixin)
-    copied = cls.__new__(cls)
+    copied: Any = cls.__new__(cls)
     # What it remembers, such as its cache key, is not true of the copy.
     remembered = statement._memoized_keys
-    vars(copied).update({k: v for k, v in vars(statement).items() if k not in remembered})
+    said: dict[str, Any] = statement.__dict__
+    copied.__dict__.update({k: v for k, v in said.items() if k not in remembered})
     copied.versioned_parameter = parameter
     copied.versioned_check = check
     return copied
@@ -134,7 +140,7 @@ def resolved(statement: Any) -> Any:
 
     Uses ``StatementLambdaElement._resolved``.
     """
-    return statement._resolved if isinstance(statement, StatementLambdaElement) else statement
+    return statement._resolved if is_lambda(statement) else statement
 
 
 def identity_token(state: ORMExecuteState) -> Any:
@@ -173,9 +179,10 @@ def with_order(clause: Any, adapt: Callable[[Any], Any]) -> Any:
 
     Uses ``GenerativeSelect._order_by_clauses``, ``Over.order_by`` and ``_label_reference``.
     """
+    wrappers: tuple[Any, ...] = (UnaryExpression, _label_reference)
 
     def adapted(element: Any) -> Any:
-        if isinstance(element, UnaryExpression | _label_reference):
+        if isinstance(element, wrappers):
             copied = element._clone()
             copied.element = adapted(element.element)
             return copied
@@ -216,6 +223,16 @@ def columns_in(element: Any) -> Iterator[Any]:
     for each in visitors.iterate(element):
         if isinstance(each, ColumnClause):
             yield from (base for base in each.base_columns if isinstance(base, ColumnClause))
+
+
+def schema_shown(preparer: IdentifierPreparer, table: FromClause) -> str | None:
+    """Return the schema that a table is written with, if with one.
+
+    Uses ``IdentifierPreparer.schema_for_object``.
+    """
+    untyped: Any = preparer
+    schema: str | None = untyped.schema_for_object(table)
+    return schema
 
 
 def without_schema(

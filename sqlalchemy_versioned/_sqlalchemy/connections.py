@@ -1,5 +1,8 @@
 """Connections, engines and savepoints."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -32,9 +35,11 @@ def root_engine(connection: Connection) -> Engine:
 
 def root_engine_of(engine: Engine) -> Engine:
     """Return the engine behind one that was made by ``execution_options()``."""
-    while hasattr(engine, "_proxied"):
-        engine = engine._proxied
-    return engine
+    behind: Any = engine
+    while hasattr(behind, "_proxied"):
+        behind = behind._proxied
+    root: Engine = behind
+    return root
 
 
 def info_of(connection: Connection) -> dict[Any, Any]:
@@ -49,7 +54,8 @@ def savepoints_of(connection: Connection) -> list[str]:
 
     Uses ``NestedTransaction._savepoint`` and ``_previous_nested``.
     """
-    names, nested = [], connection.get_nested_transaction()
+    names: list[str] = []
+    nested: Any = connection.get_nested_transaction()
     while nested is not None:
         names.append(nested._savepoint)
         nested = nested._previous_nested

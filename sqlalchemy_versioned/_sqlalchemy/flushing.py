@@ -1,5 +1,8 @@
 """Flushes, and the states of objects in them."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 import sys
@@ -34,8 +37,9 @@ def flushed_states(
     Each is told by its state, whether its row is deleted, and whether it was only looked at for
     the sake of others.  Uses ``UOWTransaction.mappers`` and ``.states``.
     """
-    states = flush_context.states
-    for state in flush_context.mappers[mapper]:
+    untyped: Any = flush_context
+    states = untyped.states
+    for state in untyped.mappers[mapper]:
         yield state, *states[state]
 
 
@@ -46,9 +50,9 @@ def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:
 
 def has_post_updates(flush_context: UOWTransaction, mapper: Mapper[Any]) -> bool:
     """Tell whether rows were updated once more at the end of a flush (``post_update``)."""
-    return bool(flush_context.post_update_states) and any(
-        m.base_mapper is mapper.base_mapper for m in flush_context.post_update_states
-    )
+    untyped: Any = flush_context
+    updated = untyped.post_update_states
+    return bool(updated) and any(m.base_mapper is mapper.base_mapper for m in updated)
 
 
 def is_flushing(session: Session) -> bool:
@@ -75,7 +79,8 @@ def is_of_mapper(execution_options: Mapping[str, Any], mapper: Mapper[Any]) -> b
     Uses ``Mapper._compiled_cache``, which only the former are given.
     """
     cache = execution_options.get("compiled_cache")
-    return cache is not None and cache is mapper.base_mapper._compiled_cache
+    base: Any = mapper.base_mapper
+    return cache is not None and cache is base._compiled_cache
 
 
 def is_mutable(value: Any) -> bool:

@@ -1,5 +1,8 @@
 """Mappers, registries and what is instrumented: finding them, and taking them apart."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,5 +1,8 @@
 """Sessions that borrow connections, and guard their objects."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 from collections.abc import Callable

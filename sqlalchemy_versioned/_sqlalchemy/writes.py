@@ -1,5 +1,8 @@
 """Statements that write: their tables, rows, values and what they return."""
 
+# pyright: reportPrivateUsage=false
+# Private names of SQLAlchemy are what this package is for.
+
 from __future__ import annotations
 
 import collections
@@ -38,6 +41,10 @@ __all__ = [
     "with_options_of",
     "written_table",
 ]
+
+# Of Any, checkers would make Column[Unknown] and tuple[Unknown, ...].
+_COLUMN: Any = Column
+_PAIR: Any = tuple
 
 
 def written_table(statement: Any) -> Any:
@@ -129,8 +136,8 @@ def assigned_columns(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[
 
 def translated_schema(options: Mapping[str, Any], schema: str | None) -> str | None:
     """Return what a ``schema_translate_map`` in execution options makes of a schema."""
-    mapped: str | None = (options.get("schema_translate_map") or {}).get(schema, schema)
-    return mapped
+    translated: dict[str | None, str | None] = options.get("schema_translate_map") or {}
+    return translated.get(schema, schema)
 
 
 def other_written_tables(statement: Any) -> set[Any]:
@@ -139,7 +146,7 @@ def other_written_tables(statement: Any) -> set[Any]:
     Uses ``ValuesBase._values`` and ``Update._ordered_values``.
     """
     said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
-    names = [each[0] if isinstance(each, tuple) else each for each in said]
+    names = map(_name_of, said)
     tables = {name.table for name in map(_bare, names) if isinstance(name, Column)}
     return tables - {written_table(statement)}
 
@@ -193,7 +200,7 @@ def columns_on_conflict(statement: Any) -> set[Column[Any]] | None:
         said = getattr(clause, "update", None)
     if said is None:
         return None
-    names = [each[0] if isinstance(each, tuple) else each for each in said]
+    names = map(_name_of, said)
     return {column for name in names if (column := _column_of(statement, name)) is not None}
 
 
@@ -236,7 +243,8 @@ def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
     ]
     strategy = result.cursor_strategy
     if isinstance(strategy, FullyBufferedCursorFetchStrategy):
-        rows = list(strategy._rowbuffer)
+        buffered: Any = strategy
+        rows = list(buffered._rowbuffer)
     else:
         rows = result.cursor.fetchall()
         result.cursor_strategy = FullyBufferedCursorFetchStrategy(
@@ -250,7 +258,7 @@ def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
 
 def defaulted_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any]:
     """Return the keys among what ``return_defaults()`` has returned."""
-    rows = result.returned_defaults_rows or []
+    rows: Sequence[Any] = result.returned_defaults_rows or ()
     places = _places_of(result, key)
     assert places is not None
     get = itemgetter(*places)
@@ -260,7 +268,7 @@ def defaulted_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any]:
 def _places_of(result: Any, key: Sequence[Column[Any]]) -> list[int] | None:
     """Return where columns stand in what is returned.  Uses ``SQLCompiler._result_columns``."""
     columns = result.context.compiled._result_columns
-    places = []
+    places: list[int] = []
     for column in key:
         found = [n for n, entry in enumerate(columns) if column in map(_bare, entry.objects)]
         if not found:
@@ -282,4 +290,9 @@ def hide_returned(result: Any, count: int) -> None:
 
 
 def _bare(column: Any) -> Any:
-    return column._deannotate() if isinstance(column, Column) else column
+    return column._deannotate() if isinstance(column, _COLUMN) else column
+
+
+def _name_of(assignment: Any) -> Any:
+    """Return what an assignment, which may be a pair, assigns to."""
+    return assignment[0] if isinstance(assignment, _PAIR) else assignment

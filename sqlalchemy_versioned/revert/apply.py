@@ -18,6 +18,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from .._typing import mapper_of
 from .columns import differs
 from .deferral import DeferConstraint
 from .link_values import keep_until_flush
@@ -62,7 +63,7 @@ class _Application:
     def run(self, plan: RevertPlan) -> Any | None:
         for step in plan.steps:
             if isinstance(step, Defer):
-                place = {"mapper": inspect(step.target.cls)}
+                place = {"mapper": mapper_of(step.target.cls)}
                 self._session.execute(DeferConstraint(step.constraint), bind_arguments=place)
         for step in plan.steps:
             if isinstance(step, Restore) and step.target.live is not None:
@@ -332,17 +333,19 @@ def _drop_others(
 def _rename(collection: Any) -> None:
     """Put the members of a keyed collection under their present keys, without events."""
     keyfunc = getattr(collection, "keyfunc", None)
-    if isinstance(collection, dict) and keyfunc is not None:
+    plain: Any = dict
+    if isinstance(collection, plain) and keyfunc is not None:
         members = {keyfunc(member): member for member in collection.values()}
         if [*members] != [*collection]:
-            dict.clear(collection)
-            dict.update(collection, members)
+            plain.clear(collection)
+            plain.update(collection, members)
 
 
 def _order(collection: Any, members: Sequence[Any]) -> None:
     """Put a list into the order of *members*, without events."""
-    if isinstance(collection, list) and [*map(id, collection)] != [*map(id, members)]:
-        list.__setitem__(collection, slice(None), members)
+    plain: Any = list
+    if isinstance(collection, plain) and [*map(id, collection)] != [*map(id, members)]:
+        plain.__setitem__(collection, slice(None), members)
 
 
 def _may_orphan(mapper: Mapper[Any]) -> bool:

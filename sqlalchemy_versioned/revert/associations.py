@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Table, null
 from sqlalchemy.orm import RelationshipProperty
 
 from .. import _sqlalchemy
+from .._typing import is_table
 from ..model.lookup import table_spec_of
 from .columns import is_made
 
@@ -66,7 +67,7 @@ class Association:
 def association_of(relationship: RelationshipProperty[Any]) -> Association | None:
     """Return the association table of a relationship, if it has columns to put back."""
     table = relationship.secondary
-    if not isinstance(table, Table):
+    if not is_table(table):
         return None
     spec, filled = table_spec_of(table), _sqlalchemy.association_columns(relationship)
     more = tuple(
@@ -81,7 +82,8 @@ def link_columns(
     relationship: RelationshipProperty[Any], owner: Any, member: Any
 ) -> dict[Column[Any], Any]:
     """Return what the columns that link hold between two live objects."""
-    near = [(owner, relationship.parent, pair) for pair in relationship.synchronize_pairs]
+    pairs: Any = relationship.synchronize_pairs
+    near = [(owner, relationship.parent, pair) for pair in pairs]
     far: Any = relationship.secondary_synchronize_pairs or ()
     return {
         column: getattr(obj, mapper.get_property_by_column(source).key)

@@ -10,6 +10,8 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from .. import _sqlalchemy
+
 __all__ = ["DeferConstraint"]
 
 
@@ -26,7 +28,7 @@ class DeferConstraint(Executable, ClauseElement):
 def _defer(element: DeferConstraint, compiler: SQLCompiler, **_: Any) -> str:
     preparer, constraint = compiler.preparer, element.constraint
     name = preparer.format_constraint(constraint)
-    schema = preparer.schema_for_object(constraint.table)
+    schema = _sqlalchemy.schema_shown(preparer, constraint.table)
     if schema is not None:
         name = f"{preparer.quote_schema(schema)}.{name}"
     return f"SET CONSTRAINTS {name} DEFERRED"

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ForeignKeyConstraint, Table, inspect, select, tuple_
 from sqlalchemy.orm import MANYTOMANY, MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
 
+from .._typing import mapper_of, type_of
 from ..exc import ReverterException
 from .columns import column_of
 from .live import chunks, is_unloadable
@@ -141,7 +142,7 @@ class Deletions:
         return {
             _values(obj, primary): obj
             for obj in (*session.dirty, *session.deleted, *nodes, *going)
-            if obj is not None and table in inspect(type(obj)).tables
+            if obj is not None and table in mapper_of(type_of(obj)).tables
         }
 
     def _settle(
@@ -223,8 +224,7 @@ def _is_seen_to(target: Target, constraint: ForeignKeyConstraint) -> bool:
 
 def _is_ordered(obj: Any, target: Target, constraint: ForeignKeyConstraint) -> bool:
     """Tell whether a relationship has one flush move *obj* away before *target* is deleted."""
-    here: Mapper[Any] = inspect(type(obj))
-    there: Mapper[Any] = inspect(target.cls)
+    here, there = mapper_of(type_of(obj)), mapper_of(target.cls)
     children = [each for each in there.relationships if _stands_for(each, constraint, ONETOMANY)]
     if any(each.cascade.delete and is_unloadable(each) for each in children):
         # The session reads what to delete from the database, before anything is flushed.
@@ -261,7 +261,7 @@ def _nullable_key(reference: _Reference) -> str | None:
 
 
 def _keys(obj: Any, columns: Iterable[Any]) -> tuple[str, ...]:
-    mapper: Mapper[Any] = inspect(type(obj))
+    mapper = mapper_of(type_of(obj))
     return tuple(mapper.get_property_by_column(column).key for column in columns)
 
 

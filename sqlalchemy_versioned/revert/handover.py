@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper, Session
 
+from .._typing import mapper_of, type_of
 from ..exc import ReverterException
 from ..model.lookup import table_spec_of
 from .columns import is_made
@@ -118,9 +119,9 @@ def _handovers(
     steps = {step.target.identity: step for step in writing if _has(step.target, unique.table)}
     going = {target.identity: target for target in deleted if _has(target, unique.table)}
     leaving = {
-        identity_of(obj): Target(type(obj), identity_of(obj), obj)
+        identity_of(obj): Target(type_of(obj), identity_of(obj), obj)
         for obj in session.deleted
-        if unique.table in inspect(type(obj)).tables and identity_of(obj) not in steps
+        if unique.table in mapper_of(type_of(obj)).tables and identity_of(obj) not in steps
     }
     key = [pair.parent for pair in table_spec_of(unique.table).key]
     for value, identity in rows_with(session, unique, claims, key):

@@ -50,7 +50,7 @@ def plan_insertions(
 
 def _memberships(links: Iterable[SetScalar | SetCollection]) -> set[tuple[Target, Target]]:
     """Return which objects follow others because these have them as children."""
-    found = set()
+    found: set[tuple[Target, Target]] = set()
     for link in links:
         mapper: Mapper[Any] = inspect(link.target.cls)
         if mapper.relationships[link.key].direction is not ONETOMANY:

@@ -52,7 +52,7 @@ def find_live(
 
     :param keys: relationships to load with them.
     """
-    found = {}
+    found: dict[Any, Any] = {}
     wanted = set(identities)
     for some in chunks(wanted):
         statement = select(spec.parent_class).where(is_one_of(spec, spec.parent_class, some))
@@ -98,7 +98,8 @@ def find_by(
 ) -> dict[tuple[Any, ...], Any]:
     """Return live objects by the values of some attributes; those to be deleted are left out."""
     columns = [getattr(cls, key) for key in keys]
-    wanted, found = list(values), {}
+    wanted: list[Any] = list(values)
+    found: dict[tuple[Any, ...], Any] = {}
     for some in chunks(wanted):
         subject = columns[0] if len(columns) == 1 else tuple_(*columns)
         listed = [value[0] for value in some] if len(columns) == 1 else some

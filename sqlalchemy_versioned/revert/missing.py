@@ -52,7 +52,7 @@ class Missing:
             return {}
         entity = spec.version_class
         subject: Any = tuple_(*[getattr(entity, key) for key in keys])
-        found = []
+        found: list[Any] = []
         for some in chunks(values):
             statement = select(entity).where(subject.in_(some), valid_at(spec, entity, self._at))
             versions = self._session.scalars(

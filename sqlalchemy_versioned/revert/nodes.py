@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from .._typing import type_of
 from ..exc import ReverterException
 from ..model.lookup import find_spec, spec_of
 from ..model.operation import Operation
@@ -30,7 +31,7 @@ class Node:
     #: The attributes to put back; of an object that is only unlinked, its foreign keys.
     keys: frozenset[str]
     #: Values that take the place of those of the version.
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def value(self, key: str) -> Any:
         """Return the value that an attribute is to have."""
@@ -64,7 +65,7 @@ class Objects:
     def target_of(self, live: Any) -> Target:
         """Return the target that stands for a live object."""
         if id(live) not in self._targets:
-            self._targets[id(live)] = Target(type(live), identity_of(live), live)
+            self._targets[id(live)] = Target(type_of(live), identity_of(live), live)
         return self._targets[id(live)]
 
     def node_of(self, target: Target) -> Node | None:
@@ -85,7 +86,7 @@ class Objects:
         live = find_live(self.session, spec, by_key, tree)
         return {
             id(version): self._node(version, live, keys=frozenset(spec_of(version).columns))
-            for key, version in by_key.items()
+            for version in by_key.values()
         }
 
     def add_partly(self, version: Any, live: Any, keys: frozenset[str]) -> Node:

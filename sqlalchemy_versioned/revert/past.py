@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, inspect, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, inspect, or_, select
 from sqlalchemy.orm import (
     MANYTOONE,
     Mapper,
@@ -18,9 +18,9 @@ from sqlalchemy.orm import (
     selectin_polymorphic,
 )
 from sqlalchemy.sql.schema import Column
-from sqlalchemy.sql.visitors import replacement_traverse
 
 from .. import _sqlalchemy
+from .._typing import is_column, is_table, replaced, select_rows
 from ..exc import ReverterException
 from ..model.lookup import find_spec, spec_of, table_spec_of
 from ..model.operation import Operation
@@ -78,7 +78,7 @@ def select_first_operations(spec: ClassSpec, identities: Sequence[tuple[Any, ...
     """Select key and operation of the oldest version of each of several objects."""
     cls = spec.version_class
     keys = [getattr(cls, key) for key in spec.key]
-    return select(*keys, getattr(cls, spec.operation_key)).where(
+    return select_rows(*keys, getattr(cls, spec.operation_key)).where(
         is_one_of(spec, cls, identities), _is_first(spec, cls)
     )
 
@@ -117,7 +117,7 @@ class Crossing:
         """
         condition = [] if self._spec is None else [valid_at(self._spec, self._target, self._at)]
         links = self.association.expressions(self._link_column) if self.association else []
-        selected = select(*self._parent_keys(), self._target, *links)
+        selected = select_rows(*self._parent_keys(), self._target, *links)
         statement = selected.select_from(self._parent)
         if self._links is None:
             on = and_(self._adapt(self._relationship.primaryjoin), *condition)
@@ -141,7 +141,7 @@ class Crossing:
         primary = self._adapt(self._relationship.primaryjoin)
         related = self._target if self._links is None else self._links
         return (
-            select(*self._parent_keys())
+            select_rows(*self._parent_keys())
             .select_from(self._parent)
             .join(related, and_(primary, condition))
             .where(*self._is_parent(identities))
@@ -153,7 +153,7 @@ class Crossing:
         primary = self._adapt(self._relationship.primaryjoin)
         secondary = self._adapt(self._relationship.secondaryjoin, keeps_target=True)
         return (
-            select(*self._parent_keys(), *self._relationship.mapper.primary_key)
+            select_rows(*self._parent_keys(), *self._relationship.mapper.primary_key)
             .select_from(self._parent)
             .join(self._links, primary)
             .join(self._relationship.mapper.class_, secondary)
@@ -204,7 +204,7 @@ class Crossing:
         versions_target = self._spec is not None and not keeps_target
 
         def replace(element: Any, **_: Any) -> Any:
-            if not isinstance(element, Column):
+            if not is_column(element):
                 return None
             if self._links_spec is not None and element.table is self._links_spec.parent_table:
                 return self._link_column(element)
@@ -214,7 +214,7 @@ class Crossing:
                 return _attribute(self._target, self._relationship.mapper, element)
             return None
 
-        return replacement_traverse(expression, {}, replace)
+        return replaced(expression, replace)
 
     def _link_column(self, column: Column[Any]) -> Any:
         assert self._links is not None
@@ -241,7 +241,7 @@ def _attribute(entity: Any, mapper: Mapper[Any], column: Any) -> Any:
 
 def _links_spec(relationship: RelationshipProperty[Any]) -> VersionSpec | None:
     table = relationship.secondary
-    return table_spec_of(table) if isinstance(table, Table) else None
+    return table_spec_of(table) if is_table(table) else None
 
 
 def _is_first_row(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import ONETOMANY, Mapper, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
+from .._typing import is_column
 from ..exc import ReverterException
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec
@@ -31,7 +32,8 @@ def parse_paths(spec: ClassSpec, relations: Iterable[str] | str | None) -> Tree:
     """
     tree: Tree = {}
     mapper: Mapper[Any] = inspect(spec.parent_class)
-    for path in [relations] if isinstance(relations, str) else relations or ():
+    paths: Iterable[Any] = [relations] if isinstance(relations, str) else relations or ()
+    for path in paths:
         if not isinstance(path, str):
             raise ReverterException(
                 f"relations has {path!r}; give relationship keys as strings, such as 'tags' or "
@@ -80,7 +82,7 @@ def _family(mapper: Mapper[Any]) -> Iterable[Mapper[Any]]:
 
 def _known(mapper: Mapper[Any]) -> set[str]:
     """Return the relationships that can be reverted, those of subclasses included."""
-    known = set()
+    known: set[str] = set()
     for each in _family(mapper):
         spec = find_spec(each.class_)
         kept = () if spec is None else spec.relationships
@@ -110,7 +112,7 @@ def remote_keys(relationship: RelationshipProperty[Any]) -> frozenset[str]:
     columns = [
         element
         for element in iterate(relationship.primaryjoin)
-        if isinstance(element, Column)
+        if is_column(element)
         and element.table in there.tables
         and "local" not in _sqlalchemy.relationship_marks(element)
     ]

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
 
+from .._typing import mapper_of, type_of
 from ..exc import ReverterException
 from ..model.lookup import class_of, find_spec
 from ..model.spec import ClassSpec
@@ -90,7 +91,7 @@ def _plan_deletion(session: Session, spec: ClassSpec, version: Any) -> RevertPla
     live = find_live(session, spec, [identity], ()).get(identity)
     if live is None:
         return RevertPlan(target=None, steps=())
-    return RevertPlan(target=None, steps=(Delete(Target(type(live), identity, live)),))
+    return RevertPlan(target=None, steps=(Delete(Target(type_of(live), identity, live)),))
 
 
 def _check_classes(objects: Objects) -> None:
@@ -133,7 +134,7 @@ def _place_surplus(objects: Objects, found: Relations) -> list[Target]:
 
 def _unlink(objects: Objects, relationship: RelationshipProperty[Any], live: Any) -> bool:
     """Empty the foreign key of an object that was not there; tell whether it can stay so."""
-    mapper: Mapper[Any] = inspect(type(live))
+    mapper = mapper_of(type_of(live))
     _, keys = pair_keys(relationship)
     columns = [column_of(mapper, key) for key in keys]
     if relationship.cascade.delete_orphan or not all(column.nullable for column in columns):

@@ -19,6 +19,7 @@ from sqlalchemy.orm import (
     Session,
 )
 
+from .._typing import mapper_of, type_of
 from ..model.lookup import find_spec
 from .columns import differs
 from .live import chunks, find_by
@@ -107,7 +108,7 @@ class References:
         found = {
             tuple(node.value(key) for key in keys): node.target
             for node in self._objects.nodes
-            if inspect(node.spec.parent_class).isa(mapper) and node.keys.issuperset(keys)
+            if mapper_of(node.spec.parent_class).isa(mapper) and node.keys.issuperset(keys)
         }
         missing = [value for value in values if value not in found]
         for value, live in find_by(self._session, mapper.class_, keys, missing).items():
@@ -132,7 +133,7 @@ class References:
         return now != tuple(node.value(key) for key in here)
 
     def _differs(self, node: Node, keys: Iterable[str]) -> bool:
-        live, mapper = node.target.live, inspect(node.spec.parent_class)
+        live, mapper = node.target.live, mapper_of(node.spec.parent_class)
         if live is None or live in self._session.deleted:
             return True
         return any(differs(mapper, key, getattr(live, key), node.value(key)) for key in keys)
@@ -192,7 +193,7 @@ class References:
 
     def _settle_constraint(self, constraint: ForeignKeyConstraint, nodes: list[Node]) -> None:
         table = constraint.referred_table
-        wanted = {}
+        wanted: dict[int, tuple[tuple[str, ...], _Value]] = {}
         for node in nodes:
             keys = _keys_of(inspect(node.spec.parent_class), constraint) or ()
             wanted[id(node)] = keys, tuple(node.value(key) for key in keys)
@@ -224,14 +225,14 @@ class References:
         missing = [value for value in values if value not in known]
         if cls is None or not missing:
             return known
-        keys = [inspect(cls).get_property_by_column(column).key for column in columns]
+        keys = [mapper_of(cls).get_property_by_column(column).key for column in columns]
         return known | self._missing.restore(cls, keys, missing)
 
     def _gone(self, table: Any, columns: Iterable[Any]) -> set[_Value]:
         """Return values of rows that are still there, and about to be deleted."""
-        gone = set()
+        gone: set[_Value] = set()
         for each in self._deleted:
-            mapper: Mapper[Any] = inspect(type(each))
+            mapper = mapper_of(type_of(each))
             is_kept = self._objects.node_of(self._objects.target_of(each)) is not None
             if table in mapper.tables and not is_kept:
                 keys = [mapper.get_property_by_column(column).key for column in columns]
@@ -266,6 +267,6 @@ def _existing(
 ) -> set[_Value]:
     subject = columns[0] if len(columns) == 1 else tuple_(*columns)
     listed: Any = [value[0] for value in values] if len(columns) == 1 else values
-    place = {} if cls is None else {"mapper": inspect(cls)}
+    place = {} if cls is None else {"mapper": mapper_of(cls)}
     rows = session.execute(select(*columns).where(subject.in_(listed)), bind_arguments=place)
     return {tuple(row) for row in rows}

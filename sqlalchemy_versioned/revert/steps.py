@@ -31,6 +31,7 @@ class Step(Protocol):
     @property
     def target(self) -> Target:
         """The object it is done to."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,4 +199,5 @@ def _assignments(values: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Null):
         return None
-    return value.value if isinstance(value, BindParameter) else value
+    parameter: Any = BindParameter
+    return value.value if isinstance(value, parameter) else value

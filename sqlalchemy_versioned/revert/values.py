@@ -20,7 +20,7 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
     """Return the values to set: those that differ, or all of an object to be restored."""
     live = node.target.live
     mapper: Mapper[Any] = inspect(node.spec.parent_class)
-    values = {}
+    values: dict[str, Any] = {}
     for key in node.spec.columns:
         if key not in node.keys or not _is_writable(mapper, key, is_new=live is None):
             continue

@@ -97,7 +97,7 @@ def test_threads_say_nothing_of_each_other():
             barrier.wait()
             found.append(get_transaction_context())
 
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=20)
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     with transaction_context(reason="main"):
         for thread in threads:

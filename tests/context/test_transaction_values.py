@@ -409,23 +409,26 @@ def test_change_records(opened, Article, User):
 def test_context_adds_no_statement(opened, Article, engine, count_statements):
     """A commit of one object sends the same statements with and without a context."""
     counts = []
-    for context in ({}, {"user": 7, "reason": "typo"}):
+    # With the first object it is looked up that there are triggers, where they record.
+    for context in ({}, {}, {"user": 7, "reason": "typo"}):
         with transaction_context(**context), count_statements(engine) as statements:
             opened.add(Article(name="a"))
             opened.commit()
         counts.append(len(statements))
-    assert counts[0] == counts[1]
+    assert counts[1] == counts[2]
 
 
 @pytest.mark.options(transaction_columns=[Column("reason", String(200), nullable=False)])
-def test_a_column_that_must_have_a_value(opened, Article):
+def test_a_column_that_must_have_a_value(opened, Article, mode):
     """Nothing is written without it, by whatever way; the empty string is a value."""
     assert write(opened, Article, reason="").reason == ""
+    missing = mode.pick(MissingSessionVariable, IntegrityError)
+    match = mode.pick("'reason' is not said", 'null value in column "reason"')
     for statement in (insert(Article).values(name="b"), update(Article).values(name="b")):
-        with pytest.raises(MissingSessionVariable, match="'reason' is not said"):
+        with pytest.raises(missing, match=match):
             opened.execute(statement)
         opened.commit()
-    with pytest.raises(IntegrityError, match="'reason' is not said"):
+    with pytest.raises(IntegrityError, match=match):
         write(opened, Article)
     opened.rollback()
     assert opened.scalars(select(Article.name)).all() == ["a"]

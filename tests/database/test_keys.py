@@ -114,7 +114,7 @@ def test_chunks_are_together_the_whole():
 
 
 def test_flush_converts_each_key_once_for_each_statement(
-    Base, engine, database, calls, count_statements
+    Base, engine, database, mode, calls, count_statements
 ):
     """A flush converts no key more often than it sends it."""
 
@@ -142,7 +142,7 @@ def test_flush_converts_each_key_once_for_each_statement(
 
         # The image, the closing of the version before, which some databases look up first.
         written = statements.on("note_version").count
-        assert written == (3 if database.has("locked_gaps") else 2)
-        # The update, too; and a look at the form of each key.
-        assert calls() == (2 + written) * len(notes)
+        assert written == mode.pick(3 if database.has("locked_gaps") else 2, 0)
+        # The update, too; and a look at the form of each key, if sessions record.
+        assert calls() == mode.pick(2 + written, 1) * len(notes)
         assert len(session.scalars(select(version_class(Note))).all()) == 6

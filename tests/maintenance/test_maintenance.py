@@ -536,8 +536,11 @@ def count_of_a_change(session, engine, obj, name):
     return statements.count
 
 
-def test_flushes_stop_looking(session, models, tables):
-    """Once first versions are committed, rows without versions are not looked for any more."""
+def test_flushes_stop_looking(session, models, tables, mode):
+    """Once first versions are committed, rows without versions are not looked for any more.
+
+    Triggers look by themselves, so no flush ever does.
+    """
     with paused(session):
         plain = [models.Plain(name="p") for _ in range(2)]
         session.add_all(plain)
@@ -554,7 +557,7 @@ def test_flushes_stop_looking(session, models, tables):
     session.commit()
     count_of_a_change(session, tables, plain[0], "4")
 
-    assert count_of_a_change(session, tables, plain[0], "5") < looking
+    assert count_of_a_change(session, tables, plain[0], "5") == mode.pick(looking - 1, looking)
 
 
 def test_first_versions_that_are_rolled_back(session, models):

@@ -60,8 +60,8 @@ def test_held_version_follows_a_savepoint(keeping, blog):
     assert getattr(held, "end_transaction_id", None) is None
 
 
-def test_other_versions_stay_loaded(keeping, blog, engine, count_statements):
-    """A flush makes nobody read what it did not touch."""
+def test_other_versions_stay_loaded(keeping, blog, engine, mode, count_statements):
+    """A flush makes nobody read what it did not touch; what triggers did, it cannot tell."""
     one, other = blog.factories.Article.create_batch(2)
     keeping.commit()
     held = other.versions[0]
@@ -70,7 +70,7 @@ def test_other_versions_stay_loaded(keeping, blog, engine, count_statements):
     with count_statements(engine) as statements:
         _ = held.name, held.transaction_id
 
-    assert statements.count == 0
+    assert statements.count == mode.pick(0, 1)
 
 
 def test_notes_of_versions_do_not_pile_up(keeping, blog, monkeypatch):

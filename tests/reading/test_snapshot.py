@@ -956,16 +956,14 @@ def test_pickling(session, blog, history):
 
 
 @pytest.fixture
-def execute(session, tables):
+def execute(session, tables, mode):
     """Return a function that executes a statement of which SQLAlchemy never hears."""
 
     def execute(statement):
         session.commit()
-        connection = tables.raw_connection()
         sql = statement.compile(tables, compile_kwargs={"literal_binds": True})
-        connection.cursor().execute(str(sql))
-        connection.commit()
-        connection.close()
+        with mode.unseen(tables) as cursor:
+            cursor.execute(str(sql))
 
     return execute
 

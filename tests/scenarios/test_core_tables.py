@@ -1,7 +1,5 @@
 """Tables without a class are recorded whatever writes them, and read as all others are."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -149,25 +147,6 @@ def test_connections_without_sessions(versioning, metadata, engine, page):
     with Session(engine) as session:
         assert history_of(session, page) == [(INSERT, (1, "a")), (DELETE, (1, "a"))]
         assert len(session.scalars(select(transaction_class(page))).all()) == 2
-
-
-@pytest.mark.needs("concurrent_writers")
-def test_first_writers_at_once(versioning, metadata, engine, page):
-    """Whoever writes first finds the Transaction class made, once."""
-    metadata.create_all(engine)
-    versioning.record_engine(engine)
-    barrier = threading.Barrier(4)
-
-    def write(number):
-        with engine.begin() as connection:
-            barrier.wait()
-            connection.execute(insert(page).values(id=number, name="a"))
-
-    with ThreadPoolExecutor(4) as executor:
-        list(executor.map(write, range(1, 5)))
-    with Session(engine) as session:
-        assert len(history_of(session, page)) == 4
-        assert verify(session) == []
 
 
 def test_changed_keys(session, page, line):

@@ -6,11 +6,19 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from sqlalchemy.orm import Session
 
-from sqlalchemy_versioned import Operation, paused, transaction_class, version_class
+from sqlalchemy_versioned import (
+    Operation,
+    paused,
+    transaction_class,
+    version_class,
+    version_table,
+    versioned_table,
+)
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from tests.databases import LOCK_TIMEOUT
 
 THREADS = 32
 
@@ -30,7 +38,7 @@ def in_threads():
     """Call a function in many threads, all of which begin at once."""
 
     def run(function):
-        start = threading.Barrier(THREADS)
+        start = threading.Barrier(THREADS, timeout=LOCK_TIMEOUT)
 
         def begin(number):
             start.wait()
@@ -124,6 +132,26 @@ def test_first_use_of_everything_at_once(tables, models, in_threads):
 
     assert [names for names, _ in results] == [["a"]] * THREADS
     assert len({id(spec) for _, spec in results}) == 1
+
+
+def test_first_writers_of_a_table_without_a_class(versioning, engine, in_threads):
+    """Whoever writes first finds the Transaction class made, once."""
+    metadata = MetaData()
+    page = versioned_table(Table("page", metadata, Column("id", Integer, primary_key=True)))
+    metadata.create_all(engine)
+    versioning.record_engine(engine)
+
+    def write(number):
+        with engine.begin() as connection:
+            connection.execute(insert(page).values(id=number))
+
+    in_threads(write)
+    with Session(engine) as session:
+        found = session.execute(
+            select(version_table(page).c.id, version_table(page).c.transaction_id)
+        )
+        assert len({number for number, _ in found}) == THREADS
+        assert len(session.scalars(select(transaction_class(page).id)).all()) == THREADS
 
 
 def test_session_that_changes_threads(tables, models):

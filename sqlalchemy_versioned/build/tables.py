@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -61,64 +62,116 @@ def build_table_spec(
     """
     live_id = find_live_id(table, options, base)
     attribute_keys = {c: name for c, name in attribute_keys.items() if c is not live_id}
-    has_end = options.strategy is Strategy.VALIDITY
-    _check_clashes(table, options, attribute_keys, has_end=has_end)
-    _check_key(key)
-    _check_base(table, options, base)
+    _check(table, options, attribute_keys, key=key, base=base)
     # A surrogate key alone does not tell links apart: SQLite gives it to another link.
     primary = set(table.primary_key.columns) | set(key)
-    merges = options.strategy.merges
-    copies = {
+    copies = _build_copies(table, options, attribute_keys, primary)
+    own = _build_bookkeeping(table, options, attribute_keys, is_base=base is None)
+    masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
+    added = [*build_stamp_columns(options), *(pair.version for pair in masked), *add_columns(table)]
+    place = [*(copies[column] for column in _in_key_order(table, primary)), own.transaction]
+    columns = [*copies.values(), *own.columns(), *added]
+    version_table = _build_table(table, options, columns, own.primary_key(place))
+    if own.number is not None and key:
+        index_columns(version_table, [*place, own.number])
+    pairs = {column: ColumnPair(column, copied) for column, copied in copies.items()}
+    spec = own.begin_spec(options)(
+        parent_table=table,
+        version_table=version_table,
+        transaction_table=transaction_table,
+        pairs=tuple(pairs.values()),
+        key=tuple(pairs[column] for column in key),
+        ignored=frozenset(c for c, name in attribute_keys.items() if name in options.ignore),
+        added=tuple(added),
+        base=base,
+        live_id_column=live_id,
+        masked=masked,
+    )
+    _register(spec, manager)
+    return spec
+
+
+def _register(spec: VersionSpec, manager: Any) -> None:
+    """Let the spec of a table, and who versions it, be looked up."""
+    info = spec.parent_table.metadata.info
+    info.setdefault(TABLES, {})[spec.parent_table] = spec
+    info.setdefault(MANAGERS, {})[spec.parent_table] = manager
+
+
+def _build_copies(
+    table: Table,
+    options: Options,
+    attribute_keys: Mapping[Column[Any], str],
+    primary: Collection[Column[Any]],
+) -> dict[Column[Any], Column[Any]]:
+    """Build the version columns of those that are kept."""
+    return {
         column: build_version_column(
             column,
             key=attribute_keys[column],
             is_key=column in primary,
-            key_is_primary=merges,
+            key_is_primary=options.strategy.merges,
         )
         for column in table.columns
         if column in attribute_keys
     }
-    bookkeeping = build_bookkeeping_columns(options, has_end=has_end)
-    number = None if merges else build_id_column(options, is_numbered=base is None)
-    numbers = [] if number is None else [number]
-    keeps_context = number is not None and base is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bookkeeping:
+    """The columns of a version table that tell of versions, by what they tell."""
+
+    transaction: Column[Any]
+    end: Column[Any] | None
+    operation: Column[Any]
+    #: What tells events apart, where nothing is merged.
+    number: Column[Any] | None
+    #: Whether versions keep what is said of them, each for itself.
+    keeps_context: bool
+    context: tuple[Column[Any], ...]
+
+    def columns(self) -> list[Column[Any]]:
+        """Return all of them, in the order in which tables have them."""
+        found = (self.transaction, self.end, self.operation, self.number, *self.context)
+        return [column for column in found if column is not None]
+
+    def primary_key(self, place: list[Column[Any]]) -> list[Column[Any]]:
+        """Return what tells versions apart, where *place* tells rows and transactions apart."""
+        return place if self.number is None else [self.number]
+
+    def begin_spec(self, options: Options) -> partial[VersionSpec]:
+        """Say of a version table what is the same whatever it has copies of."""
+        return partial(
+            VersionSpec,
+            transaction_column=self.transaction,
+            end_column=self.end,
+            operation_column=self.operation,
+            id_column=self.number,
+            context_columns=self.context,
+            variables=options.session_variables if self.keeps_context else (),
+            strategy=options.strategy,
+            keeps_unchanged=options.record_unchanged,
+        )
+
+
+def _build_bookkeeping(
+    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str], *, is_base: bool
+) -> _Bookkeeping:
+    """Build what is no copy.
+
+    :param is_base: whether the table is the base-most of its objects.
+    :raises ImproperlyConfigured: if a session variable is called like another column.
+    """
+    has_end = options.strategy is Strategy.VALIDITY
+    transaction, *end, operation = build_bookkeeping_columns(options, has_end=has_end)
+    merges = options.strategy.merges
+    number = None if merges else build_id_column(options, is_numbered=is_base)
+    keeps_context = is_base and not merges
     context = build_version_context(table, options) if keeps_context else []
     _check_context(table, options, attribute_keys, context)
-    masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
-    flags = [pair.version for pair in masked]
-    added = [*build_stamp_columns(options), *flags, *add_columns(table)]
-    columns = [*copies.values(), *bookkeeping, *numbers, *context, *added]
-    place = [*(copies[c] for c in _in_key_order(table, primary)), bookkeeping[0]]
-    version_table = _version_table(
-        table, options, columns, primary_key=place if number is None else [number]
+    return _Bookkeeping(
+        transaction, end[0] if end else None, operation, number, keeps_context, tuple(context)
     )
-    if number is not None and key:
-        index_columns(version_table, [*place, number])
-    pairs = tuple(ColumnPair(column, copied) for column, copied in copies.items())
-    by_parent = {pair.parent: pair for pair in pairs}
-    spec = VersionSpec(
-        parent_table=table,
-        version_table=version_table,
-        transaction_table=transaction_table,
-        pairs=pairs,
-        key=tuple(by_parent[column] for column in key),
-        transaction_column=bookkeeping[0],
-        end_column=bookkeeping[1] if has_end else None,
-        operation_column=bookkeeping[-1],
-        strategy=options.strategy,
-        ignored=frozenset(c for c, name in attribute_keys.items() if name in options.ignore),
-        added=tuple(added),
-        id_column=number,
-        base=base,
-        live_id_column=live_id,
-        variables=options.session_variables if keeps_context else (),
-        context_columns=tuple(context),
-        keeps_unchanged=options.record_unchanged,
-        masked=masked,
-    )
-    table.metadata.info.setdefault(TABLES, {})[table] = spec
-    table.metadata.info.setdefault(MANAGERS, {})[table] = manager
-    return spec
 
 
 def _build_flags(
@@ -224,8 +277,8 @@ def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:
     return own + [c for c in table.columns if c in primary and c not in own]
 
 
-def _version_table(
-    table: Table, options: Options, columns: list[Column[Any]], *, primary_key: list[Column[Any]]
+def _build_table(
+    table: Table, options: Options, columns: list[Column[Any]], primary_key: list[Column[Any]]
 ) -> Table:
     name = version_table_name(table, options)
     schema = options.version_schema or table.schema
@@ -294,6 +347,20 @@ def _check_base(table: Table, options: Options, base: VersionSpec | None) -> Non
         )
 
 
+def _check(
+    table: Table,
+    options: Options,
+    attribute_keys: Mapping[Column[Any], str],
+    *,
+    key: Sequence[Column[Any]],
+    base: VersionSpec | None,
+) -> None:
+    """Refuse what a version table could not be made of."""
+    _check_clashes(table, options, attribute_keys)
+    _check_key(key)
+    _check_base(table, options, base)
+
+
 def _check_key(key: Sequence[Column[Any]]) -> None:
     """Refuse keys whose sets no statement could be given: SQLAlchemy has no tuples of such."""
     expressed = [column for column in key if _sqlalchemy.has_bind_expression(column.type)]
@@ -306,8 +373,9 @@ def _check_key(key: Sequence[Column[Any]]) -> None:
 
 
 def _check_clashes(
-    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str], *, has_end: bool
+    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str]
 ) -> None:
+    """Refuse columns that are called like what a version table adds."""
     said = {
         options.transaction_column_name: "transaction_column_name",
         options.operation_type_column_name: "operation_type_column_name",
@@ -316,7 +384,7 @@ def _check_clashes(
         said[options.version_id_column_name] = "version_id_column_name"
     stamps = zip(options.stamp_names, STAMPS, strict=True)
     said.update({name: option for name, option in stamps if name is not None})
-    if has_end:
+    if options.strategy is Strategy.VALIDITY:
         said[options.end_transaction_column_name] = "end_transaction_column_name"
     for column, key in attribute_keys.items():
         option = said.get(column.name) or said.get(key)

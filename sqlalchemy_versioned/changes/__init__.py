@@ -16,6 +16,7 @@ makes records of its rows, for whoever executes statements in another way.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import inspect
@@ -26,7 +27,7 @@ from .asked import check_class
 from .objects import blame, difference_of_relations
 from .queries import ChangeQuery, select_changes
 from .records import ChangeRecord, FieldChange, FlatChange, flatten
-from .running import flush, read_rows
+from .running import flush, read_records
 
 __all__ = [
     "ChangeQuery",
@@ -97,35 +98,24 @@ def get_changes(
     []
     """
 
-    def build() -> ChangeQuery:
-        return select_changes(
-            model,
-            object_ids=object_ids,
-            fields=fields,
-            relations=relations,
-            user_ids=user_ids,
-            between=between,
-            transaction=transaction,
-            operations=operations,
-            sort_by=sort_by,
-            descending=descending,
-            limit=limit,
-            offset=offset,
-            dialect=asked.get_bind(inspect(spec.version_class)).dialect,
-        )
-
-    spec = check_class(model)
-    asked = sync_session(session)
+    spec, asked = check_class(model), sync_session(session)
     ensure_bound(asked, spec)
+    build = partial(
+        select_changes,
+        model,
+        object_ids=object_ids,
+        fields=fields,
+        relations=relations,
+        user_ids=user_ids,
+        between=between,
+        transaction=transaction,
+        operations=operations,
+        sort_by=sort_by,
+        descending=descending,
+        limit=limit,
+        offset=offset,
+        dialect=asked.get_bind(inspect(spec.version_class)).dialect,
+    )
     query = build()
-    if flush(asked):
-        # Objects may have got their keys.
-        query = build()
-    rows = read_rows(asked, spec, query.statement, query.parameters)
-    member_rows = {
-        name: read_rows(asked, spec, statement, parameters)
-        for name, statement, parameters in query.member_queries(rows)
-    }
-    further = query.context_query(rows)
-    context_rows = () if further is None else read_rows(asked, spec, *further)
-    return query.records(rows, member_rows, context_rows)
+    # Objects may get their keys by it.
+    return read_records(asked, spec, build() if flush(asked) else query)

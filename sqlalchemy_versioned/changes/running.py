@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec
+from .queries import ChangeQuery
+from .records import ChangeRecord
 
-__all__ = ["flush", "read_rows"]
+__all__ = ["flush", "read_records", "read_rows"]
 
 
 def flush(session: Session) -> bool:
@@ -30,3 +32,15 @@ def read_rows(
     # The mapper alone would not do: a statement that reads Transactions looks where those are.
     where = {"bind": session.get_bind(inspect(spec.version_class))}
     return session.execute(statement, parameters, bind_arguments=where).all()
+
+
+def read_records(session: Session, spec: ClassSpec, query: ChangeQuery) -> list[ChangeRecord]:
+    """Execute the statements that change records of a class are made of."""
+    rows = read_rows(session, spec, query.statement, query.parameters)
+    member_rows = {
+        name: read_rows(session, spec, statement, parameters)
+        for name, statement, parameters in query.member_queries(rows)
+    }
+    further = query.context_query(rows)
+    context_rows = () if further is None else read_rows(session, spec, *further)
+    return query.records(rows, member_rows, context_rows)

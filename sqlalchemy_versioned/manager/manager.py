@@ -87,18 +87,13 @@ class VersioningManager:
         )
         self._installer = TriggerInstaller()
         self._cores = CoreTables(
-            self,
-            lambda: self._registry,
-            self._begin_round,
-            scope=self._scope,
-            is_on=lambda: bool(self.options.get("versioning", True)),
+            self, lambda: self._registry, self._begin_round, scope=self._scope, is_on=self._is_on
         )
         self._completing = threading.RLock()
-        self._tracker = Tracker(
-            self._surroundings,
-            is_on=is_switched_on,
-            are_links_on=lambda: bool(self.options.get("versioning", True)),
-        )
+        self._tracker = Tracker(self._surroundings, is_on=is_switched_on, are_links_on=self._is_on)
+
+    def _is_on(self) -> bool:
+        return bool(self.options.get("versioning", True))
 
     # -- what there is -----------------------------------------------------------------------
 

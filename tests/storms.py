@@ -6,15 +6,17 @@
 import multiprocessing
 import random
 import sys
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, delete, insert, make_url, text, update
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
+
+from tests.threads import run_at_once
 
 #: What an application answers by trying again.
 CONFLICTS = (DBAPIError, StaleDataError, ObjectDeletedError, PendingRollbackError)
@@ -45,11 +47,7 @@ class Storm:
 
     def run(self, seeds: Iterable[int], transactions: int) -> None:
         """Let one thread write for each seed."""
-        threads = [threading.Thread(target=self._write, args=(s, transactions)) for s in seeds]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_at_once(partial(self._write, transactions=transactions), seeds)
         if self.errors:
             raise self.errors[0]
 

@@ -1,7 +1,6 @@
 """Whatever a flush does is recorded, however the session is bound and whoever else listens."""
 
 import contextvars
-import threading
 
 import pytest
 from sqlalchemy import (
@@ -34,6 +33,7 @@ from sqlalchemy.orm import (
 from sqlalchemy_versioned import CaptureError, paused, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from tests.threads import run_at_once
 
 
 def told(session, cls, *names):
@@ -832,11 +832,7 @@ def test_threads(tables, models):
             session.add(models.Article(id=number, name=str(number)))
             session.commit()
 
-    threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 9)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(write, range(1, 9))
     with Session(tables) as session:
         versions = session.scalars(select(version_class(models.Article))).all()
         assert len({v.transaction_id for v in versions}) == 8

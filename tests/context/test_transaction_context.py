@@ -13,6 +13,7 @@ from sqlalchemy_versioned import (
     set_transaction_context,
     transaction_context,
 )
+from tests.threads import run_at_once
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +99,8 @@ def test_threads_say_nothing_of_each_other():
             found.append(get_transaction_context())
 
     barrier = threading.Barrier(4, timeout=20)
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     with transaction_context(reason="main"):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_at_once(work, range(4))
     assert found.count({}) == 4
     assert sorted(each["user"] for each in found if each) == [0, 1, 2, 3]
 

@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
@@ -13,6 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from sqlalchemy_versioned import transaction_class, version_class
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from tests.threads import run_at_once, waiting
 
 pytestmark = pytest.mark.needs("concurrent_writers")
 
@@ -126,11 +126,8 @@ def test_deletion_that_waits(tables, models, rows, versioning, level, is_early):
         except CONFLICTS:
             second.rollback()
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    waiting.join(0.3)
-    first.commit()
-    waiting.join()
+    with waiting(wait):
+        first.commit()
     first.close()
     second.close()
 
@@ -155,11 +152,8 @@ def test_waiting_for_a_lock(tables, models, rows, versioning, level):
         except CONFLICTS:
             second.rollback()
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    waiting.join(0.3)
-    first.commit()
-    waiting.join()
+    with waiting(wait):
+        first.commit()
     first.close()
     second.close()
 
@@ -269,11 +263,7 @@ def test_storm(tables, models, rows, versioning):
                 except CONFLICTS:
                     session.rollback()
 
-    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(write, range(8))
 
     assert len(written) > 40
     assert len(check(tables, models)) > 45
@@ -301,11 +291,7 @@ def test_storm_of_lives(tables, models, rows, versioning):
                 except CONFLICTS:
                     session.rollback()
 
-    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(write, range(6))
 
     assert len(written) > 40
     assert {row.operation_type for row in check(tables, models)} == {0, 1, 2}

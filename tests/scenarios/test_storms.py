@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned.maintenance import verify
 from tests.storms import CONFLICTS, Storm, populate
+from tests.threads import waiting
 
 TRANSACTIONS = int(os.environ.get("VERSIONED_TEST_STORM", "5"))
 SEED = int(os.environ.get("VERSIONED_TEST_STORM_SEED", random.randrange(10**6)))
@@ -171,11 +172,8 @@ def test_deletion_of_what_comes_back(tables, models, unlinked, level, remove):
         first.flush()
         first.add(models.Article(id=1, name="again"))
         first.flush()
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        waiting.join(0.15)
-        first.commit()
-        waiting.join()
+        with waiting(wait, seconds=0.15):
+            first.commit()
 
     check(tables, models)
 

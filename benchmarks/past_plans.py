@@ -10,7 +10,6 @@ what :mod:`benchmarks.plans` prints::
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -38,6 +37,7 @@ from benchmarks.plans import (
     Variant,
     applied,
     ask,
+    build_parser,
     forget_statistics,
     index_sizes,
     print_head,
@@ -150,14 +150,8 @@ def title_of(index: Index) -> str:
 
 def main() -> None:
     """Print what the arguments ask for."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.past_plans", description=__doc__.split("\n", maxsplit=1)[0]
-    )
-    parser.add_argument("--database", choices=DATABASES, action="append")
+    parser = build_parser("past_plans", __doc__)
     parser.add_argument("--versions", type=int, default=1_000_000)
-    parser.add_argument(
-        "--unanalyzed", action="store_true", help="leave SQLite without the statistics of ANALYZE"
-    )
     arguments = parser.parse_args()
     models, shape = declare(), wide(arguments.versions)
     for database in arguments.database or DATABASES:

@@ -333,18 +333,25 @@ def _delete_some(engine: Engine, models: Models) -> None:
     analyze(engine)
 
 
-def _parse_arguments() -> argparse.Namespace:
+def build_parser(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return what parses the arguments that all comparisons of plans take.
+
+    :param doc: the docstring of the module.
+    """
     parser = argparse.ArgumentParser(
-        prog="benchmarks.plans", description=__doc__.split("\n", maxsplit=1)[0]
+        prog=f"benchmarks.{module}", description=(doc or "").split("\n", maxsplit=1)[0]
     )
     parser.add_argument("--database", choices=DATABASES, action="append")
+    parser.add_argument(
+        "--unanalyzed", action="store_true", help="leave SQLite without the statistics of ANALYZE"
+    )
+    return parser
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = build_parser("plans", __doc__)
     parser.add_argument("--shape", choices=SHAPES, action="append")
     parser.add_argument("--versions", type=int, default=1_000_000)
-    parser.add_argument(
-        "--unanalyzed",
-        action="store_true",
-        help="leave SQLite without the statistics of ANALYZE",
-    )
     parser.add_argument("--library", choices=[*LIBRARIES], default=OURS, help="whose version table")
     return parser.parse_args()
 

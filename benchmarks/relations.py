@@ -10,7 +10,6 @@ how long a flush of 10,000 comments and one of 10,000 links take with and withou
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -49,6 +48,7 @@ from benchmarks.plans import (
     Variant,
     applied,
     ask,
+    build_parser,
     forget_statistics,
     index_sizes,
     print_head,
@@ -251,14 +251,8 @@ def build_flushes(
 
 def main() -> None:
     """Print what the arguments ask for."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.relations", description=__doc__.split("\n", maxsplit=1)[0]
-    )
-    parser.add_argument("--database", choices=DATABASES, action="append")
+    parser = build_parser("relations", __doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument(
-        "--unanalyzed", action="store_true", help="leave SQLite without the statistics of ANALYZE"
-    )
     arguments = parser.parse_args()
     classes = declare()
     for database in arguments.database or DATABASES:

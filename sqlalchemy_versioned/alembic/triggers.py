@@ -12,7 +12,8 @@ from textwrap import dedent
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from ..exc import InvalidArgument, InvalidArgumentType
-from ..triggers.ddl import write_function, write_trigger
+from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
+from ..triggers.partitions import guard_name
 from ..triggers.spec import Event
 from ..triggers.text import STAMP, stamped
 
@@ -74,8 +75,10 @@ class Function:
         yield f"REVOKE ALL ON FUNCTION {name}({self.arguments}) FROM PUBLIC"
 
     def removal(self, names: Names) -> Iterator[str]:
-        """Yield the statement that removes it."""
-        yield f"DROP FUNCTION IF EXISTS {names(self.schema, self.name)}({self.arguments})"
+        """Yield the statement that removes it, with the triggers of partitions that call it."""
+        behaviour = " CASCADE" if self.returns == "trigger" else ""
+        name = names(self.schema, self.name)
+        yield f"DROP FUNCTION IF EXISTS {name}({self.arguments}){behaviour}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ class TableTriggers:
         table, function = names(self.schema, self.table), names(self.schema, self.function.name)
         for event, name in self.triggers.items():
             yield write_trigger(names.preparer.quote(name), Event(event), table, function)
+        quoted = {Event(event): names.preparer.quote(each) for event, each in self.triggers.items()}
+        guard = names.preparer.quote(guard_name(self.function.name))
+        yield write_triggers_of_partitions(table, function, guard, quoted)
 
     def removal(self, names: Names) -> Iterator[str]:
         """Yield the statements that remove triggers and function."""

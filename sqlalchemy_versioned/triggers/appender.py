@@ -67,6 +67,10 @@ KEYLESS = """
 class Appender(Recorder):
     """Writes the function of one table."""
 
+    def _guard(self, lacking: str) -> str:
+        # Whether all events are there cannot be told from states.
+        return lacking
+
     def _branch(self, event: Event) -> str:
         return fill(
             APPENDING,

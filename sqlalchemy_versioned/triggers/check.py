@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
-from .catalogue import stored_functions, stored_triggers
+from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .install import (
     check_metadata,
@@ -22,6 +22,7 @@ from .install import (
     transaction_specs,
     trigger_specs,
 )
+from .partitions import guard_name
 from .spec import TransactionStep, TriggerSpec
 from .text import digest_of
 
@@ -111,6 +112,7 @@ class _Wanted:
 
     def __init__(self, metadata: MetaData, connection: Connection) -> None:
         self._default_schema = default_schema(connection)
+        self._below = TablesBelow(connection)
         self._translated = connection.get_execution_options().get("schema_translate_map")
         kind: Any = type(connection.dialect)
         self._dialect: Dialect = kind(paramstyle="named")
@@ -135,8 +137,11 @@ class _Wanted:
         function = (schema, spec.function)
         element = CreateRecorder(spec, default_schema=self._default_schema)
         self.functions[function] = self._body(element)
-        for name in spec.triggers.values():
-            self.triggers[schema, table.name, name] = function
+        for owner, table_name in [(schema, table.name), *self._below.of(schema, table.name)]:
+            for name in spec.triggers.values():
+                self.triggers[owner, table_name, name] = function
+        if (schema, table.name) in self._below.partitioned:
+            self.triggers[schema, table.name, guard_name(spec.function)] = function
 
     def _schema_of(self, schema: str | None) -> str:
         options = {"schema_translate_map": self._translated}

@@ -6,6 +6,7 @@ schema are in the one that the element was given, or the default schema of the c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.ext.compiler import compiles
@@ -13,6 +14,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from .appender import Appender
+from .partitions import guard_name, write_spreading
 from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from .text import Text, dollar_quoted, fill, stamped
@@ -27,6 +29,7 @@ __all__ = [
     "DropTrigger",
     "ProtectRecorder",
     "ProtectTransactionFunction",
+    "SpreadTriggers",
     "build_creation",
     "build_removal",
     "build_transaction_creation",
@@ -35,6 +38,7 @@ __all__ = [
     "transaction_body",
     "write_function",
     "write_trigger",
+    "write_triggers_of_partitions",
 ]
 
 CREATE_FUNCTION = """
@@ -101,6 +105,12 @@ class DropTrigger(_Element):
     spec: TriggerSpec
 
 
+class SpreadTriggers(_Element):
+    """Give the triggers of a table to its partitions as well."""
+
+    spec: TriggerSpec
+
+
 class CreateTransactionFunction(_Element):
     """Make a function that writes transactions; *part* is the :class:`.TransactionStep`."""
 
@@ -144,6 +154,18 @@ def write_trigger(name: str, event: Event, table: str, function: str) -> str:
     )
 
 
+def write_triggers_of_partitions(
+    table: str, function: str, guard: str, triggers: Mapping[Event, str]
+) -> str:
+    """Return the statement that gives the triggers of a table to its partitions as well.
+
+    :param triggers: the names of the triggers.
+    """
+    place = "versioned_place"
+    made = [write_trigger(name, event, place, function) for event, name in triggers.items()]
+    return write_spreading(table, function, guard, made, place=place)
+
+
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
     kind = Recorder if spec.spec.strategy.merges else Appender
@@ -176,7 +198,9 @@ def _protect_recorder(element: ProtectRecorder, compiler: DDLCompiler, **kw: Any
 
 @compiles(DropRecorder, "postgresql")
 def _drop_recorder(element: DropRecorder, compiler: DDLCompiler, **kw: Any) -> str:
-    return f"DROP FUNCTION IF EXISTS {_recorder_name(element.spec, element.text(compiler))}()"
+    # With the triggers of partitions, and of what was one.
+    name = _recorder_name(element.spec, element.text(compiler))
+    return f"DROP FUNCTION IF EXISTS {name}() CASCADE"
 
 
 @compiles(CreateTrigger, "postgresql")
@@ -184,6 +208,17 @@ def _create_trigger(element: CreateTrigger, compiler: DDLCompiler, **kw: Any) ->
     spec, event, text = element.spec, element.part, element.text(compiler)
     trigger, table = text.name(spec.triggers[event]), text.table(spec.spec.parent_table)
     return write_trigger(trigger, event, table, _recorder_name(spec, text))
+
+
+@compiles(SpreadTriggers, "postgresql")
+def _spread_triggers(element: SpreadTriggers, compiler: DDLCompiler, **kw: Any) -> str:
+    spec, text = element.spec, element.text(compiler)
+    return write_triggers_of_partitions(
+        text.table(spec.spec.parent_table),
+        _recorder_name(spec, text),
+        text.name(guard_name(spec.function)),
+        {event: text.name(name) for event, name in spec.triggers.items()},
+    )
 
 
 @compiles(DropTrigger, "postgresql")
@@ -232,7 +267,7 @@ def build_creation(
     ]
     for event in Event:
         made += [DropTrigger(spec, event, **schema), CreateTrigger(spec, event, **schema)]
-    return made
+    return [*made, SpreadTriggers(spec, **schema)]
 
 
 def build_removal(

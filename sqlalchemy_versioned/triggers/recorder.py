@@ -17,6 +17,7 @@ from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag, Flags
+from .partitions import DETACHED, GUARD, LACKING, TRUNCATED, TRUNCATING, WORK
 from .spec import Event, TriggerSpec
 from .templates import (
     BEFORE_UPDATE,
@@ -41,8 +42,9 @@ from .templates import (
     PREVIOUS,
     UNLESS_ANY,
     UNLESS_CHANGED,
+    VARIABLES,
 )
-from .text import Text, fill
+from .text import Text, dollar_quoted, fill
 from .transactions import INVOKER, now, tells_moment
 
 __all__ = ["Recorder"]
@@ -67,16 +69,46 @@ class Recorder:
 
     def body(self) -> str:
         """Return the body of the function."""
-        truncating = self._branch(Event.TRUNCATE) if self._triggers.truncates else self._refusal()
+        table = self._text.table(self._spec.parent_table).replace("'", "''")
+        name = self._text.string(self._spec.parent_table.name)
         return fill(
             FUNCTION,
+            variables=self._variables(),
+            guard=self._guard(fill(LACKING, name=name)),
+            detached=fill(DETACHED, table=f"'{table}'", name=name),
             invoker=INVOKER,
-            flags="versioned_flags jsonb := '{}';" if self._adds_flags_up else "",
             on_insert=self._branch(Event.INSERT),
             on_update=self._branch(Event.UPDATE),
             on_delete=self._branch(Event.DELETE),
-            on_truncate=truncating,
+            on_truncate=self._truncating() if self._triggers.truncates else self._refusal(),
         )
+
+    def _variables(self) -> str:
+        flags = "versioned_flags jsonb := '{}';" if self._adds_flags_up else ""
+        return fill(VARIABLES, flags=flags)
+
+    def _guard(self, lacking: str) -> str:
+        """Refuse rows of partitions without triggers, unless they are recorded."""
+        text, key = self._text, self._key
+        moved = [
+            f"{text.column('o', each)} IS DISTINCT FROM {text.column('n', each)}" for each in key
+        ]
+        return fill(
+            GUARD,
+            differs_from_old=" OR ".join([*moved, self._differs_from_old()]),
+            old_key=text.columns("OLD", key),
+            new_key=text.columns("NEW", key),
+            keys=", ".join(self._names),
+            live=self._live(self._spec, join="LEFT JOIN"),
+            previous=self._previous(self._spec),
+            differs=self._differs(self._spec),
+            lacking=lacking,
+        )
+
+    def _truncating(self) -> str:
+        branch = self._branch(Event.TRUNCATE).replace("RETURN NULL;", "RETURN;")
+        work = fill(WORK, variables=self._variables(), branch=branch)
+        return fill(TRUNCATING, work=dollar_quoted(f"DO {dollar_quoted(work)}"))
 
     def _refusal(self) -> str:
         name = self._text.string(f"{self._spec.parent_table.name} is versioned")
@@ -139,7 +171,7 @@ class Recorder:
         if event is Event.DELETE:
             return "versioned_old AS o"
         if event is Event.TRUNCATE:
-            return f"{self._text.table(self._spec.parent_table)} AS o"
+            return f"ONLY {TRUNCATED} AS o"
         # A full join is never made by comparing each with each, however stale the plan.
         same = [
             f"{self._text.column('o', column)} = {self._text.column('n', column)}"

@@ -32,18 +32,19 @@ __all__ = [
     "REQUIRED",
     "UNLESS_ANY",
     "UNLESS_CHANGED",
+    "VARIABLES",
 ]
 
 FUNCTION = """
 #variable_conflict use_variable
 DECLARE
-    versioned_tx bigint;
-    versioned_count bigint;
-    versioned_left bigint := 0;
-    versioned_begun boolean := false;
-    versioned_said jsonb := '{{}}';
-    {flags}
+    {variables}
+    versioned_part regclass;
 BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+        {guard}
+    END IF;
+    {detached}
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role({invoker}, current_user, 'MEMBER') THEN
             RAISE EXCEPTION USING
@@ -64,6 +65,15 @@ BEGIN
     END IF;
     RETURN NULL;
 END
+"""
+
+VARIABLES = """
+versioned_tx bigint;
+versioned_count bigint;
+versioned_left bigint := 0;
+versioned_begun boolean := false;
+versioned_said jsonb := '{{}}';
+{flags}
 """
 
 UNLESS_ANY = """

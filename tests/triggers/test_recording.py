@@ -198,31 +198,6 @@ def test_trigger_that_changes_rows_again(Article, run, history, session):
     assert history(Article) == [(1, "a!", INSERT, 1, None)]
 
 
-def test_partitions(database, open_session, Base):
-    """A partitioned table is recorded, also where rows change their partition."""
-
-    class Reading(Base):
-        __tablename__ = "reading"
-        __versioned__ = {}
-        __table_args__ = {"postgresql_partition_by": "LIST (id)"}
-        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-        name: Mapped[str]
-
-    session = open_session(Base)
-    for place in (1, 2):
-        session.execute(
-            text(f"CREATE TABLE reading_{place} PARTITION OF reading FOR VALUES IN ({place})")
-        )
-    session.add(Reading(id=1, name="a"))
-    session.commit()
-    session.execute(text("UPDATE reading SET id = 2"))
-    session.commit()
-
-    table = version_class(Reading).__table__
-    rows = session.execute(select(table.c.id, table.c.operation_type).order_by(*table.c)).all()
-    assert [tuple(row) for row in rows] == [(1, INSERT), (1, DELETE), (2, INSERT)]
-
-
 def test_one_table_of_an_object(open_session, Base, database):
     """A change in one table of an object makes a version of the whole of it."""
 

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $versioned$
--- sqlalchemy_versioned 1 09d01c47ceba75b635bdcc69823b4d6c
+AS $versioned__$
+-- sqlalchemy_versioned 1 39e2c6c518c3a1c1532c5fbd75785332
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -9,7 +9,27 @@ DECLARE
     versioned_left bigint := 0;
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
+    versioned_part regclass;
 BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'the partition ' || TG_RELID::regclass || ' lacks the triggers of ' || 'event',
+            HINT = 'Call install_triggers(), which gives them to all partitions.';
+    END IF;
+    IF TG_RELID <> 'public.event'::regclass AND NOT EXISTS (
+        WITH RECURSIVE above (relid) AS (
+            SELECT TG_RELID
+            UNION
+            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+        )
+        SELECT FROM above WHERE above.relid = 'public.event'::regclass
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'event' || ', and is no part of it',
+            HINT = 'Call install_triggers(), which takes them off.';
+    END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
             RAISE EXCEPTION USING
@@ -113,36 +133,61 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'TRUNCATE' THEN
-        IF NOT EXISTS (SELECT FROM public.event AS o) THEN
-            RETURN NULL;
-        END IF;
-        versioned_said := jsonb_strip_nulls(jsonb_build_object('reason', NULLIF(current_setting('audit.reason', true), '')))
-            || coalesce(NULLIF(current_setting('versioned.said', true), '')::jsonb, '{}');
-        IF coalesce(versioned_said ->> 'reason', '') = '' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'not_null_violation',
-                MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
-                HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
-        END IF;
-        versioned_tx := public.transaction_versioned_current();
-        IF versioned_tx IS NULL THEN
-            versioned_tx := public.transaction_versioned_begin();
-            versioned_begun := true;
-        END IF;
-        INSERT INTO public.event_version (what, much, transaction_id, operation_type, reason)
-        SELECT o.what, o.much, versioned_tx, 2, s.reason
-        FROM public.event AS o
-        CROSS JOIN jsonb_populate_record(NULL::public.event_version, versioned_said) AS s
-        WHERE true;
-        GET DIAGNOSTICS versioned_count = ROW_COUNT;
-        versioned_left := versioned_left + versioned_count;
-        IF versioned_begun AND versioned_left = 0 THEN
-            PERFORM public.transaction_versioned_release(versioned_tx);
-        END IF;
+        FOR versioned_part IN
+            WITH RECURSIVE part (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhrelid FROM part JOIN pg_inherits AS i ON i.inhparent = part.relid
+                WHERE NOT EXISTS (
+                    SELECT FROM pg_trigger AS t
+                    WHERE t.tgrelid = i.inhrelid AND t.tgname = TG_NAME AND t.tgenabled IN ('O', 'A')
+                )
+            )
+            SELECT part.relid FROM part JOIN pg_class AS c ON c.oid = part.relid WHERE c.relkind <> 'p'
+        LOOP
+            EXECUTE replace(
+                $versioned_$DO $versioned$#variable_conflict use_variable
+                DECLARE
+                    versioned_tx bigint;
+                    versioned_count bigint;
+                    versioned_left bigint := 0;
+                    versioned_begun boolean := false;
+                    versioned_said jsonb := '{}';
+                BEGIN
+                    IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
+                        RETURN;
+                    END IF;
+                    versioned_said := jsonb_strip_nulls(jsonb_build_object('reason', NULLIF(current_setting('audit.reason', true), '')))
+                        || coalesce(NULLIF(current_setting('versioned.said', true), '')::jsonb, '{}');
+                    IF coalesce(versioned_said ->> 'reason', '') = '' THEN
+                        RAISE EXCEPTION USING
+                            ERRCODE = 'not_null_violation',
+                            MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
+                            HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
+                    END IF;
+                    versioned_tx := public.transaction_versioned_current();
+                    IF versioned_tx IS NULL THEN
+                        versioned_tx := public.transaction_versioned_begin();
+                        versioned_begun := true;
+                    END IF;
+                    INSERT INTO public.event_version (what, much, transaction_id, operation_type, reason)
+                    SELECT o.what, o.much, versioned_tx, 2, s.reason
+                    FROM ONLY versioned_truncated AS o
+                    CROSS JOIN jsonb_populate_record(NULL::public.event_version, versioned_said) AS s
+                    WHERE true;
+                    GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                    versioned_left := versioned_left + versioned_count;
+                    IF versioned_begun AND versioned_left = 0 THEN
+                        PERFORM public.transaction_versioned_release(versioned_tx);
+                    END IF;
+                END$versioned$$versioned_$
+                , 'versioned_truncated', versioned_part::text
+            );
+        END LOOP;
     END IF;
     RETURN NULL;
 END
-$versioned$;
+$versioned__$;
 REVOKE ALL ON FUNCTION public.event_versioned() FROM PUBLIC;
 DROP TRIGGER IF EXISTS event_versioned_insert ON public.event;
 CREATE TRIGGER event_versioned_insert AFTER INSERT ON public.event
@@ -158,4 +203,54 @@ REFERENCING OLD TABLE AS versioned_old
 FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned();
 DROP TRIGGER IF EXISTS event_versioned_truncate ON public.event;
 CREATE TRIGGER event_versioned_truncate BEFORE TRUNCATE ON public.event
-FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()
+FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned();
+DO $versioned$
+DECLARE
+    versioned_part record;
+BEGIN
+    FOR versioned_part IN
+        SELECT t.tgrelid::regclass AS place, quote_ident(t.tgname) AS trigger
+        FROM pg_catalog.pg_trigger AS t
+        WHERE t.tgfoid = 'public.event_versioned()'::regprocedure AND t.tgparentid = 0
+            AND (t.tgrelid <> 'public.event'::regclass OR t.tgtype & 1 = 1)
+    LOOP
+        EXECUTE 'DROP TRIGGER ' || versioned_part.trigger || ' ON ' || versioned_part.place;
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_class AS c
+        WHERE c.oid = 'public.event'::regclass AND c.relkind = 'p'
+    ) THEN
+        CREATE CONSTRAINT TRIGGER event_versioned_guard AFTER INSERT OR UPDATE OR DELETE ON public.event
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.event_versioned();
+    END IF;
+    FOR versioned_part IN
+        WITH RECURSIVE part (relid) AS (
+            SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = 'public.event'::regclass
+            UNION
+            SELECT i.inhrelid FROM part
+            JOIN pg_catalog.pg_inherits AS i ON i.inhparent = part.relid
+        )
+        SELECT c.oid::regclass AS place, c.relkind <> 'p' AND c.relispartition AS is_leaf
+        FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.relid
+    LOOP
+        EXECUTE 'CREATE TRIGGER event_versioned_insert AFTER INSERT ON '
+            || versioned_part.place || '
+        REFERENCING NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()';
+        EXECUTE 'CREATE TRIGGER event_versioned_update AFTER UPDATE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()';
+        EXECUTE 'CREATE TRIGGER event_versioned_delete AFTER DELETE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old
+        FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()';
+        EXECUTE 'CREATE TRIGGER event_versioned_truncate BEFORE TRUNCATE ON '
+            || versioned_part.place || '
+        FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()';
+        IF versioned_part.is_leaf THEN
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER event_versioned_guard';
+        END IF;
+    END LOOP;
+END
+$versioned$

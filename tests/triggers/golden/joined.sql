@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $versioned$
--- sqlalchemy_versioned 1 a58851bb4d3d60ad85ee8fead5e7d8ad
+-- sqlalchemy_versioned 1 5f9594f3f7c31d36fb3ef1fcda668d29
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -9,7 +9,50 @@ DECLARE
     versioned_left bigint := 0;
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
+    versioned_part regclass;
 BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+        IF TG_OP = 'UPDATE' AND NOT EXISTS (
+            SELECT FROM (SELECT OLD.*) AS o CROSS JOIN (SELECT NEW.*) AS n WHERE o.dog_id IS DISTINCT FROM n.dog_id OR NOT ((o.breed IS NOT DISTINCT FROM n.breed))
+        ) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := -1;
+        IF EXISTS (
+            SELECT FROM (SELECT OLD.dog_id UNION SELECT NEW.dog_id) AS t (k1)
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.dog AS r
+                WHERE r.dog_id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM public.dog_version AS v
+                WHERE v.dog_id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p.breed IS NOT DISTINCT FROM l.breed))
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = 'the partition ' || TG_RELID::regclass || ' lacks the triggers of ' || 'dog',
+                HINT = 'Call install_triggers(), which gives them to all partitions.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_RELID <> 'public.dog'::regclass AND NOT EXISTS (
+        WITH RECURSIVE above (relid) AS (
+            SELECT TG_RELID
+            UNION
+            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+        )
+        SELECT FROM above WHERE above.relid = 'public.dog'::regclass
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'dog' || ', and is no part of it',
+            HINT = 'Call install_triggers(), which takes them off.';
+    END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
             RAISE EXCEPTION USING
@@ -535,4 +578,54 @@ REFERENCING OLD TABLE AS versioned_old
 FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned();
 DROP TRIGGER IF EXISTS dog_versioned_truncate ON public.dog;
 CREATE TRIGGER dog_versioned_truncate BEFORE TRUNCATE ON public.dog
-FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()
+FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned();
+DO $versioned$
+DECLARE
+    versioned_part record;
+BEGIN
+    FOR versioned_part IN
+        SELECT t.tgrelid::regclass AS place, quote_ident(t.tgname) AS trigger
+        FROM pg_catalog.pg_trigger AS t
+        WHERE t.tgfoid = 'public.dog_versioned()'::regprocedure AND t.tgparentid = 0
+            AND (t.tgrelid <> 'public.dog'::regclass OR t.tgtype & 1 = 1)
+    LOOP
+        EXECUTE 'DROP TRIGGER ' || versioned_part.trigger || ' ON ' || versioned_part.place;
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_class AS c
+        WHERE c.oid = 'public.dog'::regclass AND c.relkind = 'p'
+    ) THEN
+        CREATE CONSTRAINT TRIGGER dog_versioned_guard AFTER INSERT OR UPDATE OR DELETE ON public.dog
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.dog_versioned();
+    END IF;
+    FOR versioned_part IN
+        WITH RECURSIVE part (relid) AS (
+            SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = 'public.dog'::regclass
+            UNION
+            SELECT i.inhrelid FROM part
+            JOIN pg_catalog.pg_inherits AS i ON i.inhparent = part.relid
+        )
+        SELECT c.oid::regclass AS place, c.relkind <> 'p' AND c.relispartition AS is_leaf
+        FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.relid
+    LOOP
+        EXECUTE 'CREATE TRIGGER dog_versioned_insert AFTER INSERT ON '
+            || versioned_part.place || '
+        REFERENCING NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()';
+        EXECUTE 'CREATE TRIGGER dog_versioned_update AFTER UPDATE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()';
+        EXECUTE 'CREATE TRIGGER dog_versioned_delete AFTER DELETE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old
+        FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()';
+        EXECUTE 'CREATE TRIGGER dog_versioned_truncate BEFORE TRUNCATE ON '
+            || versioned_part.place || '
+        FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()';
+        IF versioned_part.is_leaf THEN
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER dog_versioned_guard';
+        END IF;
+    END LOOP;
+END
+$versioned$

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $versioned$
--- sqlalchemy_versioned 1 a145e879b1ab8b9af716c8921227d558
+AS $versioned__$
+-- sqlalchemy_versioned 1 963a12f1894fac87c41c837282472bbc
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -10,7 +10,50 @@ DECLARE
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
     versioned_flags jsonb := '{}';
+    versioned_part regclass;
 BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+        IF TG_OP = 'UPDATE' AND NOT EXISTS (
+            SELECT FROM (SELECT OLD.*) AS o CROSS JOIN (SELECT NEW.*) AS n WHERE o.id IS DISTINCT FROM n.id OR NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret))
+        ) THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := -1;
+        IF EXISTS (
+            SELECT FROM (SELECT OLD.id UNION SELECT NEW.id) AS t (k1)
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT v.ctid, true AS versioned_here, v.*
+                FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                ORDER BY v.transaction_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+            OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = 'the partition ' || TG_RELID::regclass || ' lacks the triggers of ' || 'Article',
+                HINT = 'Call install_triggers(), which gives them to all partitions.';
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_RELID <> 'press."Article"'::regclass AND NOT EXISTS (
+        WITH RECURSIVE above (relid) AS (
+            SELECT TG_RELID
+            UNION
+            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+        )
+        SELECT FROM above WHERE above.relid = 'press."Article"'::regclass
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'Article' || ', and is no part of it',
+            HINT = 'Call install_triggers(), which takes them off.';
+    END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
             RAISE EXCEPTION USING
@@ -481,130 +524,156 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'TRUNCATE' THEN
-        IF NOT EXISTS (SELECT FROM press."Article" AS o) THEN
-            RETURN NULL;
-        END IF;
-        versioned_tx := public.transaction_versioned_current();
-        IF versioned_tx IS NULL THEN
-            versioned_tx := public.transaction_versioned_begin();
-            versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT o.id FROM press."Article" AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END IF;
-        IF EXISTS (
-            SELECT FROM press."Article" AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-        ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, false, 0, 0
-            FROM press."Article" AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-            ON CONFLICT DO NOTHING;
-        END IF;
-        IF NOT versioned_begun THEN
-            WITH erased AS (
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, v.* FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
-                    WHERE true
-                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-            ), flagged AS (
-                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+        FOR versioned_part IN
+            WITH RECURSIVE part (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhrelid FROM part JOIN pg_inherits AS i ON i.inhparent = part.relid
+                WHERE NOT EXISTS (
+                    SELECT FROM pg_trigger AS t
+                    WHERE t.tgrelid = i.inhrelid AND t.tgname = TG_NAME AND t.tgenabled IN ('O', 'A')
+                )
             )
-            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-            FROM flagged INTO versioned_count, versioned_flags;
-            versioned_left := versioned_left - versioned_count;
-        END IF;
-        IF versioned_begun THEN
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM press."Article" AS o
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM press."Article_version" AS own
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
-            ));
-        ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM press."Article" AS o
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM (SELECT o.id FROM press."Article" AS o) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                ) AS own ON true
-                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-            ));
-        END IF;
-        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
-            PERFORM public.transaction_versioned_release(versioned_tx);
-        END IF;
+            SELECT part.relid FROM part JOIN pg_class AS c ON c.oid = part.relid WHERE c.relkind <> 'p'
+        LOOP
+            EXECUTE replace(
+                $versioned_$DO $versioned$#variable_conflict use_variable
+                DECLARE
+                    versioned_tx bigint;
+                    versioned_count bigint;
+                    versioned_left bigint := 0;
+                    versioned_begun boolean := false;
+                    versioned_said jsonb := '{}';
+                    versioned_flags jsonb := '{}';
+                BEGIN
+                    IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
+                        RETURN;
+                    END IF;
+                    versioned_tx := public.transaction_versioned_current();
+                    IF versioned_tx IS NULL THEN
+                        versioned_tx := public.transaction_versioned_begin();
+                        versioned_begun := true;
+                    ELSIF EXISTS (SELECT FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
+                        versioned_tx := public.transaction_versioned_move(versioned_tx);
+                    END IF;
+                    IF EXISTS (
+                        SELECT FROM ONLY versioned_truncated AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                    ) THEN
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT o.id, o."select", o.seen, false, 0, 0
+                        FROM ONLY versioned_truncated AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                        ON CONFLICT DO NOTHING;
+                    END IF;
+                    IF NOT versioned_begun THEN
+                        WITH erased AS (
+                            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                                SELECT own.ctid
+                                FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1)
+                                CROSS JOIN LATERAL (
+                                    SELECT v.ctid, v.* FROM press."Article_version" AS v
+                                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                                ) AS own
+                                WHERE true
+                            )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                        ), flagged AS (
+                            SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                        )
+                        SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                        FROM flagged INTO versioned_count, versioned_flags;
+                        versioned_left := versioned_left - versioned_count;
+                    END IF;
+                    IF versioned_begun THEN
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
+                        FROM ONLY versioned_truncated AS o
+                        CROSS JOIN LATERAL (
+                            SELECT CASE WHEN versioned_flags <> '{}' THEN
+                                versioned_flags -> jsonb_build_array(0, o.id)::text
+                            END AS versioned_here OFFSET 0
+                        ) AS f0
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+                        ) AS own ON true
+                        WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
+                        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                        versioned_left := versioned_left + versioned_count;
+                        UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                        WHERE v.ctid = ANY (ARRAY(
+                            SELECT p.ctid
+                            FROM press."Article_version" AS own
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+                        ));
+                    ELSE
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
+                        FROM ONLY versioned_truncated AS o
+                        CROSS JOIN LATERAL (
+                            SELECT CASE WHEN versioned_flags <> '{}' THEN
+                                versioned_flags -> jsonb_build_array(0, o.id)::text
+                            END AS versioned_here OFFSET 0
+                        ) AS f0
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+                        ) AS own ON true
+                        WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
+                        GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                        versioned_left := versioned_left + versioned_count;
+                        UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                        WHERE v.ctid = ANY (ARRAY(
+                            SELECT p.ctid
+                            FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                            ) AS own ON true
+                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                        ));
+                    END IF;
+                    IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+                        PERFORM public.transaction_versioned_release(versioned_tx);
+                    END IF;
+                END$versioned$$versioned_$
+                , 'versioned_truncated', versioned_part::text
+            );
+        END LOOP;
     END IF;
     RETURN NULL;
 END
-$versioned$;
+$versioned__$;
 REVOKE ALL ON FUNCTION press."Article_versioned"() FROM PUBLIC;
 DROP TRIGGER IF EXISTS "Article_versioned_insert" ON press."Article";
 CREATE TRIGGER "Article_versioned_insert" AFTER INSERT ON press."Article"
@@ -620,4 +689,54 @@ REFERENCING OLD TABLE AS versioned_old
 FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"();
 DROP TRIGGER IF EXISTS "Article_versioned_truncate" ON press."Article";
 CREATE TRIGGER "Article_versioned_truncate" BEFORE TRUNCATE ON press."Article"
-FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"();
+DO $versioned$
+DECLARE
+    versioned_part record;
+BEGIN
+    FOR versioned_part IN
+        SELECT t.tgrelid::regclass AS place, quote_ident(t.tgname) AS trigger
+        FROM pg_catalog.pg_trigger AS t
+        WHERE t.tgfoid = 'press."Article_versioned"()'::regprocedure AND t.tgparentid = 0
+            AND (t.tgrelid <> 'press."Article"'::regclass OR t.tgtype & 1 = 1)
+    LOOP
+        EXECUTE 'DROP TRIGGER ' || versioned_part.trigger || ' ON ' || versioned_part.place;
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_class AS c
+        WHERE c.oid = 'press."Article"'::regclass AND c.relkind = 'p'
+    ) THEN
+        CREATE CONSTRAINT TRIGGER "Article_versioned_guard" AFTER INSERT OR UPDATE OR DELETE ON press."Article"
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION press."Article_versioned"();
+    END IF;
+    FOR versioned_part IN
+        WITH RECURSIVE part (relid) AS (
+            SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = 'press."Article"'::regclass
+            UNION
+            SELECT i.inhrelid FROM part
+            JOIN pg_catalog.pg_inherits AS i ON i.inhparent = part.relid
+        )
+        SELECT c.oid::regclass AS place, c.relkind <> 'p' AND c.relispartition AS is_leaf
+        FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.relid
+    LOOP
+        EXECUTE 'CREATE TRIGGER "Article_versioned_insert" AFTER INSERT ON '
+            || versioned_part.place || '
+        REFERENCING NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()';
+        EXECUTE 'CREATE TRIGGER "Article_versioned_update" AFTER UPDATE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old NEW TABLE AS versioned_new
+        FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()';
+        EXECUTE 'CREATE TRIGGER "Article_versioned_delete" AFTER DELETE ON '
+            || versioned_part.place || '
+        REFERENCING OLD TABLE AS versioned_old
+        FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()';
+        EXECUTE 'CREATE TRIGGER "Article_versioned_truncate" BEFORE TRUNCATE ON '
+            || versioned_part.place || '
+        FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()';
+        IF versioned_part.is_leaf THEN
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER "Article_versioned_guard"';
+        END IF;
+    END LOOP;
+END
+$versioned$

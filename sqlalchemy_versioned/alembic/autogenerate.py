@@ -22,6 +22,7 @@ from .changes import amend_changes
 from .found import Found, metadata_of
 from .names import HistoryNames
 from .operations import BaselineVersionsOp, CreateSequenceOp, DropSequenceOp
+from .rebuilding import rebuild_tables
 from .trigger_changes import compare_triggers
 from .types import plain_column
 
@@ -54,6 +55,7 @@ def configure_late(autogen_context: AutogenContext) -> None:
 def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
     """Amend what Alembic has found."""
     found = Found(autogen_context)
+    rebuild_tables(found, upgrade_ops)
     triggers = compare_triggers(autogen_context, found, upgrade_ops)
     kept: list[MigrateOperation] = []
     for operation in upgrade_ops.ops:

@@ -25,8 +25,10 @@ __all__ = [
     "BaselineVersionsOp",
     "CreateSequenceOp",
     "DropSequenceOp",
+    "HistoryOp",
     "OnDowngrade",
     "UpdateEndsOp",
+    "keywords_but",
 ]
 
 
@@ -42,7 +44,7 @@ class OnDowngrade(ops.ModifyTableOps):
         return OnDowngrade() if self.back is None else self.back
 
 
-class _HistoryOp(MigrateOperation):
+class HistoryOp(MigrateOperation):
     """An operation on one history."""
 
     #: Its name in ``op``.
@@ -62,15 +64,19 @@ class _HistoryOp(MigrateOperation):
         """Say what differs, for ``compare_metadata()``."""
         return (self.name, self.names.schema, self.names.table, self.names.version_table)
 
-    def render(self, prefix: str) -> str:
-        """Return the call."""
+    def arguments(self) -> list[str]:
+        """Return what is written in the call."""
         defaults = HistoryNames(version_table="x")
         said = [repr(getattr(self.names, field)) for field in self.positional]
         for field, keyword in self.keywords.items():
             value = getattr(self.names, field)
             if value != getattr(defaults, field):
                 said.append(f"{keyword}={list(value) if _is_list(value) else value!r}")
-        return f"{prefix}{self.name}({', '.join(said)})"
+        return said
+
+    def render(self, prefix: str) -> str:
+        """Return the call."""
+        return f"{prefix}{self.name}({', '.join(self.arguments())})"
 
 
 def _is_list(value: Any) -> bool:
@@ -90,16 +96,17 @@ _KEYWORDS = {
 }
 
 
-def _keywords(*left_out: str) -> dict[str, str]:
+def keywords_but(*left_out: str) -> dict[str, str]:
+    """Return how names are given to an operation, without those that it needs not."""
     return {field: word for field, word in _KEYWORDS.items() if field not in left_out}
 
 
 @Operations.register_operation("baseline_versions")
-class BaselineVersionsOp(_HistoryOp):
+class BaselineVersionsOp(HistoryOp):
     """Gives rows that are older than their history a first version; see ``docs``."""
 
     name = "baseline_versions"
-    keywords = _keywords("end_column", "id_column")
+    keywords = keywords_but("end_column", "id_column")
 
     @classmethod
     def baseline_versions(
@@ -142,12 +149,12 @@ class BaselineVersionsOp(_HistoryOp):
 
 
 @Operations.register_operation("update_end_transaction_ids")
-class UpdateEndsOp(_HistoryOp):
+class UpdateEndsOp(HistoryOp):
     """Lets versions end where the next ones begin."""
 
     name = "update_end_transaction_ids"
     positional = ("version_table",)
-    keywords = _keywords("columns", "schema", "id_column")
+    keywords = keywords_but("columns", "schema", "id_column")
 
     @classmethod
     def update_end_transaction_ids(
@@ -185,11 +192,11 @@ class UpdateEndsOp(_HistoryOp):
 
 
 @Operations.register_operation("align_versions")
-class AlignVersionsOp(_HistoryOp):
+class AlignVersionsOp(HistoryOp):
     """Lets rows and their newest versions say the same of columns that were just added."""
 
     name = "align_versions"
-    keywords = _keywords("end_column")
+    keywords = keywords_but("end_column")
 
     @classmethod
     def align_versions(
@@ -345,7 +352,7 @@ def _execute(operations: Operations, statement: Executable) -> None:
     operations.execute(statement.execution_options(**OURS))
 
 
-@renderers.dispatch_for(_HistoryOp)
+@renderers.dispatch_for(HistoryOp)
 @renderers.dispatch_for(_SequenceOp)
-def _render(autogen_context: AutogenContext, operation: _HistoryOp | _SequenceOp) -> str:
+def _render(autogen_context: AutogenContext, operation: HistoryOp | _SequenceOp) -> str:
     return operation.render(autogen_context.opts["alembic_module_prefix"] or "")

@@ -210,22 +210,6 @@ def test_a_name_that_is_taken_in_history_is_refused(migrations):
         migrations.generate(Base.metadata)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        lambda: article({"strategy": "append"}, name=name()),
-        lambda: article(name=name(), part=mapped_column(Integer, primary_key=True)),
-        lambda: article(id=name(), number=mapped_column(Integer, primary_key=True)),
-    ],
-)
-def test_another_key_is_refused(migrations, other):
-    """History cannot go on by another key."""
-    with declared(article(name=name())) as Base:
-        Base.metadata.create_all(migrations.engine)
-    with declared(other()) as Base, pytest.raises(ImproperlyConfigured, match="primary key"):
-        migrations.generate(Base.metadata)
-
-
 def test_a_required_column_of_versions_may_lack_values(migrations):
     """Versions of before have none in a column that a plugin adds later."""
     from sqlalchemy_versioned import Plugin, versioning_manager

@@ -55,7 +55,7 @@ def rows_valid_at(spec: VersionSpec, rows: FromClause, at: Any) -> ColumnElement
 
     :param rows: the version table or an alias of it.
 
-    >>> from sqlalchemy_versioned.lookup import spec_of
+    >>> from sqlalchemy_versioned.model.lookup import spec_of
     >>> spec = spec_of(Article).root
     >>> rows = spec.version_table.alias()
     >>> session.scalars(select(rows.c.name).where(rows_valid_at(spec, rows, first.id))).all()

@@ -271,6 +271,7 @@ class ActivityPlugin(ModelPlugin):
     'activity'
     """
 
+    is_known_to_triggers = True
     name = "Activity"
     table_name = "activity"
     written_as = "activities"

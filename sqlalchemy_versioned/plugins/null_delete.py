@@ -17,6 +17,7 @@ from ..hooks import Plugin
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from ..recording.statements import OURS
+from ..triggers.spec import EMPTIED
 
 __all__ = ["NullDeletePlugin"]
 
@@ -29,6 +30,7 @@ class NullDeletePlugin(Plugin):
     """
 
     is_single = True
+    is_known_to_triggers = True
 
     def __init__(self) -> None:
         self._columns: dict[VersionSpec, list[Column[Any]]] = {}
@@ -46,7 +48,7 @@ class NullDeletePlugin(Plugin):
 
     def after_build_models(self, manager: Any) -> None:
         """Find out what is to be emptied."""
-        self._columns, self._mappers = {}, {}
+        self._forget()
         specs = [cls.__version_spec__ for cls in manager.version_class_map]
         kept = {column for spec in specs for column in self._chosen(spec, is_emptied=False)}
         for spec in specs:
@@ -56,13 +58,22 @@ class NullDeletePlugin(Plugin):
                 known = self._columns.setdefault(table, [])
                 own = [c for c in emptied if c.table is table.version_table]
                 known += [c for c in own if c not in kept and c not in known]
+        for columns in self._columns.values():
+            for column in columns:
+                column.info[EMPTIED] = True
 
     def before_take_apart(self, manager: Any) -> None:
         """Forget the tables."""
+        self._forget()
+
+    def _forget(self) -> None:
+        for columns in self._columns.values():
+            for column in columns:
+                column.info.pop(EMPTIED, None)
         self._columns, self._mappers = {}, {}
 
     def after_create_version_objects(self, uow: Any, session: Any) -> None:
-        """Empty the versions of what was deleted."""
+        """Empty the versions of what was deleted; triggers write them so."""
         for table in uow.recorded_tables():
             columns = self._columns.get(table)
             if columns and Operation.DELETE in uow.operations(table).values():

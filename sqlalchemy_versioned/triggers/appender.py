@@ -169,7 +169,7 @@ class Appender(Recorder):
         table = text.table(spec.version_table)
         return fill(
             EVENTS,
-            values=self._values(alias, spec, flag),
+            values=self._values(alias, spec, flag, is_gone=alias == "o"),
             source=source,
             condition=condition,
             more_columns=f", {text.columns(None, said)}" if said else "",

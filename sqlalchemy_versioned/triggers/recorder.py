@@ -18,7 +18,7 @@ from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag, Flags
 from .partitions import DETACHED, GUARD, LACKING, TRUNCATED, TRUNCATING, WORK
-from .spec import Event, TriggerSpec
+from .spec import EMPTIED, Event, TriggerSpec
 from .templates import (
     BEFORE_UPDATE,
     BRANCH,
@@ -297,19 +297,28 @@ class Recorder:
         return [*(pair.version for pair in spec.pairs), *spec.stamps, *flags]
 
     def _values(
-        self, alias: str, spec: VersionSpec, flag: Callable[[Flag], str] = lambda flag: "false"
+        self,
+        alias: str,
+        spec: VersionSpec,
+        flag: Callable[[Flag], str] = lambda flag: "false",
+        *,
+        is_gone: bool = False,
     ) -> str:
         """Return what new versions hold of a row, the moment and the user included.
 
         :param flag: returns what a flag is to say.
+        :param is_gone: whether they say that the row is no more.
         """
         said = [
             now(column, self._text.dialect) if tells_moment(column) else INVOKER
             for column in spec.stamps
         ]
         flags = [flag(each) for each in self._flags.of(spec)]
-        kept = self._text.columns(alias, [pair.parent for pair in spec.pairs])
-        return ", ".join([kept, *said, *flags])
+        kept = [
+            "NULL" if is_gone and EMPTIED in p.version.info else self._text.column(alias, p.parent)
+            for p in spec.pairs
+        ]
+        return ", ".join([*kept, *said, *flags])
 
     def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
         """Return the key of a row: of an alias of the parent table, or of what was touched."""
@@ -531,7 +540,9 @@ class Recorder:
         return fill(
             DEPARTURES,
             o_row_key=self._text.columns("o", [c for c in spec.parent_table.c if c in primary]),
-            values=self._values("o", spec, lambda flag: self._flags.at_last(flag, event)),
+            values=self._values(
+                "o", spec, lambda flag: self._flags.at_last(flag, event), is_gone=True
+            ),
             source=self._source(event),
             flags=self._flags.look_up(spec, self._row(spec, "o"), masks=False),
             previous=self._previous(spec, "o"),

@@ -19,6 +19,7 @@ from ..model.naming import FUNCTION, TRIGGER, conventional_name, cut_name
 from ..model.spec import Hierarchy, VersionSpec
 
 __all__ = [
+    "EMPTIED",
     "Event",
     "TransactionSpec",
     "TransactionStep",
@@ -28,6 +29,10 @@ __all__ = [
     "build_trigger_names",
     "build_trigger_spec",
 ]
+
+
+#: The key of ``Column.info`` of version columns that deletions leave empty.
+EMPTIED = "sqlalchemy_versioned.emptied"
 
 
 class Event(str, Enum):

@@ -141,15 +141,16 @@ def test_savepoints(session, models, Activity):
 
 
 @pytest.mark.parametrize("size", [1, 40])
-def test_statements(session, models, Activity, tables, count_statements, size):
+def test_statements(session, models, Activity, tables, count_statements, size, mode):
     """References cost nothing for what was just flushed, and one look-up for all else."""
     articles = models.factories.Article.create_batch(size)
     session.flush()
     session.add_all([Activity(verb="x", object=article) for article in articles])
     with count_statements(tables) as statements:
         session.flush()
-    # Some databases are asked for a number first.
-    kinds = [each.statement.lower().split("(")[0].split()[:3] for each in statements]
+    # Some databases are asked for a number first, and triggers for what they have written.
+    written = statements.on("activity") if mode.is_native else statements
+    kinds = [each.statement.lower().split("(")[0].split()[:3] for each in written]
     assert all(kind in (["insert", "into", "activity"], ["select", "nextval"]) for kind in kinds)
     assert size > 1 or kinds.count(["insert", "into", "activity"]) == 1
     session.commit()

@@ -95,8 +95,8 @@ def test_classes_and_other_values(versioning, Base, open_session):
 
 
 @pytest.mark.parametrize("size", [1, 40])
-def test_statements(session, models, tables, count_statements, size):
-    """Emptying is one statement for a table."""
+def test_statements(session, models, tables, count_statements, size, mode):
+    """Emptying is one statement for a table, and none where triggers record."""
     articles = models.factories.Article.create_batch(size)
     session.commit()
     for article in articles:
@@ -105,7 +105,7 @@ def test_statements(session, models, tables, count_statements, size):
         session.flush()
 
     updates = [each.statement for each in statements.on("article_version").starting("UPDATE")]
-    assert len([each for each in updates if "content" in each.split("WHERE")[0]]) == 1
+    assert len([each for each in updates if "content" in each.split("WHERE")[0]]) == mode.pick(1, 0)
 
 
 def test_nothing_is_left(session, models):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import make_versioned, remove_versioning
 from sqlalchemy_versioned.model.lookup import table_spec_of
-from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
+from sqlalchemy_versioned.plugins import NullDeletePlugin, PropertyModTrackerPlugin
 from tests.models import build_base
 
 #: More of them were tried; see ``invent``.
@@ -200,7 +200,7 @@ def test_flags_and_masks(versioning, engine, strategy):
     found = {}
     for is_native in (False, True):
         remove_versioning()
-        plugins = [PropertyModTrackerPlugin()]
+        plugins = [NullDeletePlugin(), PropertyModTrackerPlugin()]
         make_versioned(strategy=strategy, plugins=plugins, native=is_native)
         robots = build_robots(build_base())
         configure_mappers()

@@ -7,8 +7,8 @@ unknown types as soon as a function has several signatures, or a class has param
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from sqlalchemy import Column, ColumnClause, Select, Table, inspect, literal_column, select
 from sqlalchemy.orm import Mapper
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import ClauseElement
 
 __all__ = [
+    "Processor",
     "is_column",
+    "is_mapping",
     "is_table",
     "mapper_of",
     "replaced",
@@ -40,9 +42,20 @@ select_rows: Callable[..., Select[Any]] = select
 sql_literal: Callable[[str], ColumnClause[Any]] = literal_column
 
 
+class Processor(Protocol):
+    """What a type makes of the values that go into the database, or come out of it."""
+
+    def __call__(self, value: Any) -> Any: ...
+
+
 def is_table(subject: object) -> TypeGuard[Table]:
     """Tell whether something is a ``Table``."""
     return isinstance(subject, Table)
+
+
+def is_mapping(subject: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Tell whether something is a ``Mapping``."""
+    return isinstance(subject, Mapping)
 
 
 def is_column(subject: object) -> TypeGuard[Column[Any]]:

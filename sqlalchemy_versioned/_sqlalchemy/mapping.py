@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     MetaData,
+    Sequence,
     Table,
 )
 from sqlalchemy.orm import (
@@ -27,6 +28,7 @@ __all__ = [
     "dispose_class",
     "forget_class_name",
     "forget_registry",
+    "forget_sequence",
     "mapped_metadata",
     "named_class",
     "register_class_name",
@@ -119,6 +121,11 @@ def _uninstrument(manager: Any, key: str) -> None:
             type.__delattr__(manager.class_, key)
     manager.pop(key, None)
     manager._reset_memoizations()
+
+
+def forget_sequence(metadata: MetaData, sequence: Sequence) -> None:
+    """Take a sequence out of its ``MetaData``.  Uses ``MetaData._sequences``."""
+    metadata._sequences.pop(sequence._key, None)
 
 
 def named_class(reg: registry, name: str) -> type[Any] | None:

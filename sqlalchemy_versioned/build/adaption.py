@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, SelectBase, TextClause
 from sqlalchemy.orm import Mapper, foreign, remote
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
+from .._typing import replaced
 from ..model.spec import ClassSpec, VersionSpec
 
 __all__ = ["CannotFollow", "Side", "adapt", "columns_in"]
@@ -77,7 +78,7 @@ def adapt(expression: Any, find: Callable[[Any], Any], *, keep_marks: bool = Tru
         found = find(element)
         return _marked(found, like=element) if keep_marks else found
 
-    return replacement_traverse(expression, {}, replace)
+    return replaced(expression, replace)
 
 
 def _marked(column: Any, *, like: Any) -> Any:

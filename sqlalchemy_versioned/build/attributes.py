@@ -8,13 +8,20 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
-from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, SynonymProperty
+from sqlalchemy.orm import (
+    ColumnProperty,
+    CompositeProperty,
+    Mapper,
+    MapperProperty,
+    SynonymProperty,
+)
 from sqlalchemy.orm import column_property as orm_column_property
 from sqlalchemy.orm import composite as orm_composite
 from sqlalchemy.orm import synonym as orm_synonym
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.sql.visitors import iterate
 
 from .._sqlalchemy import plain_column
+from .._typing import is_column, replaced
 from ..exc import ImproperlyConfigured
 from ..model.mapping import column_properties, key_columns
 from ..model.spec import VersionSpec
@@ -217,7 +224,7 @@ def version_properties(
 
 
 def _mirrored(
-    prop: Any,
+    prop: MapperProperty[Any],
     chain: tuple[VersionSpec, ...],
     columns: Mapping[str, Any],
     *,
@@ -239,9 +246,10 @@ def _mirrored(
 
 def synonym_target(prop: Any) -> str:
     """Return the key of what a synonym, or a synonym of a synonym, stands for."""
-    while isinstance(prop, SynonymProperty):
-        key = prop.name
-        prop = prop.parent.attrs.get(key)
+    kind: Any = SynonymProperty
+    key: str = prop.name
+    while isinstance(target := prop.parent.attrs.get(key), kind):
+        prop, key = target, target.name
     return key
 
 
@@ -270,8 +278,7 @@ def _is_made_of(expression: Any, chain: tuple[VersionSpec, ...]) -> bool:
     if any(element.__visit_name__ in _SELECTS for element in iterate(expression)):
         return False
     return all(
-        isinstance(element, Column)
-        and any(spec.version_column(element) is not None for spec in chain)
+        is_column(element) and any(spec.version_column(element) is not None for spec in chain)
         for element in iterate(expression)
         if element.__visit_name__ == "column"
     )
@@ -308,7 +315,7 @@ def adapt_to_versions(expression: Any, chain: Iterable[VersionSpec]) -> Any:
     specs = {spec.parent_table: spec for spec in chain}
 
     def replace(element: Any, **_: Any) -> Any:
-        if isinstance(element, Column) and element.table in specs:
+        if is_column(element) and element.table in specs:
             version = specs[element.table].version_column(plain_column(element))
             if version is None:
                 raise ImproperlyConfigured(
@@ -317,7 +324,7 @@ def adapt_to_versions(expression: Any, chain: Iterable[VersionSpec]) -> Any:
             return version
         return None
 
-    return replacement_traverse(expression, {}, replace)
+    return replaced(expression, replace)
 
 
 def _columns_in(expression: Any) -> list[Column[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -42,7 +42,8 @@ def build_mapped_class(
     namespace = {"__abstract__": True, "__module__": module, "__versioned__": None}
     cls = types.new_class(name, ordered, {}, lambda body: body.update(namespace))
     type.__delattr__(cls, "__abstract__")
-    if not hasattr(super(cls, cls), "__versioned__"):
+    of_bases: Any = super(cls, cls)  # pyright: ignore[reportUnknownVariableType]
+    if not hasattr(of_bases, "__versioned__"):
         type.__delattr__(cls, "__versioned__")
     is_taken = _is_taken(registry, name)
     with _nameless(cls) if is_taken else nullcontext():
@@ -63,7 +64,7 @@ def _is_taken(reg: registry, name: str) -> bool:
 
 
 @contextmanager
-def _nameless(cls: type[Any]) -> Iterator[None]:
+def _nameless(cls: type[Any]) -> Generator[None, None, None]:
     """Give a class a name that nobody else has, for as long as its registry is asked."""
     name = cls.__name__
     type.__setattr__(cls, "__name__", f"{name} {id(cls)}")

@@ -21,6 +21,9 @@ from ..model.spec import ClassSpec
 
 __all__ = ["version_collection_class"]
 
+# Of Any, checkers would make KeyFuncDict[Unknown, Unknown].
+_KEYED: Any = KeyFuncDict
+
 
 def version_collection_class(
     relationship: RelationshipProperty[Any], target: ClassSpec | None
@@ -29,14 +32,15 @@ def version_collection_class(
 
     :param target: the spec of the class it leads to, or ``None`` if that is not versioned.
     """
-    given = relationship.collection_class
+    untyped: Any = relationship
+    given = untyped.collection_class
     if given is None or not relationship.uselist:
         return None
     example = given()
     if isinstance(example, OrderingList):
         # It numbers its members, which would be writing to versions.
         return list
-    if target is None or not isinstance(example, KeyFuncDict):
+    if target is None or not isinstance(example, _KEYED):
         return given
     columns = _sqlalchemy.columns_of_keyfunc(example.keyfunc, relationship.mapper)
     if columns is not None:
@@ -57,7 +61,8 @@ def _keyed_by_columns(
     ignore = example.ignore_unpopulated_attribute
     if len(keys) == 1:
         return attribute_keyed_dict(keys[0], ignore_unpopulated_attribute=ignore)
-    return keyfunc_mapping(attrgetter(*keys), ignore_unpopulated_attribute=ignore)
+    by_values: Any = keyfunc_mapping
+    return by_values(attrgetter(*keys), ignore_unpopulated_attribute=ignore)
 
 
 def _has(target: ClassSpec, path: str) -> bool:

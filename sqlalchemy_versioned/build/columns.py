@@ -7,7 +7,6 @@ expression, unique, check or foreign key.  It is indexed where its parent is.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -25,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from .._typing import Processor
 from ..database.dialects import DatabaseUser, is_named
 from ..exc import ImproperlyConfigured
 from ..model.operation import Operation
@@ -139,7 +139,7 @@ class StoredEnum(types.TypeDecorator[Any]):
         self.enum = enum
         super().__init__(length=max(enum.length or 0, 255))
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+    def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Store what the enum itself would store."""
         plain = _plain_enum(self.enum).bind_processor(dialect)
 
@@ -148,7 +148,7 @@ class StoredEnum(types.TypeDecorator[Any]):
 
         return process
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Load members where they exist, text where they do not."""
         plain = _plain_enum(self.enum).result_processor(dialect, coltype)
 
@@ -170,6 +170,12 @@ def _plain_enum(enum: Any) -> Any:
     return enum.adapt(Enum, native_enum=False, create_constraint=False)
 
 
+def _array_of_versions(type_: Any) -> types.TypeEngine[Any]:
+    array: types.ARRAY[Any] = copy.copy(type_)
+    array.item_type = version_type(array.item_type)
+    return array
+
+
 def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     """Return the type in which values of *type_* are kept."""
     if isinstance(type_, Enum):
@@ -179,9 +185,7 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     if is_named(type_, "DOMAIN"):
         return version_type(type_.data_type)  # type: ignore[attr-defined]
     if isinstance(type_, types.ARRAY):
-        array = copy.copy(type_)
-        array.item_type = version_type(type_.item_type)
-        return array
+        return _array_of_versions(type_)
     # A copy: extensions such as sqlalchemy.ext.mutable know a type by its identity.
     copied = copy.copy(type_)
     if isinstance(copied, types.TypeDecorator) and isinstance(copied.impl, types.TypeEngine):

@@ -22,7 +22,7 @@ __all__ = [
 
 def build_variable_columns(options: Options) -> list[Column[Any]]:
     """Return new columns for session variables; their keys are the names of the variables."""
-    columns = []
+    columns: list[Column[Any]] = []
     for said in options.session_variables:
         column = _sqlalchemy.copied_column(said)
         column.name = f"{options.session_variable_prefix}{said.name}"

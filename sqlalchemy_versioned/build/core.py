@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Column, Table, types
 from sqlalchemy.orm import Mapper, registry
 
+from .._typing import is_mapping, is_table
 from ..exc import ImproperlyConfigured
 from ..model.lookup import SPEC
 from ..model.mapping import superclass_mappers
@@ -37,6 +38,8 @@ __all__ = [
 _OF_CLASSES = frozenset({"base_classes", *MANAGER_ONLY})
 
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
+# Of Any, checkers would make list[Unknown] and the like.
+_LISTS: Any = (list, tuple, set, frozenset)
 
 
 # -- what is said ------------------------------------------------------------------------------
@@ -57,7 +60,7 @@ def said_of(mapper: Mapper[Any]) -> dict[str, Any] | None:
     :raises ImproperlyConfigured: if what is said are no options.
     """
     said = getattr(mapper.class_, "__versioned__", None)
-    if isinstance(said, Mapping):
+    if is_mapping(said):
         return dict(said)
     if said is not None:
         raise ImproperlyConfigured(
@@ -65,7 +68,7 @@ def said_of(mapper: Mapper[Any]) -> dict[str, Any] | None:
             "{}"
         )
     tables = [each.local_table for each in superclass_mappers(mapper)]
-    found = (said_in_info(table) for table in tables if isinstance(table, Table))
+    found = (said_in_info(table) for table in tables if is_table(table))
     return next((each for each in found if each is not None), None)
 
 
@@ -80,7 +83,7 @@ def check_core_options(table: Table, said: Mapping[str, Any], *, owner: str) -> 
     for name in _KEY_LISTS:
         value = said.get(name, ())
         # What is no list is refused with the other values.
-        for key in value if isinstance(value, (list, tuple, set, frozenset)) else ():
+        for key in value if isinstance(value, _LISTS) else ():
             if key not in known:
                 raise ImproperlyConfigured(
                     f"{owner}: {name!r} names {key!r}, which is no column; columns are "

@@ -12,11 +12,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, inspect, not_
+from sqlalchemy import ColumnElement, and_, not_
 from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import Mapper, object_session
 from sqlalchemy.orm.exc import DetachedInstanceError, UnmappedColumnError
 
+from .._typing import mapper_of, type_of
 from ..exc import ReadOnlyRelationship, RelationshipNotVersioned
 from ..model.lookup import ensure_bound, find_spec, spec_of
 from ..model.operation import Operation
@@ -47,7 +48,7 @@ def build_generic(descriptor: Any, key: str, mapper: Mapper[Any]) -> hybrid_prop
     discriminator, *ids = [_key_of(column, mapper) for column in (live.discriminator, *live.ids)]
 
     def get(version: Any) -> Any:
-        _check_kept(type(version), key, [discriminator, *ids])
+        _check_kept(type_of(version), key, [discriminator, *ids])
         name = getattr(version, discriminator)
         return None if name is None else _find(version, name, [getattr(version, i) for i in ids])
 
@@ -113,15 +114,21 @@ def _find(version: Any, name: str, identity: list[Any]) -> Any:
 
 
 def _class_named(name: str, spec: ClassSpec) -> type[Any] | None:
-    mappers = inspect(spec.parent_class).registry.mappers
+    mappers = mapper_of(spec.parent_class).registry.mappers
     return next((mapper.class_ for mapper in mappers if mapper.class_.__name__ == name), None)
 
 
-def _in_order(target: type[Any], identity: list[Any], spec: ClassSpec) -> list[Any]:
-    """Return a key in the order of the spec; SQLAlchemy-Utils has that of the columns."""
-    from sqlalchemy_utils import get_primary_keys
+def _key_names(cls: type[Any]) -> list[str]:
+    """Return the key of a class as SQLAlchemy-Utils has it: in the order of the columns."""
+    import sqlalchemy_utils  # pyright: ignore[reportMissingTypeStubs]
 
-    values = dict(zip(get_primary_keys(target), identity, strict=True))
+    untyped: Any = sqlalchemy_utils
+    return list(untyped.get_primary_keys(cls))
+
+
+def _in_order(target: type[Any], identity: list[Any], spec: ClassSpec) -> list[Any]:
+    """Return a key in the order of the spec."""
+    values = dict(zip(_key_names(target), identity, strict=True))
     return [values[key] for key in spec.key]
 
 
@@ -136,10 +143,8 @@ class _GenericComparator(Comparator[Any]):
     def __eq__(self, other: Any) -> ColumnElement[bool]:  # type: ignore[override]
         if other is None:
             return self._discriminator.is_(None)
-        from sqlalchemy_utils import get_primary_keys
-
-        cls = _live_class(type(other))
-        values = [getattr(other, key) for key in get_primary_keys(cls)]
+        cls = _live_class(type_of(other))
+        values = [getattr(other, key) for key in _key_names(cls)]
         same = [column == value for column, value in zip(self._ids, values, strict=True)]
         return and_(self._discriminator == cls.__name__, *same)
 
@@ -149,7 +154,7 @@ class _GenericComparator(Comparator[Any]):
 
     def is_type(self, other: type[Any]) -> ColumnElement[bool]:
         """Match what refers to objects of a class or its subclasses."""
-        mappers = inspect(_live_class(other)).self_and_descendants
+        mappers = mapper_of(_live_class(other)).self_and_descendants
         return self._discriminator.in_([mapper.class_.__name__ for mapper in mappers])
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table, inspect
+from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..exc import ImproperlyConfigured
 from .classes import place_beside
 from .context_columns import check_columns
@@ -62,7 +63,7 @@ def check_transaction_class(
     :raises ImproperlyConfigured: if it cannot.
     """
     check_columns(cls, columns)
-    if needs_user and not {"user", "user_id"} & set(inspect(cls).attrs.keys()):
+    if needs_user and not {"user", "user_id"} & set(mapper_of(cls).attrs.keys()):
         raise ImproperlyConfigured(
             f"make_versioned() has a current_user, and {cls.__name__} no place for users; give "
             "it a user_cls, or transaction_columns=[Column('user_id', …)]"

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Join, Select, Table, and_, select
+from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Table, and_
 from sqlalchemy.orm import RelationshipProperty, foreign
 
+from .._typing import is_table, select_rows
 from ..model.lookup import TABLES
 from ..model.spec import Hierarchy, VersionSpec
 from .adaption import CannotFollow, Side, adapt, columns_in
@@ -79,7 +80,8 @@ def build_links(
         if column in placed.columns:
             return placed.columns[column]
         version = source.find(column)
-        return by_table[version.table].c[version.key]
+        kept: Column[Any] = version
+        return by_table[version.table].c[kept.key]
 
     condition = adapt(relationship.primaryjoin, find, keep_marks=False)
     inside = {
@@ -88,7 +90,7 @@ def build_links(
     }
     wanted = [column for column in dict.fromkeys(needed) if column in placed.columns]
     labels = {column: f"link_{place}" for place, column in enumerate(wanted)}
-    statement = select(
+    statement = select_rows(
         *[column.label(label) for label, column in inside.items()],
         at.label("at"),
         *[versions[own[0]].c[each.key].label("version") for each in own[0].place[1:]],
@@ -113,7 +115,7 @@ class _Placed:
 
     def place(self, clause: FromClause) -> FromClause:
         """Return what stands for a table, or for an inner join of tables."""
-        if isinstance(clause, Table):
+        if is_table(clause):
             return self._place_table(clause)
         if not isinstance(clause, Join) or clause.isouter or clause.full:
             raise CannotFollow(f"its links come from {clause}, which is no table or join of tables")

@@ -111,7 +111,7 @@ def _is_targets(column: Any, source: Side, target: Side) -> bool:
 
 def _order(live: RelationshipProperty[Any], find: Callable[[Any], Any]) -> Any:
     """Return the order of a relationship, without what history does not keep."""
-    order = []
+    order: list[Any] = []
     for clause in live.order_by or ():
         try:
             order.append(adapt(clause, find, keep_marks=False))

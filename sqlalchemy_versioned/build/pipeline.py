@@ -17,6 +17,7 @@ from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
+from .._typing import is_table
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection, TableBuilder
 from ..model.lookup import MANAGER, SPEC
@@ -288,7 +289,7 @@ class Round:
         for key in _mirrored_relationships(mapper, self._options_of(mapper)):
             relationship = mapper.relationships[key]
             table = relationship.secondary
-            if not is_many_to_many(relationship) or not isinstance(table, Table):
+            if not is_many_to_many(relationship) or not is_table(table):
                 continue
             if table not in self.registry.associations:
                 columns = _sqlalchemy.association_columns(relationship)
@@ -375,7 +376,8 @@ class Round:
         own = chain[-1]
         shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
         properties = version_properties(mapper, chain, columns)
-        mapped = {c for group in properties.values() if isinstance(group, list) for c in group}
+        groups: list[list[Any]] = [each for each in properties.values() if isinstance(each, list)]
+        mapped = {column for group in groups for column in group}
         base = None if above or options.base_classes else declarative_base_of(mapper)
         cls = build_mapped_class(
             version_class_name(mapper.class_, self.manager_options),

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import MetaData, Table, inspect
 from sqlalchemy.orm import Mapper
 
+from .._typing import is_table
 from ..model.lookup import MANAGER, SPEC
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from .classes import displace, forget_mapped_class
@@ -51,7 +52,7 @@ class Registry:
         """The table of the Transaction class."""
         mapper: Mapper[Any] = inspect(self.transaction_class)
         table = mapper.local_table
-        assert isinstance(table, Table)
+        assert is_table(table)
         return table
 
     def hierarchy_of(self, root: Table) -> Hierarchy:

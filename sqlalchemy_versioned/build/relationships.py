@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, foreign, relationship, 
 from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
 from .. import _sqlalchemy
+from .._typing import type_of
 from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVersioned
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec, Hierarchy
@@ -197,7 +198,7 @@ class UnreadableRelationship:
         )
 
     def __set__(self, version: Any, value: Any) -> None:
-        self.__get__(version, type(version))
+        self.__get__(version, type_of(version))
 
 
 def _refuse_changes(attribute: Any) -> None:

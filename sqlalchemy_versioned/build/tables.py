@@ -182,7 +182,7 @@ def _build_flags(
     :raises ImproperlyConfigured: if one would be called like a column of the table.
     """
     names = {name for column in taken for name in (column.name, column.key)}
-    pairs = []
+    pairs: list[ColumnPair] = []
     for column, key in masked_keys.items():
         flag = build_flag(column, name=cut_name(flag_name(column.name)), key=flag_name(key))
         if names.intersection((flag.name, flag.key)):

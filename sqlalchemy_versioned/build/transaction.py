@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapper, object_session, registry, relationship
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
+from .._typing import mapper_of, type_of
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..model.lookup import MANAGER, ensure_bound
 from ..model.naming import cut_name, name_indexes
@@ -104,7 +105,7 @@ class TransactionBase:
             statement = select(cls).where(column == self.id).order_by(*mapper.primary_key)
             ensure_bound(session, spec)
             for version in session.scalars(statement):
-                found.setdefault(type(version), []).append(version)
+                found.setdefault(type_of(version), []).append(version)
             yield from found.items()
 
     def __repr__(self) -> str:
@@ -255,7 +256,7 @@ def _attach_user(table: Table, user_class: type[Any], columns: list[Column[Any]]
         # They may be there since an attempt that failed.
         table.append_column(column, replace_existing=True)
     name_indexes(table)
-    keys = inspect(user_class).primary_key
+    keys = mapper_of(user_class).primary_key
     # There is no foreign key: users go, and who has written what stays known.
     same = [column == key for column, key in zip(columns, keys, strict=True)]
     return relationship(user_class, primaryjoin=and_(*same), foreign_keys=columns)
@@ -328,4 +329,4 @@ def forget_transaction_table(table: Table) -> None:
     table.metadata.remove(table)
     for column in table.primary_key.columns:
         if isinstance(column.default, Sequence):
-            table.metadata._sequences.pop(column.default._key, None)
+            _sqlalchemy.forget_sequence(table.metadata, column.default)

@@ -53,8 +53,8 @@ class Asked:
 
     spec: ClassSpec
     dialect: Dialect | None
-    filters: set[str] = field(default_factory=set)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    filters: set[str] = field(default_factory=set[str])
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def shape(
         self,

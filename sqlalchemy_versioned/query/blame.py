@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, inspect, not_, or_, select
+from sqlalchemy import Select, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.orm import aliased
 
+from .._typing import mapper_of, select_rows
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .images import Images, version_column
@@ -60,12 +61,12 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
     )
     transaction = _transaction_beside(spec)
     is_one = transaction.id.in_(list(last.c))
-    return select(transaction, *last.c).select_from(last).outerjoin(transaction, is_one)
+    return select_rows(transaction, *last.c).select_from(last).outerjoin(transaction, is_one)
 
 
 def _transaction_beside(spec: ClassSpec) -> Any:
     """Return the Transaction class, reading the table that is beside the versions."""
     cls, table = spec.transaction_class, spec.root.transaction_table
-    if inspect(cls).local_table is table:
+    if mapper_of(cls).local_table is table:
         return cls
     return aliased(cls, table.alias(), adapt_on_names=True)

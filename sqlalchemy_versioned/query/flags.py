@@ -33,7 +33,7 @@ FLAGGED = "sqlalchemy_versioned.flagged"
 
 def flags_of(spec: VersionSpec) -> dict[Column[Any], Column[Any]]:
     """Return the flags of a table, each with the version column that it is about."""
-    found = {}
+    found: dict[Column[Any], Column[Any]] = {}
     for flag in spec.added:
         kept = spec.version_column(flag.info[FLAGGED]) if FLAGGED in flag.info else None
         if kept is not None:

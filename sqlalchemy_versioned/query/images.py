@@ -26,8 +26,8 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.orm import Mapper
-from sqlalchemy.sql.visitors import replacement_traverse
 
+from .._typing import is_column, mapper_of, replaced
 from ..database.dialects import SameValue, is_text, native_type
 from ..model.lookup import find_spec
 from ..model.operation import Operation
@@ -50,8 +50,9 @@ def family_of(spec: ClassSpec) -> tuple[ClassSpec, ...]:
 def version_column(spec: ClassSpec, key: str) -> Column[Any]:
     """Return the column of a version table that keeps an attribute of a class, or its flag."""
     found = spec.masked.get(key, key)
-    column: Column[Any] = inspect(spec.version_class).column_attrs[found].columns[0]
-    return column
+    column: Any = mapper_of(spec.version_class).column_attrs[found].columns[0]
+    kept: Column[Any] = column
+    return kept
 
 
 class Images:
@@ -196,11 +197,11 @@ class Images:
 
     def _on_own(self, expression: Any) -> Any:
         def replace(element: Any, **_: Any) -> Any:
-            if isinstance(element, Column) and element.table in self._specs:
+            if is_column(element) and element.table in self._specs:
                 return self.own(element)
             return None
 
-        return replacement_traverse(expression, {}, replace)
+        return replaced(expression, replace)
 
     # -- what differs ------------------------------------------------------------------------
 

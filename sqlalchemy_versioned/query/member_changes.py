@@ -19,7 +19,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal_column,
     null,
     select,
     union,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
+from .._typing import select_rows, sql_literal
 from ..database.keys import KeyConditions, Style
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
@@ -143,7 +143,7 @@ class MemberChanges:
         transactions = self._filters.transactions()
         told = self._told(membership, transactions, is_gain=is_gain, is_joined=False)
         happened = (
-            select(literal_column("1"))
+            select(sql_literal("1"))
             .select_from(told.source)
             .where(*told.conditions)
             .correlate(transactions)
@@ -205,7 +205,7 @@ class MemberChanges:
         version = aliased(self._spec.version_class, flat=True)
         same = [getattr(version, k) == value for k, value in zip(self._spec.key, key, strict=True)]
         return (
-            select(literal_column("1"))
+            select(sql_literal("1"))
             .select_from(version)
             .where(*same)
             .correlate_except(version)
@@ -229,7 +229,7 @@ def build_events(
     owner, the transaction, whether it was a gain, and the key of the member.
     """
     key = KeyConditions([pair.version for pair in spec.root.key], keys, "")
-    parts = []
+    parts: list[Select[Any]] = []
     for membership in relations_of(spec, relation):
         if isinstance(membership, Reference):
             continue
@@ -238,10 +238,10 @@ def build_events(
             events = Events(membership)
             owner = events.columns(membership.owner, is_gain=is_gain)
             member = events.columns(membership.member, is_gain=is_gain)
-            event = select(
+            event = select_rows(
                 *[column.label(f"owner_{place}") for place, column in enumerate(owner)],
                 events.transaction.label("number"),
-                literal_column("1" if is_gain else "0").label("is_gain"),
+                sql_literal("1" if is_gain else "0").label("is_gain"),
                 *[column.label(f"member_{place}") for place, column in enumerate(member)],
             ).select_from(events.rows())
             parts.append(
@@ -261,7 +261,7 @@ def build_members(membership: Membership) -> Select[Any]:
     Its parameters are ``key_0`` and so on, and ``at``, each with ``old_`` or ``new_`` before it.
     A row tells which moment it is about, and the key of a member.
     """
-    parts = []
+    parts: list[Select[Any]] = []
     for place, side in enumerate(("old", "new")):
         rows = membership.spec.version_table.alias()
         at = bindparam(f"{side}_at", type_=membership.spec.transaction_column.type)
@@ -271,8 +271,8 @@ def build_members(membership: Membership) -> Select[Any]:
         ]
         is_alive = rows.c[membership.spec.operation_column.key] != Operation.DELETE
         parts.append(
-            select(
-                literal_column(str(place)).label("side"),
+            select_rows(
+                sql_literal(str(place)).label("side"),
                 *[rows.c[c.key].label(f"member_{i}") for i, c in enumerate(membership.member)],
             ).where(
                 *key, rows_valid_at(membership.spec, rows, at), is_alive, says(membership, rows)

@@ -16,11 +16,9 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     FromClause,
-    Table,
     and_,
     case,
     func,
-    inspect,
     not_,
     or_,
 )
@@ -29,6 +27,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .. import _sqlalchemy
+from .._typing import is_column, is_table, mapper_of, replaced
 from ..exc import ClassNotVersioned, RelationshipNotVersioned
 from ..model.lookup import find_spec, table_spec_of
 from ..model.operation import Operation
@@ -81,7 +80,7 @@ def relations_of(spec: ClassSpec, key: str) -> list[Membership | Reference]:
     found: dict[Mapper[Any], RelationshipProperty[Any]] = {}
     for each in family_of(spec):
         if key in each.relationships:
-            relationship = inspect(each.parent_class).relationships[key]
+            relationship = mapper_of(each.parent_class).relationships[key]
             found.setdefault(relationship.parent, relationship)
     return [_relation(relationship) for relationship in found.values()]
 
@@ -93,7 +92,7 @@ def relation_of(spec: ClassSpec, key: str) -> Membership | Reference | None:
     """
     if key not in spec.relationships:
         return None
-    return _relation(inspect(spec.parent_class).relationships[key])
+    return _relation(mapper_of(spec.parent_class).relationships[key])
 
 
 def _relation(relationship: RelationshipProperty[Any]) -> Membership | Reference:
@@ -153,7 +152,7 @@ def _children(relationship: RelationshipProperty[Any]) -> Membership:
 
 def _links(relationship: RelationshipProperty[Any]) -> Membership:
     table = relationship.secondary
-    if not isinstance(table, Table):
+    if not is_table(table):
         _refuse(relationship, f"its links come from {table}, which is no table")
     try:
         spec = table_spec_of(table)
@@ -161,7 +160,7 @@ def _links(relationship: RelationshipProperty[Any]) -> Membership:
         _refuse(relationship, f"its links are in {table.fullname!r}, which is not versioned")
     near, rest = _taken_apart(relationship, relationship.primaryjoin)
     far, more = _taken_apart(relationship, relationship.secondaryjoin)
-    ends = []
+    ends: list[tuple[Any, ...]] = []
     for mapper, pairs in ((relationship.parent, near), (relationship.mapper, far)):
         end = {_position(relationship, mapper, here): there for here, there in pairs}
         columns = [end.get(place) for place in range(len(mapper.primary_key))]
@@ -186,7 +185,8 @@ def _taken_apart(
 ) -> tuple[list[tuple[Any, Any]], list[Any]]:
     """Return the pairs of columns that a join sets equal, near and far, and what else it says."""
     is_list = isinstance(join, BooleanClauseList) and join.operator is operators.and_
-    pairs, rest = [], []
+    pairs: list[tuple[Any, Any]] = []
+    rest: list[Any] = []
     for clause in join.clauses if is_list else [join]:
         pair = _pair(clause)
         if pair is None:
@@ -253,11 +253,11 @@ def _adapted(relationship: RelationshipProperty[Any], spec: VersionSpec, express
             _refuse(relationship, f"its condition needs {column}")
 
     def replace(element: Any, **_: Any) -> Any:
-        if isinstance(element, Column):
+        if is_column(element):
             return spec.version_column(_sqlalchemy.plain_column(element))
         return None
 
-    return replacement_traverse(expression, {}, replace)
+    return replaced(expression, replace)
 
 
 def _is_of_class(

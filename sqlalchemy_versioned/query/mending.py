@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 
+from .._typing import select_rows
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from .newest import newest_version
@@ -104,7 +105,7 @@ def _is_newest_before(
 def _copied(
     spec: VersionSpec, rows: FromClause, number: Any, operation: ColumnElement[Any]
 ) -> Select[Any]:
-    return select(*[rows.c[pair.version.key] for pair in spec.pairs], number, operation)
+    return select_rows(*[rows.c[pair.version.key] for pair in spec.pairs], number, operation)
 
 
 def _insert(spec: VersionSpec, source: Select[Any]) -> Insert:

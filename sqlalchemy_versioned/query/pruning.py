@@ -20,7 +20,6 @@ from sqlalchemy import (
     Update,
     delete,
     func,
-    literal_column,
     null,
     or_,
     select,
@@ -28,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from .._typing import select_rows, sql_literal
 from ..database.keys import KeyConditions, Style
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
@@ -91,7 +91,7 @@ def _select_removed(
     same = [column == kept.c[label.name] for column, label in zip(keys, labels, strict=True)]
     removed = select(*keys, rows.c.identifier_).where(*same, rows.c.number_ > kept.c.last_)
     # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.
-    return select(*removed.subquery().c)
+    return select_rows(*removed.subquery().c)
 
 
 def select_oldest(transactions: Table, number: str) -> Select[Any]:
@@ -123,8 +123,8 @@ def build_mark(transactions: Table, number: str, oldest: int) -> Insert | Update
         return update(transactions).where(column == oldest).values({column: oldest - 1})
     left_out = set(unique_columns(transactions)) - {column}
     copied = [c for c in transactions.columns if c.computed is None and c not in left_out]
-    values = [literal_column("-1") if each is column else each for each in copied]
-    source = select(*values).where(column == oldest)
+    values: list[Any] = [sql_literal("-1") if each is column else each for each in copied]
+    source = select_rows(*values).where(column == oldest)
     return transactions.insert().from_select(copied, source, include_defaults=False)
 
 
@@ -138,7 +138,7 @@ def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Sty
     key = [pair.version for pair in spec.key]
     rows = rows_with_neighbours(spec, KeyConditions(key, style, spec.prefix).member(key, "keys"))
     version = spec.version_table
-    there: Any = select(literal_column("1")).select_from(spec.parent_table)
+    there: Any = select(sql_literal("1")).select_from(spec.parent_table)
     there = there.where(same_key(spec, version)).correlate(version)
     return (
         update(version)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from .._typing import select_rows
 from ..model.spec import VersionSpec
 from .rows import as_stored
 
@@ -52,7 +53,7 @@ def _keys(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> FromClau
         labels = [column.label(f"k{n}") for n, column in enumerate(columns)]
         found = select(*labels).where(is_within(columns, (after, None))).distinct()
         some = found.order_by(*labels).limit(size).subquery()
-        return select(*some.c)
+        return select_rows(*some.c)
 
     live = first(live_key(spec))
     kept = first([pair.version for pair in spec.key])

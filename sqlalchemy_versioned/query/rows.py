@@ -21,12 +21,12 @@ from sqlalchemy import (
     cast,
     exists,
     false,
-    literal_column,
     not_,
     or_,
     select,
 )
 
+from .._typing import sql_literal
 from ..database.dialects import SameValue, is_text
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
@@ -157,7 +157,7 @@ def same_image_exists(
     """
     rows = spec.version_table.alias()
     key = [as_stored(pair.parent) for pair in spec.key]
-    same: Select[Any] = select(literal_column("1")).where(
+    same: Select[Any] = select(sql_literal("1")).where(
         same_key(spec, rows),
         rows.c[spec.identifier.key] == newest_other(spec, key, tx, locks=locks),
         holds_values(spec, rows, {p.parent: p.parent for p in _compared(spec)}),
@@ -176,7 +176,7 @@ def restores_previous(
     before = spec.version_table.alias()
     keys = [own.c[pair.version.key] for pair in spec.key]
     like_own: Select[Any] = (
-        select(literal_column("1"))
+        select(sql_literal("1"))
         .select_from(before)
         .where(
             *[before.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)],

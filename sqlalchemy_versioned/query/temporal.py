@@ -50,6 +50,12 @@ _NAMES_NONE = re.compile(
 #: Signs of escapes and comments, after which quotes cannot be told from text.
 _ESCAPES = re.compile(r"\\|--|/\*|[#$]")
 
+# Of Any, checkers would make ColumnClause[Unknown] and the like.
+_ALIAS: Any = Alias
+_COLUMN: Any = ColumnClause
+_LABEL: Any = Label
+_TABLE: Any = TableClause
+
 
 def select_rows_at(
     spec: VersionSpec, at: ColumnElement[int], retired: Iterable[str] = ()
@@ -145,7 +151,7 @@ class PastCompiler:
     def _hide(self, table: Any, visiting: CTE | None, **kw: Any) -> None:
         """Bring the CTE that hides *table* into the statement, if it is versioned."""
         spec = self._spec_of(table)
-        if spec is not None or self.preparer.schema_for_object(table) is None:
+        if spec is not None or _sqlalchemy.schema_shown(self.preparer, table) is None:
             self._claim_name(str(table.name), spec or table)
         if spec is None:
             return
@@ -213,14 +219,16 @@ class PastCompiler:
     # -- groups ------------------------------------------------------------------------------
 
     def group_by_clause(self, select: Select[Any], **kw: Any) -> str:
-        text: str = super().group_by_clause(select, **kw)  # type: ignore[misc]
+        above: Any = super()
+        text: str = above.group_by_clause(select, **kw)
         keyed = self._keyed_groups(select)
         shown = _sqlalchemy.shown_of_groups(select) if keyed else ()
-        more = [each for each in shown if isinstance(each, ColumnClause) and each.table in keyed]
+        more = [each for each in shown if isinstance(each, _COLUMN) and each.table in keyed]
         return ", ".join([text, *(self._group(each, **kw) for each in dict.fromkeys(more))])
 
     def _group(self, column: Any, **kw: Any) -> str:
-        text: str = super().visit_column(column, **kw)  # type: ignore[misc]
+        above: Any = super()
+        text: str = above.visit_column(column, **kw)
         return f"CAST({text} AS TEXT)" if lacks_equality(column, self.dialect) else text
 
     def _as_grouped(self, column: Any, text: str) -> str:
@@ -263,8 +271,8 @@ class PastCompiler:
 
     def _as_ordered(self, element: Any) -> Any:
         """Order enums, which are kept as text, by their places where a database does."""
-        column = element.element if isinstance(element, Label) else element
-        if not isinstance(column, ColumnClause):
+        column = element.element if isinstance(element, _LABEL) else element
+        if not isinstance(column, _COLUMN):
             return element
         places = enum_places(column, self.dialect)
         if not places or not any(self._spec_of(c.table) for c in _sqlalchemy.columns_in(column)):
@@ -278,7 +286,8 @@ class PastCompiler:
             self._check_text(str(column.name))
         elif not kw.get("within_columns_clause"):
             _check_kept(find_unkept(column, self._spec_of))
-        text = super().visit_column(column, *args, **kw)  # type: ignore[misc]
+        above: Any = super()
+        text: str = above.visit_column(column, *args, **kw)
         return self._as_grouped(column, text)
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> Any:
@@ -330,7 +339,7 @@ class PastCompiler:
 
 
 def _bare(table: Any) -> Any:
-    return table.element if isinstance(table, Alias) else table
+    return table.element if isinstance(table, _ALIAS) else table
 
 
 def _check_kept(unkept: Any) -> None:
@@ -358,7 +367,7 @@ def retired_columns(spec: VersionSpec, table: Any) -> list[str]:
 
     The table of the models has none; another of its name, made by ``table()``, may have.
     """
-    if table is spec.parent_table or not isinstance(table, TableClause):
+    if table is spec.parent_table or not isinstance(table, _TABLE):
         return []
     present = {column.name for column in spec.parent_table.columns}
     return [column.name for column in table.columns if column.name not in present]
@@ -372,7 +381,7 @@ def find_table_spec(table: Any, default_schema: str | None = None) -> VersionSpe
 
     :param default_schema: where tables without a schema are.
     """
-    if not isinstance(table, TableClause):
+    if not isinstance(table, _TABLE):
         return None
     own: dict[Any, VersionSpec] = {}
     if isinstance(table, Table):

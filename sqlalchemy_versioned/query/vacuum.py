@@ -20,16 +20,16 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal_column,
     not_,
     select,
     tuple_,
 )
 from sqlalchemy.orm import aliased
 
+from .._typing import select_rows, sql_literal
 from ..database.dialects import SameValue
 from ..model.operation import Operation
-from ..model.spec import ClassSpec, VersionSpec
+from ..model.spec import ClassSpec, ColumnPair, VersionSpec
 from .neighbours import Neighbours, rows_with_neighbours
 from .rows import as_stored
 
@@ -73,7 +73,7 @@ def _select_redundant(spec: ClassSpec) -> Select[Any]:
     if spec.superclasses:
         statement = statement.where(_is_of_class(spec, rows))
     # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.
-    return select(*statement.subquery().c)
+    return select_rows(*statement.subquery().c)
 
 
 def _differs(table: VersionSpec, rows: Neighbours) -> ColumnElement[bool]:
@@ -98,7 +98,7 @@ def _is_at(table: VersionSpec, found: FromClause, rows: Neighbours, at: Any) -> 
     )
 
 
-def _compared(table: VersionSpec) -> Iterator[Any]:
+def _compared(table: VersionSpec) -> Iterator[ColumnPair]:
     keys = {pair.parent for pair in table.key}
     return (pair for pair in table.pairs if pair.parent not in keys)
 
@@ -108,7 +108,7 @@ def _is_of_class(spec: ClassSpec, rows: Neighbours) -> ColumnElement[bool]:
     version = aliased(spec.version_class, flat=True)
     pairs = zip(spec.key, rows.key, strict=True)
     return (
-        select(literal_column("1"))
+        select(sql_literal("1"))
         .select_from(version)
         .where(*[getattr(version, name) == key for name, key in pairs])
         .correlate(rows.clause)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     true,
 )
 
+from .._typing import select_rows
 from ..database.dialects import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
@@ -92,7 +93,7 @@ def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
     if spec.may_lack_ends:
         # Links that were recorded by others have no ends at all.
         broken = and_(broken, rows.c.ended.is_not(None))
-    return select(*rows.c).where(broken).order_by(*rows.c)
+    return select_rows(*rows.c).where(broken).order_by(*rows.c)
 
 
 def select_different_rows(
@@ -220,7 +221,7 @@ def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range
     keys = [rows.c[column.key] for column in key]
     joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))
     return (
-        select(*keys, number)
+        select_rows(*keys, number)
         .select_from(joined)
         .where(or_(is_between, is_before))
         .order_by(*keys, number)

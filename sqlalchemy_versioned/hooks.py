@@ -100,17 +100,19 @@ class Plugin:
         """Return values, by column key, for columns that the plugin added to a version table.
 
         Called once for each object of a flush; rows are written in sets all the same, grouped
-        by value.
+        by value.  What follows from the columns that were set is quicker told by
+        :meth:`column_values`.
         """
         return {}
 
-    def statement_values(self, spec: Any, columns: Any, operation: Any) -> Mapping[str, Any]:
-        """Return values, by column key, for the rows that a statement without objects writes.
+    def column_values(self, spec: Any, columns: Any, operation: Any) -> Mapping[str, Any]:
+        """Return values, by column key, for versions of rows of which some columns were set.
 
-        Called once for each version table that it makes versions in, and each operation.
+        Called once for each set of columns, each version table and each operation: of a flush,
+        which may have set the same columns of many objects, and of a statement without objects.
 
         :param spec: what is known of the table: its columns are ``spec.parent_table``'s.
-        :param columns: the columns of parent tables that the statement sets; none for deletions.
+        :param columns: the columns of parent tables that were set; none for deletions.
         """
         return {}
 

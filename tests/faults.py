@@ -163,8 +163,8 @@ FAULTS = [
     Fault(
         "added-values-forgotten",
         "recording/recording.py",
-        "{**self._records.added(spec, key), **changes.added.get(key, {})}",
-        "{**changes.added.get(key, {})}",
+        "merged[key] = {**earlier, **merged[key]}",
+        "pass",
         "What plugins said in an earlier flush of the transaction is lost.",
         (RECORDING,),
     ),

@@ -46,6 +46,7 @@ from .connections import (
     statement_parameters,
 )
 from .flushing import (
+    changed_attributes,
     flushed_mappers,
     flushed_states,
     has_post_updates,
@@ -108,6 +109,7 @@ __all__ = [
     "assigned_values",
     "association_columns",
     "attribute_of_keyfunc",
+    "changed_attributes",
     "column_of",
     "columns_in",
     "columns_of_keyfunc",

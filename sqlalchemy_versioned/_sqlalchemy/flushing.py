@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from sqlalchemy.orm import (
@@ -15,9 +15,11 @@ from sqlalchemy.orm import (
     Session,
     UOWTransaction,
 )
+from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE
 from sqlalchemy.sql import ClauseElement
 
 __all__ = [
+    "changed_attributes",
     "flushed_mappers",
     "flushed_states",
     "has_post_updates",
@@ -66,6 +68,25 @@ def original_values(state: InstanceState[Any]) -> Mapping[str, Any]:
     Uses ``InstanceState.committed_state``.
     """
     return state.committed_state
+
+
+def changed_attributes(state: InstanceState[Any], among: Container[str]) -> frozenset[str]:
+    """Return those of some attributes that have another value than at the last flush.
+
+    Uses ``InstanceState.committed_state``: an attribute that had no value needs no comparison.
+    """
+    now = state.dict
+    return frozenset(
+        [
+            key
+            for key, before in state.committed_state.items()
+            if key in among
+            and (
+                (before is NO_VALUE and key in now)
+                or state.get_history(key, PASSIVE_NO_INITIALIZE).has_changes()
+            )
+        ]
+    )
 
 
 def is_expression(value: Any) -> bool:

@@ -6,11 +6,21 @@ Questions only: nothing here listens, decides or writes.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Insert, Table, Update, inspect, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Table,
+    Update,
+    inspect,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
@@ -27,6 +37,12 @@ __all__ = ["Flush", "LinkTable", "Work", "collect_work"]
 
 #: How many keys are looked up by one statement.
 _CHUNK = 500
+_NOTHING: frozenset[str] = frozenset()
+
+#: Tells values of columns that are no copies: of tables, of rows of which some columns were set.
+ValuesOf = Callable[
+    [Sequence[VersionSpec], Collection[ColumnElement[Any]], Operation], Mapping[str, Any]
+]
 
 
 @dataclass(slots=True)
@@ -67,8 +83,8 @@ class Flush:
         self.absent: dict[VersionSpec, set[Key]] = {}
         #: What happened to rows of association tables.
         self.links: dict[LinkTable, Work] = {}
-        #: Masked attributes that are set to SQL expressions, by object.
-        self.expressed: dict[InstanceState[Any], set[str]] = {}
+        #: Attributes that were set to SQL expressions, where that must be known, by object.
+        self.expressed: dict[InstanceState[Any], frozenset[str]] = {}
         #: Whether anything is recorded of it.
         self.is_recorded = False
         #: Whether it wrote what triggers record.
@@ -116,21 +132,24 @@ class Flush:
 def collect_work(
     context: UOWTransaction,
     readers: Mapping[Mapper[Any], ClassReader],
-    plugins: Iterable[Plugin],
-    expressed: Mapping[InstanceState[Any], set[str]],
+    values_of: ValuesOf,
+    plugins: Sequence[Plugin],
+    expressed: Mapping[InstanceState[Any], frozenset[str]],
 ) -> list[Work]:
     """Return what a flush did with the objects of the mappers in *readers*.
 
-    :param plugins: those that have values for columns which they added.
-    :param expressed: masked attributes that were set to SQL expressions, by object.
+    :param values_of: tells the values of columns that are no copies.
+    :param plugins: those that tell more of them, for each object.
+    :param expressed: attributes that were set to SQL expressions, by object.
     """
     found: dict[Hierarchy, Work] = {}
     for mapper, reader in readers.items():
         spec, changes = reader.spec, reader.changes(context, mapper)
         if not changes and not changes.replaced:
             continue
-        if any(len(table.added) > len(table.stamps) for table in spec.tables):
-            _add_values(context, mapper, reader, changes, plugins, expressed)
+        if reader.has_added:
+            states = _sqlalchemy.flushed_states(context, mapper)
+            _add_values(states, reader, changes, values_of, plugins, expressed)
         work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
         for table in spec.tables:
             work.changes.setdefault(table, Changes()).extend(changes)
@@ -138,26 +157,32 @@ def collect_work(
 
 
 def _add_values(
-    context: UOWTransaction,
-    mapper: Mapper[Any],
+    states: Iterable[tuple[InstanceState[Any], bool, bool]],
     reader: ClassReader,
     changes: Changes,
-    plugins: Iterable[Plugin],
-    expressed: Mapping[InstanceState[Any], set[str]],
+    values_of: ValuesOf,
+    plugins: Sequence[Plugin],
+    expressed: Mapping[InstanceState[Any], frozenset[str]],
 ) -> None:
-    """Find the values of columns that are no copies: flags of masked ones, and those of plugins."""
+    """Find the values of columns that are no copies, once for each set of changed attributes."""
+    found: dict[tuple[Operation, frozenset[str]], Mapping[str, Any]] = {}
     kinds = dict.fromkeys(changes.inserted, Operation.INSERT)
     kinds |= dict.fromkeys([*changes.updated, *changes.replaced], Operation.UPDATE)
     kinds |= dict.fromkeys(changes.deleted, Operation.DELETE)
-    for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
+    for state, is_deleted, is_bystander in states:
         key = bare_key(state.key[1]) if is_deleted and state.key else reader.key_of(state)
         if key not in kinds or (is_deleted and is_bystander):
             continue
-        values: dict[str, Any] = {}
-        if kinds[key] is not Operation.DELETE:
-            values.update(reader.masks(state, expressed.get(state, ())))
+        operation = kinds[key]
+        changed = _NOTHING if operation is Operation.DELETE else reader.changed(state)
+        if state in expressed:
+            changed |= expressed[state]
+        values = found.get((operation, changed))
+        if values is None:
+            values = values_of(reader.spec.tables, reader.columns(changed), operation)
+            found[operation, changed] = values
         for plugin in plugins:
-            values.update(plugin.version_values(reader.spec, state, kinds[key]))
+            values = {**values, **plugin.version_values(reader.spec, state, operation)}
         changes.added[key] = values
 
 

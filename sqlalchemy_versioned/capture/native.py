@@ -47,6 +47,7 @@ _ENABLED = text(
 _RECORDING_HOOKS = (
     "after_build_version_table_columns",
     "version_values",
+    "column_values",
     "before_create_version_objects",
     "after_create_version_objects",
 )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, inspect, types
+from sqlalchemy import Column, ColumnElement, inspect, types
 from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 
 from .. import _sqlalchemy
@@ -23,6 +24,7 @@ __all__ = ["ClassReader", "bare_key"]
 #: Types whose values a database stores as they are, so that what differs here differs there.
 _PLAIN_TYPES = (types.Integer, types.String, types.Boolean, types.Date, types.Uuid)
 _PLAIN_VALUES = frozenset({int, str, bool, datetime.date, uuid.UUID})
+_NOTHING: frozenset[str] = frozenset()
 
 
 class ClassReader:
@@ -43,21 +45,30 @@ class ClassReader:
         self._moving = self._telling
         if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
             self._moving = frozenset(prop.key for prop in mapper.column_attrs)
+        #: Whether its versions have values that are no copies and depend on what was set.
+        self.has_added = any(len(table.added) > len(table.stamps) for table in spec.tables)
+        #: The columns behind each attribute.
+        self._columns = {prop.key: frozenset(prop.columns) for prop in mapper.column_attrs}
 
-    def masks(self, state: InstanceState[Any], expressed: Iterable[str]) -> dict[str, bool]:
-        """Return the flags of the masked attributes of an object that were set.
+    def changed(self, state: InstanceState[Any]) -> frozenset[str]:
+        """Return the attributes of an object that were given another value."""
+        return _sqlalchemy.changed_attributes(state, self._columns)
 
-        :param expressed: attributes that were set to SQL expressions, which a flush expires.
+    def expressed(self, state: InstanceState[Any]) -> frozenset[str]:
+        """Return the attributes of an object that are set to SQL expressions.
+
+        To be asked before the flush, which expires them.
         """
-        if not self.spec.masked:
-            return {}
-        given = {
-            key
-            for key in self.spec.masked.keys() & _sqlalchemy.original_values(state).keys()
-            if state.attrs[key].history.has_changes()
-        }
-        given |= self.spec.masked.keys() & expressed
-        return {self.spec.masked[key]: True for key in given}
+        now, found = state.dict, []
+        for key in _sqlalchemy.original_values(state):
+            value = now.get(key)
+            if type(value) not in _PLAIN_VALUES and _sqlalchemy.is_expression(value):
+                found.append(key)
+        return frozenset(found).intersection(self._columns) if found else _NOTHING
+
+    def columns(self, keys: frozenset[str]) -> frozenset[ColumnElement[Any]]:
+        """Return the columns behind some attributes."""
+        return frozenset(chain.from_iterable(self._columns[key] for key in keys))
 
     def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
         """Return the rows that a flush has touched, by what happened to them."""

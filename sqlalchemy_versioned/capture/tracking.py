@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import (
-    Column,
+    ColumnElement,
     Connection,
     Delete,
     Engine,
@@ -125,6 +125,8 @@ class Tracker:
         mapper: Mapper[Any] = inspect(spec.parent_class)
         self._readers[mapper] = ClassReader(spec)
         self._listen(mapper, "before_update", self._before_update)
+        if self._readers[mapper].has_added:
+            self._listen(mapper, "before_insert", self._before_insert)
         self._listen(mapper, "before_delete", self._before_delete)
         for target, name, listener in (*watch_versions(spec.version_class), *watch_unkept(spec)):
             self._listen(target, name, listener)
@@ -290,7 +292,7 @@ class Tracker:
         """Keep the state of rows that are changed for the first time since they are recorded."""
         flush = self._current_flush()
         if flush is not None:
-            self._note_expressed(flush, mapper, inspect(target))
+            self._note_expressed(flush, mapper, target)
         if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
@@ -316,12 +318,19 @@ class Tracker:
                     found = self._capture.keep_referring(connection, spec.parent_table, keys)
                     flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
-    def _note_expressed(self, flush: Flush, mapper: Mapper[Any], state: InstanceState[Any]) -> None:
-        """Note masked attributes that are set to expressions, of which a flush leaves nothing."""
+    def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        flush = self._current_flush()
+        if flush is not None:
+            self._note_expressed(flush, mapper, target)
+
+    def _note_expressed(self, flush: Flush, mapper: Mapper[Any], target: Any) -> None:
+        """Note attributes that are set to expressions, of which a flush leaves nothing."""
         reader = self._readers.get(mapper)
-        for key in reader.spec.masked if reader is not None else ():
-            if _sqlalchemy.is_expression(state.dict.get(key)):
-                flush.expressed.setdefault(state, set()).add(key)
+        if reader is not None and reader.has_added:
+            state: InstanceState[Any] = inspect(target)
+            expressed = reader.expressed(state)
+            if expressed:
+                flush.expressed[state] = expressed
 
     def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
         """Tell whether an update may be the first change of a row, or of one that refers to it."""
@@ -429,7 +438,7 @@ class Tracker:
         if not readers:
             return []
         plugins = self._surroundings.plugins().overriding("version_values")
-        return collect_work(flush.context, readers, plugins, flush.expressed)
+        return collect_work(flush.context, readers, self.added_values, plugins, flush.expressed)
 
     # -- triggers ------------------------------------------------------------------------------
 
@@ -750,15 +759,18 @@ class Tracker:
         return self._surroundings.may_lack_versions(connection, spec)
 
     def added_values(
-        self, specs: Sequence[VersionSpec], columns: Collection[Column[Any]], operation: Operation
+        self,
+        specs: Sequence[VersionSpec],
+        columns: Collection[ColumnElement[Any]],
+        operation: Operation,
     ) -> Mapping[str, Any]:
-        """Return the values of columns that are no copies, for the rows that a statement writes."""
+        """Return the values of columns that are no copies, for rows of which *columns* were set."""
         values: dict[str, Any] = {}
         for spec in specs:
             if operation is not Operation.DELETE:
                 values |= {pair.version.key: True for pair in spec.masked if pair.parent in columns}
-            for plugin in self._surroundings.plugins().overriding("statement_values"):
-                values |= plugin.statement_values(spec, columns, operation)
+            for plugin in self._surroundings.plugins().overriding("column_values"):
+                values |= plugin.column_values(spec, columns, operation)
         return values
 
     def split_upserted(

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Boolean, Column, false, inspect
-from sqlalchemy.orm import InstanceState, Mapper
+from sqlalchemy.orm import Mapper
 
-from .._sqlalchemy import is_expression, original_values
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, TableBuilder
-from ..model.lookup import find_spec
 from ..model.naming import cut_name
 from ..model.operation import Operation
-from ..model.spec import ClassSpec, VersionSpec
+from ..model.spec import VersionSpec
 from ..query.flags import FLAGGED
 
 __all__ = ["PropertyModTrackerPlugin"]
@@ -51,8 +48,6 @@ class PropertyModTrackerPlugin(Plugin):
                 f"column_suffix is {self.column_suffix!r}; give what the names of flags end with, "
                 "such as '_mod'"
             )
-        # By version class, so that they go with it.
-        self._flags: WeakKeyDictionary[type[Any], dict[str, list[str]]] = WeakKeyDictionary()
 
     def create_mod_column(self, column: Column[Any]) -> Column[Any]:
         """Return the flag for *column*, a column of a parent table."""
@@ -82,27 +77,10 @@ class PropertyModTrackerPlugin(Plugin):
                 )
             columns.append(flag)
 
-    def version_values(
-        self, spec: ClassSpec, state: InstanceState[Any], operation: Operation
-    ) -> dict[str, bool]:
-        """Flag what was changed of an object; of one that was deleted, everything."""
-        flags = self._flags_of(spec)
-        if operation is Operation.DELETE:
-            return {flag: True for own in flags.values() for flag in own}
-        changed = {
-            key
-            for key in flags.keys() & original_values(state).keys()
-            if state.attrs[key].history.has_changes()
-        }
-        session = state.session
-        noted = {} if session is None else session.info.get(self, {})
-        changed |= noted.get(state, set()) & flags.keys()
-        return {flag: True for key in changed for flag in flags[key]}
-
-    def statement_values(
+    def column_values(
         self, spec: VersionSpec, columns: Collection[Column[Any]], operation: Operation
     ) -> dict[str, bool]:
-        """Flag what a statement sets; of what it deletes, everything."""
+        """Flag what was set; of what was deleted, everything."""
         flagged = {flag.key: flag.info.get(FLAGGED) for flag in spec.added}
         is_gone = operation is Operation.DELETE
         return {
@@ -110,38 +88,3 @@ class PropertyModTrackerPlugin(Plugin):
             for key, column in flagged.items()
             if column is not None and (is_gone or column in columns)
         }
-
-    def is_session_modified(self, session: Any) -> bool:
-        """Note what is set to SQL expressions; a flush leaves nothing of them in the objects."""
-        noted: dict[InstanceState[Any], set[str]] = {}
-        for instance in (*session.new, *session.dirty):
-            if find_spec(type(instance)) is not None:
-                state: InstanceState[Any] = inspect(instance)
-                found = {
-                    key for key in original_values(state) if is_expression(state.dict.get(key))
-                }
-                if found:
-                    noted[state] = found
-        session.info.pop(self, None)
-        if noted:
-            session.info[self] = noted
-        return False
-
-    def after_create_version_objects(self, uow: Any, session: Any) -> None:
-        """Forget what was noted of a flush."""
-        session.info.pop(self, None)
-
-    def _flags_of(self, spec: ClassSpec) -> dict[str, list[str]]:
-        """Return for each attribute of a class its flags, more than one under inheritance."""
-        flags = self._flags.get(spec.version_class)
-        if flags is None:
-            mapper: Mapper[Any] = inspect(spec.parent_class)
-            keys: dict[Any, str] = {
-                column: prop.key for prop in mapper.column_attrs for column in prop.columns
-            }
-            flags = self._flags[spec.version_class] = {}
-            for added in (column for table in spec.tables for column in table.added):
-                key = keys.get(added.info.get(FLAGGED))
-                if key is not None:
-                    flags.setdefault(key, []).append(added.key)
-        return flags

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
-from .recording import Changes, Recording, Transaction, grouped
+from .recording import Changes, Recording, Transaction, shared_values
 from .writer import Image, Key
 
 __all__ = ["Appending", "with_base"]
@@ -116,7 +116,7 @@ class Appending(Recording):
         image.fresh = {operation: keys for operation, keys in events.items() if keys}
         keys, tx = image.keys(), transaction.id
         if spec.added:
-            image.added = grouped({key: changes.added.get(key, {}) for key in keys}, spec)
+            image.added = shared_values({key: changes.added.get(key, {}) for key in keys}, spec)
         written = self._writers[spec].write(self.connection, image, tx, locks=locks)
         if written < len(keys) + len(changes.given):
             self._forget_missing(spec, image, tx)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -20,9 +21,11 @@ from ..model.spec import Hierarchy, VersionSpec
 from .records import Records
 from .same_rows import find_known_forms
 from .statements import Insertion
-from .writer import Image, Key, TableWriter
+from .writer import Added, Image, Key, TableWriter
 
-__all__ = ["Changes", "Recording", "Transaction", "grouped"]
+__all__ = ["Changes", "Recording", "Transaction", "shared_values"]
+
+_NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -226,7 +229,7 @@ class Recording:
         doubtful = changes.doubtful
         if self._has_added(spec):
             added = self._merge_added(spec, changes, work.image)
-            work.image.added = grouped(added, spec)
+            work.image.added = shared_values(added, spec)
             doubtful = doubtful.difference(self._masked(spec, added))
         updated = work.image.fresh.get(Operation.UPDATE, []) if doubtful else []
         work.image.checked = [key for key in updated if key in doubtful]
@@ -248,10 +251,12 @@ class Recording:
         self, spec: VersionSpec, changes: Changes, image: Image
     ) -> dict[Key, Mapping[str, Any]]:
         """Return the values of added columns; what is recorded stays unless it is given anew."""
-        merged: dict[Key, Mapping[str, Any]] = {
-            key: {**self._records.added(spec, key), **changes.added.get(key, {})}
-            for key in image.keys()  # noqa: SIM118
-        }
+        keys, given = image.keys(), changes.added
+        merged = {key: given.get(key, _NO_VALUES) for key in keys}
+        if self._records.has_added(spec):
+            for key in keys:
+                if earlier := self._records.added(spec, key):
+                    merged[key] = {**earlier, **merged[key]}
         self._note_added(spec, merged)
         return merged
 
@@ -291,11 +296,11 @@ class Recording:
     def _are_all_new(self, spec: VersionSpec, work: _Sorted, transaction: Transaction) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
         image = work.image
-        others = image.again or image.added or image.given or work.departed
+        others = image.again or image.given or work.departed
         if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]
-        if not self._write_new(spec, keys, transaction.id):
+        if not self._write_new(spec, image, transaction.id):
             # Some have one, so none of it holds; write all of them again.
             work.closing = list(keys)
             image.fresh, image.again = {}, {Operation.INSERT: keys}
@@ -303,15 +308,14 @@ class Recording:
         self._note(spec, keys, Operation.INSERT)
         return True
 
-    def _write_new(self, spec: VersionSpec, keys: list[Key], tx: int) -> bool:
+    def _write_new(self, spec: VersionSpec, image: Image, tx: int) -> bool:
         """Write INSERT versions of rows; tell whether none of these rows has a history."""
         writer, connection = self._writers[spec], self.connection
         if not locks_what_is_missing(connection.dialect):
-            return writer.insert_new(connection, keys, tx)
+            return writer.insert_new(connection, image, tx)
         # Apart, a look reads what is committed and locks nothing.
-        image = Image(fresh={Operation.INSERT: keys})
         writer.write(connection, image, tx, locks=False)
-        return not writer.has_earlier(connection, keys, tx)
+        return not writer.has_earlier(connection, image.keys(), tx)
 
     def _write_image(
         self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
@@ -444,14 +448,37 @@ class Recording:
                 self._remove(each, undone, tx)
 
 
-def grouped(
-    added: Mapping[Key, Mapping[str, Any]], spec: VersionSpec
-) -> dict[str, dict[Any, list[Key]]]:
-    """Group the values of the columns that are added to one table by column and value."""
-    groups: dict[str, dict[Any, list[Key]]] = {}
-    names = {column.key for column in spec.added}
+def shared_values(added: Mapping[Key, Mapping[str, Any]], spec: VersionSpec) -> Added:
+    """Return the values of the columns that are added to one table, each with its rows.
+
+    Most rows have the very same mapping as others: a look at each of those is enough.
+    """
+    mappings = {id(values): values for values in added.values()}
+    rows: dict[int, list[Key]] = {}
     for key, values in added.items():
+        rows.setdefault(id(values), []).append(key)
+    names = {column.key for column in spec.added}
+    having: dict[tuple[str, Any], list[int]] = {}
+    told: dict[tuple[str, Any], Any] = {}
+    for number, values in mappings.items():
         for name in values.keys() & names:
-            value = values[name]
-            groups.setdefault(name, {}).setdefault(value, []).append(key)
-    return groups
+            mark = (name, _mark(values[name]))
+            having.setdefault(mark, []).append(number)
+            told[mark] = values[name]
+    lists: dict[tuple[int, ...], list[Key] | None] = {tuple(mappings): None}
+    shared: Added = []
+    for mark, numbers in having.items():
+        which = tuple(numbers)
+        if which not in lists:
+            lists[which] = [key for number in which for key in rows[number]]
+        shared.append((mark[0], told[mark], lists[which]))
+    return shared
+
+
+def _mark(value: Any) -> Any:
+    """Return what tells a value from others."""
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value

@@ -146,6 +146,10 @@ class Records:
         rows = self.layer(savepoint).rows.setdefault(spec, {})
         rows.update(dict.fromkeys(keys, operation))
 
+    def has_added(self, spec: VersionSpec) -> bool:
+        """Tell whether values of added columns are recorded of rows of a table."""
+        return any(layer.added.get(spec) for layer in self.layers)
+
     def added(self, spec: VersionSpec, key: Key) -> Mapping[str, Any]:
         """Return the values of added columns that are recorded of one row."""
         for layer in reversed(self.layers):

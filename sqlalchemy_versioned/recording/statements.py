@@ -61,13 +61,10 @@ from ..query.rows import (
     same_key,
 )
 
-__all__ = ["OURS", "Added", "Insertion", "Shape", "StatementBuilder", "is_ours"]
+__all__ = ["OURS", "Insertion", "Shape", "StatementBuilder", "is_ours"]
 
 #: Execution options of statements by which the library writes version tables.
 OURS = {"sqlalchemy_versioned_ours": True}
-
-#: For columns that plugins have added: name of a set of keys -> (column key, value).
-Added = Mapping[str, tuple[str, Any]]
 
 
 def is_ours(options: Mapping[str, Any]) -> bool:
@@ -87,6 +84,9 @@ class Shape(NamedTuple):
     locks: bool
     #: Whether rows that are nothing but their key come along.
     gives: bool = False
+    #: The values given of added columns: the key of the column, and which rows have the value,
+    #: as the name of a set of keys, or ``None`` for all.
+    added: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +144,14 @@ class StatementBuilder:
         self._dialect = dialect
         self._keys_may_vary = keys_may_vary
 
-    def image(
-        self, shape: Shape, added: Added | None = None, *criteria: ColumnElement[bool]
-    ) -> Executable:
+    def image(self, shape: Shape, *criteria: ColumnElement[bool]) -> Executable:
         """Take images of rows of the parent table, in the given shape.
 
         :param criteria: what must hold beside what the shape says.
         """
         spec, parent = self.spec, self.spec.parent_table
         operation = self._operation(shape)
-        extra = self._added_values(added or {})
+        extra = self._added_values(shape.added)
         names = [*self._names(), *extra]
         source: Any = select(
             *[pair.parent for pair in spec.pairs],
@@ -212,7 +210,7 @@ class StatementBuilder:
         ending = self._close_one(sorts=True).where(*row_of_it, differs)
         ended = ending.returning(spec.key[0].version).cte(f"{spec.prefix}ended")
         unconditional = shape._replace(condition="")
-        taken: Any = self.image(unconditional, None, exists().select_from(ended))
+        taken: Any = self.image(unconditional, exists().select_from(ended))
         image: Insert = taken
         return image
 
@@ -330,16 +328,20 @@ class StatementBuilder:
             else_=stored(Operation.UPDATE),
         )
 
-    def _added_values(self, groups: Added) -> dict[Column[Any], ColumnElement[Any]]:
+    def _added_values(
+        self, given: Sequence[tuple[str, str | None]]
+    ) -> dict[Column[Any], ColumnElement[Any]]:
         values: dict[Column[Any], ColumnElement[Any]] = {}
         for column in self.spec.added:
-            whens = [
-                (self._in(name), bindparam(None, value, type_=column.type))
-                for name, (key, value) in groups.items()
-                if key == column.key
-            ]
-            default = _default_of(column)
-            values[column] = (case(*whens, else_=default) if whens else default).label(column.name)
+            value, whens = _default_of(column), []
+            for place, (key, rows) in enumerate(given):
+                if key == column.key:
+                    named = bindparam(f"{self.spec.prefix}value_{place}", type_=column.type)
+                    if rows is None:
+                        value = named
+                    else:
+                        whens.append((self._in(rows), named))
+            values[column] = (case(*whens, else_=value) if whens else value).label(column.name)
         return values
 
     def _in(self, name: str) -> ColumnElement[bool]:

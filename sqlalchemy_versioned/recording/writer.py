@@ -7,9 +7,10 @@ rows, and what happened to them, is decided in :mod:`.recording`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Column, Connection, Executable, delete, false
@@ -27,9 +28,13 @@ from ..database.keys import Key, KeyParameters, KeySets, Style
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
 from .stamps import build_uuid, stamp
-from .statements import OURS, Added, Insertion, Shape, StatementBuilder
+from .statements import OURS, Insertion, Shape, StatementBuilder
 
-__all__ = ["Image", "Key", "TableWriter"]
+__all__ = ["Added", "Image", "Key", "TableWriter"]
+
+#: Values of added columns: the key of the column, the value, the rows that have it or ``None`` for
+#: all rows.
+Added = list[tuple[str, Any, list[Key] | None]]
 
 #: More rows than this are not looked through for one without a version.
 _MANY = 100_000
@@ -47,8 +52,8 @@ class Image:
     checked: list[Key] = field(default_factory=list)
     #: Rows of which this transaction has a version already, by what it must become.
     again: dict[Operation, list[Key]] = field(default_factory=dict)
-    #: Values for columns that plugins have added: column key -> value -> rows.
-    added: dict[str, dict[Any, list[Key]]] = field(default_factory=dict)
+    #: Values of columns that are no copies.
+    added: Added = field(default_factory=list)
     #: Deleted rows that consist of nothing but their key.
     given: list[Key] = field(default_factory=list)
     #: The keys of all rows, made ready for the database, if they were needed before.
@@ -86,10 +91,14 @@ class TableWriter:
 
     # -- what can be written -----------------------------------------------------------------
 
-    def insert_new(self, connection: Connection, keys: list[Key], tx: int) -> bool:
+    def insert_new(self, connection: Connection, image: Image, tx: int) -> bool:
         """Write INSERT versions of rows without history; tell whether that was all of them."""
-        shape = Shape(Operation.INSERT, "unopened", replaces=False, locks=False)
-        return self._run(connection, shape, self.keys.sets(keys), tx) == len(keys)
+        shape, lists = self._shape(image, locks=False)
+        sets, keys = self.keys.sets(image.keys(), lists), image.keys()
+        values = self._values(image)
+        return self._run(connection, shape._replace(condition="unopened"), sets, tx, values) == len(
+            keys
+        )
 
     def write(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
         """Write the versions of *image* and return how many rows were written.
@@ -107,22 +116,16 @@ class TableWriter:
             return self._write_given(connection, image.given, tx)
         rows = 0
         shape, lists = self._shape(image, locks=locks)
-        numbered = {f"added_{number}": each for number, each in enumerate(_groups(image.added))}
-        lists |= {name: some for name, (_, _, some) in numbered.items()}
         sets = self.keys.sets(keys, lists) if lists or image.sets is None else image.sets
         if shape.gives and sets.style is Style.LIST:
             rows = self._write_given(connection, image.given, tx)
             shape, sets = shape._replace(gives=False), sets.without("given")
-        if image.added:
-            groups = {name: (column, value) for name, (column, value, _) in numbered.items()}
-            return rows + self._write_added(connection, shape, groups, sets, tx)
-        return rows + self._run(connection, shape, sets, tx)
+        return rows + self._run(connection, shape, sets, tx, self._values(image))
 
     def can_close_at_once(self, image: Image) -> bool:
         """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
-        is_plain = not (image.again or image.given or image.added)
         return (
-            is_plain
+            not (image.again or image.given)
             and self.spec.end_column is not None
             and has_writable_ctes(self._dialect)
             and len(image.keys()) == 1
@@ -137,9 +140,10 @@ class TableWriter:
         statement = self._kept(
             ("at once", shape), lambda: self._builder(Style.ONE).image_and_close(shape)
         )
-        sets = self.keys.sets(image.keys())
-        ended = connection.execute(statement, {self._tx: tx, **sets.parameters()}).rowcount
-        self._write_unended(connection, shape, sets, tx, ended)
+        sets, values = self.keys.sets(image.keys()), self._values(image)
+        parameters = {self._tx: tx, **sets.parameters(), **values}
+        ended = connection.execute(statement, parameters).rowcount
+        self._write_unended(connection, shape, sets, tx, ended, values)
         return ended
 
     def begin_write_and_close(
@@ -154,19 +158,25 @@ class TableWriter:
         statement = self._kept(
             name, lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction)
         )
-        sets = self.keys.sets(image.keys())
-        parameters = {**transaction.parameters(self._prefix), **sets.parameters()}
+        sets, values = self.keys.sets(image.keys()), self._values(image)
+        parameters = {**transaction.parameters(self._prefix), **sets.parameters(), **values}
         number, found = connection.execute(statement, parameters).one()
         ended = 0 if found is None else 1
-        self._write_unended(connection, shape, sets, number, ended)
+        self._write_unended(connection, shape, sets, number, ended, values)
         return number, ended
 
     def _write_unended(
-        self, connection: Connection, shape: Shape, sets: KeySets, tx: int, ended: int
+        self,
+        connection: Connection,
+        shape: Shape,
+        sets: KeySets,
+        tx: int,
+        ended: int,
+        values: Mapping[str, Any],
     ) -> None:
         """Write the version of a row that differs, but had no open version to be ended."""
         if not ended and self._builder(Style.ONE).ends_first(shape):
-            self._run(connection, shape, sets, tx)
+            self._run(connection, shape, sets, tx, values)
 
     def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
         """End the versions before of rows of *image* that differ from them.
@@ -177,7 +187,7 @@ class TableWriter:
             be looked up that way.
         """
         keys = image.fresh.get(Operation.UPDATE, [])
-        is_plain = not (image.again or image.given or image.added or self.related)
+        is_plain = not (image.again or image.given or self.related)
         if not is_plain or not len(image.checked) == len(keys) == len(image.keys()) > 1:
             return None
         image.sets = sets = self.keys.sets(keys)
@@ -375,11 +385,21 @@ class TableWriter:
 
     # -- running -----------------------------------------------------------------------------
 
-    def _run(self, connection: Connection, what: str | Shape, sets: KeySets, tx: int) -> int:
-        """Run a statement for *sets*, in chunks where they must be; return the row count."""
+    def _run(
+        self,
+        connection: Connection,
+        what: str | Shape,
+        sets: KeySets,
+        tx: int,
+        values: Mapping[str, Any] = MappingProxyType({}),
+    ) -> int:
+        """Run a statement for *sets*, in chunks where they must be; return the row count.
+
+        :param values: further parameters.
+        """
         rows, event = 0, self._event(connection)
         for chunk in sets.chunks():
-            parameters = {self._tx: tx, **event, **chunk.parameters()}
+            parameters = {self._tx: tx, **event, **values, **chunk.parameters()}
             rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
         return rows
 
@@ -426,6 +446,9 @@ class TableWriter:
             builder = self._builder(style)
             return builder.image(what) if isinstance(what, Shape) else getattr(builder, what)()
 
+        if isinstance(what, Shape) and any(rows is not None for _, rows in what.added):
+            # One of very many, as rows differ in what was set of them.
+            return build().execution_options(**OURS)
         return self._kept((what, style), build)
 
     def _kept(self, name: Any, build: Callable[[], Executable]) -> Any:
@@ -464,24 +487,25 @@ class TableWriter:
         if image.given:
             lists["given"] = image.given
         replaces = bool(image.again) and self.can_replace
-        return Shape(one, condition, replaces, locks, gives=bool(image.given)), lists
+        added = self._name_rows(image.added, lists)
+        return Shape(one, condition, replaces, locks, bool(image.given), added), lists
 
-    def _write_added(
-        self, connection: Connection, shape: Shape, groups: Added, sets: KeySets, tx: int
-    ) -> int:
-        """Write an image whose rows differ in added columns: still one statement."""
-        rows, event = 0, self._event(connection)
-        for chunk in sets.chunks():
-            statement = self._builder(chunk.style).image(shape, groups)
-            parameters = {self._tx: tx, **event, **chunk.parameters()}
-            rows += connection.execute(statement, parameters, execution_options=OURS).rowcount
-        return rows
+    def _name_rows(
+        self, added: Added, lists: dict[str, list[Key]]
+    ) -> tuple[tuple[str, str | None], ...]:
+        """Add rows that have values of their own to *lists*, each list of them once."""
+        names: dict[int, str] = {}
+        for _, _, rows in added:
+            if rows is not None and id(rows) not in names:
+                names[id(rows)] = name = f"added_{len(names)}"
+                lists[name] = rows
+        return tuple([(key, None if rows is None else names[id(rows)]) for key, _, rows in added])
 
-
-def _groups(added: Mapping[str, Mapping[Any, list[Key]]]) -> Iterator[tuple[str, Any, list[Key]]]:
-    for name, by_value in added.items():
-        for value, keys in by_value.items():
-            yield name, value, keys
+    def _values(self, image: Image) -> dict[str, Any]:
+        """Return the parameters for the values of added columns."""
+        return {
+            f"{self._prefix}value_{place}": value for place, (_, value, _) in enumerate(image.added)
+        }
 
 
 def _default_of(column: Column[Any]) -> Any:

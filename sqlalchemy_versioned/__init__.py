@@ -35,6 +35,7 @@ from .context.transaction_context import (
 from .exc import (
     CaptureError,
     ClassNotVersioned,
+    HistoryIsAppendOnly,
     ImproperlyConfigured,
     IncompleteHistory,
     InvalidArgument,
@@ -222,6 +223,7 @@ __all__ = [
     "ClassNotVersioned",
     "FieldChange",
     "FlatChange",
+    "HistoryIsAppendOnly",
     "ImproperlyConfigured",
     "IncompleteHistory",
     "InvalidArgument",

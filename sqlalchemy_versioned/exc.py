@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 __all__ = [
     "CaptureError",
     "ClassNotVersioned",
+    "HistoryIsAppendOnly",
     "ImproperlyConfigured",
     "IncompleteHistory",
     "InvalidArgument",
@@ -108,6 +109,25 @@ class VersionIsImmutableUpdate(VersionIsImmutable):
 
 class VersionIsImmutableDelete(VersionIsImmutable):
     """A version object was about to be deleted."""
+
+
+class HistoryIsAppendOnly(VersionIsImmutable, DBAPIError):
+    """The database has refused to change history, as the option ``append_only`` asks for.
+
+    >>> raise HistoryIsAppendOnly("UPDATE is refused", "UPDATE article_version", (), ValueError())
+    Traceback (most recent call last):
+    sqlalchemy_versioned.exc.HistoryIsAppendOnly: UPDATE is refused
+    """
+
+    def __init__(self, message: str, statement: Any, params: Any, orig: BaseException) -> None:
+        super().__init__(statement, params, orig)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.statement, self.params, self.orig)
 
 
 class NoChangesAttribute(VersioningError, AttributeError):

@@ -52,6 +52,11 @@ class Plugin:
     #: record, because they do the same by themselves.
     is_known_to_triggers: bool = False
 
+    @property
+    def history_tables(self) -> tuple[Table, ...]:
+        """The tables of its own whose rows belong to transactions, once mappers are configured."""
+        return ()
+
     def after_build_version_table_columns(
         self, table_builder: TableBuilder, columns: list[Column[Any]]
     ) -> None:

@@ -104,6 +104,9 @@ class Options:
     version_schema: str | None = None
     #: Whether changing or deleting a version object raises.
     immutable_versions: bool = False
+    #: Whether the database refuses to change or remove versions and transactions, where triggers
+    #: record; what looks after history may.
+    append_only: bool = False
     #: What change records call the objects; ``None`` is the name of the table.
     label: str | None = None
     #: Further columns of transactions, which the context fills (manager only).
@@ -361,6 +364,11 @@ def _check_versions(options: Options, owner: str) -> None:
             f"{owner}: revision_id_column_name is {options.revision_id_column_name!r}, and strategy"
             f" is {options.strategy.value!r}{', by triggers' if options.native_versioning else ''};"
             " it is kept only where flushes and statements are recorded under strategy='append'"
+        )
+    if options.append_only and not options.native_versioning:
+        raise ImproperlyConfigured(
+            f"{owner}: append_only is set, and sessions record, which must change history and so "
+            "cannot be told from others that do; give make_versioned() native=True, too"
         )
     if options.record_unchanged and options.strategy.merges:
         raise ImproperlyConfigured(

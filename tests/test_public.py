@@ -15,6 +15,7 @@ NAMES = {
     "ClassNotVersioned",
     "FieldChange",
     "FlatChange",
+    "HistoryIsAppendOnly",
     "ImproperlyConfigured",
     "IncompleteHistory",
     "InvalidArgument",

@@ -15,8 +15,10 @@ from sqlalchemy import Executable
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.schema import CreateSequence, DropSequence
 
+from ..database.dialects import has_statement_triggers
 from ..query.neighbours import build_end_repair
 from ..recording.statements import OURS
+from ..triggers.upkeep import build_upkeep
 from .names import HistoryNames
 from .statements import build_baseline, build_filling, build_restoring
 
@@ -317,7 +319,7 @@ def _baseline(operations: Operations, operation: BaselineVersionsOp) -> None:
 
 @Operations.implementation_for(UpdateEndsOp)
 def _update_ends(operations: Operations, operation: UpdateEndsOp) -> None:
-    _execute(operations, build_end_repair(operation.names.spec(_connection(operations))))
+    _change_history(operations, build_end_repair(operation.names.spec(_connection(operations))))
 
 
 @Operations.implementation_for(AlignVersionsOp)
@@ -326,7 +328,7 @@ def _align(operations: Operations, operation: AlignVersionsOp) -> None:
     for pair in spec.pairs:
         if pair not in spec.key:
             _execute(operations, build_restoring(spec, pair))
-            _execute(operations, build_filling(spec, pair))
+            _change_history(operations, build_filling(spec, pair))
 
 
 @Operations.implementation_for(CreateSequenceOp)
@@ -345,6 +347,16 @@ def _connection(operations: Operations) -> Any:
     """Return where tables can be looked up; ``None`` while SQL is written for later."""
     context = operations.migration_context
     return None if context.as_sql else context.connection
+
+
+def _change_history(operations: Operations, statement: Executable) -> None:
+    """Execute a statement that is let through where history is append-only."""
+    is_told = has_statement_triggers(operations.migration_context.dialect)
+    if is_told:
+        operations.execute(build_upkeep())
+    _execute(operations, statement)
+    if is_told:
+        operations.execute(build_upkeep(is_over=True))
 
 
 def _execute(operations: Operations, statement: Executable) -> None:

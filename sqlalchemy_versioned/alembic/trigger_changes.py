@@ -15,7 +15,8 @@ from ..database.dialects import has_statement_triggers
 from ..model.naming import cut_name
 from ..triggers.catalogue import stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
-from ..triggers.install import default_schema, transaction_specs, trigger_specs
+from ..triggers.guards import GuardSpec, guard_body
+from ..triggers.install import default_schema, guards, transaction_specs, trigger_specs
 from ..triggers.spec import Event, TransactionStep
 from ..triggers.text import Text, unstamped
 from .found import Found, metadata_of
@@ -27,7 +28,7 @@ from .trigger_operations import (
     ReplaceFunctionOp,
     ReplaceTriggerOp,
 )
-from .triggers import SCHEMA, Function, Names, TableTriggers
+from .triggers import ROWS, SCHEMA, STATEMENTS, Function, Names, TableTriggers
 
 __all__ = ["TriggerChanges", "compare_triggers"]
 
@@ -36,6 +37,7 @@ _Place = tuple[str, str]
 #: The bits of ``pg_trigger.tgtype``.
 _FOR_ROWS = 1
 _EVENTS = {4: Event.INSERT, 16: Event.UPDATE, 8: Event.DELETE, 32: Event.TRUNCATE}
+_BEFORE = 2
 
 
 class TriggerChanges:
@@ -81,7 +83,7 @@ class _Present:
             kept = Function(name, self._text(body), self._schema(schema), arguments, returns)
             self.functions[schema, name] = kept
         for schema, table, name, kind, enabled, owner, function in stored_triggers(connection):
-            if kind & _FOR_ROWS:
+            if kind & _FOR_ROWS and not kind & _BEFORE:
                 # The guard of a partitioned table comes and goes with the others.
                 continue
             place = (schema, table)
@@ -89,7 +91,9 @@ class _Present:
             known = self.tables.get(place, TableTriggers(table, called, {}, self._schema(schema)))
             events = [event.value for bit, event in _EVENTS.items() if kind & bit]
             triggers = {**known.triggers, **dict.fromkeys(events, name)}
-            self.tables[place] = replace(known, triggers=triggers)
+            self.tables[place] = replace(
+                known, triggers=triggers, guards=known.guards or _guards(kind, events)
+            )
             if enabled not in ("O", "A"):
                 self.is_asleep.add(place)
 
@@ -100,6 +104,13 @@ class _Present:
         """Return a body as migrations write it, which makes the same again."""
         shown = self._names.anywhere(unstamped(body))
         return shown if self._names.body(shown) == body else body
+
+
+def _guards(kind: int, events: Collection[str]) -> str:
+    """Return what a trigger guards, if it does; one that records comes after, but for TRUNCATE."""
+    if not kind & _BEFORE or Event.TRUNCATE.value in events:
+        return ""
+    return ROWS if kind & _FOR_ROWS else STATEMENTS
 
 
 class _Wanted:
@@ -131,11 +142,21 @@ class _Wanted:
                 if autogen_context.run_object_filters(table, table.name, "table", False, None):
                     made_on = TableTriggers(str(table.name), function, triggers, table.schema)
                     self.tables[place] = made_on
+            for guard in guards(metadata):
+                self._add_guard(guard, names)
         self.known = {
             (table.schema or names.default, str(table.name))
             for metadata in metadata_of(autogen_context)
             for table in metadata.tables.values()
         }
+
+    def _add_guard(self, guard: GuardSpec, names: Names) -> None:
+        table, schema = str(guard.table.name), guard.table.schema
+        function = Function(guard.function, unstamped(guard_body(guard)), schema)
+        triggers = {event.value: name for event, name in guard.triggers.items()}
+        looks_at = ROWS if guard.by_row else STATEMENTS
+        made = TableTriggers(table, function, triggers, schema, looks_at)
+        self.tables[schema or names.default, table] = made
 
 
 def _compare_functions(changes: TriggerChanges, present: _Present, wanted: _Wanted) -> None:
@@ -167,6 +188,7 @@ def _are_same(one: TableTriggers, other: TableTriggers) -> bool:
         one.triggers == other.triggers
         and one.function.name == other.function.name
         and one.function.body == other.function.body
+        and one.guards == other.guards
     )
 
 

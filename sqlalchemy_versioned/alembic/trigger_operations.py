@@ -201,6 +201,7 @@ class _TriggerOp(_NamedOp):
             "function": function.name,
             "triggers": dict(self.triggers.triggers),
             "body": function.body,
+            "guards": self.triggers.guards,
         }
 
     def statements(self, names: Names) -> Iterable[str]:
@@ -209,9 +210,14 @@ class _TriggerOp(_NamedOp):
 
 
 def _triggers(
-    table: str, schema: str | None, function: str, triggers: Mapping[str, str], body: str = ""
+    table: str,
+    schema: str | None,
+    function: str,
+    triggers: Mapping[str, str],
+    body: str = "",
+    guards: str = "",
 ) -> TableTriggers:
-    return TableTriggers(table, Function(function, body, schema), triggers, schema)
+    return TableTriggers(table, Function(function, body, schema), triggers, schema, guards)
 
 
 @Operations.register_operation("create_version_trigger")
@@ -234,6 +240,7 @@ class CreateTriggerOp(_TriggerOp):
         triggers: Mapping[str, str],
         body: str,
         schema: str | None = None,
+        guards: str = "",
     ) -> None:
         """Give a table the triggers that record it, and make the function that they call.
 
@@ -242,8 +249,10 @@ class CreateTriggerOp(_TriggerOp):
         :param triggers: the name of the trigger for each event: INSERT, UPDATE, DELETE, TRUNCATE.
         :param body: what the function does; ``versioned_default_schema`` stands for the schema of
             tables that name none.
+        :param guards: what they refuse, if they guard a table of history that is append-only:
+            ``"statements"``, or ``"rows"`` that another transaction has written.
         """
-        operations.invoke(cls(_triggers(table_name, schema, function, triggers, body)))
+        operations.invoke(cls(_triggers(table_name, schema, function, triggers, body, guards)))
 
 
 @Operations.register_operation("replace_version_trigger")
@@ -289,6 +298,7 @@ class ReplaceTriggerOp(_TriggerOp):
         schema: str | None = None,
         replaced_function: str | None = None,
         replaced_triggers: Mapping[str, str] | None = None,
+        guards: str = "",
     ) -> None:
         """Give a table other triggers, or their function another body.
 
@@ -297,7 +307,7 @@ class ReplaceTriggerOp(_TriggerOp):
         :param replaced_function: what the function was called, if otherwise.
         :param replaced_triggers: what the triggers were called, if otherwise.
         """
-        now = _triggers(table_name, schema, function, triggers, body)
+        now = _triggers(table_name, schema, function, triggers, body, guards)
         old = _triggers(
             table_name, schema, replaced_function or function, replaced_triggers or triggers
         )
@@ -317,7 +327,8 @@ class DropTriggerOp(_TriggerOp):
     def arguments(self) -> tuple[str, dict[str, Any]]:
         """Return the table and the names."""
         table, keywords = super().arguments()
-        return table, {key: value for key, value in keywords.items() if key != "body"}
+        said = ("schema", "function", "triggers")
+        return table, {name: keywords[name] for name in said}
 
     def statements(self, names: Names) -> Iterable[str]:
         """Remove them."""

@@ -13,14 +13,18 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
+from ..triggers.guards import write_guard_trigger
 from ..triggers.partitions import guard_name
 from ..triggers.spec import Event
 from ..triggers.text import STAMP, stamped
 
-__all__ = ["SCHEMA", "Function", "Names", "TableTriggers"]
+__all__ = ["ROWS", "SCHEMA", "STATEMENTS", "Function", "Names", "TableTriggers"]
 
 #: Needs no quotes, and is the name of nothing.
 SCHEMA = "versioned_default_schema"
+
+#: What guards of history may look at.
+STATEMENTS, ROWS = "statements", "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,17 @@ class Function:
         if not self.name or not isinstance(self.name, str):
             raise InvalidArgument(f"the name of a function is {self.name!r}; give a text")
 
-    def creation(self, names: Names) -> Iterator[str]:
+    def creation(self, names: Names, *, acts_for_owner: bool = True) -> Iterator[str]:
         """Yield the statements that make it, or renew it, for nobody else to call."""
         name = names(self.schema, self.name)
         if not self.body.strip():
             raise InvalidArgument(f"the function {name} has no body; give what it does")
         yield write_function(
-            name, names.body(self.body), arguments=self.arguments, returns=self.returns
+            name,
+            names.body(self.body),
+            arguments=self.arguments,
+            returns=self.returns,
+            acts_for_owner=acts_for_owner,
         )
         yield f"REVOKE ALL ON FUNCTION {name}({self.arguments}) FROM PUBLIC"
 
@@ -94,8 +102,14 @@ class TableTriggers:
     #: Their names by event.
     triggers: Mapping[str, str] = field(default_factory=dict)
     schema: str | None = None
+    #: What they refuse, if they guard history: ``"statements"``, or ``"rows"`` of others.
+    guards: str = ""
 
     def __post_init__(self) -> None:
+        if self.guards not in ("", STATEMENTS, ROWS):
+            raise InvalidArgument(
+                f"guards is {self.guards!r}; give {STATEMENTS!r} or {ROWS!r}, or leave it out"
+            )
         known = [event.value for event in Event]
         if not isinstance(self.triggers, Mapping):
             raise InvalidArgumentType(
@@ -108,10 +122,16 @@ class TableTriggers:
 
     def creation(self, names: Names) -> Iterator[str]:
         """Yield the statements that make function and triggers; the latter must not be there."""
-        yield from self.function.creation(names)
+        yield from self.function.creation(names, acts_for_owner=not self.guards)
         table, function = names(self.schema, self.table), names(self.schema, self.function.name)
         for event, name in self.triggers.items():
-            yield write_trigger(names.preparer.quote(name), Event(event), table, function)
+            named = (names.preparer.quote(name), Event(event), table, function)
+            if self.guards:
+                yield write_guard_trigger(*named, by_row=self.guards == ROWS)
+            else:
+                yield write_trigger(*named)
+        if self.guards:
+            return
         quoted = {Event(event): names.preparer.quote(each) for event, each in self.triggers.items()}
         guard = names.preparer.quote(guard_name(self.function.name))
         yield write_triggers_of_partitions(table, function, guard, quoted)

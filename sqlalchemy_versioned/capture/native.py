@@ -16,20 +16,22 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
 from ..context.values import column_values, said_on
-from ..exc import CaptureError, ImproperlyConfigured
+from ..database.foreign_keys import ACTS, Edge
+from ..exc import CaptureError, HistoryIsAppendOnly, ImproperlyConfigured
 from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
 from ..recording.paused import PAUSED_CONNECTIONS, is_paused
 from ..recording.triggered_row import build_object, build_setting
 from ..recording.unit_of_work import UnitOfWork
 from ..triggers.flags import list_flags
+from ..triggers.guards import REFUSED
 from ..triggers.settings import PAUSED, SAID
 from ..triggers.spec import Event, build_trigger_names
 from .cascades import Cascades
 from .recorder import Target
 from .textual_writes import TextualWrites
 
-__all__ = ["Triggers", "check_plugins", "check_spec"]
+__all__ = ["Triggers", "check_append_only", "check_plugins", "check_spec", "refusal_of"]
 
 #: The key of ``Session.info`` that has what triggers were told of the context, by connection.
 _TOLD = "sqlalchemy_versioned_told"
@@ -87,6 +89,32 @@ def check_spec(spec: VersionSpec) -> None:
                 f"Table {spec.parent_table.fullname!r} is to be recorded by triggers, which do not "
                 f"know {name} yet; leave that out, or native=True"
             )
+
+
+def check_append_only(table: Table) -> None:
+    """Refuse a table of history that foreign keys let the database change.
+
+    :raises ImproperlyConfigured: if it is one.
+    """
+    for constraint in table.foreign_key_constraints:
+        edge = Edge(constraint, table)
+        if actions := ACTS.intersection((edge.on_delete, edge.on_update)):
+            raise ImproperlyConfigured(
+                f"the option append_only is set, and {table.fullname} has a foreign key with "
+                f"{min(actions)}, by which the database would change history; leave one of them out"
+            )
+
+
+def refusal_of(error: BaseException, statement: Any, parameters: Any) -> HistoryIsAppendOnly | None:
+    """Return what to raise for an error of the database, if it is a guard's of history."""
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if code != REFUSED:
+        return None
+    message = (
+        f"{str(error).partition(chr(10))[0]}; what looks after history is in "
+        "sqlalchemy_versioned.maintenance"
+    )
+    return HistoryIsAppendOnly(message, statement, parameters, error)
 
 
 class Triggers:

@@ -57,7 +57,7 @@ from .capture import Capture
 from .cascades import Cascaded
 from .flushes import Flush, LinkTable, Work, collect_work
 from .immutable import Guard
-from .native import Triggers
+from .native import Triggers, refusal_of
 from .recorder import Target
 from .touched import ClassReader, bare_key
 
@@ -637,10 +637,10 @@ class Tracker:
             if self._guard:
                 self._guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
 
-    def _handle_error(self, context: Any) -> None:
+    def _handle_error(self, context: Any) -> BaseException | None:
         connection: Connection | None = context.connection
         if connection is None:
-            return
+            return None
         is_lost = not _sqlalchemy.commits_by_itself(connection) and has_rolled_back(
             connection, context.original_exception
         )
@@ -649,6 +649,7 @@ class Tracker:
         if session is not None and session.info.get(self) is not None:
             session.info[self].lose(connection)
             expire_all_versions(session)
+        return refusal_of(context.original_exception, context.statement, context.parameters)
 
     # -- what capture asks for -----------------------------------------------------------------
 

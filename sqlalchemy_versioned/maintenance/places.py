@@ -23,6 +23,7 @@ from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
 from ..reading.snapshot import Snapshot
 from ..recording.statements import OURS
+from ..triggers.upkeep import upkeep
 
 __all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
 
@@ -74,9 +75,11 @@ class Place:
         """Execute a statement that changes history, and nothing else; return the row count."""
         # The objects of the session are of live classes; versions are expired by the caller.
         options = {"synchronize_session": False, **OURS}
-        result: Any = session.execute(
-            statement, parameters, execution_options=options, **self.where
-        )
+        table: Any = statement.table
+        with upkeep(session.connection(bind_arguments=self.bind), table):
+            result: Any = session.execute(
+                statement, parameters, execution_options=options, **self.where
+            )
         return int(result.rowcount)
 
 

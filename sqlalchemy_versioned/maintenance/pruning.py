@@ -16,6 +16,7 @@ from ..query.filters import transaction_facts
 from ..query.history import select_point
 from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
 from ..reading.loaded import expire_all_versions
+from ..triggers.upkeep import upkeep
 from .places import Progress, find_places, present_session, ranges
 
 __all__ = ["prune"]
@@ -131,4 +132,5 @@ def _mark(connection: Connection, spec: ClassSpec) -> None:
     number = transaction_facts(spec)["id"]
     oldest = connection.scalar(select_oldest(table, number))
     if oldest is not None:
-        connection.execute(build_mark(table, number, oldest))
+        with upkeep(connection, table):
+            connection.execute(build_mark(table, number, oldest))

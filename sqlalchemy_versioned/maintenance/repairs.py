@@ -20,6 +20,7 @@ from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
 from ..reading.loaded import expire_all_versions
 from ..recording.recording import Changes
+from ..triggers.upkeep import upkeep
 from .faults import Fault, FaultKind, faults_within, orphans_within
 from .places import Place, Progress, bare, find_places, present_session, ranges
 
@@ -142,7 +143,9 @@ def _record(session: Session, places: Sequence[Place], within: Range) -> None:
         mapper = places[0].mapper
         subject = places[0].spec.parent_table if mapper is None else mapper.class_
         manager = get_versioning_manager(subject)
-        manager.record_changes(session, connection, _hierarchy(places[0]), changes)
+        written = [t for spec in changes for t in (spec.version_table, spec.transaction_table)]
+        with upkeep(connection, *written):
+            manager.record_changes(session, connection, _hierarchy(places[0]), changes)
 
 
 def _note(changes: Changes, fault: Fault) -> bool:

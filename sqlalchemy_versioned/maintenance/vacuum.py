@@ -11,6 +11,7 @@ from ..model.lookup import ensure_bound, spec_of
 from ..query.neighbours import build_end_repair
 from ..query.vacuum import build_redundancy_locks, build_removals
 from ..recording.statements import OURS
+from ..triggers.upkeep import upkeep
 
 __all__ = ["vacuum"]
 
@@ -38,12 +39,14 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
     for lock in build_redundancy_locks(spec):
         session.execute(lock, **where)
     removed = 0
-    for removal in build_removals(spec):
-        result: Any = session.execute(removal, **where)
-        removed = result.rowcount
-    for table in spec.hierarchy.tables:
-        if table.end_column is not None:
-            session.execute(build_end_repair(table), **where)
+    versions = [table.version_table for table in spec.hierarchy.tables]
+    with upkeep(session.connection(bind_arguments=where["bind_arguments"]), *versions):
+        for removal in build_removals(spec):
+            result: Any = session.execute(removal, **where)
+            removed = result.rowcount
+        for table in spec.hierarchy.tables:
+            if table.end_column is not None:
+                session.execute(build_end_repair(table), **where)
     root = spec.superclasses[-1] if spec.superclasses else spec.version_class
     for obj in session.identity_map.values():
         if isinstance(obj, root):

@@ -20,7 +20,7 @@ from ..build.pipeline import Round
 from ..build.registry import Registry, forget
 from ..build.transaction import DefaultName, TransactionFactory
 from ..capture.immutable import guard_versions
-from ..capture.native import check_plugins, check_spec
+from ..capture.native import check_append_only, check_plugins, check_spec
 from ..capture.tracking import Tracker
 from ..context.session_variables import build_statement, set_variables
 from ..exc import ClassNotVersioned, ImproperlyConfigured
@@ -441,6 +441,9 @@ class VersioningManager:
             check_plugins(self.plugins)
             for native in self._native_tables():
                 check_spec(native.spec)
+                if native.is_append_only:
+                    for table in (native.spec.transaction_table, *native.beside):
+                        check_append_only(table)
 
     def _native_tables(self, referring: Iterable[Column[Any]] = ()) -> Iterator[NativeTable]:
         registry, options = self._registry, self._build_options()
@@ -454,6 +457,7 @@ class VersioningManager:
         variables = tuple(
             Variable(c.key, f"{space}.{c.key}", c.key in required) for c in self.context_columns
         )
+        beside = [table for plugin in self.plugins for table in plugin.history_tables]
         for table, hierarchy in hierarchies.items():
             spec = registry.tables.get(table, hierarchy.root)
             truncates = said.get(spec, options).truncate == "record"
@@ -465,6 +469,8 @@ class VersioningManager:
                 variables,
                 referring=tuple(c for c in referring if c.table.metadata is table.metadata),
                 version_variables=tuple(own),
+                is_append_only=said.get(spec, options).append_only,
+                beside=tuple(t for t in beside if t.metadata is table.metadata),
             )
 
     def _begin_round(self) -> Round:

@@ -57,6 +57,11 @@ class ModelPlugin(Plugin):
     def attach(self, same: Any) -> None:
         """Add to the Transaction class what leads to the objects, by :meth:`add_property`."""
 
+    @property
+    def history_tables(self) -> tuple[Table, ...]:
+        """The table, which belongs to the history of its transactions."""
+        return () if self._table is None else (self._table,)
+
     # -- building ------------------------------------------------------------------------------
 
     def after_build_tx_class(self, manager: Any) -> None:

@@ -15,10 +15,12 @@ from sqlalchemy.schema import ExecutableDDLElement
 from .. import _sqlalchemy
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
+from .guards import CreateGuard, GuardSpec
 from .install import (
     check_metadata,
     connection_of,
     default_schema,
+    guards,
     transaction_specs,
     trigger_specs,
 )
@@ -130,6 +132,16 @@ class _Wanted:
             self.callers.append(f"{transaction.functions[TransactionStep.CURRENT]}()")
         for spec in trigger_specs(metadata):
             self._add(spec)
+        for guard in guards(metadata):
+            self._add_guard(guard)
+
+    def _add_guard(self, guard: GuardSpec) -> None:
+        schema = self._schema_of(guard.table.schema)
+        function = (schema, guard.function)
+        element = CreateGuard(guard, default_schema=self._default_schema)
+        self.functions[function] = self._body(element)
+        for name in guard.triggers.values():
+            self.triggers[schema, guard.table.name, name] = function
 
     def _add(self, spec: TriggerSpec) -> None:
         table = spec.spec.parent_table

@@ -27,6 +27,7 @@ __all__ = [
     "DropRecorder",
     "DropTransactionFunction",
     "DropTrigger",
+    "Element",
     "ProtectRecorder",
     "ProtectTransactionFunction",
     "SpreadTriggers",
@@ -43,7 +44,7 @@ __all__ = [
 
 CREATE_FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS {returns}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp
 AS {body}
 """
 
@@ -62,7 +63,7 @@ _TRANSITION_TABLES = {
 }
 
 
-class _Element(ExecutableDDLElement):
+class Element(ExecutableDDLElement):
     """A statement on what belongs to one table."""
 
     def __init__(self, spec: Any, part: Any = None, *, default_schema: str | None = None) -> None:
@@ -75,66 +76,75 @@ class _Element(ExecutableDDLElement):
         return Text(compiler, self.default_schema)
 
 
-class CreateRecorder(_Element):
+class CreateRecorder(Element):
     """Make the function that the triggers of a table call, or replace it."""
 
     spec: TriggerSpec
 
 
-class ProtectRecorder(_Element):
+class ProtectRecorder(Element):
     """Let nobody else have triggers that call the function, which writes what it is told."""
 
     spec: TriggerSpec
 
 
-class DropRecorder(_Element):
+class DropRecorder(Element):
     """Remove the function."""
 
     spec: TriggerSpec
 
 
-class CreateTrigger(_Element):
+class CreateTrigger(Element):
     """Call the function after each statement of a kind; *part* is the :class:`.Event`."""
 
     spec: TriggerSpec
 
 
-class DropTrigger(_Element):
+class DropTrigger(Element):
     """Remove the trigger of one :class:`.Event`."""
 
     spec: TriggerSpec
 
 
-class SpreadTriggers(_Element):
+class SpreadTriggers(Element):
     """Give the triggers of a table to its partitions as well."""
 
     spec: TriggerSpec
 
 
-class CreateTransactionFunction(_Element):
+class CreateTransactionFunction(Element):
     """Make a function that writes transactions; *part* is the :class:`.TransactionStep`."""
 
     spec: TransactionSpec
 
 
-class ProtectTransactionFunction(_Element):
+class ProtectTransactionFunction(Element):
     """Let nobody else call the function."""
 
     spec: TransactionSpec
 
 
-class DropTransactionFunction(_Element):
+class DropTransactionFunction(Element):
     """Remove the function of one :class:`.TransactionStep`."""
 
     spec: TransactionSpec
 
 
-def write_function(name: str, body: str, *, arguments: str = "", returns: str = "trigger") -> str:
+def write_function(
+    name: str,
+    body: str,
+    *,
+    arguments: str = "",
+    returns: str = "trigger",
+    acts_for_owner: bool = True,
+) -> str:
     """Return the statement that makes a function, or renews it.
 
     :param name: with its schema, as all names quoted where they must be.
+    :param acts_for_owner: whether it has the rights of who has made it.
     """
-    slots = {"function": name, "arguments": arguments, "returns": returns}
+    rights = "DEFINER" if acts_for_owner else "INVOKER"
+    slots = {"function": name, "arguments": arguments, "returns": returns, "rights": rights}
     return fill(CREATE_FUNCTION, **slots, body=dollar_quoted(body))
 
 
@@ -228,7 +238,7 @@ def _drop_trigger(element: DropTrigger, compiler: DDLCompiler, **kw: Any) -> str
     return f"DROP TRIGGER IF EXISTS {text.name(spec.triggers[element.part])} ON {table}"
 
 
-def _signature(element: _Element, text: Text) -> tuple[str, str]:
+def _signature(element: Element, text: Text) -> tuple[str, str]:
     """Return the name and the types of the arguments of a transaction's function."""
     spec, step = element.spec, element.part
     takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)

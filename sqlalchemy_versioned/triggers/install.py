@@ -26,8 +26,10 @@ from .ddl import (
     build_transaction_creation,
     build_transaction_removal,
 )
+from .guards import GuardSpec, build_guard, build_guard_creation, build_guard_removal
 from .spec import (
     TransactionSpec,
+    TransactionStep,
     TriggerSpec,
     Variable,
     build_transaction_spec,
@@ -62,6 +64,10 @@ class NativeTable:
     referring: tuple[Column[Any], ...] = ()
     #: What fills columns of its versions.
     version_variables: tuple[Variable, ...] = ()
+    #: Whether its history is guarded, and that of its transactions.
+    is_append_only: bool = False
+    #: Further tables whose rows belong to its transactions.
+    beside: tuple[Table, ...] = ()
 
 
 def native_tables(metadata: MetaData) -> dict[Table, NativeTable]:
@@ -100,7 +106,7 @@ class TriggerInstaller:
             metadata = spec.parent_table.metadata
             metadata.info.setdefault(NATIVE, {})[spec.parent_table] = native
             self._metadata.add(metadata)
-            for target in (metadata, *_tables_of(spec)):
+            for target in (metadata, *_tables_of(spec), *native.beside):
                 self._listen(target, "after_create", self._after_create)
                 self._listen(target, "before_drop", self._before_drop)
 
@@ -134,7 +140,8 @@ class TriggerInstaller:
             for spec in transaction_specs(metadata)
             if tables.intersection((spec.table, *(each.version_table for each in spec.versions)))
         ]
-        _execute(connection, _creation(transactions, specs, default_schema(connection)))
+        guarded = [guard for guard in guards(metadata) if guard.table in tables]
+        _execute(connection, _creation(transactions, specs, guarded, default_schema(connection)))
 
     def _before_drop(self, target: Any, connection: Connection, **kw: Any) -> None:
         tables = _tables_in_question(target, kw)
@@ -145,6 +152,9 @@ class TriggerInstaller:
         for spec in trigger_specs(metadata):
             if tables.intersection((spec.spec.parent_table, spec.spec.version_table)):
                 _execute(connection, build_removal(spec, default_schema=schema))
+        for guard in guards(metadata):
+            if guard.table in tables:
+                _execute(connection, build_guard_removal(guard, default_schema=schema))
         for transaction in transaction_specs(metadata):
             versions = {each.version_table for each in transaction.versions}
             if transaction.table in tables:
@@ -185,6 +195,20 @@ def transaction_specs(metadata: MetaData) -> list[TransactionSpec]:
     ]
 
 
+def guards(metadata: MetaData) -> list[GuardSpec]:
+    """Return what guards the tables of histories that are append-only."""
+    found: dict[Table, GuardSpec] = {}
+    numbering = {each.table: each.functions for each in transaction_specs(metadata)}
+    for native in native_tables(metadata).values():
+        if native.is_append_only:
+            name = numbering[native.spec.transaction_table][TransactionStep.CURRENT]
+            versions = native.spec.version_table
+            found[versions] = build_guard(versions, name, by_row=False)
+            for table in (native.spec.transaction_table, *native.beside):
+                found[table] = build_guard(table, name, by_row=True)
+    return list(found.values())
+
+
 def _exists(connection: Connection, table: Table) -> bool:
     translated = connection.get_execution_options().get("schema_translate_map") or {}
     schema = translated.get(table.schema, table.schema)
@@ -199,17 +223,29 @@ def default_schema(connection: Connection) -> str | None:
 
 
 def _creation(
-    transactions: Iterable[TransactionSpec], specs: Iterable[TriggerSpec], schema: str | None
+    transactions: Iterable[TransactionSpec],
+    specs: Iterable[TriggerSpec],
+    guarded: Iterable[GuardSpec],
+    schema: str | None,
 ) -> Iterator[ExecutableDDLElement]:
     for transaction in transactions:
         yield from build_transaction_creation(transaction, default_schema=schema)
     for spec in specs:
         yield from build_creation(spec, default_schema=schema)
+    for guard in guarded:
+        yield from build_guard_creation(guard, default_schema=schema)
+
+
+def _all_of(metadata: MetaData, schema: str | None) -> Iterator[ExecutableDDLElement]:
+    transactions, specs = transaction_specs(metadata), trigger_specs(metadata)
+    return _creation(transactions, specs, guards(metadata), schema)
 
 
 def _removal(metadata: MetaData, schema: str | None) -> Iterator[ExecutableDDLElement]:
     for spec in trigger_specs(metadata):
         yield from build_removal(spec, default_schema=schema)
+    for guard in guards(metadata):
+        yield from build_guard_removal(guard, default_schema=schema)
     for transaction in transaction_specs(metadata):
         yield from build_transaction_removal(transaction, default_schema=schema)
 
@@ -240,11 +276,9 @@ def install_triggers(metadata: MetaData, bind: Any = None) -> str | None:
     """
     check_metadata(metadata)
     if bind is None:
-        return _as_text(_creation(transaction_specs(metadata), trigger_specs(metadata), None))
+        return _as_text(_all_of(metadata, None))
     with connection_of(bind) as connection:
-        schema = default_schema(connection)
-        made = _creation(transaction_specs(metadata), trigger_specs(metadata), schema)
-        _execute(connection, made)
+        _execute(connection, _all_of(metadata, default_schema(connection)))
     return None
 
 
@@ -283,8 +317,8 @@ def trigger_ddl(table: Table) -> tuple[list[str], list[str]]:
     sqlalchemy_versioned.exc.ClassNotVersioned: no table 'article' is recorded by triggers; call...
     """
     spec = _spec_of(table)
-    creation, removal = build_creation(spec), build_removal(spec)
-    return _compiled(creation), _compiled(removal)
+    creation = list(_creation((), [spec], _guards_of(spec), None))
+    return _compiled(creation), _compiled(_removal_of(spec))
 
 
 def sync_trigger(session: Any, table_name: str, metadata: MetaData | None = None) -> None:
@@ -335,7 +369,7 @@ def drop_trigger(session: Any, table_name: str, metadata: MetaData | None = None
     """
     spec = _named(metadata, table_name, is_version=False)
     with connection_of(session) as connection:
-        _execute(connection, build_removal(spec, default_schema=default_schema(connection)))
+        _execute(connection, _removal_of(spec, default_schema(connection)))
 
 
 def _spec_of(table: Table) -> TriggerSpec:
@@ -387,7 +421,21 @@ def check_metadata(metadata: MetaData) -> None:
 
 def _renew(connection: Connection, spec: TriggerSpec) -> None:
     schema = default_schema(connection)
-    _execute(connection, _creation([spec.transaction], [spec], schema))
+    _execute(connection, _creation([spec.transaction], [spec], _guards_of(spec), schema))
+
+
+def _guards_of(spec: TriggerSpec) -> list[GuardSpec]:
+    """Return what guards the versions of one table, if anything does."""
+    table = spec.spec.parent_table
+    return [each for each in guards(table.metadata) if each.table is spec.spec.version_table]
+
+
+def _removal_of(spec: TriggerSpec, schema: str | None = None) -> list[ExecutableDDLElement]:
+    """Return what takes the triggers off one table, and the guard off its versions."""
+    removal = build_removal(spec, default_schema=schema)
+    for guard in _guards_of(spec):
+        removal += build_guard_removal(guard, default_schema=schema)
+    return removal
 
 
 def connection_of(bind: Any) -> AbstractContextManager[Connection]:

@@ -5,7 +5,7 @@ Each is set for a transaction only.  Once set on a connection, it is empty in la
 
 from __future__ import annotations
 
-__all__ = ["PAUSED", "SAID", "TRANSACTIONS", "VALUES", "WANTED"]
+__all__ = ["PAUSED", "SAID", "TRANSACTIONS", "UPKEEP", "VALUES", "WANTED"]
 
 #: The number of the transaction, by the ``oid`` of the table that has its row, as JSON.
 TRANSACTIONS = "versioned.transactions"
@@ -17,3 +17,5 @@ SAID = "versioned.said"
 WANTED = "versioned.wanted"
 #: Whether nothing is recorded at present.
 PAUSED = "versioned.paused"
+#: Whether history is looked after, so that more than appending to it is let through.
+UPKEEP = "versioned.upkeep"

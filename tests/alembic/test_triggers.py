@@ -6,6 +6,7 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Integer, String, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, mapped_column
 
 from sqlalchemy_versioned import InvalidArgument, InvalidArgumentType
@@ -95,6 +96,33 @@ def test_triggers_follow_the_columns_of_their_table(migrations):
             (cls,) = [m.class_ for m in Base.registry.mappers if m.class_.__name__ == "Article"]
             versions = [each.versions[-1] for each in session.scalars(select(cls))]
             assert [(each.title, each.code) for each in versions] == [("first", "x")] * 2
+
+
+def test_guards_come_and_go_by_the_option(migrations):
+    """History that becomes append-only is guarded, follows other columns, and is let go of."""
+    with declared(article(name=name()), native=True) as Base:
+        migrate(migrations, Base)
+    with declared(article(name=name()), native=True, append_only=True) as Base:
+        written = migrate(migrations, Base)
+        assert written.count("guards='statements'") == written.count("guards='rows'") == 1
+        assert check_triggers(Base.metadata, migrations.engine) == []
+        execute(migrations, "INSERT INTO article (name) VALUES ('a')")
+    with declared(article(name=name(), code=name()), native=True, append_only=True) as Base:
+        migrate(migrations, Base)
+        execute(migrations, "UPDATE article SET code = 'x'")
+        with pytest.raises(DBAPIError, match="article_version is append-only"):
+            execute(migrations, "DELETE FROM article_version")
+        with migrations.engine.begin() as connection:
+            op = Operations(MigrationContext.configure(connection))
+            op.update_end_transaction_ids("article_version")
+        execute(migrations, "ALTER TABLE transaction DISABLE TRIGGER ALL")
+        assert "op.replace_version_trigger(" in migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+    with declared(article(name=name(), code=name()), native=True) as Base:
+        written = migrate(migrations, Base)
+        assert written.count("op.drop_version_trigger(") == 2
+        assert check_triggers(Base.metadata, migrations.engine) == []
 
 
 def test_migrations_write_without_triggers(migrations):
@@ -192,5 +220,7 @@ def test_what_is_no_event_is_refused(migrations):
             op.create_version_trigger("article", triggers={"insert": "t"}, **said)
         with pytest.raises(InvalidArgumentType, match="give names by event"):
             op.create_version_trigger("article", triggers=["t"], **said)
+        with pytest.raises(InvalidArgument, match="guards is 'all'"):
+            op.create_version_trigger("article", triggers={}, guards="all", **said)
         with pytest.raises(InvalidArgument, match="has no body"):
             op.create_version_function("f", body="")

@@ -24,7 +24,12 @@ def build_statements():
 
     class Article(Base):
         __tablename__ = "Article"
-        __versioned__ = {"ignore": ["seen"], "exclude": ["cache"], "mask": ["secret"]}
+        __versioned__ = {
+            "ignore": ["seen"],
+            "exclude": ["cache"],
+            "mask": ["secret"],
+            "append_only": True,
+        }
         __table_args__ = {"schema": "press"}
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column("select", String(50))
@@ -50,7 +55,10 @@ def build_statements():
     configure_mappers()
     tables = {"validity": Article.__table__, "joined": Dog.__table__, "append": event}
     written = {name: trigger_ddl(table)[0] for name, table in tables.items()}
-    everything = install_triggers(Base.metadata).split(";\nCREATE OR REPLACE FUNCTION press")[0]
+    everything = install_triggers(Base.metadata)
+    guard = "CREATE OR REPLACE FUNCTION public.transaction_versioned_guard"
+    written["guard"] = [guard + everything.partition(guard)[2].removesuffix(";\n")]
+    everything = everything.split(";\nCREATE OR REPLACE FUNCTION press")[0]
     written["transaction"] = [everything.split(";\nCREATE OR REPLACE FUNCTION public.event")[0]]
     written["removal"] = [uninstall_triggers(Base.metadata)]
     Base.registry.dispose()

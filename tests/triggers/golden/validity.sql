@@ -739,4 +739,34 @@ BEGIN
         END IF;
     END LOOP;
 END
-$versioned$
+$versioned$;
+CREATE OR REPLACE FUNCTION press."Article_version_versioned_guard"() RETURNS trigger
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+AS $versioned$
+-- sqlalchemy_versioned 1 cda70f74ea4bdbc4938dd70866fc2a47
+DECLARE
+    versioned_xid bigint;
+BEGIN
+    -- Of what transaction_versioned_current() numbers.
+    IF (pg_trigger_depth() > 1 OR NULLIF(current_setting('versioned.upkeep', true), '') IS NOT NULL)
+        AND pg_has_role(
+            current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'MEMBER'
+        )
+    THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'VH001',
+        MESSAGE = TG_OP || ' is refused: ' || TG_TABLE_NAME || ' is append-only history',
+        HINT = 'What looks after history is in sqlalchemy_versioned.maintenance.';
+END
+$versioned$;
+DROP TRIGGER IF EXISTS "Article_version_versioned_guard_update" ON press."Article_version";
+CREATE TRIGGER "Article_version_versioned_guard_update" BEFORE UPDATE ON press."Article_version"
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_version_versioned_guard"();
+DROP TRIGGER IF EXISTS "Article_version_versioned_guard_delete" ON press."Article_version";
+CREATE TRIGGER "Article_version_versioned_guard_delete" BEFORE DELETE ON press."Article_version"
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_version_versioned_guard"();
+DROP TRIGGER IF EXISTS "Article_version_versioned_guard_truncate" ON press."Article_version";
+CREATE TRIGGER "Article_version_versioned_guard_truncate" BEFORE TRUNCATE ON press."Article_version"
+FOR EACH STATEMENT EXECUTE FUNCTION press."Article_version_versioned_guard"()

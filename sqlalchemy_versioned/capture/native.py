@@ -77,7 +77,6 @@ def check_spec(spec: VersionSpec) -> None:
     :raises ImproperlyConfigured: if it is one.
     """
     asked = {
-        "UUIDs as ids of versions": spec.is_stamped,
         "the strategy 'append' under joined inheritance": not (
             spec.strategy.merges or spec.base is None
         ),

@@ -7,8 +7,13 @@ UPDATE records those of its new rows that were not among the old ones.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from sqlalchemy import Column, ColumnElement, String, literal_column
+
+from ..database.dialects import StampedUuid
 from ..model.operation import Operation
+from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag
 from .recorder import Recorder
@@ -27,6 +32,7 @@ IF versioned_tx IS NULL THEN
     versioned_begun := true;
 {or_overtaken}
 END IF;
+{stamping}
 {first_states}
 {events}
 IF versioned_begun AND versioned_left = 0 THEN
@@ -64,8 +70,28 @@ KEYLESS = """
 """
 
 
+#: Ids of statements that follow each other are in their order, whatever is done to the clock.
+STAMPING = """
+versioned_moment := greatest(
+    NULLIF(current_setting('versioned.moment', true), '')::bigint + 1,
+    floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint
+);
+PERFORM set_config('versioned.moment', versioned_moment::text, true);
+versioned_stamp := lpad(to_hex(versioned_moment), 15, '0');
+versioned_stamp := overlay(versioned_stamp placing '7' FROM 13 FOR 0);
+"""
+
+
 class Appender(Recorder):
     """Writes the function of one table."""
+
+    def _variables(self) -> str:
+        stamp = "versioned_moment bigint;\nversioned_stamp text;" if self._is_stamped else ""
+        return "\n".join(each for each in (super()._variables(), stamp) if each)
+
+    @property
+    def _is_stamped(self) -> bool:
+        return any(each.is_stamped for each in self._triggers.tables)
 
     def _guard(self, lacking: str) -> str:
         # Whether all events are there cannot be told from states.
@@ -77,6 +103,7 @@ class Appender(Recorder):
             unless_any=self._unless_any(event),
             said=self._said(),
             or_overtaken=self._or_overtaken(event),
+            stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._first_states(self._spec, event) if self._key else "",
             events="\n".join(self._events(event)),
             **self._steps,
@@ -126,6 +153,25 @@ class Appender(Recorder):
     def _variable_names(self) -> dict[Variable, str]:
         columns = {column.key: column.name for column in self._spec.context_columns}
         return {each: columns[each.key] for each in self._triggers.variables}
+
+    def _written(self, spec: VersionSpec) -> list[Column[Any]]:
+        written = super()._written(spec)
+        number = spec.id_column
+        return written if number is None or not spec.is_stamped else [*written, number]
+
+    def _values(
+        self,
+        alias: str,
+        spec: VersionSpec,
+        flag: Callable[[Flag], str] = lambda flag: "false",
+        *,
+        is_gone: bool = False,
+    ) -> str:
+        values = super()._values(alias, spec, flag, is_gone=is_gone)
+        if not spec.is_stamped or spec.id_column is None:
+            return values
+        stamp: ColumnElement[str] = literal_column("versioned_stamp", String())
+        return f"{values}, {self._text.expression(StampedUuid(stamp, spec.id_column.type))}"
 
     # -- events ----------------------------------------------------------------------------------
 

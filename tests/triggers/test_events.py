@@ -1,5 +1,7 @@
 """Versions that are events, recorded by triggers: one for each, with what was said of it."""
 
+from uuid import RFC_4122
+
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -83,6 +85,27 @@ def test_every_event_is_kept(engine, table, events):
     ]
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM transaction")) == 1
+
+
+def test_uuids(engine, table, events):
+    """Ids that are UUIDs are in the order of statements, also if the clock goes back."""
+    columns = (Column("id", Integer, primary_key=True), Column("bar", Integer))
+    foo = table(*columns, version_id_type="uuid")
+    updates = [f"UPDATE foo SET bar = {number}" for number in range(8)]
+
+    run(
+        engine,
+        "INSERT INTO foo VALUES (1), (2)",
+        *updates[:4],
+        "SELECT set_config('versioned.moment', (9::bigint << 50)::text, true)",
+        *updates[4:],
+        "DELETE FROM foo",
+    )
+
+    found = events(foo, "bar", "version_id")
+    told = [(INSERT, None), *[(UPDATE, number) for number in range(8)], (DELETE, 7)]
+    assert [each[:2] for each in found] == [each for each in told for _ in range(2)]
+    assert {(id_.version, id_.variant) for _, _, id_ in found} == {(7, RFC_4122)}
 
 
 def test_rows_without_a_primary_key(engine, table, events):

@@ -14,7 +14,7 @@ from ..model.spec import ClassSpec
 from ..query.blame import build_blame
 from ..query.member_changes import build_members
 from ..query.members import Membership, Reference, relation_of
-from .asked import relation_names
+from .names import relation_names
 from .queries import kept
 from .reading import identity
 from .running import flush, read_rows

@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import inspect
 
-from ..changes.asked import check_class, column_names, object_keys
+from ..changes.asked import check_class
+from ..changes.names import column_names
+from ..changes.values import object_keys
 from ..database.keys import KeyParameters
 from ..exc import ImproperlyConfigured, InvalidArgument
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec

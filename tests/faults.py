@@ -615,7 +615,7 @@ FAULTS = [
     # -- capture -----------------------------------------------------------------------------
     Fault(
         "upsert-of-the-same",
-        "capture/capture.py",
+        "capture/inserting.py",
         "Changes(inserted=keys, updated=updated, doubtful=set(updated))",
         "Changes(inserted=keys, updated=updated)",
         "An upsert that changes nothing makes a version.",
@@ -631,7 +631,7 @@ FAULTS = [
     ),
     Fault(
         "moved-statement-departures",
-        "capture/capture.py",
+        "capture/recorder.py",
         "departed=[key for key, now in moved.items() if key != now],",
         "departed=[],",
         "An UPDATE of keys leaves the rows in history under both keys.",
@@ -639,7 +639,7 @@ FAULTS = [
     ),
     Fault(
         "unrestricted-statement",
-        "capture/capture.py",
+        "capture/changing.py",
         "pending.statement = write.restricted_to(list(pending.moved), dialect)",
         "pass",
         "A statement also writes rows that others have committed since it was looked into.",
@@ -871,7 +871,7 @@ FAULTS = [
     ),
     Fault(
         "refused-sets-moved",
-        "capture/capture.py",
+        "capture/changing.py",
         "        if not wrong:\n            most = number",
         "        most = number",
         "Rows that a refused set of parameters was to move are recorded as moved.",

@@ -17,7 +17,7 @@ from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
 from ..recording.recording import Changes
 
-__all__ = ["Recorder", "Target", "UnrecordedWrite"]
+__all__ = ["Recorder", "Target", "UnrecordedWrite", "add_values", "changes_of_update"]
 
 
 class UnrecordedWrite(UserWarning):
@@ -34,6 +34,21 @@ class Target:
     is_on: Callable[[], bool]
     #: ``'raise'``, ``'warn'`` or ``'ignore'``.
     policy: str
+
+    def specs(self) -> list[VersionSpec]:
+        """Return the tables in which a change of a row makes a version, base-most first."""
+        related = (self.spec, *self.hierarchy.related(self.spec))
+        return [spec for spec in self.hierarchy.tables if spec in related]
+
+    def specs_above(self) -> list[VersionSpec]:
+        """Return the tables of superclasses, of which rows stay when those of this one go."""
+        specs = self.specs()
+        return specs[: specs.index(self.spec)]
+
+    def specs_of_row(self) -> list[VersionSpec]:
+        """Return the tables of which rows go when those of this one go."""
+        specs = self.specs()
+        return specs[specs.index(self.spec) :]
 
 
 class Recorder(Protocol):
@@ -102,3 +117,41 @@ class Recorder(Protocol):
         self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]
     ) -> tuple[list[Key], list[Key]]:
         """Tell rows that were new from rows that were there."""
+
+
+def add_values(
+    recorder: Recorder,
+    specs: Sequence[VersionSpec],
+    changes: Mapping[VersionSpec, Changes],
+    *,
+    given: Collection[Column[Any]] = (),
+    changed: Collection[Column[Any]] = (),
+) -> None:
+    """Find the values of columns that are no copies, the same for all rows of a kind.
+
+    :param given: the columns that were set of rows that are new.
+    :param changed: those that were set of rows that were there.
+    """
+    if not any(spec.added for spec in specs):
+        return
+    for each in changes.values():
+        for keys, columns, operation in (
+            (each.inserted, given, Operation.INSERT),
+            (each.updated, changed, Operation.UPDATE),
+            (each.deleted, (), Operation.DELETE),
+        ):
+            if keys and (values := recorder.added_values(specs, columns, operation)):
+                each.added |= dict.fromkeys(keys, values)
+
+
+def changes_of_update(moved: Mapping[Key, Key]) -> Changes:
+    """Return the changes of an UPDATE, by the keys that rows had and have now."""
+    stayed = [key for key, now in moved.items() if key is now or key == now]
+    if len(stayed) == len(moved):
+        return Changes(updated=stayed, doubtful=set(stayed))
+    return Changes(
+        inserted=[now for key, now in moved.items() if key != now],
+        updated=stayed,
+        departed=[key for key, now in moved.items() if key != now],
+        doubtful=set(stayed),
+    )

@@ -315,7 +315,7 @@ class Tracker:
             if keys:
                 self.keep_first_state(connection, reader.spec.hierarchy, dict.fromkeys(specs, keys))
                 for spec in specs:
-                    found = self._capture.keep_referring(connection, spec.parent_table, keys)
+                    found = self._capture.behind.keep_referring(connection, spec.parent_table, keys)
                     flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
@@ -346,7 +346,7 @@ class Tracker:
         cascades = self._capture.cascades
         if keys and cascades.acts_on_delete(table):
             found = cascades.of_deleted(connection, table, keys)
-            self._capture.record_cascaded(flush.session, connection, found)
+            self._capture.behind.record(flush.session, connection, found)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def _after_flush(self, session: Session, context: UOWTransaction) -> None:
@@ -394,11 +394,11 @@ class Tracker:
         for connection, table in flush.kept:
             keys = flush.going.get((connection, table), [])
             if keys:
-                self._capture.settle_deletion(flush.session, connection, table, keys)
+                self._capture.changes.settle_deletion(flush.session, connection, table, keys)
 
     def _settle_cascaded(self, flush: Flush) -> None:
         for connection, found in flush.cascaded.items():
-            self._capture.settle_cascaded(flush.session, connection, found)
+            self._capture.behind.settle(flush.session, connection, found)
 
     def _follow_updated(self, flush: Flush, work: Work) -> None:
         for spec, changes in work.changes.items():
@@ -407,7 +407,7 @@ class Tracker:
                 if moved:
                     connection = self._connection_of(flush, work)
                     cascaded = flush.cascaded.get(connection, Cascaded())
-                    self._capture.follow_updated(
+                    self._capture.behind.follow_updated(
                         flush.session,
                         connection,
                         spec.parent_table,
@@ -551,7 +551,9 @@ class Tracker:
             if flush is not None:
                 statement, others = flush.without_absent(statement, sets)
                 if isinstance(statement, Insert):
-                    found = self._capture.replaced(flush.session, connection, statement, sets)
+                    found = self._capture.inserts.replaced(
+                        flush.session, connection, statement, sets
+                    )
                     if found:
                         flush.cascaded.setdefault(connection, Cascaded()).extend(found)
                 elif isinstance(statement, Delete):
@@ -627,13 +629,13 @@ class Tracker:
             if is_native:
                 self._tell_triggers(connection, self._triggers.targets_in_text(statement))
             else:
-                self._capture.check_text(connection, statement)
+                self._capture.refusals.check_text(connection, statement)
             self._guard.check_text(statement, is_stored)
         elif getattr(compiled, "ctes", None):
             if is_native:
                 self._tell_triggers(connection, self._triggers.targets_in_ctes(compiled.ctes))
             else:
-                self._capture.check_ctes(connection, compiled.ctes)
+                self._capture.refusals.check_ctes(connection, compiled.ctes)
             if self._guard:
                 self._guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
 

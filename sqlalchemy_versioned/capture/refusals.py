@@ -1,0 +1,111 @@
+"""Writes that cannot be recorded: refused, or let through as the option ``capture`` says.
+
+What is text, writes several tables, or has its tables elsewhere than versions are written, is known
+by what it says, before it is executed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.sql.dml import UpdateBase
+
+from .. import _sqlalchemy
+from ..exc import CaptureError
+from .recorder import Recorder, Target, UnrecordedWrite
+from .targets import Targets
+
+__all__ = ["Refusals", "give_up"]
+
+
+class Refusals:
+    """Refuses statements that write versioned tables in a way that cannot be followed."""
+
+    def __init__(self, recorder: Recorder, targets: Targets) -> None:
+        self._recorder = recorder
+        self._targets = targets
+
+    def check_text(self, connection: Connection, text: str) -> None:
+        """Refuse SQL text that writes a versioned table."""
+        for target in self._targets.written_by_text(text):
+            self._refuse(connection, target, f"it is text: {' '.join(text.split())[:80]!r}")
+
+    def check_schemas(
+        self, connection: Connection, target: Target, options: Mapping[str, Any]
+    ) -> None:
+        """Refuse a statement that has its tables elsewhere than its connection has them."""
+        if _moves_schemas(connection, target, options):
+            self._refuse(
+                connection,
+                target,
+                "its schema_translate_map is not that of its connection, by which versions are "
+                "written; give it to the connection or to the engine",
+            )
+
+    def check_name(self, connection: Connection, table: Any) -> None:
+        """Refuse a statement that knows a versioned table by an object that is not its own."""
+        if self._targets.get(table) is not None:
+            return
+        schema = _schema_of(connection, getattr(table, "schema", None))
+        for target in self._targets.named(table.name):
+            if _schema_of(connection, target.spec.parent_table.schema) == schema:
+                reason = "it is made with another Table object of that name"
+                self._refuse(connection, target, reason)
+
+    def check_other_tables(self, connection: Connection, statement: Any) -> None:
+        """Refuse an UPDATE that sets columns of several tables."""
+        for table in _sqlalchemy.other_written_tables(statement):
+            target = self._targets.get(table)
+            if target is not None and target.is_on():
+                self._refuse(connection, target, "it updates several tables")
+
+    def check_ctes(self, connection: Connection, ctes: Iterable[Any]) -> None:
+        """Refuse a statement that writes a versioned table in its ``WITH``."""
+        for cte in ctes:
+            element = cte.element
+            if isinstance(element, UpdateBase) and (target := self._targets.written_by(element)):
+                self._refuse(connection, target, "it stands in the WITH of another statement")
+
+    def _refuse(self, connection: Connection, target: Target, reason: str) -> None:
+        session = self._recorder.session_of(connection)
+        if session is None or self._recorder.is_paused(session):
+            return
+        if self._recorder.is_stored_on(session, connection, target.spec.parent_table):
+            give_up(target, reason)
+
+
+def give_up(target: Target | None, reason: str) -> None:
+    """Refuse a write, warn of it or let it through, as is said of its table."""
+    if target is None:
+        return
+    message = (
+        f"a statement writes {target.spec.parent_table.fullname} in a way that cannot be "
+        f"recorded: {reason}. Write it with insert(), update() or delete(), or let it through "
+        "with paused(session) or the option capture='ignore'"
+    )
+    if target.policy == "raise":
+        raise CaptureError(message)
+    if target.policy == "warn":
+        warnings.warn(message, UnrecordedWrite, stacklevel=3)
+
+
+def _schema_of(connection: Connection, schema: str | None) -> str | None:
+    """Return the schema in the database that is meant by a schema in the metadata."""
+    mapped = _sqlalchemy.translated_schema(connection.get_execution_options(), schema)
+    return mapped or connection.dialect.default_schema_name
+
+
+def _moves_schemas(connection: Connection, target: Target, options: Mapping[str, Any]) -> bool:
+    """Tell whether a statement has tables elsewhere than its connection has them."""
+    own, name = connection.get_execution_options(), "schema_translate_map"
+    if options.get(name) == own.get(name):
+        return False
+    spec = target.spec
+    return any(
+        _sqlalchemy.translated_schema(options, table.schema)
+        != _sqlalchemy.translated_schema(own, table.schema)
+        for table in (spec.parent_table, spec.version_table, spec.transaction_table)
+    )

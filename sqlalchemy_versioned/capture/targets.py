@@ -1,0 +1,78 @@
+"""The tables whose writes are recorded, and what the database does along with writes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Delete, Insert, Table, Update
+
+from .. import _sqlalchemy
+from ..model.spec import VersionSpec
+from .cascades import Cascades
+from .recorder import Target
+from .textual_writes import TextualWrites
+
+__all__ = ["Targets"]
+
+
+class Targets:
+    """The versioned tables of one manager, by what statements know of them."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Table, Target] = {}
+        self._by_spec: dict[VersionSpec, Target] = {}
+        self._texts: TextualWrites | None = None
+        self._cascades: Cascades | None = None
+
+    def add(self, targets: Mapping[Table, Target]) -> None:
+        """Record writes to further tables."""
+        self._targets.update(targets)
+        self._by_spec.update({target.spec: target for target in targets.values()})
+        self._texts = self._cascades = None
+
+    def clear(self) -> None:
+        """Let go of all tables."""
+        self._targets.clear()
+        self._by_spec.clear()
+        self._texts = self._cascades = None
+
+    def get(self, table: Any) -> Target | None:
+        """Return the target that is a table, also if it is switched off."""
+        return self._targets.get(table)
+
+    def of_spec(self, spec: VersionSpec) -> Target:
+        """Return the target of a spec, also if it is switched off."""
+        return self._by_spec[spec]
+
+    def written_by(self, statement: Any) -> Target | None:
+        """Return the versioned table that *statement* writes."""
+        if not isinstance(statement, (Insert, Update, Delete)):
+            return None
+        target = self._targets.get(_sqlalchemy.written_table(statement))
+        return target if target is not None and target.is_on() else None
+
+    def named(self, name: str) -> list[Target]:
+        """Return the versioned tables of a name, in any schema."""
+        found = [t for table, t in self._targets.items() if str(table.name).lower() == name.lower()]
+        return [target for target in found if target.is_on()]
+
+    def written_by_text(self, text: str) -> list[Target]:
+        """Return the versioned tables that SQL text may write."""
+        if self._texts is None:
+            self._texts = TextualWrites(self._targets)
+        name = self._texts.find(text)
+        return [] if name is None else self.named(name)
+
+    @property
+    def cascades(self) -> Cascades:
+        """What the database does along with deletions and other keys."""
+        if self._cascades is None:
+            targets = self._targets.items()
+            specs = {table: target.spec for table, target in targets if target.spec.key}
+
+            def related(spec: VersionSpec) -> tuple[VersionSpec, ...]:
+                return self._by_spec[spec].hierarchy.related(spec)
+
+            self._cascades = Cascades(specs, related)
+        return self._cascades

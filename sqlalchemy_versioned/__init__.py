@@ -9,23 +9,15 @@ Call :func:`make_versioned` before the models are declared, let them derive from
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Select, Table
 from sqlalchemy.orm import Mapper, Session
 
+from ._on_demand import names_on_demand
 from .build.transaction import TransactionBase, TransactionFactory
 from .build.versioned import Versioned, versioned
 from .capture.recorder import UnrecordedWrite
-from .changes import (
-    ChangeRecord,
-    FieldChange,
-    FlatChange,
-    blame,
-    flatten,
-    get_changes,
-    select_changes,
-)
 from .context.transaction_context import (
     clear_transaction_context,
     get_transaction_context,
@@ -53,7 +45,6 @@ from .exc import (
     VersionIsImmutableUpdate,
 )
 from .hooks import Plugin, PluginCollection
-from .maintenance.vacuum import vacuum
 from .manager.manager import VersioningManager
 from .model.lookup import (
     end_tx_column_name,
@@ -82,7 +73,39 @@ from .reading.snapshot import Snapshot, as_of
 from .reading.version import Version, version_api
 from .recording.paused import paused
 from .recording.unit_of_work import UnitOfWork
-from .revert import revert_plan
+
+if TYPE_CHECKING:
+    from .changes import (
+        ChangeRecord,
+        FieldChange,
+        FlatChange,
+        blame,
+        flatten,
+        get_changes,
+        select_changes,
+    )
+    from .maintenance.vacuum import vacuum
+    from .revert import revert_plan
+else:
+    __getattr__ = names_on_demand(
+        __name__,
+        {
+            "ChangeRecord": "changes.records",
+            "FieldChange": "changes.records",
+            "FlatChange": "changes.records",
+            "blame": "changes.objects",
+            "flatten": "changes.records",
+            "get_changes": "changes.getting",
+            "revert_plan": "revert.reverting",
+            "select_changes": "changes.queries",
+            "vacuum": "maintenance.vacuum",
+        },
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __version__ = "1.0.0.dev0"
 

@@ -15,19 +15,30 @@ makes records of its rows, for whoever executes statements in another way.
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect
+from .._on_demand import names_on_demand
 
-from ..database.sessions import sync_session
-from ..model.lookup import ensure_bound
-from .asked import check_class
-from .objects import blame, difference_of_relations
-from .queries import ChangeQuery, select_changes
-from .records import ChangeRecord, FieldChange, FlatChange, flatten
-from .running import flush, read_records
+if TYPE_CHECKING:
+    from .getting import get_changes
+    from .objects import blame, difference_of_relations
+    from .queries import ChangeQuery, select_changes
+    from .records import ChangeRecord, FieldChange, FlatChange, flatten
+else:
+    __getattr__ = names_on_demand(
+        __name__,
+        {
+            "ChangeQuery": "queries",
+            "ChangeRecord": "records",
+            "FieldChange": "records",
+            "FlatChange": "records",
+            "blame": "objects",
+            "difference_of_relations": "objects",
+            "flatten": "records",
+            "get_changes": "getting",
+            "select_changes": "queries",
+        },
+    )
 
 __all__ = [
     "ChangeQuery",
@@ -40,82 +51,3 @@ __all__ = [
     "get_changes",
     "select_changes",
 ]
-
-
-def get_changes(
-    model: Any,
-    session: Any,
-    *,
-    object_ids: Any = None,
-    fields: Any = None,
-    relations: Any = None,
-    user_ids: Any = None,
-    between: tuple[datetime | None, datetime | None] | None = None,
-    transaction: Any = None,
-    operations: Any = None,
-    sort_by: str = "issued_at",
-    descending: bool = True,
-    limit: int | None = None,
-    offset: int | None = None,
-) -> list[ChangeRecord]:
-    """Return what changed of the objects of a class, newest first.
-
-    A record tells what one transaction did to one object.  An insertion gives each field that has a
-    value its new value, a deletion takes it; an update has the fields that differ.  Versions in
-    which nothing differs have no record.  All filters must hold; an empty list matches nothing.
-
-    One statement is sent, and one more for each relationship that is asked for and recorded in
-    other rows, and for ``TransactionMetaPlugin``, however many records there are.
-
-    :param model: a versioned class; objects of its subclasses are among the records, with all their
-        fields.
-    :param session: where to ask; what it has not flushed is flushed, unless autoflush is off.
-    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.
-    :param fields: names of columns: records that changed one of them, with only these changes.
-        Names that the class does not have match nothing.
-    :param relations: names of relationships whose changes are to be told as well: of one with many
-        members, whom it lost and gained; of others, the former and the new target, all by their
-        primary keys.  An object of which nothing else changed then has a record, too.
-    :param user_ids: keys of users (tuples if they have several columns), or users; ``None`` in a
-        list matches transactions without one.
-    :param between: first and last moment, both included; ``None`` for either leaves it open.
-        Without a time zone they are meant in that of the option ``time_zone``, if there is one.
-    :param transaction: a Transaction, its id, or a list.
-    :param operations: members of :class:`Operation`, their numbers or letters; one or a list.
-    :param sort_by: ``'issued_at'``, ``'transaction_id'``, ``'object_id'`` or ``'operation'``; the
-        transaction and the object decide between equals.
-    :param descending: ``False`` for oldest, or smallest, first.
-    :param limit: how many records at most.
-    :param offset: how many records to pass over.
-    :raises ClassNotVersioned: if *model* has no version class.
-    :raises InvalidArgument: if a value cannot be used; it is a ``ValueError``, too.
-    :raises InvalidArgumentType: if a value is of the wrong kind; it is a ``TypeError``, too.
-    :raises RelationshipNotVersioned: if history does not tell of a relationship.
-
-    >>> [record.transaction == last.id for record in get_changes(Article, session, fields=["name"])]
-    [True, False]
-    >>> get_changes(Article, session, object_ids=article, operations="D")
-    []
-    """
-
-    spec, asked = check_class(model), sync_session(session)
-    ensure_bound(asked, spec)
-    build = partial(
-        select_changes,
-        model,
-        object_ids=object_ids,
-        fields=fields,
-        relations=relations,
-        user_ids=user_ids,
-        between=between,
-        transaction=transaction,
-        operations=operations,
-        sort_by=sort_by,
-        descending=descending,
-        limit=limit,
-        offset=offset,
-        dialect=asked.get_bind(inspect(spec.version_class)).dialect,
-    )
-    query = build()
-    # Objects may get their keys by it.
-    return read_records(asked, spec, build() if flush(asked) else query)

@@ -17,7 +17,8 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import DetachedInstanceError
 
-from ..changes import difference_of_relations
+from .. import changes as change_records
+from .. import revert as reverting
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
 from ..model.spec import ClassSpec
@@ -32,7 +33,6 @@ from ..query.history import (
     select_with_previous,
     transaction_id_of,
 )
-from ..revert import revert
 from .changeset import difference
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ class VersionAPI:
             )
         found = difference(self._spec, self._version, other, self._masked_until(other))
         if relations:
-            found |= difference_of_relations(self._session(), self._version, other, relations)
+            found |= change_records.difference_of_relations(
+                self._session(), self._version, other, relations
+            )
         return found
 
     def _masked_until(self, other: Any) -> list[str]:
@@ -129,7 +131,7 @@ class VersionAPI:
 
     def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:
         """Put the object, and the named relations, back to this version."""
-        return revert(self._version, relations=relations or (), on_missing=on_missing)
+        return reverting.revert(self._version, relations=relations or (), on_missing=on_missing)
 
     @property
     def _spec(self) -> ClassSpec:

@@ -128,7 +128,14 @@ def _asynchronous(session: Any) -> AsyncSession:
 
 
 class AsyncSnapshot(AsyncSession):
-    """An ``AsyncSession`` that reads the past; made by :func:`as_of`."""
+    """An ``AsyncSession`` that reads the past; made by :func:`as_of`.
+
+    >>> async def read(session, first):
+    ...     async with versioned.as_of(session, first) as past:
+    ...         return type(past).__name__, past.moment.transaction_id
+    >>> run(read)
+    ('AsyncSnapshot', 1)
+    """
 
     sync_session: Snapshot
 
@@ -553,7 +560,13 @@ async def changed_entities(transaction: Any) -> dict[type[Any], list[Any]]:
 
 
 async def entity_names(transaction: Any) -> list[str]:
-    """Return the names of the classes of which *transaction* changed objects, sorted."""
+    """Return the names of the classes of which *transaction* changed objects, sorted.
+
+    >>> async def ask(first):
+    ...     return await versioned.entity_names(first)
+    >>> run(ask)
+    ['Article']
+    """
     found: list[str] = await _run(transaction, getattr, transaction, "entity_names")
     return found
 
@@ -676,6 +689,13 @@ async def update_property_mod_flags(session: Any, model: Any, **asked: Any) -> i
     """Set modification flags as the versions of a class say; return how many rows were wrong.
 
     :param asked: as for :func:`sqlalchemy_versioned.maintenance.update_property_mod_flags`.
+
+    >>> async def mend(session):
+    ...     return await versioned.update_property_mod_flags(session, Article)
+    >>> run(mend)
+    Traceback (most recent call last):
+      ...
+    sqlalchemy_versioned.exc.ImproperlyConfigured: ... has no modification flags; give ...
     """
     mend = _update_property_mod_flags
     return await _asynchronous(session).run_sync(lambda sync: mend(sync, model, **asked))

@@ -21,7 +21,13 @@ __all__ = ["HOOKS", "Plugin", "PluginCollection", "TableBuilder"]
 
 @dataclass(frozen=True, slots=True)
 class TableBuilder:
-    """What a plugin is told about a version table in the making."""
+    """What a plugin is told about a version table in the making.
+
+    >>> class Reasons(Plugin):
+    ...     def after_build_version_table_columns(self, table_builder, columns):
+    ...         if table_builder.parent_table.name == "article":
+    ...             columns.append(Column("reason", Text))
+    """
 
     manager: Any
     #: The class, or ``None`` for an association table.

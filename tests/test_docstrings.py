@@ -69,11 +69,12 @@ def run(function, blog):
             await session.commit()
             first = await versioned.transaction(await versioned.versions(article).first())
             names = {"session": session, "article": article, "first": first}
-            found = await function(
-                *[names[each] for each in inspect.signature(function).parameters]
-            )
-        await engine.dispose()
-        return found
+            asked = [names[each] for each in inspect.signature(function).parameters]
+            try:
+                return await function(*asked)
+            finally:
+                await session.close()
+                await engine.dispose()
 
     return asyncio.run(main())
 
@@ -90,3 +91,22 @@ def test_docstring(example, scene):
     failed, _ = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.append)
 
     assert not failed, "".join(report)
+
+
+#: The modules that applications import from.
+ROOMS = ["", "alembic", "asyncio", "changes", "maintenance", "plugins", "revert", "triggers"]
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "utils"])
+def test_public_names_have_examples(room):
+    """Each function shows how it is called; each class does, or one of its methods."""
+    module = importlib.import_module(f"sqlalchemy_versioned.{room}".rstrip("."))
+    finder = doctest.DocTestFinder()
+    lacking = []
+    for name in module.__all__:
+        subject = getattr(module, name)
+        if inspect.isclass(subject) or inspect.isfunction(subject):
+            home = inspect.getmodule(subject)
+            if not any(test.examples for test in finder.find(subject, name, module=home)):
+                lacking.append(name)
+    assert lacking == []

@@ -22,7 +22,7 @@ try:
 except ImportError:  # pragma: no cover
     Plugin = None  # type: ignore[assignment, misc]
 
-__all__ = ["AlignVersionsOp", "BaselineVersionsOp", "UpdateEndsOp", "setup"]
+__all__ = ["AlignVersionsOp", "BaselineVersionsOp", "UpdateEndsOp"]
 
 #: Matched by what ``autogenerate_plugins`` is by default.
 _NAME = "alembic.autogenerate.sqlalchemy_versioned"

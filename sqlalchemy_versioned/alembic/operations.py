@@ -105,7 +105,11 @@ def keywords_but(*left_out: str) -> dict[str, str]:
 
 @Operations.register_operation("baseline_versions")
 class BaselineVersionsOp(HistoryOp):
-    """Gives rows that are older than their history a first version; see ``docs``."""
+    """Gives rows that are older than their history a first version.
+
+    >>> BaselineVersionsOp(HistoryNames("article_version", table="article")).render("op.")
+    "op.baseline_versions('article', 'article_version')"
+    """
 
     name = "baseline_versions"
     keywords = keywords_but("end_column", "id_column")
@@ -152,7 +156,11 @@ class BaselineVersionsOp(HistoryOp):
 
 @Operations.register_operation("update_end_transaction_ids")
 class UpdateEndsOp(HistoryOp):
-    """Lets versions end where the next ones begin."""
+    """Lets versions end where the next ones begin.
+
+    >>> UpdateEndsOp(HistoryNames("article_version")).render("op.")
+    "op.update_end_transaction_ids('article_version')"
+    """
 
     name = "update_end_transaction_ids"
     positional = ("version_table",)
@@ -195,7 +203,12 @@ class UpdateEndsOp(HistoryOp):
 
 @Operations.register_operation("align_versions")
 class AlignVersionsOp(HistoryOp):
-    """Lets rows and their newest versions say the same of columns that were just added."""
+    """Lets rows and their newest versions say the same of columns that were just added.
+
+    >>> names = HistoryNames("article_version", table="article", columns=["name"])
+    >>> AlignVersionsOp(names).render("op.")
+    "op.align_versions('article', 'article_version', columns=['name'])"
+    """
 
     name = "align_versions"
     keywords = keywords_but("end_column")

@@ -21,7 +21,11 @@ __all__ = ["Recorder", "Target", "UnrecordedWrite", "add_values", "changes_of_up
 
 
 class UnrecordedWrite(UserWarning):
-    """A write to a versioned table was let through without being recorded."""
+    """A write to a versioned table was let through without being recorded, by ``capture="warn"``.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", UnrecordedWrite)
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ def difference_of_relations(
     :param relations: names of relationships.
     :raises InvalidArgument: if one of them is no relationship of the class.
     :raises RelationshipNotVersioned: if history does not tell of a relationship.
+
+    >>> old, new = article.versions
+    >>> difference_of_relations(session, old, new, ["author", "tags"])
+    {}
     """
     spec = spec_of(old)
     found = {}

@@ -66,6 +66,11 @@ def update_property_mod_flags(
     :raises ClassNotVersioned: if *model* is not versioned.
     :raises ImproperlyConfigured: if its versions have no flags, or *batch_size* is less than 1.
     :raises ReadOnlySnapshot: if *session* reads the past.
+
+    >>> update_property_mod_flags(session, Article)
+    Traceback (most recent call last):
+      ...
+    sqlalchemy_versioned.exc.ImproperlyConfigured: ... has no modification flags; give ...
     """
     places = [place for place in find_places((model,)) if flags_of(place.spec)]
     if not places:

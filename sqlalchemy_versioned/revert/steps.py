@@ -175,6 +175,9 @@ class RevertPlan:
     """What :func:`revert` would do; everything that can be checked has been.
 
     ``str()`` gives one line for each step.
+
+    >>> [type(step).__name__ for step in revert_plan(article.versions[0]).steps]
+    ['SetValues']
     """
 
     #: The object that is reverted; ``None`` where a deletion is reverted to and has been done.

@@ -455,6 +455,13 @@ def count_statements() -> Callable[..., Any]:
 # -- leftovers ----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def refused_awaits() -> Iterator[None]:
+    """Collect what drivers leave behind that nobody could wait for, before another module runs."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(keeper: Keeper) -> Iterator[None]:
     """Fail a test after which a listener of its own or a versioned class remains."""

@@ -514,15 +514,15 @@ FAULTS = [
     # -- tracking ----------------------------------------------------------------------------
     Fault(
         "deletion-without-first-state",
-        "capture/tracking.py",
-        "            self.keep_first_state(connection, work.hierarchy, gone)\n",
+        "capture/flush_events.py",
+        "            self._recorder.keep_first_state(connection, work.hierarchy, gone)\n",
         "",
         "A row older than its history is deleted without a trace of what it was.",
         (f"{STATEMENTS}::test_the_state_before_the_first_change_is_kept",),
     ),
     Fault(
         "paused-recorded",
-        "capture/tracking.py",
+        "capture/flush_events.py",
         "        if is_paused(flush.session):\n            return []\n",
         "",
         "Flushes are recorded although recording is paused.",
@@ -530,7 +530,7 @@ FAULTS = [
     ),
     Fault(
         "absent-deleted",
-        "capture/tracking.py",
+        "capture/flush_events.py",
         "            flush.absent.update(absent)\n",
         "",
         "A flush deletes rows that others have added under a key that was not there.",
@@ -539,7 +539,7 @@ FAULTS = [
     ),
     Fault(
         "early-id-trusted",
-        "capture/tracking.py",
+        "capture/flush_events.py",
         "flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early",
         "flush.is_early = not unit.ensure_transaction(is_wanted=is_early) and is_early",
         "A transaction of an earlier flush is not suspected of being overtaken.",
@@ -548,7 +548,7 @@ FAULTS = [
     ),
     Fault(
         "all-upserts-new",
-        "capture/tracking.py",
+        "capture/session_recorder.py",
         "return [k for k in keys if k not in there], [k for k in keys if k in there]",
         "return keys, []",
         "An upsert that changes a row is recorded as an insertion.",
@@ -556,7 +556,7 @@ FAULTS = [
     ),
     Fault(
         "stale-versions",
-        "capture/tracking.py",
+        "capture/flush_events.py",
         "            for hierarchy, keys in flush.touched:\n"
         "                expire_versions(session, hierarchy, keys)\n",
         "",
@@ -565,7 +565,7 @@ FAULTS = [
     ),
     Fault(
         "release-on-connection-forgotten",
-        "capture/tracking.py",
+        "capture/sessions.py",
         "            unit.released(connection.get_nested_transaction())\n",
         "",
         "On a connection without a session, a released savepoint counts as rolled back.",
@@ -863,7 +863,7 @@ FAULTS = [
     ),
     Fault(
         "kept-rows-gone",
-        "capture/tracking.py",
+        "capture/flush_events.py",
         "        self._settle_deletions(flush)\n",
         "",
         "Rows that triggers keep from a flush are recorded as deleted.",

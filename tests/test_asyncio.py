@@ -38,10 +38,11 @@ from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
 from sqlalchemy_versioned.reading.version import VersionAPI
 from tests.awaited import build_shelf, is_refused, write
 
-pytestmark = pytest.mark.filterwarnings(
+pytestmark = [
+    pytest.mark.usefixtures("refused_awaits"),
     # The drivers leave behind what nobody could wait for.
-    "ignore:coroutine .* was never awaited:RuntimeWarning"
-)
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+]
 
 # -- which forms there are -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from tests.awaited import build_shelf, is_refused, write
 
 pytestmark = [
     pytest.mark.needs("async"),
+    pytest.mark.usefixtures("refused_awaits"),
     # The drivers leave behind what nobody could wait for.
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
 ]

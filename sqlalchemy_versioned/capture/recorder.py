@@ -1,6 +1,6 @@
 """What those who notice writes are told of tables, and what they ask of who records them.
 
-:mod:`.tracking` is who records; :mod:`.capture` notices statements and knows nothing else of it.
+:mod:`.session_recorder` records; :mod:`.capture` notices statements and knows nothing else of it.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ class VersioningManager:
         changes: Mapping[VersionSpec, Changes],
     ) -> None:
         """Record changes that somebody has made behind its back, as of the current transaction."""
-        self._tracker.record(session, connection, hierarchy, changes, locks=False)
+        self._tracker.record(session, connection, hierarchy, changes)
 
     def look_again(self) -> None:
         """Find out anew, at the next flushes, which tables have rows without versions."""

@@ -322,8 +322,8 @@ def test_sessions_that_are_named(kind, versioning, engine):
     target = named.sync_session if kind == "session" else Own
 
     if kind != "scoped":
-        assert event.contains(target, "after_flush", manager._tracker._after_flush)
-    assert not event.contains(Session, "after_flush", manager._tracker._after_flush)
+        assert event.contains(target, "after_flush", manager._tracker._flushes.after_flush)
+    assert not event.contains(Session, "after_flush", manager._tracker._flushes.after_flush)
     remove_versioning(manager=manager)
 
 

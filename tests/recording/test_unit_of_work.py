@@ -360,7 +360,7 @@ def test_nothing_is_kept_of_a_session_that_failed(tables, models, versioning):
     session = Session(tables)
     with pytest.raises(LookupError):
         fail(session)
-    assert versioning._tracker not in session.info
+    assert versioning._tracker.sessions not in session.info
     del session
     gc.collect()
 

@@ -1,0 +1,289 @@
+"""Flushes, followed from before their first statement until after their last."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, inspect
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
+
+from .. import _sqlalchemy
+from ..database.keys import Key
+from ..model.spec import VersionSpec
+from ..reading.loaded import expire_versions, has_loaded_versions
+from ..recording.paused import is_paused
+from ..recording.recording import Changes, Recording
+from .capture import Capture
+from .cascades import Cascaded
+from .flushes import Flush, Work, collect_work
+from .session_recorder import SessionRecorder
+from .touched import bare_key
+from .tracked import Tracked
+
+__all__ = ["FlushEvents"]
+
+
+class FlushEvents:
+    """Records what flushes write."""
+
+    def __init__(
+        self, recorder: SessionRecorder, capture: Capture, tracked: Tracked, name: str
+    ) -> None:
+        self._recorder = recorder
+        self._surroundings = recorder.surroundings
+        self._sessions = recorder.sessions
+        self._capture = capture
+        self._tracked = tracked
+        # The flush itself lives as long as SQLAlchemy's, so that one that fails leaves nothing.
+        self._name = name
+        self._flush: ContextVar[weakref.ref[Flush] | None] = ContextVar(
+            "sqlalchemy_versioned_flush"
+        )
+
+    def before_flush(self, session: Session, context: UOWTransaction, instances: Any) -> None:
+        """Begin to follow a flush."""
+        outer = self.current_flush()
+        if outer is not None and outer.session is session:
+            outer = None
+        flush = context.attributes[self._name] = Flush(session, context, outer)
+        self._flush.set(weakref.ref(flush))
+        if any(self._surroundings.plugins().call("is_session_modified", session)):
+            self._begin(flush, is_early=True)
+
+    def current_flush(self) -> Flush | None:
+        """Return the innermost flush that is going on."""
+        reference = self._flush.get(None)
+        flush = None if reference is None else reference()
+        while flush is not None and not _sqlalchemy.is_flushing(flush.session):
+            flush = None if flush.outer is None else flush.outer()
+        return flush
+
+    def before_delete(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        """Take the images of a hierarchy while the rows to be deleted are still there."""
+        flush = self.current_flush()
+        if flush is None or mapper.base_mapper in flush.imaged:
+            return
+        flush.imaged.add(mapper.base_mapper)
+        for work in self._collect(flush, lambda each: each.base_mapper is mapper.base_mapper):
+            gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
+            self._recorder.keep_first_state(connection, work.hierarchy, gone)
+            absent = self._take_images(flush, work, locks=True).absent
+            flush.absent.update(absent)
+            for spec, keys in gone.items():
+                left = [key for key in keys if key not in absent.get(spec, ())]
+                flush.going.setdefault((connection, spec.parent_table), []).extend(left)
+                self._record_cascaded(flush, connection, spec.parent_table, keys)
+
+    def before_update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        """Keep the state of rows that are changed for the first time since they are recorded."""
+        flush = self.current_flush()
+        if flush is not None:
+            self._note_expressed(flush, mapper, target)
+        if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
+            return
+        flush.first_kept.add(mapper.base_mapper)
+        if self._surroundings.leaves_to_triggers(connection.dialect):
+            return
+        if flush.session.connection_callable is None:
+            flush.connections[mapper] = connection
+        for each in list(_sqlalchemy.flushed_mappers(flush.context)):
+            reader = self._tracked.readers.get(each)
+            if reader is None or each.base_mapper is not mapper.base_mapper:
+                continue
+            specs = reader.spec.tables
+            if not self._tracked.is_on(reader.spec) or not self._may_change_first(
+                connection, specs
+            ):
+                continue
+            keys = [
+                bare_key(state.key[1])
+                for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, each)
+                if state.key is not None and not is_deleted
+            ]
+            if keys:
+                self._recorder.keep_first_state(
+                    connection, reader.spec.hierarchy, dict.fromkeys(specs, keys)
+                )
+                for spec in specs:
+                    found = self._capture.behind.keep_referring(connection, spec.parent_table, keys)
+                    flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+
+    def before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+        """Note what an object is given by expressions, before it is inserted."""
+        flush = self.current_flush()
+        if flush is not None:
+            self._note_expressed(flush, mapper, target)
+
+    def _note_expressed(self, flush: Flush, mapper: Mapper[Any], target: Any) -> None:
+        """Note attributes that are set to expressions, of which a flush leaves nothing."""
+        reader = self._tracked.readers.get(mapper)
+        if reader is not None and reader.has_added:
+            state: InstanceState[Any] = inspect(target)
+            expressed = reader.expressed(state)
+            if expressed:
+                flush.expressed[state] = expressed
+
+    def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
+        """Tell whether an update may be the first change of a row, or of one that refers to it."""
+        cascades = self._capture.cascades
+        return any(
+            self._recorder.may_lack_versions(connection, spec)
+            or cascades.acts_on_update(spec.parent_table)
+            for spec in specs
+        )
+
+    def _record_cascaded(
+        self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
+    ) -> None:
+        cascades = self._capture.cascades
+        if keys and cascades.acts_on_delete(table):
+            found = cascades.of_deleted(connection, table, keys)
+            self._capture.behind.record(flush.session, connection, found)
+            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+
+    def after_flush(self, session: Session, context: UOWTransaction) -> None:
+        """Record what a flush has written."""
+        flush: Flush | None = context.attributes.pop(self._name, None)
+        if flush is None:
+            return
+        self._flush.set(flush.outer)
+        for work in self._collect(flush, flush.is_due):
+            if not work.hierarchy.root.strategy.merges and flush.has_imaged(work.mapper):
+                for changes in work.changes.values():
+                    changes.look_again()
+            self._take_images(flush, work)
+            self._follow_updated(flush, work)
+        for link, work in flush.links.items():
+            assert work.connection is not None
+            link.settle(work.changes[link.spec], work.connection)
+            self._take_images(flush, work)
+        self._settle_deletions(flush)
+        self._settle_cascaded(flush)
+        if flush.is_left_to_triggers:
+            self._recorder.follow_triggers(session)
+        if flush.is_recorded:
+            unit = self._sessions.unit_of_work(session)
+            unit.finish()
+            for hierarchy, keys in flush.touched:
+                expire_versions(session, hierarchy, keys)
+            self._surroundings.plugins().call("after_create_version_objects", unit, session)
+
+    def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
+        """Set what objects could not be given while they were flushed."""
+        unit = self._sessions.current(session)
+        if unit is not None:
+            unit.set_later()
+            self._recorder.expire_live_ids(session)
+
+    def _settle_deletions(self, flush: Flush) -> None:
+        """Record that rows are there which the flush was to delete."""
+        for connection, table in flush.kept:
+            keys = flush.going.get((connection, table), [])
+            if keys:
+                self._capture.changes.settle_deletion(flush.session, connection, table, keys)
+
+    def _settle_cascaded(self, flush: Flush) -> None:
+        for connection, found in flush.cascaded.items():
+            self._capture.behind.settle(flush.session, connection, found)
+
+    def _follow_updated(self, flush: Flush, work: Work) -> None:
+        for spec, changes in work.changes.items():
+            if self._capture.cascades.acts_on_update(spec.parent_table):
+                moved = {key: key for key in changes.updated} | changes.former
+                if moved:
+                    connection = self._connection_of(flush, work)
+                    cascaded = flush.cascaded.get(connection, Cascaded())
+                    self._capture.behind.follow_updated(
+                        flush.session,
+                        connection,
+                        spec.parent_table,
+                        moved,
+                        values=cascaded.values.get(spec.parent_table),
+                    )
+
+    def _connection_of(self, flush: Flush, work: Work) -> Connection:
+        if work.connection is not None:
+            return work.connection
+        assert work.mapper is not None
+        known = flush.connections.get(work.mapper)
+        if known is not None:
+            return known
+        return flush.session.connection(bind_arguments={"mapper": work.mapper})
+
+    def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool]) -> list[Work]:
+        if is_paused(flush.session):
+            return []
+        readers = {
+            mapper: reader
+            for mapper in _sqlalchemy.flushed_mappers(flush.context)
+            if (reader := self._tracked.readers.get(mapper))
+            and self._tracked.is_on(reader.spec)
+            and is_wanted(mapper)
+            and not self._leaves_to_triggers(flush.session, mapper)
+        }
+        if not readers:
+            return []
+        plugins = self._surroundings.plugins().overriding("version_values")
+        return collect_work(
+            flush.context, readers, self._recorder.added_values, plugins, flush.expressed
+        )
+
+    def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any]) -> bool:
+        return self._surroundings.leaves_to_triggers(session.get_bind(mapper).dialect)
+
+    def _begin(self, flush: Flush, *, is_early: bool) -> None:
+        """Make sure there is a transaction, and tell plugins of the flush."""
+        unit, plugins = self._sessions.unit_of_work(flush.session), self._surroundings.plugins()
+        flush.is_recorded = True
+        # An id that is drawn now is later than all locks, unless there are more to come.
+        flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early
+        plugins.call("before_flush", unit, flush.session)
+
+    def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> Recording:
+        session = flush.session
+        if not flush.is_recorded:
+            self._begin(flush, is_early=False)
+        flush.is_early |= locks
+        unit, plugins = self._sessions.unit_of_work(session), self._surroundings.plugins()
+        if not flush.is_imaged:
+            flush.is_imaged = True
+            plugins.call("before_create_version_objects", unit, session)
+        connection = self._connection_of(flush, work)
+        recording = unit.take_images(
+            work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
+        )
+        if has_loaded_versions(session):
+            are_certain = recording.are_keys_certain
+            keys = [changes.keys() for changes in work.changes.values()] if are_certain else [None]
+            flush.touched += [(work.hierarchy, some) for some in keys]
+        return recording
+
+    def flush_of(self, statement: Any, execution_options: Mapping[str, Any]) -> Flush | None:
+        """Return the flush that is going on, if a statement writes objects of it."""
+        for mapper in self._tracked.mappers.get(statement.table, ()):
+            if _sqlalchemy.is_of_mapper(execution_options, mapper):
+                return self.current_flush()
+        return None
+
+    def note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:
+        """Note the links that a relationship is about to write."""
+        link = self._tracked.associations.get(cast("Table", statement.table))
+        flush = None if link is None else self.current_flush()
+        if link is None or flush is None or not link.understands(statement, sets):
+            return False
+        if not self._tracked.are_links_on() or is_paused(flush.session):
+            return True
+        changes = link.changes(statement, sets, connection)
+        gone = [*changes.deleted, *changes.given, *changes.departed]
+        self._recorder.keep_first_state(connection, link.hierarchy, {link.spec: gone})
+        if changes.deleted:
+            going = Changes(deleted=changes.deleted)
+            changes.deleted = []
+            work = Work(link.hierarchy, None, connection, {link.spec: going})
+            self._take_images(flush, work, locks=True)
+        work = flush.links.setdefault(link, Work(link.hierarchy, None, connection))
+        work.changes.setdefault(link.spec, Changes()).extend(changes)
+        return True

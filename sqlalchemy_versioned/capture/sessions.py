@@ -1,0 +1,156 @@
+"""Which session a connection is recorded in, and the unit of work of each.
+
+A connection that no session has gets one of its own, which follows its transaction.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session, SessionTransaction
+
+from .. import _sqlalchemy
+from ..database.sessions import sync_session
+from ..reading.loaded import expire_all_versions
+from ..recording.surroundings import Surroundings
+from ..recording.unit_of_work import UnitOfWork
+
+__all__ = ["Sessions"]
+
+
+class Sessions:
+    """The sessions of one manager that write, and their units of work.
+
+    :param name: what is kept of them with connections is called so.
+    """
+
+    def __init__(self, surroundings: Surroundings, name: str) -> None:
+        self._surroundings = surroundings
+        self._name = name
+        #: Whether all sessions are heard of; then a connection that none has is nobody's.
+        self.hears_all = False
+        #: Engines of which connections are recorded although no session has them.
+        self._recorded: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+    def record_engine(self, engine: Engine) -> None:
+        """Record what the connections of an engine write, also those that no session has."""
+        self._recorded.add(engine)
+
+    def clear(self) -> None:
+        """Hear of none any more."""
+        self.hears_all = False
+        self._recorded.clear()
+
+    def unit_of_work(self, session: Any) -> UnitOfWork:
+        """Return the unit of work of the session's current transaction."""
+        found = sync_session(session)
+        unit = found.info.get(self)
+        if unit is None:
+            unit = found.info[self] = UnitOfWork(found, self._surroundings, self.unit_of_work)
+        current: UnitOfWork = unit
+        return current
+
+    def after_commit(self, session: Session) -> None:
+        """Keep what was recorded in a savepoint that is released."""
+        unit, savepoint = session.info.get(self), session.get_nested_transaction()
+        if unit is not None and savepoint is not None:
+            unit.released(savepoint)
+
+    def after_rollback(self, session: Session) -> None:
+        """Drop what was recorded in a transaction that is rolled back."""
+        unit = session.info.get(self)
+        if unit is not None and session.get_nested_transaction() is None:
+            unit.discard()
+
+    def after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
+        """Let the unit of work end with its transaction, or drop what a savepoint takes back."""
+        if transaction.parent is None:
+            for info in session.info.pop(self._name, ()):
+                info.pop(self._name, None)
+        unit = session.info.get(self)
+        if unit is None:
+            return
+        if transaction.nested:
+            if unit.ended(transaction):
+                expire_all_versions(session)
+        elif transaction.parent is None:
+            del session.info[self]
+            unit.end()
+
+    def session_of(self, connection: Connection) -> Session | None:
+        """Return the session that a connection is recorded in, or ``None`` if it is not."""
+        info = _sqlalchemy.info_of(connection)
+        reference = info.get(self._name)
+        session: Session | None = None if reference is None else reference()
+        if session is not None and session.in_transaction():
+            return session
+        if self.hears_all or _sqlalchemy.root_engine(connection) in self._recorded:
+            session = info[self] = _ConnectionSession(connection)
+            self.listen_to_connection(
+                connection,
+                commit=self._ended,
+                rollback=self._ended,
+                rollback_savepoint=self._savepoint_rolled_back,
+                release_savepoint=self._savepoint_released,
+            )
+            return session
+        return None
+
+    def begun(self, session: Session, connection: Connection) -> None:
+        """Note that a session writes by a connection from now on."""
+        info = _sqlalchemy.info_of(connection)
+        info[self._name] = weakref.ref(session)
+        session.info.setdefault(self._name, []).append(info)
+
+    def current(self, session: Session) -> UnitOfWork | None:
+        """Return the unit of work of a session, if it has begun one."""
+        found: UnitOfWork | None = session.info.get(self)
+        return found
+
+    def lose(self, connection: Connection) -> None:
+        """Drop what was recorded on a connection whose transaction the database has rolled back."""
+        session = self.session_of(connection)
+        if session is not None and session.info.get(self) is not None:
+            session.info[self].lose(connection)
+            expire_all_versions(session)
+
+    def listen_to_connection(self, connection: Connection, **listeners: Any) -> None:
+        """Listen to one connection, once; every event that engines tell costs each connection."""
+        for name, listener in listeners.items():
+            if not event.contains(connection, name, listener):
+                event.listen(connection, name, listener)
+
+    def _ended(self, connection: Connection) -> None:
+        session = _sqlalchemy.info_of(connection).pop(self, None)
+        if session is not None:
+            session.close()
+
+    def _savepoint_rolled_back(self, connection: Connection, name: Any, context: Any) -> None:
+        session = _sqlalchemy.info_of(connection).get(self)
+        unit = None if session is None else session.info.get(self)
+        if unit is not None:
+            unit.ended(connection.get_nested_transaction())
+
+    def _savepoint_released(self, connection: Connection, name: Any, context: Any) -> None:
+        session = _sqlalchemy.info_of(connection).get(self)
+        unit = None if session is None else session.info.get(self)
+        if unit is not None:
+            unit.released(connection.get_nested_transaction())
+            unit.ended(connection.get_nested_transaction())
+
+
+class _ConnectionSession(Session):
+    """A session that follows the transaction of a connection which nobody gave to a session."""
+
+    def __init__(self, connection: Connection) -> None:
+        if not connection.in_transaction():
+            connection.begin()
+        super().__init__(bind=connection, autoflush=False, join_transaction_mode="rollback_only")
+        self._followed = connection
+        self.connection()
+
+    def get_nested_transaction(self) -> Any:
+        """Return the savepoint that the connection is in."""
+        return self._followed.get_nested_transaction()

@@ -1,0 +1,204 @@
+"""Statements, heard of before and after they are executed on the connections of engines."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Engine, Insert, TextClause, Update, event
+
+from .. import _sqlalchemy
+from ..database.dialects import has_rolled_back
+from ..recording.statements import is_ours
+from .capture import Capture
+from .cascades import Cascaded
+from .flush_events import FlushEvents
+from .flushes import Flush
+from .immutable import Guard
+from .native import Triggers, refusal_of
+from .recorder import Target
+from .session_recorder import SessionRecorder
+from .tracked import Tracked
+
+__all__ = ["StatementEvents"]
+
+
+class StatementEvents:
+    """Has recorded what statements write, by whoever does that: a flush, capture or triggers."""
+
+    def __init__(
+        self,
+        recorder: SessionRecorder,
+        capture: Capture,
+        flushes: FlushEvents,
+        tracked: Tracked,
+        name: str,
+    ) -> None:
+        self._recorder = recorder
+        self._surroundings = recorder.surroundings
+        self._sessions = recorder.sessions
+        self._capture = capture
+        self._flushes = flushes
+        self._tracked = tracked
+        self._triggered = f"{name}_triggered"
+        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+        #: Refuses changes to histories that are immutable.
+        self.guard = Guard()
+        #: Tells triggers what they must know.
+        self.triggers = Triggers()
+
+    def stop(self) -> None:
+        """Take every listener off again."""
+        for engine in list(self._engines):
+            for name, listener in self._engine_listeners():
+                event.remove(engine, name, listener)
+        self._engines.clear()
+        self.guard.clear()
+        self.triggers.clear()
+
+    def watch(self, engine: Engine) -> None:
+        """Listen to what is executed on the connections of an engine."""
+        if engine not in self._engines:
+            for name, listener in self._engine_listeners():
+                event.listen(engine, name, listener, retval=name == "before_execute")
+            self._engines.add(engine)
+
+    def _engine_listeners(self) -> list[tuple[str, Any]]:
+        return [
+            ("before_execute", self._before_execute),
+            ("before_cursor_execute", self._before_cursor_execute),
+            ("handle_error", self._handle_error),
+        ]
+
+    def _before_execute(
+        self,
+        connection: Connection,
+        statement: Any,
+        multiparams: Any,
+        params: Any,
+        execution_options: Mapping[str, Any],
+    ) -> tuple[Any, Any, Any]:
+        if _sqlalchemy.is_lambda(statement):
+            actual = _sqlalchemy.resolved(statement)
+            statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
+        is_write = isinstance(statement, (Insert, Update, Delete))
+        if is_write and self.guard:
+            is_stored = partial(self._recorder.is_stored_by, connection)
+            self.guard.check_statement(statement, execution_options, is_stored)
+        is_recorded = is_write and not is_ours(execution_options)
+        if not is_recorded or statement.table in self._tracked.histories:
+            return statement, multiparams, params
+        if self._surroundings.leaves_to_triggers(connection.dialect):
+            targets = self.triggers.targets_of(statement, self._capture.cascades)
+            self._tell_triggers(connection, targets)
+            return statement, multiparams, params
+        sets = _sqlalchemy.statement_parameters(multiparams, params)
+        flush = self._flushes.flush_of(statement, execution_options)
+        if flush is not None:
+            statement, others = self._before_flushed(flush, connection, statement, sets)
+        elif self._flushes.note_links(connection, statement, sets):
+            others = None
+        else:
+            statement, others = self._capture.before(connection, statement, sets, execution_options)
+            if self._capture.awaits(connection):
+                self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
+        if others is not None:
+            return statement, others, {}
+        return statement, multiparams, params
+
+    def _before_flushed(
+        self,
+        flush: Flush,
+        connection: Connection,
+        statement: Any,
+        sets: Sequence[Mapping[str, Any]],
+    ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
+        """Prepare to record what a flush executes for its objects."""
+        statement, others = flush.without_absent(statement, sets)
+        if isinstance(statement, Insert):
+            found = self._capture.inserts.replaced(flush.session, connection, statement, sets)
+            if found:
+                flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+        elif isinstance(statement, Delete):
+            self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
+        return statement, others
+
+    def _after_execute(
+        self,
+        connection: Connection,
+        statement: Any,
+        multiparams: Any,
+        params: Any,
+        execution_options: Any,
+        result: Any,
+    ) -> None:
+        if not isinstance(statement, (Insert, Update, Delete)):
+            return
+        flush = self._flushes.flush_of(statement, execution_options)
+        if flush is None:
+            self._capture.after(connection, statement, result)
+        elif isinstance(statement, Delete):
+            sets = _sqlalchemy.statement_parameters(multiparams, params)
+            flush.note_deletion(connection, statement.table, len(sets), result.rowcount)
+
+    def _before_cursor_execute(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        executemany: bool,
+    ) -> None:
+        compiled = None if context is None else context.compiled
+        is_stored = partial(self._recorder.is_stored_by, connection)
+        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
+        if compiled is None or isinstance(compiled.statement, TextClause):
+            if is_native:
+                self._tell_triggers(connection, self.triggers.targets_in_text(statement))
+            else:
+                self._capture.refusals.check_text(connection, statement)
+            self.guard.check_text(statement, is_stored)
+        elif getattr(compiled, "ctes", None):
+            if is_native:
+                self._tell_triggers(connection, self.triggers.targets_in_ctes(compiled.ctes))
+            else:
+                self._capture.refusals.check_ctes(connection, compiled.ctes)
+            if self.guard:
+                self.guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
+
+    def _handle_error(self, context: Any) -> BaseException | None:
+        connection: Connection | None = context.connection
+        if connection is None:
+            return None
+        is_lost = not _sqlalchemy.commits_by_itself(connection) and has_rolled_back(
+            connection, context.original_exception
+        )
+        self._capture.failed(connection, is_lost=is_lost)
+        if is_lost:
+            self._sessions.lose(connection)
+        return refusal_of(context.original_exception, context.statement, context.parameters)
+
+    def _tell_triggers(self, connection: Connection, targets: list[Target]) -> None:
+        """Tell triggers what they must know before they record a statement."""
+        session = self._sessions.session_of(connection) if targets else None
+        if session is None:
+            return
+        self.triggers.tell(targets, connection, session, self._sessions.unit_of_work(session))
+        flush = self._flushes.current_flush()
+        if flush is not None and flush.session is session:
+            flush.is_left_to_triggers = True
+        else:
+            _sqlalchemy.info_of(connection)[self._triggered] = True
+            self._sessions.listen_to_connection(
+                connection, after_cursor_execute=self._after_triggers
+            )
+
+    def _after_triggers(self, connection: Connection, *args: Any) -> None:
+        """Follow what triggers have done along with the statement that they were told of."""
+        is_told = _sqlalchemy.info_of(connection).pop(self._triggered, False)
+        session = self._sessions.session_of(connection) if is_told else None
+        if session is not None:
+            self._recorder.follow_triggers(session)

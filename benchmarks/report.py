@@ -103,7 +103,8 @@ def _table(run: Run, database: str) -> str:
         header.append(library.title)
         if library.name == OURS:
             header.append("")
-    lines = [f".. list-table:: {run.databases[database]}", "   :header-rows: 1", ""]
+    lines = [f".. list-table:: {run.databases[database]}", "   :class: benchmarks"]
+    lines += ["   :header-rows: 1", ""]
     lines += _row(header)
     for work in run.works:
         for bar in work.bars if database in work.databases else ():

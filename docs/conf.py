@@ -15,6 +15,8 @@ if tags.has("examples"):  # noqa: F821  Sphinx provides it
     suppress_warnings = ["toc.excluded"]
 html_theme = "furo"
 html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -249,7 +249,7 @@ FAULTS = [
     # -- statements --------------------------------------------------------------------------
     Fault(
         "deleted-unlocked",
-        "recording/statements.py",
+        "recording/images.py",
         "if shape.locks and parent.primary_key.columns:",
         "if False:",
         "Rows can be changed by others between their last image and their deletion.",
@@ -258,7 +258,7 @@ FAULTS = [
     ),
     Fault(
         "other-tables-not-compared",
-        "recording/statements.py",
+        "recording/table_statements.py",
         "for spec in self.related:",
         "for spec in ():",
         "A change in one table of an object makes no version in the others.",
@@ -266,7 +266,7 @@ FAULTS = [
     ),
     Fault(
         "other-tables-not-asked",
-        "recording/statements.py",
+        "recording/looking.py",
         "for other in self.related",
         "for other in ()",
         "An object passes for undone when only one of its tables is as it was.",
@@ -282,7 +282,7 @@ FAULTS = [
     ),
     Fault(
         "deleted-alive",
-        "recording/statements.py",
+        "recording/looking.py",
         "            spec.operation_column != Operation.DELETE,\n",
         "",
         "An upsert of a row that was deleted before is recorded as a change.",
@@ -290,7 +290,7 @@ FAULTS = [
     ),
     Fault(
         "left-as-update",
-        "recording/statements.py",
+        "recording/images.py",
         'spec.operation(Operation.DELETE).label("op_"),\n            *self._numbers(key),',
         'spec.operation(Operation.UPDATE).label("op_"),\n            *self._numbers(key),',
         "A row that has left its key seems to be there still.",
@@ -298,7 +298,7 @@ FAULTS = [
     ),
     Fault(
         "first-state-again",
-        "recording/statements.py",
+        "recording/images.py",
         '.where(self._in("keys"), not_(recorded))',
         '.where(self._in("keys"))',
         "Rows that have a history get a second beginning.",

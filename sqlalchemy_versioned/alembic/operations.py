@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateSequence, DropSequence
 
 from ..database.dialects import has_statement_triggers
 from ..query.neighbours import build_end_repair
-from ..recording.statements import OURS
+from ..recording.ours import OURS
 from ..triggers.upkeep import build_upkeep
 from .names import HistoryNames
 from .statements import build_baseline, build_filling, build_restoring

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from ..exc import InvalidArgument
 from ..model.naming import cut_name
 from ..query.neighbours import build_end_repair
-from ..recording.statements import OURS
+from ..recording.ours import OURS
 from .conversion import Conversion
 from .names import HistoryNames
 from .operations import HistoryOp, keywords_but

@@ -12,8 +12,8 @@ from .. import _sqlalchemy
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key
 from ..model.spec import VersionSpec
+from ..recording.ours import OURS
 from ..recording.recording import Changes
-from ..recording.statements import OURS
 from .behind import RowsBehind
 from .cascades import Cascades
 from .pending import Pending

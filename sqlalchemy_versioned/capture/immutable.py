@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from .. import _sqlalchemy
 from ..exc import VersionIsImmutable, VersionIsImmutableDelete, VersionIsImmutableUpdate
 from ..model.spec import ClassSpec, VersionSpec
-from ..recording.statements import is_ours
+from ..recording.ours import is_ours
 from .textual_writes import TextualWrites
 
 __all__ = ["Guard", "guard_versions"]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Delete, Engine, Insert, TextClause, Update, e
 
 from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
-from ..recording.statements import is_ours
+from ..recording.ours import is_ours
 from .capture import Capture
 from .cascades import Cascaded
 from .flush_events import FlushEvents

@@ -22,7 +22,7 @@ from ..model.spec import VersionSpec
 from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
 from ..reading.snapshot import Snapshot
-from ..recording.statements import OURS
+from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
 
 __all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ..model.lookup import ensure_bound, spec_of
 from ..query.neighbours import build_end_repair
 from ..query.vacuum import build_redundancy_locks, build_removals
-from ..recording.statements import OURS
+from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
 
 __all__ = ["vacuum"]

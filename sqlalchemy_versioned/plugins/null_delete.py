@@ -16,7 +16,7 @@ from sqlalchemy.orm import ColumnProperty, Mapper
 from ..hooks import Plugin
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
-from ..recording.statements import OURS
+from ..recording.ours import OURS
 from ..triggers.spec import EMPTIED
 
 __all__ = ["NullDeletePlugin"]

@@ -20,7 +20,7 @@ from ..model.operation import Operation, merge
 from ..model.spec import Hierarchy, VersionSpec
 from .records import Records
 from .same_rows import find_known_forms
-from .statements import Insertion
+from .shapes import Insertion
 from .writer import Added, Image, Key, TableWriter
 
 __all__ = ["Changes", "Recording", "Transaction", "shared_values"]

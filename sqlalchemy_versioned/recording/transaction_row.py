@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
-from .statements import Insertion
+from .shapes import Insertion
 
 __all__ = ["TransactionRow", "referring_columns"]
 

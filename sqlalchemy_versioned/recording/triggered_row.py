@@ -31,7 +31,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 
 from ..database.dialects import BinaryJSON
 from ..triggers.settings import TRANSACTIONS, VALUES, WANTED
-from .statements import Insertion
+from .shapes import Insertion
 from .transaction_row import TransactionRow, with_defaults
 
 __all__ = ["TriggeredRow", "build_object", "build_setting"]

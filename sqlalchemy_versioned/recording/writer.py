@@ -27,8 +27,10 @@ from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
+from .ours import OURS
+from .shapes import Insertion, Shape
 from .stamps import build_uuid, stamp
-from .statements import OURS, Insertion, Shape, StatementBuilder
+from .statements import StatementBuilder
 
 __all__ = ["Added", "Image", "Key", "TableWriter"]
 

@@ -1,0 +1,154 @@
+"""Statements that end versions, and open them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    FromClause,
+    Update,
+    func,
+    literal_column,
+    not_,
+    null,
+    select,
+    update,
+)
+
+from ..database.dialects import (
+    repeats_subqueries,
+)
+from ..database.keys import KeyConditions, Style
+from ..query.newest import through_key
+from ..query.rows import (
+    as_stored,
+    compared_columns,
+    holds_values,
+    newest_before,
+)
+from .table_statements import TableStatements
+
+__all__ = ["ClosingStatements"]
+
+
+class ClosingStatements(TableStatements):
+    """Builds statements that write ends; see :class:`.TableStatements`."""
+
+    def close(self) -> Executable:
+        """End the versions before those of this transaction, which every row has."""
+        if self.style is Style.ONE:
+            return self._close_one()
+        rows = self.keys.rows("keys")
+        labels = [row.label(f"key_{place}") for place, row in enumerate(rows)]
+        touched = select(*labels).subquery(f"{self.spec.prefix}touched")
+        return self._close_before(list(touched.c))
+
+    def close_found(self) -> Executable:
+        """End versions that are known by key and transaction, if they are open."""
+        columns = [*[pair.version for pair in self.spec.key], self.spec.transaction_column]
+        versions = KeyConditions(columns, self.style, self.spec.prefix)
+        return self._through_key(self._end(versions.member(columns, "keys")))
+
+    def newest(self) -> Executable:
+        """Select the keys with the last transaction before this one that has a version of them."""
+        spec = self.spec
+        key = [pair.version for pair in spec.key]
+        newest = select(*key, func.max(spec.transaction_column)).group_by(*key)
+        newest = newest.where(self._in_versions(), spec.transaction_column < self.tx)
+        return through_key(spec, spec.version_table, newest)
+
+    def close_recorded(self) -> Executable:
+        """End the versions before those of this transaction, where there are such."""
+        own = self.spec.version_table.alias()
+        keys = [own.c[pair.version.key] for pair in self.spec.key]
+        transaction = own.c[self.spec.transaction_column.key]
+        return self._close_before(
+            keys, transaction == self.tx, self.keys.member(keys, "keys"), own=own
+        )
+
+    def close_changed(self) -> Executable:
+        """End the versions before of those rows that are no longer as these say."""
+        spec = self.spec
+        columns = dict.fromkeys([*[pair.parent for pair in spec.key], *compared_columns(spec)])
+        labels = [column.label(f"value_{place}") for place, column in enumerate(columns)]
+        key = [as_stored(pair.parent) for pair in spec.key]
+        newest = newest_before(spec, key, self.tx).label("newest")
+        looked_up = select(*labels, newest).where(self._in("keys"))
+        if repeats_subqueries(self._dialect):
+            looked_up = looked_up.offset(literal_column("0"))
+        found = looked_up.subquery(f"{spec.prefix}rows")
+        *values, transaction = found.c
+        rows = dict(zip(columns, values, strict=True))
+        return self._end(
+            *[pair.version == as_stored(rows[pair.parent]) for pair in spec.key],
+            spec.transaction_column == transaction,
+            not_(holds_values(spec, spec.version_table, rows)),
+        )
+
+    def reopen(self) -> Executable:
+        """Undo :meth:`close`."""
+        spec = self.spec
+        assert spec.end_column is not None
+        reopening = (
+            update(spec.version_table)
+            .where(
+                self._in_versions(),
+                spec.end_column == self.tx,
+                spec.transaction_column < self.tx,
+            )
+            .values({spec.end_column: null()})
+        )
+        return self._through_key(reopening)
+
+    def move_ends(self) -> Executable:
+        """Let the versions before end at another id."""
+        spec, own = self.spec, self.spec.version_table.alias()
+        assert spec.end_column is not None
+        return (
+            update(spec.version_table)
+            .where(
+                *[own.c[pair.version.key] == pair.version for pair in spec.key],
+                own.c[spec.transaction_column.key] == self.tx,
+                spec.end_column == self.tx,
+            )
+            .values({spec.end_column: self._new_tx})
+        )
+
+    def _close_one(self, *, sorts: bool = False) -> Update:
+        spec = self.spec
+        newest = newest_before(spec, self.keys.values("keys"), self.tx, sorts=sorts)
+        return self._end(self._in_versions(), spec.transaction_column == newest)
+
+    def _close_before(
+        self,
+        rows: Sequence[ColumnElement[Any]],
+        *criteria: ColumnElement[bool],
+        own: FromClause | None = None,
+    ) -> Update:
+        """End the versions before those of this transaction, of rows known by key.
+
+        :param own: the alias of the version table that *rows* are columns of, if they are.
+        """
+        spec = self.spec
+        labels = [key.label(f"key_{place}") for place, key in enumerate(rows)]
+        newest = newest_before(spec, rows, self.tx).label("newest")
+        found = select(*labels, newest).where(*criteria)
+        if own is not None:
+            found = through_key(spec, own, found)
+        before = found.subquery(f"{spec.prefix}before")
+        *keys, transaction = before.c
+        same = [p.version == key for p, key in zip(spec.key, keys, strict=True)]
+        return self._end(*same, spec.transaction_column == transaction)
+
+    def _end(self, *criteria: ColumnElement[bool]) -> Update:
+        """End the open versions that match *criteria* at this transaction."""
+        spec = self.spec
+        assert spec.end_column is not None
+        return (
+            update(spec.version_table)
+            .where(*criteria, spec.end_column.is_(None))
+            .values({spec.end_column: self.tx})
+        )

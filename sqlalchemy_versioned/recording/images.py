@@ -1,0 +1,262 @@
+"""Statements that make versions: images of rows, and what is told of rows that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Insert,
+    String,
+    Update,
+    bindparam,
+    case,
+    exists,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+)
+
+from ..database.dialects import (
+    StampedUuid,
+    build_insert_of_missing,
+    build_upsert,
+)
+from ..model.operation import Operation
+from ..model.spec import VersionSpec
+from ..query.newest import newest_version
+from ..query.rows import (
+    as_stored,
+    holds_values,
+    newest_other,
+    same_key,
+)
+from .closing import ClosingStatements
+from .shapes import Insertion, Shape
+from .table_statements import default_of
+
+__all__ = ["ImageStatements"]
+
+
+class ImageStatements(ClosingStatements):
+    """Builds statements that insert versions, some of which end the versions before as well."""
+
+    def image(self, shape: Shape, *criteria: ColumnElement[bool]) -> Executable:
+        """Take images of rows of the parent table, in the given shape.
+
+        :param criteria: what must hold beside what the shape says.
+        """
+        spec, parent = self.spec, self.spec.parent_table
+        operation = self._operation(shape)
+        extra = self._added_values(shape.added)
+        names = [*self._names(), *extra]
+        source: Any = select(
+            *[pair.parent for pair in spec.pairs],
+            self.tx.label(spec.transaction_column.name),
+            operation.label(spec.operation_column.name),
+            *self._numbers([as_stored(pair.parent) for pair in spec.key]),
+            *self._said(),
+            *extra.values(),
+        ).where(self._in("keys"), *criteria)
+        if shape.condition == "unopened":
+            source = source.where(not_(self._open_exists()))
+        elif shape.condition == "changed":
+            source = source.where(self._changed())
+        elif shape.condition == "listed":
+            source = source.where(or_(not_(self._in("checked")), self._changed()))
+        if not spec.parent_table.primary_key.columns:
+            source = source.distinct()
+        if shape.locks and parent.primary_key.columns:
+            source = source.with_for_update(of=parent)
+        if shape.gives:
+            source = source.union_all(self._given_rows("given", extra))
+        if not shape.replaces:
+            return _insert_from(spec, names, source)
+        # The key of a version is that of its row, to the letter.
+        keys = [pair.version for pair in spec.key] if self._keys_may_vary else []
+        replaced = [c for c in names if not c.primary_key] + keys
+        return build_upsert(
+            self._dialect, spec.version_table, names=names, source=source, replaced=replaced
+        )
+
+    def ends_first(self, shape: Shape) -> bool:
+        """Tell whether :meth:`image_and_close` takes no image if it finds no version to end."""
+        return shape.condition == "changed" and not self.related
+
+    def image_and_close(self, shape: Shape) -> Insert | Update:
+        """Take the image of one row and end the version before it; affects a row if it has."""
+        if self.ends_first(shape):
+            return self._image_of_ended(shape)
+        taken: Any = self.image(shape)
+        closing, name = self._close_one(sorts=True), f"{self.spec.prefix}image"
+        if shape.operation is Operation.UPDATE and not shape.condition:
+            # A row that was just changed is there.
+            return closing.add_cte(taken.cte(name))
+        image = taken.returning(self.spec.key[0].version).cte(name)
+        return closing.where(exists().select_from(image))
+
+    def _image_of_ended(self, shape: Shape) -> Insert:
+        """End the version before one row if it differs, and take its image if that is so.
+
+        That is planned in half the time of an image that looks for the difference itself.
+        """
+        spec = self.spec
+        row = {pair.parent: pair.parent for pair in spec.pairs}
+        differs = not_(holds_values(spec, spec.version_table, row))
+        row_of_it = (self._in("keys"), same_key(spec, spec.version_table))
+        ending = self._close_one(sorts=True).where(*row_of_it, differs)
+        ended = ending.returning(spec.key[0].version).cte(f"{spec.prefix}ended")
+        unconditional = shape._replace(condition="")
+        taken: Any = self.image(unconditional, exists().select_from(ended))
+        image: Insert = taken
+        return image
+
+    def begin_image_and_close(self, shape: Shape, transaction: Insertion) -> Executable:
+        """Write a transaction, and what :meth:`image_and_close` does as of it.
+
+        Selects the id of the transaction, and the key of the version that was ended, if any.
+
+        :param transaction: its row.
+        """
+        spec = self.spec
+        row = transaction.statement(spec.prefix)
+        numbers = row.returning(*transaction.table.primary_key).cte(f"{spec.prefix}begun")
+        tx = select(*numbers.c).scalar_subquery()
+        following = type(self)(
+            spec,
+            self.related,
+            self._dialect,
+            self.style,
+            keys_may_vary=self._keys_may_vary,
+            tx=tx,
+        )
+        closing = following.image_and_close(shape)
+        closed = closing.returning(spec.key[0].version).cte(f"{spec.prefix}closed")
+        return select(tx, select(*closed.c).scalar_subquery())
+
+    def first_state(self) -> Executable:
+        """Take images of rows that have no version, as of a transaction before all others."""
+        spec, parent = self.spec, self.spec.parent_table
+        versions = spec.version_table.alias()
+        recorded = exists().where(same_key(spec, versions)).correlate(parent)
+        source = select(
+            *[pair.parent for pair in spec.pairs],
+            self.tx.label(spec.transaction_column.name),
+            spec.operation(Operation.INSERT).label(spec.operation_column.name),
+            *self._numbers([as_stored(pair.parent) for pair in spec.key]),
+            *[null().label(column.name) for column in spec.context_columns],
+            *[default_of(column).label(column.name) for column in spec.added],
+        ).where(self._in("keys"), not_(recorded))
+        if parent.primary_key.columns:
+            # Others wait here, and not where they find the same version missing.
+            source = source.with_for_update()
+        names = [*self._names(), *spec.added]
+        return build_insert_of_missing(self._dialect, spec.version_table, names, source)
+
+    def given(self) -> Executable:
+        """Write DELETE versions of rows that are their keys."""
+        spec, extra = self.spec, self.spec.added
+        names = [*self._names(), *extra]
+        return _insert_from(spec, names, self._given_rows("keys", extra))
+
+    def depart(self) -> Executable:
+        """Write DELETE versions of rows that are no longer found under their key."""
+        spec = self.spec
+        before = spec.version_table.alias()
+        key = [before.c[pair.version.key] for pair in spec.key]
+        added = {column: default_of(column) for column in spec.added}
+        names = [*self._names(), *added]
+        source = select(
+            *[before.c[pair.version.key] for pair in spec.pairs],
+            self.tx.label("tx_"),
+            spec.operation(Operation.DELETE).label("op_"),
+            *self._numbers(key),
+            *self._said(),
+            *[value.label(column.name) for column, value in added.items()],
+        ).where(
+            self.keys.member(key, "keys"),
+            before.c[spec.identifier.key] == newest_other(spec, key, self.tx),
+            before.c[spec.operation_column.key] != Operation.DELETE,
+        )
+        return _insert_from(spec, names, source)
+
+    def _given_rows(self, name: str, extra: Iterable[Column[Any]]) -> Any:
+        """Select the keys of a list as DELETE versions."""
+        values = self.keys.rows(name)
+        places = {pair.parent: place for place, pair in enumerate(self.spec.key)}
+        return select(
+            *[values[places[pair.parent]] for pair in self.spec.pairs],
+            self.tx.label("tx_"),
+            self.spec.operation(Operation.DELETE).label("op_"),
+            *self._numbers(values),
+            *self._said(),
+            *[default_of(column).label(column.name) for column in extra],
+            # SQLite takes the ON of an ON CONFLICT that follows for that of a join otherwise.
+        ).where(literal_column("1") == literal_column("1"))
+
+    def _names(self) -> list[Column[Any]]:
+        spec = self.spec
+        kept = [pair.version for pair in spec.pairs]
+        number = () if spec.id_column is None or spec.is_numbered else (spec.id_column,)
+        own = [spec.transaction_column, spec.operation_column, *number]
+        return [*kept, *own, *spec.context_columns]
+
+    def _said(self) -> list[ColumnElement[Any]]:
+        """Return what the context says of the versions that are written."""
+        return [
+            bindparam(f"{self.spec.prefix}said_{column.key}", type_=column.type).label(column.name)
+            for column in self.spec.context_columns
+        ]
+
+    def _numbers(self, key: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        """Return the ids of versions of the row *key*, where they must be given.
+
+        The tables of a subclass have the id that the base-most table has got just before.
+        """
+        spec = self.spec
+        if spec.id_column is None or spec.is_numbered:
+            return []
+        if spec.base is not None:
+            return [newest_version(spec.base, key).label("id_")]
+        digits = bindparam(f"{spec.prefix}stamp", type_=String())
+        return [StampedUuid(digits, spec.id_column.type).label("id_")]
+
+    def _operation(self, shape: Shape) -> ColumnElement[Any]:
+        if shape.operation is not None:
+            return self.spec.operation(shape.operation)
+        stored = self.spec.operation
+        return case(
+            (self._in("inserts"), stored(Operation.INSERT)),
+            (self._in("deletes"), stored(Operation.DELETE)),
+            else_=stored(Operation.UPDATE),
+        )
+
+    def _added_values(
+        self, given: Sequence[tuple[str, str | None]]
+    ) -> dict[Column[Any], ColumnElement[Any]]:
+        values: dict[Column[Any], ColumnElement[Any]] = {}
+        for column in self.spec.added:
+            value, whens = default_of(column), []
+            for place, (key, rows) in enumerate(given):
+                if key == column.key:
+                    named = bindparam(f"{self.spec.prefix}value_{place}", type_=column.type)
+                    if rows is None:
+                        value = named
+                    else:
+                        whens.append((self._in(rows), named))
+            values[column] = (case(*whens, else_=value) if whens else value).label(column.name)
+        return values
+
+    def _open_exists(self) -> ColumnElement[bool]:
+        spec, other = self.spec, self.spec.version_table.alias()
+        others = other.c[spec.transaction_column.key] != self.tx
+        return exists().where(same_key(spec, other), others)
+
+
+def _insert_from(spec: VersionSpec, names: Sequence[Column[Any]], source: Any) -> Executable:
+    return spec.version_table.insert().from_select(names, source, include_defaults=False)

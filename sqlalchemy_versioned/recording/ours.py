@@ -1,0 +1,16 @@
+"""What tells the statements by which the library writes version tables from all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["OURS", "is_ours"]
+
+#: Execution options of statements by which the library writes version tables.
+OURS = {"sqlalchemy_versioned_ours": True}
+
+
+def is_ours(options: Mapping[str, Any]) -> bool:
+    """Tell by its execution options whether a statement is one of the library."""
+    return OURS.keys() <= options.keys()

@@ -1,0 +1,63 @@
+"""What is asked for of statements: the shape of images, and the row of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Insert,
+    Table,
+    bindparam,
+    insert,
+)
+from sqlalchemy import Sequence as Numbers
+
+from ..model.operation import Operation
+
+__all__ = ["Insertion", "Shape"]
+
+
+class Shape(NamedTuple):
+    """What distinguishes the statements that take images."""
+
+    #: The one operation, or ``None`` for several.
+    operation: Operation | None
+    #: Which rows are filtered: ``""`` none, ``"changed"``, ``"listed"`` (the changed of some),
+    #: ``"unopened"`` (those that no open version is in the way of).
+    condition: str
+    replaces: bool
+    locks: bool
+    #: Whether rows that are nothing but their key come along.
+    gives: bool = False
+    #: The values given of added columns: the key of the column, and which rows have the value,
+    #: as the name of a set of keys, or ``None`` for all.
+    added: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """A row of a table that is about to be written, numbered by the database.
+
+    :param values: what is known of it, defaults included, by the key of the column.
+    """
+
+    table: Table
+    values: Mapping[str, Any]
+
+    def statement(self, prefix: str) -> Insert:
+        """Insert the row, with named parameters."""
+        columns = self.table.c
+        named: dict[Any, Any] = {
+            columns[key]: bindparam(f"{prefix}begun_{key}", type_=columns[key].type)
+            for key in self.values
+        }
+        (number,) = self.table.primary_key
+        if isinstance(number.default, Numbers):
+            named[number] = number.default.next_value()
+        return insert(self.table).values(named)
+
+    def parameters(self, prefix: str) -> dict[str, Any]:
+        """Return the parameters that :meth:`statement` needs."""
+        return {f"{prefix}begun_{key}": value for key, value in self.values.items()}

@@ -44,6 +44,8 @@ class Found:
         self.by_parent: dict[_Place, VersionSpec] = {}
         self.by_version: dict[_Place, VersionSpec] = {}
         self.transactions: dict[_Place, Table] = {}
+        #: The version tables that are dropped and created again, with all that hangs on them.
+        self.remade: set[_Place] = set()
         for metadata in metadata_of(autogen_context):
             for table, spec in metadata.info.get(TABLES, {}).items():
                 self.by_parent[self.place(table)] = spec

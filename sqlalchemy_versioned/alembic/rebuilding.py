@@ -48,6 +48,7 @@ def rebuild_tables(found: Found, upgrade_ops: ops.UpgradeOps) -> None:
         operations = [each for table in own for each in table.ops]
         _check_alone(spec, operations, [each for table in live for each in table.ops])
         upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if each not in own]
+        found.remade.add(place)
         for operation in _rebuilt(found, spec, before):
             found.add_last(operation)
         columns = found.columns_of(spec.parent_table)

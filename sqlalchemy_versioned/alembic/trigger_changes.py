@@ -66,7 +66,9 @@ def compare_triggers(
     places = {(where or schema, name) for where, name in dropped}
     # Triggers are taken off before their function goes, and made after it has come.
     _compare_functions(changes, present, wanted)
-    _compare_tables(changes, present, wanted, {(where or schema, name) for where, name in changed})
+    changed_places = {(where or schema, name) for where, name in changed}
+    remade = {(where or schema, name) for where, name in found.remade}
+    _compare_tables(changes, present, wanted, changed_places, remade)
     _leave_nothing(changes, present, wanted, places)
     return changes
 
@@ -169,14 +171,18 @@ def _compare_functions(changes: TriggerChanges, present: _Present, wanted: _Want
 
 
 def _compare_tables(
-    changes: TriggerChanges, present: _Present, wanted: _Wanted, changed: Collection[_Place]
+    changes: TriggerChanges,
+    present: _Present,
+    wanted: _Wanted,
+    changed: Collection[_Place],
+    remade: Collection[_Place],
 ) -> None:
     for place, triggers in wanted.tables.items():
         before = present.tables.get(place)
         if before is None:
             changes.last.append(CreateTriggerOp(triggers))
-        elif place in present.is_asleep or not _are_same(before, triggers):
-            if place in changed:
+        elif place in remade or place in present.is_asleep or not _are_same(before, triggers):
+            if place in changed or place in remade:
                 changes.first.append(DropTriggerOp(before))
                 changes.last.append(CreateTriggerOp(triggers))
             else:

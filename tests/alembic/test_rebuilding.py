@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Integer, String, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, mapped_column
 
-from sqlalchemy_versioned import ImproperlyConfigured, IncompleteHistory, Operation, as_of
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    IncompleteHistory,
+    Operation,
+    as_of,
+)
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 from tests.migrations import Migrations, declared
@@ -94,6 +100,24 @@ def test_a_column_is_added_to_the_key(migrations):
         assert verify(session) == []
         assert names_at(session, Base, 2) == [(1, "a"), (2, "b")]
         assert names_at(session, Base, 6) == [(1, "d"), (3, "e")]
+
+
+@pytest.mark.needs("triggers")
+def test_history_stays_append_only(migrations):
+    """What guards the table is made anew with it, and hinders nobody who migrates."""
+    options = {"native": True, "append_only": True}
+    part = {"part": {"server_default": "7"}}
+    for build in (article(), article(("id", "part"), **part)):
+        with declared(build, **options) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+            assert migrations.differences(Base.metadata) == []
+            write(migrations.engine, Base, add(id=1 + len(migrations.names), name="a"))
+    with migrations.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text("DELETE FROM article_version"))
+    migrations.downgrade()
+    with migrations.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text("DELETE FROM article_version"))
 
 
 def test_another_column_becomes_the_key(migrations):

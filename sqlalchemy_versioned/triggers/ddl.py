@@ -14,8 +14,8 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from .appender import Appender
+from .fresh import FreshRecorder
 from .partitions import guard_name, write_spreading
-from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from .text import Text, dollar_quoted, fill, stamped
 from .transactions import build_transaction_function
@@ -44,7 +44,7 @@ __all__ = [
 
 CREATE_FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS {returns}
-LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp SET jit = off
 AS {body}
 """
 
@@ -178,7 +178,7 @@ def write_triggers_of_partitions(
 
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
-    kind = Recorder if spec.spec.strategy.merges else Appender
+    kind = FreshRecorder if spec.spec.strategy.merges else Appender
     return stamped(kind(spec, text).body())
 
 

@@ -32,10 +32,8 @@ from .templates import (
     ERASING_FLAGGED,
     FIRST_STATES,
     FUNCTION,
-    IF_DEPARTED,
     IF_LACKING,
     IMAGES,
-    IMAGES_AND_ENDS,
     MISTAKEN,
     OVERTAKEN,
     OWN,
@@ -124,35 +122,40 @@ class Recorder:
             unless_any=fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}"),
             unless_changed=self._unless_changed(event),
             overtaken=self._overtaken(event).replace("\n", " "),
-            first_states=self._all(lambda each: self._first_states(each, event)),
+            is_fresh=self._is_fresh(event),
+            first_states=self._all_first_states(event),
             erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
             versions=self._versions(event),
             **self._steps,
         )
 
+    def _is_fresh(self, event: Event) -> str:
+        """Find out whether this transaction has recorded nothing at all."""
+        return ""
+
+    def _all_first_states(self, event: Event) -> str:
+        return self._all(lambda each: self._first_states(each, event))
+
     def _versions(self, event: Event) -> str:
-        """Write versions, and the ends of those before; at once where it can be done so."""
+        """Write versions, and the ends of those before."""
+        written = self._images_and_departures(event)
+        if self._spec.end_column is None:
+            return written
+        begun = "\n".join([written, self._all(self._ends_of_begun)])
+        return fill(EITHER, begun=begun, otherwise=self._in_any_transaction(event))
+
+    def _images_and_departures(self, event: Event) -> str:
         images = [
             self._images(each, event)
             for each in self._triggers.tables
             if each is not self._spec or not self._removes(event)
         ]
-        departures = "" if event is Event.INSERT else self._departures(event)
-        written = [*images, departures] if departures else images
-        if self._spec.end_column is None:
-            return "\n".join(written)
-        ends = self._all(lambda each: self._ends(each, event))
-        ends_of_begun = self._all(self._ends_of_begun)
-        begun = [*written, ends_of_begun]
-        if event in (Event.INSERT, Event.UPDATE) and self._looks_up_once:
-            begun = [self._images_and_ends(event)]
-            if departures:
-                begun += [departures, fill(IF_DEPARTED, ends=ends_of_begun)]
-        return fill(EITHER, begun="\n".join(begun), otherwise="\n".join([*written, ends]))
+        return "\n".join(images if event is Event.INSERT else [*images, self._departures(event)])
 
-    @property
-    def _looks_up_once(self) -> bool:
-        return not self._triggers.related and self._is_keyed(self._spec)
+    def _in_any_transaction(self, event: Event) -> str:
+        """Write versions and ends, whatever this transaction has recorded before."""
+        ends = self._all(lambda each: self._ends(each, event))
+        return "\n".join([self._images_and_departures(event), ends])
 
     def _removes(self, event: Event) -> bool:
         """Tell whether none of the rows is left, unless a trigger has put it back and said so."""
@@ -478,20 +481,6 @@ class Recorder:
             names = [flag.name for flag in self._flags.of(self._spec)]
             slots["columns_of_t"] = ", ".join([*self._names, *names])
         return slots
-
-    def _images_and_ends(self, event: Event) -> str:
-        spec = self._spec
-        return fill(
-            IMAGES_AND_ENDS,
-            found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
-            flags="".join(f", t.{f.name} AS {self._here}_{f.name}" for f in self._flags.of(spec)),
-            values=self._values("found", spec, lambda flag: f"found.{self._here}_{flag.name}"),
-            touched=self._flagged(event),
-            live=self._live(spec),
-            previous=self._previous(spec),
-            changed=self._is_changed(spec, event, is_begun=True),
-            **{**self._end_slots(spec), **self._slots_of_images(spec, event)},
-        )
 
     def _is_unrecorded(self, spec: VersionSpec) -> str:
         """Return the condition that this transaction has no version of a row yet."""

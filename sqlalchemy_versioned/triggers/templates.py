@@ -21,10 +21,8 @@ __all__ = [
     "ERASING_FLAGGED",
     "FIRST_STATES",
     "FUNCTION",
-    "IF_DEPARTED",
     "IF_LACKING",
     "IMAGES",
-    "IMAGES_AND_ENDS",
     "MISTAKEN",
     "OVERTAKEN",
     "OWN",
@@ -87,6 +85,7 @@ BRANCH = """
 versioned_tx := {current}();
 IF versioned_tx IS NULL THEN
     {unless_changed}
+    {is_fresh}
     versioned_tx := {begin}();
     versioned_begun := true;
 ELSIF EXISTS ({overtaken}) THEN
@@ -290,37 +289,6 @@ IF versioned_begun THEN
     {begun}
 ELSE
     {otherwise}
-END IF;
-"""
-
-#: Images, and the ends of the versions before them, which are looked up once for both.
-IMAGES_AND_ENDS = """
-WITH found AS MATERIALIZED (
-    SELECT {found}, {what} AS {here}_what,
-        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open{flags}
-    FROM ({touched}) AS t ({columns_of_t})
-    {live}
-    LEFT JOIN LATERAL (
-        {previous}
-    ) AS p ON true
-    WHERE {changed}
-), image AS (
-    INSERT INTO {version} ({columns}, {transaction}, {operation})
-    SELECT {values}, versioned_tx, found.{here}_what FROM found
-    RETURNING 1
-), ended AS (
-    UPDATE {version} AS v SET {end} = versioned_tx
-    WHERE v.ctid = ANY (ARRAY(
-        SELECT found.{here}_place FROM found WHERE found.{here}_is_open
-    ))
-)
-SELECT count(*) FROM image INTO versioned_count;
-versioned_left := versioned_left + versioned_count;
-"""
-
-IF_DEPARTED = """
-IF versioned_count > 0 THEN
-    {ends}
 END IF;
 """
 

@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
 -- sqlalchemy_versioned 1 39e2c6c518c3a1c1532c5fbd75785332
 #variable_conflict use_variable

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 5f9594f3f7c31d36fb3ef1fcda668d29
+-- sqlalchemy_versioned 1 f37e4d7f9b97f3cd87842e20aed722a0
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -9,6 +9,10 @@ DECLARE
     versioned_left bigint := 0;
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
+    versioned_fresh boolean := false;
+    versioned_again boolean := false;
+    versioned_lacking bigint;
+    versioned_gone bigint;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN

@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION public.transaction_versioned_current() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
 -- sqlalchemy_versioned 1 d7e7b2c4588da573c268e3abacad3562
 DECLARE
@@ -30,7 +30,7 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_current() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_begin() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
 -- sqlalchemy_versioned 1 c37921c1d06007e8f956a1cdb945f34e
 DECLARE
@@ -57,7 +57,7 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_begin() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
 -- sqlalchemy_versioned 1 6be14bf832501eb15e3b4214b105547e
 DECLARE
@@ -88,7 +88,7 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_move(bigint) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_release(versioned_old bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
 -- sqlalchemy_versioned 1 6eef5c1d3b4ccfdabf40740e033f1637
 BEGIN

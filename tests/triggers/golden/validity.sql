@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 963a12f1894fac87c41c837282472bbc
+-- sqlalchemy_versioned 1 a062776797e7baf81ae0a53bc78472ae
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -10,6 +10,10 @@ DECLARE
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
     versioned_flags jsonb := '{}';
+    versioned_fresh boolean := false;
+    versioned_again boolean := false;
+    versioned_lacking bigint;
+    versioned_gone bigint;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
@@ -69,6 +73,7 @@ BEGIN
         END IF;
         versioned_tx := public.transaction_versioned_current();
         IF versioned_tx IS NULL THEN
+            versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         ELSIF EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
@@ -109,36 +114,34 @@ BEGIN
             FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        IF versioned_begun THEN
+        IF versioned_fresh THEN
             WITH found AS MATERIALIZED (
-                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
-                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
+                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
+                    p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
                 FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
-                CROSS JOIN LATERAL (
+                LEFT JOIN LATERAL (
                     SELECT true AS versioned_here, r.* FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
-                ) AS l
+                ) AS l ON true
                 LEFT JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
                     WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
                 ) AS p ON true
-                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                WHERE l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
                 OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
             OR t.f1
             ), image AS (
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found
-                RETURNING 1
+                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives
             ), ended AS (
                 UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                WHERE v.ctid = ANY (ARRAY(
-                    SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open
-                ))
+                WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
             )
-            SELECT count(*) FROM image INTO versioned_count;
-            versioned_left := versioned_left + versioned_count;
+            SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
+            FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+            versioned_left := versioned_count;
         ELSE
             INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
             SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
@@ -193,41 +196,44 @@ BEGIN
             IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
                 RETURN NULL;
             END IF;
+            versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
-        IF EXISTS (
-            SELECT FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-        ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, false, 0, 0
-            FROM (
-                SELECT DISTINCT ON (w.id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
-                    FROM (
-                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
-                        FROM versioned_old AS o
-                        UNION ALL
-                        SELECT n.*, -1, 0 FROM versioned_new AS n
-                    ) AS u
-                ) AS w
+        IF NOT versioned_fresh THEN
+            IF EXISTS (
+                SELECT FROM versioned_old AS o
                 LEFT JOIN LATERAL (
-                    SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
-                ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
-                ORDER BY w.id, w.versioned_here_place
-            ) AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-            ON CONFLICT DO NOTHING;
+                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                ) AS p ON true
+                WHERE p.versioned_here IS NULL
+            ) THEN
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT o.id, o."select", o.seen, false, 0, 0
+                FROM (
+                    SELECT DISTINCT ON (w.id) w.* FROM (
+                        SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
+                        FROM (
+                            SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                            FROM versioned_old AS o
+                            UNION ALL
+                            SELECT n.*, -1, 0 FROM versioned_new AS n
+                        ) AS u
+                    ) AS w
+                    LEFT JOIN LATERAL (
+                        SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
+                    ) AS r ON true
+                    WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                    ORDER BY w.id, w.versioned_here_place
+                ) AS o
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                ) AS p ON true
+                WHERE p.versioned_here IS NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
         END IF;
         IF NOT versioned_begun THEN
             WITH erased AS (
@@ -251,62 +257,96 @@ BEGIN
             FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        IF versioned_begun THEN
-            WITH found AS MATERIALIZED (
-                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what,
-                    p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
-                FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
+        IF versioned_fresh THEN
+            LOOP
+                WITH found AS MATERIALIZED (
+                    SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
+                        p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
+                    FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = t.k1 OFFSET 0
+                    ) AS l ON true
+                    LEFT JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p ON true
+                    WHERE l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                    OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+                OR t.f1
+                ), image AS (
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives
+                ), ended AS (
+                    UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                    WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                )
+                SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
+                FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+                EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                versioned_again := true;
+                DELETE FROM press."Article_version" AS v WHERE v.transaction_id = versioned_tx;
+                IF EXISTS (
+                    SELECT FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                ) THEN
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT o.id, o."select", o.seen, false, 0, 0
+                    FROM (
+                        SELECT DISTINCT ON (w.id) w.* FROM (
+                            SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
+                            FROM (
+                                SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                                FROM versioned_old AS o
+                                UNION ALL
+                                SELECT n.*, -1, 0 FROM versioned_new AS n
+                            ) AS u
+                        ) AS w
+                        LEFT JOIN LATERAL (
+                            SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
+                        ) AS r ON true
+                        WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                        ORDER BY w.id, w.versioned_here_place
+                    ) AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                    ON CONFLICT DO NOTHING;
+                END IF;
+            END LOOP;
+            versioned_left := versioned_count;
+            IF versioned_gone > 0 THEN
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
+                FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
                 CROSS JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l
-                LEFT JOIN LATERAL (
+                    SELECT CASE WHEN versioned_flags <> '{}' THEN
+                        versioned_flags -> jsonb_build_array(0, o.id)::text
+                    END AS versioned_here OFFSET 0
+                ) AS f0
+                CROSS JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    WHERE v.id = o.id AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p ON true
-                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1
-            ), image AS (
-                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found
-                RETURNING 1
-            ), ended AS (
-                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                WHERE v.ctid = ANY (ARRAY(
-                    SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open
-                ))
-            )
-            SELECT count(*) FROM image INTO versioned_count;
-            versioned_left := versioned_left + versioned_count;
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = o.id OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            IF versioned_count > 0 THEN
+                ) AS p
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = o.id OFFSET 0
+                ) AS l ON true
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                    WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+                ) AS own ON true
+                WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+                GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                versioned_left := versioned_left + versioned_count;
                 UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
                 WHERE v.ctid = ANY (ARRAY(
                     SELECT p.ctid
@@ -396,26 +436,29 @@ BEGIN
         END IF;
         versioned_tx := public.transaction_versioned_current();
         IF versioned_tx IS NULL THEN
+            versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         ELSIF EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
-        IF EXISTS (
-            SELECT FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-        ) THEN
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT o.id, o."select", o.seen, false, 0, 0
-            FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-            ON CONFLICT DO NOTHING;
+        IF NOT versioned_fresh THEN
+            IF EXISTS (
+                SELECT FROM versioned_old AS o
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                ) AS p ON true
+                WHERE p.versioned_here IS NULL
+            ) THEN
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT o.id, o."select", o.seen, false, 0, 0
+                FROM versioned_old AS o
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                ) AS p ON true
+                WHERE p.versioned_here IS NULL
+                ON CONFLICT DO NOTHING;
+            END IF;
         END IF;
         IF NOT versioned_begun THEN
             WITH erased AS (
@@ -439,44 +482,49 @@ BEGIN
             FROM flagged INTO versioned_count, versioned_flags;
             versioned_left := versioned_left - versioned_count;
         END IF;
-        IF versioned_begun THEN
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM versioned_old AS o
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = o.id OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM press."Article_version" AS own
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
-            ));
+        IF versioned_fresh THEN
+            LOOP
+                WITH found AS MATERIALIZED (
+                    SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
+                        p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                    FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL OR p.operation_type <> 2
+                ), image AS (
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
+                ), ended AS (
+                    UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                    WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                )
+                SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
+                FROM found INTO versioned_count, versioned_lacking;
+                EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                versioned_again := true;
+                DELETE FROM press."Article_version" AS v WHERE v.transaction_id = versioned_tx;
+                IF EXISTS (
+                    SELECT FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                ) THEN
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT o.id, o."select", o.seen, false, 0, 0
+                    FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                    ON CONFLICT DO NOTHING;
+                END IF;
+            END LOOP;
+            versioned_left := versioned_count;
         ELSE
             INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
             SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
@@ -545,6 +593,10 @@ BEGIN
                     versioned_begun boolean := false;
                     versioned_said jsonb := '{}';
                     versioned_flags jsonb := '{}';
+                    versioned_fresh boolean := false;
+                    versioned_again boolean := false;
+                    versioned_lacking bigint;
+                    versioned_gone bigint;
                 BEGIN
                     IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
                         RETURN;
@@ -741,7 +793,7 @@ BEGIN
 END
 $versioned$;
 CREATE OR REPLACE FUNCTION press."Article_version_versioned_guard"() RETURNS trigger
-LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
 -- sqlalchemy_versioned 1 cda70f74ea4bdbc4938dd70866fc2a47
 DECLARE

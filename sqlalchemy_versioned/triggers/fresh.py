@@ -1,0 +1,230 @@
+"""The function of a table, where a transaction has recorded nothing before a statement.
+
+It is so for most statements, and then there is nothing to look for of this transaction: versions
+are found once, for the images and for the ends, and what is rare is looked for only if there is a
+sign of it.  The others, and tables of which this is not known, are left to the :class:`.Recorder`.
+"""
+
+from __future__ import annotations
+
+from .recorder import Recorder
+from .spec import Event
+from .text import fill
+
+__all__ = ["FreshRecorder"]
+
+#: Once recorded, a transaction has the setting, even if nothing has come of it; so statements that
+#: the statement has caused, and that changed rows of it, are known.
+IS_FRESH = """
+versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
+"""
+
+UNLESS_FRESH = """
+IF NOT versioned_fresh THEN
+    {statements}
+END IF;
+"""
+
+EITHER = """
+IF versioned_fresh THEN
+    {fresh}
+ELSE
+    {otherwise}
+END IF;
+"""
+
+#: Rows that have no version may be older than their history.
+FRESH = """
+LOOP
+    {statement}
+    EXIT WHEN versioned_lacking = 0 OR versioned_again;
+    versioned_again := true;
+    DELETE FROM {version} AS v WHERE {v_transaction} = versioned_tx;
+    {first_states}
+END LOOP;
+versioned_left := versioned_count;
+"""
+
+IF_GONE = """
+IF versioned_gone > 0 THEN
+    {departures}
+    {ends}
+END IF;
+"""
+
+ENDED = """
+UPDATE {version} AS v SET {end} = versioned_tx
+WHERE v.ctid = ANY (ARRAY(SELECT found.{here}_place FROM found WHERE found.{here}_is_open))
+"""
+
+INSERTED = """
+WITH found AS MATERIALIZED (
+    SELECT {found}, {what} AS {here}_what,
+        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
+    FROM (SELECT true AS {here}, n.* FROM versioned_new AS n) AS l
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE {changed}
+), image AS (
+    INSERT INTO {version} ({columns}, {transaction}, {operation})
+    SELECT {values}, versioned_tx, found.{here}_what FROM found
+), ended AS (
+    {ended}
+)
+SELECT count(*) FROM found INTO versioned_left;
+"""
+
+UPDATED = """
+WITH found AS MATERIALIZED (
+    SELECT {found}, {what} AS {here}_what, l.{here} AS {here}_lives, p.{here} AS {here}_is_known,
+        p.ctid AS {here}_place, l.{here} AND {p_end} IS NULL AS {here}_is_open{flags}
+    FROM ({touched}) AS t ({columns_of_t})
+    {live}
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE l.{here} IS NULL OR {changed}
+), image AS (
+    INSERT INTO {version} ({columns}, {transaction}, {operation})
+    SELECT {values}, versioned_tx, found.{here}_what FROM found WHERE found.{here}_lives
+), ended AS (
+    {ended}
+)
+SELECT count({here}_lives), count(*) - count({here}_is_known), count(*) - count({here}_lives)
+FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+"""
+
+DELETED = """
+WITH found AS MATERIALIZED (
+    SELECT {found}, p.{here} AS {here}_is_known,
+        p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
+    FROM versioned_old AS o
+    LEFT JOIN LATERAL (
+        {previous}
+    ) AS p ON true
+    WHERE p.{here} IS NULL OR {p_operation} <> {delete}
+), image AS (
+    INSERT INTO {version} ({columns}, {transaction}, {operation})
+    SELECT {values}, versioned_tx, {delete} FROM found WHERE found.{here}_is_known
+), ended AS (
+    {ended}
+)
+SELECT count({here}_is_known), count(*) - count({here}_is_known)
+FROM found INTO versioned_count, versioned_lacking;
+"""
+
+
+class FreshRecorder(Recorder):
+    """Writes the function of one table."""
+
+    def _is_known(self, event: Event) -> bool:
+        """Tell whether a statement is done otherwise in a transaction that is fresh."""
+        spec = self._spec
+        return (
+            event is not Event.TRUNCATE
+            and spec.end_column is not None
+            and not self._triggers.related
+            and self._is_keyed(spec)
+        )
+
+    def _variables(self) -> str:
+        return "\n".join(
+            [
+                super()._variables(),
+                "versioned_fresh boolean := false;",
+                "versioned_again boolean := false;",
+                "versioned_lacking bigint;",
+                "versioned_gone bigint;",
+            ]
+        )
+
+    def _is_fresh(self, event: Event) -> str:
+        return IS_FRESH.strip("\n") if self._is_known(event) else ""
+
+    def _all_first_states(self, event: Event) -> str:
+        found = super()._all_first_states(event)
+        return fill(UNLESS_FRESH, statements=found) if found and self._is_known(event) else found
+
+    def _versions(self, event: Event) -> str:
+        if not self._is_known(event):
+            return super()._versions(event)
+        write = {Event.UPDATE: self._updated, Event.DELETE: self._deleted}.get(
+            event, self._inserted
+        )
+        return fill(EITHER, fresh=write(event), otherwise=self._in_any_transaction(event))
+
+    def _loop(self, statement: str, event: Event) -> str:
+        return fill(
+            FRESH,
+            statement=statement,
+            first_states=super()._all_first_states(event),
+            **self._slots(self._spec),
+        )
+
+    def _inserted(self, event: Event) -> str:
+        spec = self._spec
+        if not self._are_new_rows_alive():
+            return "\n".join([self._updated_rows(event), "versioned_left := versioned_count;"])
+        slots = self._end_slots(spec)
+        return fill(
+            INSERTED,
+            found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
+            values=self._values("found", spec),
+            previous=self._previous(spec, "l"),
+            changed=self._differs(spec),
+            ended=fill(ENDED, **slots),
+            **slots,
+        )
+
+    def _are_new_rows_alive(self) -> bool:
+        """Tell whether the new rows are what versions are to hold.
+
+        Columns that make no version may be changed again, and nothing said of it; those that are
+        computed may be no part of new rows.
+        """
+        kept = [pair.parent for pair in self._spec.pairs]
+        return not self._flags.of(self._spec) and all(
+            column.computed is None and (column in self._telling or column in self._key)
+            for column in kept
+        )
+
+    def _updated(self, event: Event) -> str:
+        gone = fill(
+            IF_GONE, departures=self._departures(event), ends=self._ends_of_begun(self._spec)
+        )
+        return "\n".join([self._loop(self._updated_rows(event), event), gone])
+
+    def _updated_rows(self, event: Event) -> str:
+        spec = self._spec
+        slots = {**self._end_slots(spec), **self._slots_of_images(spec, event)}
+        return fill(
+            UPDATED,
+            found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
+            flags="".join(f", t.{f.name} AS {self._here}_{f.name}" for f in self._flags.of(spec)),
+            values=self._values("found", spec, lambda flag: f"found.{self._here}_{flag.name}"),
+            touched=self._flagged(event),
+            live=self._live(spec, join="LEFT JOIN"),
+            previous=self._previous(spec),
+            changed=self._is_changed(spec, event, is_begun=True),
+            ended=fill(ENDED, **slots),
+            **slots,
+        )
+
+    def _deleted(self, event: Event) -> str:
+        spec, slots = self._spec, self._end_slots(self._spec)
+        values = self._values(
+            "found",
+            spec,
+            lambda flag: self._flags.at_last(flag, event, adds_up=False),
+            is_gone=True,
+        )
+        statement = fill(
+            DELETED,
+            found=self._text.columns("o", [pair.parent for pair in spec.pairs]),
+            values=values,
+            previous=self._previous(spec, "o"),
+            ended=fill(ENDED, **slots),
+            **slots,
+        )
+        return self._loop(statement, event)

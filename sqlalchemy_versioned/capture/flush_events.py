@@ -19,6 +19,7 @@ from ..recording.recording import Changes, Recording
 from .capture import Capture
 from .cascades import Cascaded
 from .flushes import Flush, Work, collect_work
+from .native import end_events
 from .session_recorder import SessionRecorder
 from .touched import bare_key
 from .tracked import Tracked
@@ -163,6 +164,7 @@ class FlushEvents:
         self._settle_deletions(flush)
         self._settle_cascaded(flush)
         if flush.is_left_to_triggers:
+            end_events(flush)
             self._recorder.follow_triggers(session)
         if flush.is_recorded:
             unit = self._sessions.unit_of_work(session)

@@ -89,6 +89,8 @@ class Flush:
         self.is_recorded = False
         #: Whether it wrote what triggers record.
         self.is_left_to_triggers = False
+        #: Connections whose triggers were told that statements are of one event.
+        self.events: set[Connection] = set()
         #: Whether any image was taken.
         self.is_imaged = False
         #: Whether the transaction's id may be older than the locks on the rows.

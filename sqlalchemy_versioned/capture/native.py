@@ -25,13 +25,21 @@ from ..recording.triggered_row import build_object, build_setting
 from ..recording.unit_of_work import UnitOfWork
 from ..triggers.flags import list_flags
 from ..triggers.guards import REFUSED
-from ..triggers.settings import PAUSED, SAID
+from ..triggers.settings import EVENT, PAUSED, SAID
 from ..triggers.spec import Event, build_trigger_names
 from .cascades import Cascades
+from .flushes import Flush
 from .recorder import Target
 from .textual_writes import TextualWrites
 
-__all__ = ["Triggers", "check_append_only", "check_plugins", "check_spec", "refusal_of"]
+__all__ = [
+    "Triggers",
+    "check_append_only",
+    "check_plugins",
+    "check_spec",
+    "end_events",
+    "refusal_of",
+]
 
 #: The key of ``Session.info`` that has what triggers were told of the context, by connection.
 _TOLD = "sqlalchemy_versioned_told"
@@ -77,9 +85,6 @@ def check_spec(spec: VersionSpec) -> None:
     :raises ImproperlyConfigured: if it is one.
     """
     asked = {
-        "the strategy 'append' under joined inheritance": not (
-            spec.strategy.merges or spec.base is None
-        ),
         "columns that plugins add": len(spec.added) > len(spec.stamps) + len(list_flags(spec)),
     }
     for name, is_asked in asked.items():
@@ -114,6 +119,18 @@ def refusal_of(error: BaseException, statement: Any, parameters: Any) -> History
         "sqlalchemy_versioned.maintenance"
     )
     return HistoryIsAppendOnly(message, statement, parameters, error)
+
+
+def _has_parts(target: Target) -> bool:
+    """Tell whether objects have rows in several tables, whose changes are numbered as events."""
+    spec = target.spec
+    return not spec.strategy.merges and bool(target.hierarchy.related(spec))
+
+
+def end_events(flush: Flush) -> None:
+    """Tell triggers that a flush is over."""
+    for connection in flush.events:
+        connection.execute(select(build_setting(EVENT, literal(""))))
 
 
 class Triggers:
@@ -167,10 +184,17 @@ class Triggers:
         return [t for table, t in self._targets.items() if table.name.lower() == name.lower()]
 
     def tell(
-        self, targets: Iterable[Target], connection: Connection, session: Session, unit: UnitOfWork
+        self,
+        targets: Iterable[Target],
+        connection: Connection,
+        session: Session,
+        unit: UnitOfWork,
+        *,
+        flush: Flush | None = None,
     ) -> None:
         """Tell the triggers on a connection what they must know.
 
+        :param flush: the flush that statements are of.
         :raises CaptureError: if a table has no triggers there.
         """
         for target in targets:
@@ -183,7 +207,15 @@ class Triggers:
             if not is_off:
                 self._check_installed(connection, target.spec.parent_table)
                 unit.announce(connection)
-                self._say(connection, session, target.spec)
+                self._say(connection, session, target.spec.base or target.spec)
+                if flush is not None and _has_parts(target):
+                    self._begin_event(connection, flush)
+
+    def _begin_event(self, connection: Connection, flush: Flush) -> None:
+        """Tell that what follows is one event of each object."""
+        if connection not in flush.events:
+            flush.events.add(connection)
+            connection.execute(select(build_setting(EVENT, literal("{}"))))
 
     def _say(self, connection: Connection, session: Session, spec: VersionSpec) -> None:
         """Tell what versions that are events are to hold of the context."""

@@ -186,9 +186,11 @@ class StatementEvents:
         session = self._sessions.session_of(connection) if targets else None
         if session is None:
             return
-        self.triggers.tell(targets, connection, session, self._sessions.unit_of_work(session))
-        flush = self._flushes.current_flush()
-        if flush is not None and flush.session is session:
+        unit, flush = self._sessions.unit_of_work(session), self._flushes.current_flush()
+        if flush is not None and flush.session is not session:
+            flush = None
+        self.triggers.tell(targets, connection, session, unit, flush=flush)
+        if flush is not None:
             flush.is_left_to_triggers = True
         else:
             _sqlalchemy.info_of(connection)[self._triggered] = True

@@ -461,7 +461,8 @@ class VersioningManager:
         for table, hierarchy in hierarchies.items():
             spec = registry.tables.get(table, hierarchy.root)
             truncates = said.get(spec, options).truncate == "record"
-            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in spec.variables]
+            said_of_it = (spec.base or spec).variables
+            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in said_of_it]
             yield NativeTable(
                 spec,
                 hierarchy,

@@ -90,8 +90,13 @@ class Appender(Recorder):
         return "\n".join(each for each in (super()._variables(), stamp) if each)
 
     @property
+    def _root(self) -> VersionSpec:
+        """The table whose versions number the events."""
+        return self._spec.base or self._spec
+
+    @property
     def _is_stamped(self) -> bool:
-        return any(each.is_stamped for each in self._triggers.tables)
+        return self._root.is_stamped
 
     def _guard(self, lacking: str) -> str:
         # Whether all events are there cannot be told from states.
@@ -104,7 +109,7 @@ class Appender(Recorder):
             said=self._said(),
             or_overtaken=self._or_overtaken(event),
             stamping=STAMPING.strip() if self._is_stamped else "",
-            first_states=self._first_states(self._spec, event) if self._key else "",
+            first_states=self._all_first_states(event) if self._key else "",
             events="\n".join(self._events(event)),
             **self._steps,
         )
@@ -124,6 +129,9 @@ class Appender(Recorder):
         if not self._key:
             return ""
         return fill(OR_OVERTAKEN, overtaken=self._overtaken(event), **self._steps)
+
+    def _all_first_states(self, event: Event) -> str:
+        return self._first_states(self._spec, event)
 
     # -- what versions are to say ----------------------------------------------------------------
 
@@ -151,7 +159,7 @@ class Appender(Recorder):
         return "\n".join([fill(SAID, variables=settings), *required])
 
     def _variable_names(self) -> dict[Variable, str]:
-        columns = {column.key: column.name for column in self._spec.context_columns}
+        columns = {column.key: column.name for column in self._root.context_columns}
         return {each: columns[each.key] for each in self._triggers.variables}
 
     def _written(self, spec: VersionSpec) -> list[Column[Any]]:
@@ -159,48 +167,47 @@ class Appender(Recorder):
         number = spec.id_column
         return written if number is None or not spec.is_stamped else [*written, number]
 
-    def _values(
-        self,
-        alias: str,
-        spec: VersionSpec,
-        flag: Callable[[Flag], str] = lambda flag: "false",
-        *,
-        is_gone: bool = False,
-    ) -> str:
-        values = super()._values(alias, spec, flag, is_gone=is_gone)
+    def _numbers(self, alias: str, spec: VersionSpec) -> list[str]:
         if not spec.is_stamped or spec.id_column is None:
-            return values
+            return []
         stamp: ColumnElement[str] = literal_column("versioned_stamp", String())
-        return f"{values}, {self._text.expression(StampedUuid(stamp, spec.id_column.type))}"
+        return [self._text.expression(StampedUuid(stamp, spec.id_column.type))]
 
     # -- events ----------------------------------------------------------------------------------
 
     def _events(self, event: Event) -> list[str]:
+        if event is Event.UPDATE and not self._key:
+            return [self._keyless_update()]
+        source = self._source(event)
+        return [
+            self._record(alias, source, what, condition, self._flag_of(alias, event))
+            for alias, what, condition in self._happenings(event)
+        ]
+
+    def _happenings(self, event: Event) -> list[tuple[str, str, str]]:
+        """Return which rows of a statement are events, what they are, and on which condition."""
         spec, text = self._spec, self._text
         if event is Event.INSERT:
-            return [self._event("n", event, text.operation(spec, Operation.INSERT))]
+            return [("n", text.operation(spec, Operation.INSERT), "true")]
         if event is not Event.UPDATE:
-            return [self._event("o", event, text.operation(spec, Operation.DELETE))]
-        if not self._key:
-            return [self._keyless_update()]
+            return [("o", text.operation(spec, Operation.DELETE), "true")]
         old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
         insert, update, delete = (text.operation(spec, operation) for operation in Operation)
         what = f"CASE WHEN {old} THEN {insert} ELSE {update} END"
         differs = "true" if spec.keeps_unchanged else self._differs_from_old()
         changed = f"CASE WHEN {new} THEN false WHEN {old} THEN true ELSE {differs} END"
         # A row leaves its key before it has another.
-        return [
-            self._event("o", event, delete, condition=new),
-            self._event("n", event, what, condition=changed),
-        ]
+        return [("o", delete, new), ("n", what, changed)]
 
-    def _event(self, alias: str, event: Event, what: str, *, condition: str = "true") -> str:
-        def say(flag: Flag) -> str:
+    def _flag_of(self, alias: str, event: Event) -> Callable[[Flag], str]:
+        """Return what tells the flags of an event."""
+
+        def tell(flag: Flag) -> str:
             if alias == "o":
                 return self._flags.at_last(flag, event, adds_up=False)
             return self._flags.told_of(flag, event, self._arrived)
 
-        return self._record(alias, self._source(event), what, condition, say)
+        return tell
 
     def _record(
         self,
@@ -210,24 +217,25 @@ class Appender(Recorder):
         condition: str,
         flag: Callable[[Flag], str] = lambda flag: "false",
     ) -> str:
-        spec, text = self._spec, self._text
-        said = spec.context_columns
-        table = text.table(spec.version_table)
         return fill(
             EVENTS,
-            values=self._values(alias, spec, flag, is_gone=alias == "o"),
+            values=self._values(alias, self._spec, flag, is_gone=alias == "o"),
             source=source,
             condition=condition,
-            more_columns=f", {text.columns(None, said)}" if said else "",
-            more_values=f", {text.columns('s', said)}" if said else "",
-            more_source=(
-                f"\nCROSS JOIN jsonb_populate_record(NULL::{table}, versioned_said) AS s"
-                if said
-                else ""
-            ),
             count=fill(COUNT, sign="+"),
-            **{**self._slots(spec), "what": what},
+            **{**self._slots(self._spec), **self._context(self._spec), "what": what},
         )
+
+    def _context(self, spec: VersionSpec) -> dict[str, str]:
+        """Return what adds what is said of a version to it."""
+        text, said = self._text, spec.context_columns
+        names = ("more_columns", "more_values", "more_source")
+        if not said:
+            return dict.fromkeys(names, "")
+        record = f"jsonb_populate_record(NULL::{text.table(spec.version_table)}, versioned_said)"
+        values = (text.columns(None, said), text.columns("s", said))
+        slots = (*[f", {each}" for each in values], f"\nCROSS JOIN {record} AS s")
+        return dict(zip(names, slots, strict=True))
 
     def _keyless_update(self) -> str:
         update = self._text.operation(self._spec, Operation.UPDATE)

@@ -15,7 +15,9 @@ from sqlalchemy.sql.compiler import DDLCompiler
 
 from .appender import Appender
 from .fresh import FreshRecorder
+from .part_appender import PartAppender
 from .partitions import guard_name, write_spreading
+from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from .text import Text, dollar_quoted, fill, stamped
 from .transactions import build_transaction_function
@@ -178,7 +180,9 @@ def write_triggers_of_partitions(
 
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
-    kind = FreshRecorder if spec.spec.strategy.merges else Appender
+    kind: type[Recorder] = FreshRecorder
+    if not spec.spec.strategy.merges:
+        kind = PartAppender if spec.related else Appender
     return stamped(kind(spec, text).body())
 
 

@@ -263,7 +263,10 @@ class Recorder:
         return fill(UNLESS_CHANGED, changed=changed)
 
     def _overtaken(self, event: Event) -> str:
-        return fill(OVERTAKEN, touched=self._touched(event), **self._slots(self._spec))
+        return self._overtaken_in(self._spec, event)
+
+    def _overtaken_in(self, spec: VersionSpec, event: Event) -> str:
+        return fill(OVERTAKEN, touched=self._touched(event), **self._slots(spec))
 
     def _is_keyed(self, spec: VersionSpec) -> bool:
         """Tell whether rows are recognised by the primary key of their table."""
@@ -312,16 +315,29 @@ class Recorder:
         :param flag: returns what a flag is to say.
         :param is_gone: whether they say that the row is no more.
         """
+        flags = [flag(each) for each in self._flags.of(spec)]
+        image = self._image(alias, spec, is_gone=is_gone)
+        return ", ".join([*image, *flags, *self._numbers(alias, spec)])
+
+    def _numbers(self, alias: str, spec: VersionSpec) -> list[str]:
+        """Return the id of the version of a row, if it must be given."""
+        return []
+
+    def _image(
+        self, alias: str, spec: VersionSpec, *, is_gone: bool = False, is_version: bool = False
+    ) -> list[str]:
+        """Return the values that are kept of a row, or of what a version has kept."""
+        kept = [
+            "NULL"
+            if is_gone and EMPTIED in pair.version.info
+            else self._text.column(alias, pair.version if is_version else pair.parent)
+            for pair in spec.pairs
+        ]
         said = [
             now(column, self._text.dialect) if tells_moment(column) else INVOKER
             for column in spec.stamps
         ]
-        flags = [flag(each) for each in self._flags.of(spec)]
-        kept = [
-            "NULL" if is_gone and EMPTIED in p.version.info else self._text.column(alias, p.parent)
-            for p in spec.pairs
-        ]
-        return ", ".join([*kept, *said, *flags])
+        return [*kept, *said]
 
     def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
         """Return the key of a row: of an alias of the parent table, or of what was touched."""

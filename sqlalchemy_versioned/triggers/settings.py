@@ -5,7 +5,7 @@ Each is set for a transaction only.  Once set on a connection, it is empty in la
 
 from __future__ import annotations
 
-__all__ = ["PAUSED", "SAID", "TRANSACTIONS", "UPKEEP", "VALUES", "WANTED"]
+__all__ = ["EVENT", "PAUSED", "SAID", "TRANSACTIONS", "UPKEEP", "VALUES", "WANTED"]
 
 #: The number of the transaction, by the ``oid`` of the table that has its row, as JSON.
 TRANSACTIONS = "versioned.transactions"
@@ -13,6 +13,9 @@ TRANSACTIONS = "versioned.transactions"
 VALUES = "versioned.values"
 #: What versions that are events are to hold of the context, in the same way.
 SAID = "versioned.said"
+#: That statements are of one flush, and so of one event of each object: where the events of that
+#: begin, by the ``oid`` of the table that numbers them, as JSON.
+EVENT = "versioned.event"
 #: Whether the row is kept although nothing is recorded.
 WANTED = "versioned.wanted"
 #: Whether nothing is recorded at present.

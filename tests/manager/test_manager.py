@@ -138,9 +138,7 @@ def test_user_class_is_read_when_mappers_are_configured(Base, versioning):
 
 def test_misspelt_option():
     """An unknown option is refused at once, with the known ones."""
-    with pytest.raises(
-        UnknownOption, match=r"'startegy'; known options: append_only, b"
-    ):
+    with pytest.raises(UnknownOption, match=r"'startegy'; known options: append_only, b"):
         make_versioned(startegy="validity", manager=VersioningManager())
 
 

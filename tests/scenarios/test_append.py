@@ -325,8 +325,8 @@ def test_links_are_events(session, models):
     assert rows.scalars().all() == [INSERT, DELETE]
 
 
-def test_cost_of_a_flush(session, models, engine, count_statements):
-    """A flush takes one statement for each version table, however many rows it writes."""
+def test_cost_of_a_flush(session, models, engine, count_statements, mode):
+    """A flush takes one statement for each version table, however many rows, and triggers none."""
     session.add_all([models.Page(text="a") for _ in range(30)])
     session.commit()
     for text in "bc":
@@ -336,7 +336,7 @@ def test_cost_of_a_flush(session, models, engine, count_statements):
             session.commit()
 
     # The first update of all looks whether there are rows without versions.
-    assert statements.on("page_version").count == 1
+    assert statements.on("page_version").count == mode.pick(1, 0)
 
 
 @pytest.mark.options(strategy="append", version_id_type="uuid", version_id_column_name="rev_id")
@@ -469,17 +469,18 @@ def test_context_of_each_event(session, models):
 
 
 @pytest.mark.options(strategy="append", **VARIABLES)
-def test_event_without_what_must_be_said(session, models):
+def test_event_without_what_must_be_said(session, models, mode):
     """It is refused, by a flush or a statement, and nothing is written."""
     session.add(models.Page(text="a"))
-    with pytest.raises(MissingSessionVariable, match="'ticket' is not said"):
+    missing = mode.pick(MissingSessionVariable, IntegrityError)
+    with pytest.raises(missing, match=mode.pick("'ticket' is not said", "ticket is missing")):
         session.flush()
     session.rollback()
     with transaction_context(ticket=""), pytest.raises(InvalidArgument, match="ticket"):
         session.execute(insert(models.Page).values(text="a"))
-    with pytest.raises(MissingSessionVariable):
+    with pytest.raises(missing):
         session.execute(insert(models.Dog.__table__).values(id=1, bark="x"))
-    session.commit()
+    session.rollback()
 
     assert session.query(models.Page).count() == 0
     assert told(session, models.Page) == []

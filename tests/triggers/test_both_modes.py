@@ -194,7 +194,7 @@ def invent(seed):
     return [(random.choice(names), random.randrange(6), random.randrange(30)) for _ in range(25)]
 
 
-@pytest.mark.strategies("validity", "subquery")
+@pytest.mark.strategies
 def test_flags_and_masks(versioning, engine, strategy):
     """Flags are those that sessions find, also where a transaction writes a row repeatedly."""
     found = {}

@@ -3,9 +3,9 @@
 from uuid import RFC_4122
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, select, text, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, configure_mappers
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
     Operation,
@@ -168,3 +168,62 @@ def test_required_variables_of_events(engine, table, events):
         session.commit()
 
     assert events(foo, "bar", "username") == [(INSERT, "d", "ann")]
+
+
+def test_parts_of_objects(Base, engine):
+    """A statement on one table is an event of the whole object, also where it goes along."""
+
+    class Animal(Base):
+        __tablename__ = "animal"
+        __versioned__ = {"session_variables": [USERNAME]}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    class Dog(Animal):
+        __tablename__ = "dog"
+        dog_id: Mapped[int] = mapped_column(
+            ForeignKey("animal.id", ondelete="CASCADE"), primary_key=True
+        )
+        bark: Mapped[str]
+
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    username = "SELECT set_config('audit.username', 'psql', true)"
+    run(
+        engine,
+        username,
+        "INSERT INTO animal VALUES (1, 'a'), (2, 'a')",
+        "INSERT INTO dog VALUES (1, 'x')",
+        "UPDATE animal SET name = 'b'",
+        "UPDATE dog SET bark = bark",
+        "UPDATE dog SET bark = 'y'",
+        "DELETE FROM animal",
+        "INSERT INTO animal VALUES (3, 'a')",
+        "TRUNCATE animal CASCADE",
+    )
+
+    animals, dogs = (version_table(cls) for cls in (Animal, Dog))
+    parts = animals.outerjoin(dogs, animals.c.version_id == dogs.c.version_id)
+    columns = (animals.c.operation_type, animals.c.id, animals.c.name, dogs.c.bark)
+    of_part = select(*columns, dogs.c.operation_type.label("other")).select_from(parts)
+    with engine.connect() as connection:
+        found = connection.execute(of_part.order_by(animals.c.id, animals.c.version_id)).all()
+    assert [tuple(row) for row in found] == [
+        (INSERT, 1, "a", None, None),
+        (UPDATE, 1, "a", "x", INSERT),
+        (UPDATE, 1, "b", "x", UPDATE),
+        (UPDATE, 1, "b", "y", UPDATE),
+        (DELETE, 1, "b", "y", DELETE),
+        (INSERT, 2, "a", None, None),
+        (UPDATE, 2, "b", None, None),
+        (DELETE, 2, "b", None, None),
+        (INSERT, 3, "a", None, None),
+        (DELETE, 3, "a", None, None),
+    ]
+    silently = "SET LOCAL session_replication_role = replica"
+    run(engine, silently, "INSERT INTO animal VALUES (4, 'a')", "INSERT INTO dog VALUES (4, 'x')")
+    with pytest.raises(IntegrityError, match="username is missing"):
+        run(engine, "DELETE FROM dog")
+    with pytest.raises(DBAPIError, match="rows of animal are deleted that are older"):
+        run(engine, username, "WITH gone AS (DELETE FROM animal) DELETE FROM dog")
+    run(engine, username, "DELETE FROM animal")

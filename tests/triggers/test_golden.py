@@ -50,10 +50,21 @@ def build_statements():
         breed: Mapped[str | None]
         __mapper_args__ = {"polymorphic_identity": "dog"}
 
+    class Part(Base):
+        __tablename__ = "part"
+        __versioned__ = {"strategy": "append", "version_id_type": "uuid", "truncate": "refuse"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Wheel(Part):
+        __tablename__ = "wheel"
+        part_id: Mapped[int] = mapped_column(ForeignKey("part.id"), primary_key=True)
+        size: Mapped[int | None]
+
     event = Table("event", Base.metadata, Column("what", String(9)), Column("much", Integer))
     versioned_table(event, strategy="append")
     configure_mappers()
     tables = {"validity": Article.__table__, "joined": Dog.__table__, "append": event}
+    tables["parts"] = Wheel.__table__
     written = {name: trigger_ddl(table)[0] for name, table in tables.items()}
     everything = install_triggers(Base.metadata)
     guard = "CREATE OR REPLACE FUNCTION public.transaction_versioned_guard"

@@ -59,7 +59,7 @@ REVOKE ALL ON FUNCTION public.transaction_versioned_begin() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 6be14bf832501eb15e3b4214b105547e
+-- sqlalchemy_versioned 1 333619eaee2224a832e0d95b80b512e4
 DECLARE
     versioned_number bigint;
 BEGIN
@@ -74,7 +74,11 @@ BEGIN
     WHERE v.transaction_id = versioned_old;
     UPDATE public.animal_version AS v SET transaction_id = versioned_number
     WHERE v.transaction_id = versioned_old;
+    UPDATE public.part_version AS v SET transaction_id = versioned_number
+    WHERE v.transaction_id = versioned_old;
     UPDATE public.dog_version AS v SET transaction_id = versioned_number
+    WHERE v.transaction_id = versioned_old;
+    UPDATE public.wheel_version AS v SET transaction_id = versioned_number
     WHERE v.transaction_id = versioned_old;
     DELETE FROM public.transaction AS t WHERE t.id = versioned_old;
     PERFORM set_config(
@@ -90,7 +94,7 @@ REVOKE ALL ON FUNCTION public.transaction_versioned_move(bigint) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_release(versioned_old bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 6eef5c1d3b4ccfdabf40740e033f1637
+-- sqlalchemy_versioned 1 00c423a95ce009f2f11936ccab770a29
 BEGIN
     IF NULLIF(current_setting('versioned.wanted', true), '') IS NOT NULL THEN
         RETURN NULL;
@@ -98,7 +102,9 @@ BEGIN
     IF EXISTS (SELECT FROM public.event_version AS v WHERE v.transaction_id = versioned_old)
     OR EXISTS (SELECT FROM press."Article_version" AS v WHERE v.transaction_id = versioned_old)
     OR EXISTS (SELECT FROM public.animal_version AS v WHERE v.transaction_id = versioned_old)
-    OR EXISTS (SELECT FROM public.dog_version AS v WHERE v.transaction_id = versioned_old) THEN
+    OR EXISTS (SELECT FROM public.part_version AS v WHERE v.transaction_id = versioned_old)
+    OR EXISTS (SELECT FROM public.dog_version AS v WHERE v.transaction_id = versioned_old)
+    OR EXISTS (SELECT FROM public.wheel_version AS v WHERE v.transaction_id = versioned_old) THEN
         RETURN NULL;
     END IF;
     DELETE FROM public.transaction AS t WHERE t.id = versioned_old;

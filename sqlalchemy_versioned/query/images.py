@@ -49,6 +49,7 @@ def family_of(spec: ClassSpec) -> tuple[ClassSpec, ...]:
 
 def version_column(spec: ClassSpec, key: str) -> Column[Any]:
     """Return the column of a version table that keeps an attribute of a class, or its flag."""
+    # Of a masked attribute, its flag is all there is.
     found = spec.masked.get(key, key)
     column: Any = mapper_of(spec.version_class).column_attrs[found].columns[0]
     kept: Column[Any] = column
@@ -104,6 +105,8 @@ class Images:
             newest = func.coalesce(*number, newest)
         own = self._own[root]
         is_newest = own.c[root.identifier.key] == newest
+        # Outer, because the rows of *source* are kept, such as activities of objects without
+        # history.
         joined = source.outerjoin(own, and_(*_equal(own, root, key), is_newest))
         until = self.place if number else [transaction]
         return self._join_others(joined, (), key=key, place=until)
@@ -172,6 +175,7 @@ class Images:
     def discriminator(self) -> ColumnElement[Any] | None:
         """What tells the class of the object, or ``None`` if they are all of one class."""
         mapper: Mapper[Any] = inspect(self._spec.version_class)
+        # Concrete classes have tables, and so histories, of their own.
         if mapper.polymorphic_on is None or mapper.concrete:
             return None
         discriminator: ColumnElement[Any] = self._on_own(mapper.polymorphic_on)
@@ -208,11 +212,13 @@ class Images:
     def is_same(self, column: Column[Any]) -> ColumnElement[bool]:
         """Match versions that hold what the version before holds."""
         own, before = self.own(column), self.before(column)
+        # A flag tells by itself: values are not kept, so there is nothing to compare.
         if column in self._flags:
             return own == false()
         same = SameValue(own, before)
         if not _has_other_null(column):
             return same
+        # JSON's null and NULL are both loaded as None; who reads records sees no difference.
         return or_(same, and_(not_(has_value(own)), not_(has_value(before))))
 
     def is_changed(self, columns: Iterable[Column[Any]]) -> ColumnElement[bool]:
@@ -226,6 +232,7 @@ class Images:
             return false()
         had_any = or_(*[has_value(self.before(column)) for column in wanted])
         has_any = or_(*[has_value(self.own(column)) for column in wanted])
+        # After a deletion there were no values, whatever its version holds.
         had_row = self.operation_before != Operation.DELETE
         return or_(
             and_(self.is_first, has_any),

@@ -120,6 +120,7 @@ def _reference(relationship: RelationshipProperty[Any]) -> Reference:
     pairs, rest = _taken_apart(relationship, relationship.primaryjoin)
     if rest:
         _refuse(relationship, "its condition is more than a foreign key")
+    # Foreign keys may name the columns of a composite key in another order.
     target = {_position(relationship, relationship.mapper, there): here for here, there in pairs}
     columns = [target.get(place) for place in range(len(relationship.mapper.primary_key))]
     kept = [_kept(relationship, spec.tables, column) for column in columns]
@@ -138,6 +139,7 @@ def _children(relationship: RelationshipProperty[Any]) -> Membership:
     table = kept[0][0]
     conditions = [_condition(relationship, table, each) for each in rest]
     conditions += _is_of_class(relationship, spec, table)
+    # One version of one table must tell of a membership, or two would have to be joined.
     if any(each is not table for each, _ in kept):
         _refuse(relationship, "its foreign key is spread over several tables")
     return Membership(
@@ -201,6 +203,7 @@ def _pair(clause: Any) -> tuple[Any, Any] | None:
         return None
     if not isinstance(clause.left, Column) or not isinstance(clause.right, Column):
         return None
+    # Applications write either side first.
     sides = sorted((clause.left, clause.right), key=_is_remote)
     if [_is_remote(side) for side in sides] != [False, True]:
         return None
@@ -216,6 +219,7 @@ def _position(relationship: RelationshipProperty[Any], mapper: Mapper[Any], colu
     """Return the place of *column* in the primary key of a class."""
     spec = find_spec(mapper.class_)
     tables = () if spec is None else spec.tables
+    # Under joined inheritance a foreign key may lead to the key of any table of the object.
     keys: list[Sequence[Any]] = [[pair.parent for pair in table.key] for table in tables]
     for key in [mapper.primary_key, *keys]:
         for place, each in enumerate(key):
@@ -328,6 +332,7 @@ class Events:
             return own
         before = [self._before.c[column.key] for column in columns]
         had_none = self._operation_before.is_(None)
+        # A deletion without a version before it holds the last values itself.
         return [case((had_none, one), else_=other) for one, other in zip(own, before, strict=True)]
 
     def is_gain(self) -> ColumnElement[bool]:
@@ -337,6 +342,7 @@ class Events:
             return is_new
         had_row = self._operation_before != Operation.DELETE
         is_new = or_(is_new, self._operation_before == Operation.DELETE)
+        # An update that moves a row to another owner is a gain there and a loss here.
         is_other = not_(and_(self._says(self._before), self._is_same()))
         return and_(
             self._operation != Operation.DELETE,
@@ -389,5 +395,6 @@ def says(membership: Membership, rows: FromClause) -> ColumnElement[bool]:
             return rows.c[element.key]
         return None
 
+    # The condition is said of the table; the rows are those of an alias.
     holds = replacement_traverse(membership.condition, {}, replace)
     return and_(*ends, func.coalesce(holds, False))

@@ -74,7 +74,9 @@ def newest_version(
     if condition is not None:
         newest = newest.where(condition(rows))
     if locks:
+        # InnoDB's snapshots lack what was committed since; reads that lock see it.
         newest = newest.with_for_update(read=True)
+    # Whatever the statement around it has; the alias alone is its own.
     return newest.correlate_except(rows).scalar_subquery()
 
 
@@ -152,5 +154,6 @@ def row_key(spec: VersionSpec) -> list[Column[Any]]:
     if spec.id_column is not None:
         # Only what rows are recognised by cannot be NULL in a version.
         return [pair.version for pair in spec.pairs if not pair.version.nullable]
+    # Not the key of the spec: for links that is their two ends, which may change.
     primary = [c for c in spec.version_table.primary_key if c is not spec.transaction_column]
     return primary or [pair.version for pair in spec.key]

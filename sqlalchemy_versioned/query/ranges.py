@@ -55,6 +55,7 @@ def _keys(spec: VersionSpec, after: Sequence[Any] | None, size: int) -> FromClau
         some = found.order_by(*labels).limit(size).subquery()
         return select_rows(*some.c)
 
+    # Each side ends after *size* keys, so that the union reads no more than twice as many.
     live = first(live_key(spec))
     kept = first([pair.version for pair in spec.key])
     return live.union(kept).subquery()
@@ -82,4 +83,5 @@ def _is_beyond(key: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> Colu
     if len(key) == 1:
         return column > value
     rest = _is_beyond(key[1:], values[1:])
+    # Row values would say it in one, but few databases use an index for them, and some lack them.
     return and_(column >= value, or_(column > value, rest))

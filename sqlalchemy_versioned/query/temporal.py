@@ -95,6 +95,7 @@ def select_reach(spec: VersionSpec, at: int) -> Select[bool, bool]:
     )
     same = [first.c[pair.version.key] == rows.c[pair.version.key] for pair in spec.key]
     earlier = exists().where(*same, comes_before(place_in(spec, first), place)).correlate(rows)
+    # Rows whose first version is an update were there before, and nobody knows how.
     known_late = (
         exists()
         .select_from(rows)
@@ -128,6 +129,7 @@ class PastCompiler:
         self._specs: dict[Any, VersionSpec | None] = {}
         for selected in _sqlalchemy.selected_expressions(statement):
             _check_kept(find_unkept(selected))
+        # Compiling happens in the constructor, so all that it asks for must be there before.
         super().__init__(dialect, statement, *args, **kw)  # type: ignore[call-arg]
 
     @property
@@ -144,6 +146,7 @@ class PastCompiler:
     # -- tables ------------------------------------------------------------------------------
 
     def visit_table(self, table: Any, asfrom: bool = False, **kw: Any) -> Any:
+        # Elsewhere the table only qualifies a column, whose table is hidden by then.
         if asfrom or kw.get("ashint") or kw.get("within_tstring"):
             self._hide(table, kw.get("visiting_cte"), literal_binds=kw.get("literal_binds", False))
         return super().visit_table(table, asfrom=asfrom, **kw)  # type: ignore[misc]
@@ -161,6 +164,8 @@ class PastCompiler:
         past = self.past[spec]
         if _sqlalchemy.is_within_nested(self, visiting):  # type: ignore[arg-type]
             past = self._nest(spec, table.name)
+        # Rendered for its effect: the WITH gets it, while the statement goes on with the table's
+        # name.
         self.visit_cte(past, asfrom=True, **kw)
 
     def _check_retired(self, spec: VersionSpec, table: Any) -> None:
@@ -188,6 +193,8 @@ class PastCompiler:
         at = self.statement.versioned_parameter
         past = select_rows_at(spec, at, self._retired[spec]).cte(name, nesting=nesting)
         for dialect in ("postgresql", "sqlite"):
+            # Or PostgreSQL would read all of the past before it looks for the rows that are asked
+            # for.
             past = past.prefix_with("NOT MATERIALIZED", dialect=dialect)
         return past
 
@@ -284,6 +291,8 @@ class PastCompiler:
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> Any:
         if column.is_literal:
             self._check_text(str(column.name))
+        # What is selected was checked at the start, where a column that is not kept is told by
+        # name.
         elif not kw.get("within_columns_clause"):
             _check_kept(find_unkept(column, self._spec_of))
         above: Any = super()
@@ -291,6 +300,7 @@ class PastCompiler:
         return self._as_grouped(column, text)
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> Any:
+        # Text in the place of a table, or instead of a statement, surely names tables.
         if kw.get("asfrom") or not self.stack:
             self._refuse_text(textclause.text)
         self._check_text(textclause.text)
@@ -390,6 +400,7 @@ def find_table_spec(table: Any, default_schema: str | None = None) -> VersionSpe
             return own.get(table)
     if any(mapper.local_table is table for mapper in _sqlalchemy.all_mappers()):
         return None
+    # A table without a schema and one that names the default schema are the same.
     place = (table.name, table.schema or default_schema)
     for metadata in _sqlalchemy.all_metadata():
         for parent, spec in metadata.info.get(TABLES, {}).items():

@@ -49,6 +49,7 @@ def apply_plan(session: Session, plan: RevertPlan) -> Any | None:
 
     Nothing is flushed but what the plan releases.
     """
+    # A query in between would flush half of the plan, and fail where the other half was to come.
     with session.no_autoflush:
         return _Application(session).run(plan)
 
@@ -69,6 +70,7 @@ class _Application:
             if isinstance(step, Restore) and step.target.live is not None:
                 # Or a release would flush its deletion.
                 self._session.add(step.target.live)
+        # Once now, so that releases do not flush what is cached, and once when all is written.
         reloads = [step for step in plan.steps if isinstance(step, Reload)]
         for reload in reloads:
             if reload.target.live is not None:
@@ -78,6 +80,7 @@ class _Application:
         columns = [step for step in plan.steps if isinstance(step, (Restore, SetValues))]
         links = [step for step in plan.steps if isinstance(step, (SetScalar, SetCollection))]
         for link in links:
+            # Before columns are set: a keyed collection finds its members by their old values.
             self._detach(link)
         for step in columns:
             self._write(step)
@@ -91,6 +94,7 @@ class _Application:
                 self._delete(each.target.live)
             elif isinstance(each, SetLink):
                 self._set_link(each)
+        # Listeners find objects as they will be.
         self._load()
         for reload in reloads:
             self._reload(self._object(reload.target), reload.key)
@@ -138,8 +142,11 @@ class _Application:
         state: InstanceState[Any] = inspect(obj)
         for key, value in values.items():
             now = state.dict.get(key, _UNSET)
+            # SQL's NULL is set last, past the types: see _set_nulls().
             if isinstance(value, Null):
                 continue
+            # Setting what is there already would be a change to the flush, and to modification
+            # flags.
             if now is _UNSET or differs(state.mapper, key, now, value):
                 set_attribute(obj, key, value)
 
@@ -152,6 +159,7 @@ class _Application:
 
     def _delete(self, obj: Any) -> None:
         state: InstanceState[Any] = inspect(obj)
+        # It was never stored: a deletion would be refused, and nothing is to be recorded.
         if state.pending:
             drop_pending(self._session, obj, self._delete)
         elif state.persistent:
@@ -168,6 +176,7 @@ class _Application:
             if not _deletes_children(relationship, state):
                 continue
             members = related_to(self._session, obj, relationship)
+            # Foreign keys are set by now; the collections may still be those of before.
             own = [each for each in members if _is_child(obj, each, relationship)]
             if len(own) < len(members):
                 value: Any = own if relationship.uselist else None
@@ -217,6 +226,7 @@ class _Application:
         if relationship.direction is MANYTOMANY:
             for each in surplus:
                 remove_member(owner, relationship, each)
+        # Of a write-only collection only what this session has added can be taken out.
         elif is_unloadable(relationship):
             added = inspect(owner).attrs[link.key].history.added or ()
             for each in surplus:
@@ -236,9 +246,12 @@ class _Application:
         if relationship.direction is not MANYTOMANY:
             _drop_others(owner, relationship, members)
         now = set(map(id, related_to(self._session, owner, relationship)))
+        # Members have their new values, but still stand under the keys that the old ones gave.
         _rename(getattr(owner, link.key))
         for member in members:
             if id(member) not in now:
+                # The adapter knows how to add to lists, sets and dicts alike; events set the other
+                # side.
                 collection_adapter(getattr(owner, link.key)).append_with_event(member)
         _order(getattr(owner, link.key), members)
 
@@ -322,10 +335,12 @@ def _drop_others(
     state: InstanceState[Any] = inspect(owner)
     now = list(collection_adapter(getattr(owner, relationship.key)))
     history = state.attrs[relationship.key].history
+    # Nobody is to go, and nothing is pending: members that are missing are appended.
     if not history.has_changes() and not {*map(id, now)} - {*map(id, members)}:
         return
     added = set(map(id, history.added or ()))
     present = set(map(id, now)) - added
+    # What was added and not flushed would be inserted with this parent; it is appended anew.
     kept = [member for member in members if id(member) in present]
     set_committed_value(owner, relationship.key, kept)
 
@@ -336,6 +351,7 @@ def _rename(collection: Any) -> None:
     plain: Any = dict
     if isinstance(collection, plain) and keyfunc is not None:
         members = {keyfunc(member): member for member in collection.values()}
+        # Methods of plain dicts, because those of the collection fire events.
         if [*members] != [*collection]:
             plain.clear(collection)
             plain.update(collection, members)

@@ -59,6 +59,7 @@ def plan_releases(
         claims = {v: s.target for s in concerned if (v := _new_value(unique, s)) is not None}
         wanted[unique] = list(claims)
         found = list(_handovers(session, unique, claims, writing=writing, deleted=deleted))
+        # Deferred, the database looks at the end, when all values are where they belong.
         if found and _can_defer(session, unique):
             others.append(Defer(found[0].holder, unique.constraint))  # type: ignore[arg-type]
         else:

@@ -90,6 +90,7 @@ class _Graph:
 
         :raises ReverterException: if rows cannot be inserted without them.
         """
+        # One reference at a time: taking out one may open several circles.
         while circle := self._find_circle():
             chosen = next(filter(self._can_wait, circle), None)
             if chosen is not None:
@@ -113,6 +114,7 @@ class _Graph:
 
     def _find_circle(self) -> list[Reference]:
         """Return references each of which begins where the one before ends; none, if none do."""
+        # Depth first, with a stack of its own: chains of objects may be longer than Python's.
         done: set[Target] = set()
         for start in self._references:
             path: list[Reference] = []
@@ -125,6 +127,7 @@ class _Graph:
                     left = path.pop().target if path else start
                     done.add(left)
                     del places[left]
+                # It is on the path, so what lies between is the circle.
                 elif reference.target in places:
                     return [*path[places[reference.target] :], reference]
                 elif reference.target not in done:
@@ -138,6 +141,7 @@ class _Graph:
         source, target = reference.source.target, reference.target
         if source is target:
             return True
+        # The parent's relationship would have the flush write the key again, in its own order.
         if (source, target) in self._memberships:
             return False
         return not _is_new(source) or _is_deferred(reference) or bool(_nullable_keys(reference))
@@ -151,6 +155,7 @@ class _Graph:
         while waiting:
             ready = [target for target in waiting if waiting.isdisjoint(self._follows(target))]
             rounds.append(ready)
+            # Ends, because no circle is left: some target always follows nobody who waits.
             waiting = waiting.difference(ready)
         return rounds
 
@@ -165,6 +170,7 @@ class _Graph:
             if each.source.target is not each.target:
                 found |= {each.source.target, each.target}
         found = {target for target in found if _is_new(target)}
+        # What they refer to has to be there before them, and so on.
         fresh = found
         while fresh:
             fresh = {each for target in fresh for each in self._follows(target)} - found

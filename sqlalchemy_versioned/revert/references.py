@@ -67,6 +67,7 @@ class References:
         :raises IncompleteHistory: if something is to be restored that is not known.
         """
         settled = 0
+        # Targets that are restored become nodes, which refer to others again.
         while fresh := self._objects.nodes[settled:]:
             settled += len(fresh)
             for relationship, nodes in self._relationships(fresh):
@@ -96,6 +97,7 @@ class References:
         for node in nodes:
             value = wanted[id(node)]
             target = targets.get(value)
+            # A key with an empty part refers to nothing, as SQL has it.
             if target is None and None not in value:
                 self._missing.do_without(node, here, cls, cls.__name__)
             self.links.append(SetScalar(node.target, relationship.key, target))
@@ -105,6 +107,8 @@ class References:
     def _targets(
         self, mapper: Mapper[Any], keys: tuple[str, ...], values: list[_Value]
     ) -> dict[_Value, Target]:
+        # Objects of the plan first: they are to have the keys that the plan gives them, not those
+        # they have.
         found = {
             tuple(node.value(key) for key in keys): node.target
             for node in self._objects.nodes
@@ -112,6 +116,7 @@ class References:
         }
         missing = [value for value in values if value not in found]
         for value, live in find_by(self._session, mapper.class_, keys, missing).items():
+            # Who is about to go cannot be referred to, though its row is still there.
             if not any(live is each for each in self._deleted):
                 found[value] = self._objects.target_of(live)
         missing = [value for value in missing if value not in found]
@@ -126,6 +131,7 @@ class References:
         if live is None or live in self._session.deleted:
             return any(node.value(key) is not None for key in here)
         state: InstanceState[Any] = inspect(live)
+        # Until a flush, an assignment of the application is known to the relationship only.
         if not state.attrs[relationship.key].history.has_changes():
             return self._differs(node, here)
         referred = getattr(live, relationship.key)
@@ -156,10 +162,12 @@ class References:
 
     def _referred_now(self, relationship: RelationshipProperty[Any], live: Any) -> Node | None:
         loaded = inspect(live).dict.get(relationship.key)
+        # It may be newer than the foreign key, which the flush sets.
         if loaded is not None:
             return self._objects.node_of(self._objects.target_of(loaded))
         here, there = pair_keys(relationship)
         spec = find_spec(relationship.mapper.class_)
+        # Nodes are found by primary key; a reference to another unique column orders nothing here.
         if spec is None or spec.key != there:
             return None
         return self._objects.find(spec, tuple(getattr(live, key) for key in here))
@@ -221,6 +229,7 @@ class References:
         cls = class_behind(constraint.referred_table)
         gone = self._gone(constraint.referred_table, columns)
         for some in chunks(value for value in values if value not in known):
+            # That they are there is enough: rows that the plan does not touch need no target.
             known |= dict.fromkeys(_existing(self._session, cls, columns, some) - gone)
         missing = [value for value in values if value not in known]
         if cls is None or not missing:

@@ -50,6 +50,7 @@ class Relations:
 
     def follow(self, nodes: Iterable[Node], tree: Tree) -> None:
         """Follow the relationships of *tree* from *nodes*, then those of its branches."""
+        # Several ways may lead to one object.
         unique = list({id(node): node for node in nodes}.values())
         for key, branch in tree.items():
             groups: dict[RelationshipProperty[Any], list[Node]] = {}
@@ -67,6 +68,7 @@ class Relations:
         spec = find_spec(relationship.mapper.class_)
         targets: dict[int, Target]
         if spec is None:
+            # Objects that have no history can be linked as they are, and nothing of them put back.
             live = [each for _, objects in related for each in objects]
             targets = {id(each): self._objects.target_of(each) for each in live}
         else:
@@ -74,6 +76,7 @@ class Relations:
             targets = {place: node.target for place, node in reached.items()}
             self.follow(reached.values(), branch)
         fresh = [n for n in nodes if (id(n), relationship.key) not in self._followed]
+        # Circles end here: an object is linked once, however often it is reached.
         self._followed |= {(id(node), relationship.key) for node in fresh}
         if relationship.direction is MANYTOONE:
             return
@@ -103,6 +106,8 @@ class Relations:
             found[id(node)].append(related)
             if crossing.association is not None:
                 rows.append((node, related, crossing.association.row(link)))
+        # A reference is told by the object's own version; its target is asked for when it is
+        # settled.
         if relationship.direction is not MANYTOONE:
             for node, *_ in self._rows(crossing.select_unknown, relationship, nodes):
                 _refuse(relationship, node, "the history of something related to it begins later")
@@ -156,6 +161,7 @@ class Relations:
             live = node.target.live
             now = [] if live is None else related_to(self._session, live, relationship)
             kept = {id(target.live) for target in wanted if target.live is not None}
+            # By identity: restored objects have no live one yet, and cannot be surplus.
             surplus += [(node, each) for each in now if id(each) not in kept]
             self.links.append(_link_step(relationship, node, wanted))
         if relationship.direction is not MANYTOMANY:
@@ -188,6 +194,7 @@ class Relations:
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
     ) -> None:
         """Refuse to remove links of which history does not say that they were made later."""
+        # A link that was never flushed cannot have been there then.
         stored = [(node, live) for node, live in surplus if not _is_added(relationship, node, live)]
         if not stored:
             return
@@ -222,6 +229,7 @@ class Relations:
         origins: dict[int, Any | None] = {}
         for live in objects:
             identity = identity_of(live)
+            # Nobody has committed it yet, so it was not there at any transaction.
             if inspect(live).pending:
                 origins[id(live)] = None
             if identity is not None:
@@ -235,6 +243,7 @@ class Relations:
                 origins[id(live)] = None if is_deletion(version) else version
             for *key, operation in self._session.execute(select_first_operations(spec, some)):
                 if operation == Operation.INSERT:
+                    # Later than the transaction, or there would be a version of then.
                     origins.setdefault(id(by_key[tuple(key)]), None)
         return origins
 

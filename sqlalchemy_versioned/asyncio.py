@@ -137,7 +137,7 @@ class AsyncSnapshot(AsyncSession):
     ('AsyncSnapshot', 1)
     """
 
-    sync_session: Snapshot
+    sync_session: Snapshot  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(sync_session_class=lambda **_: snapshot)  # type: ignore[arg-type]

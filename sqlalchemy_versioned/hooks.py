@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
+from ._typing import new_dict
 from .exc import ImproperlyConfigured
 
 __all__ = ["HOOKS", "Plugin", "PluginCollection", "TableBuilder"]
@@ -34,7 +35,7 @@ class TableBuilder:
     model: type[Any] | None
     parent_table: Table
     #: The columns of the parent table that are kept, and the attribute each has in versions.
-    kept: Mapping[Column[Any], str] = field(default_factory=dict)
+    kept: Mapping[Column[Any], str] = field(default_factory=new_dict)
 
 
 class Plugin:
@@ -209,7 +210,7 @@ class PluginCollection:
         return f"<PluginCollection {self.plugins!r}>"
 
 
-def _checked(plugin: Plugin) -> Plugin:
+def _checked(plugin: object) -> Plugin:
     if not isinstance(plugin, Plugin):
         raise ImproperlyConfigured(
             f"{plugin!r} is no plugin; give an instance of a subclass of Plugin"

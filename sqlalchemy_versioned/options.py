@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Column
 
+from ._typing import COLUMN, MAPPING, new_dict
 from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
@@ -122,7 +123,7 @@ class Options:
     #: filtered; ``None`` refuses them (manager only).
     time_zone: str | None = None
     #: What plugins read; keys that are not options themselves.
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=new_dict)
     #: Whether nothing is versioned but what ``include`` names.
     is_selective: bool = False
 
@@ -256,15 +257,20 @@ def options_in_info(info: Mapping[Any, Any], *, owner: str) -> dict[str, Any] | 
         return None
     if said is True:
         return {}
-    if not isinstance(said, Mapping):
+    if not isinstance(said, MAPPING):
         raise ImproperlyConfigured(
             f"{owner} has {said!r} in info[{IN_INFO!r}]; give a dict of options, such as {{}}"
         )
     return dict(said) if said.get("versioning", True) else None
 
 
+# Of Any, checkers would make Iterable[Unknown] and the like.
+_LISTS: Any = (list, tuple)
+_MANY: Any = Iterable
+
+
 def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes)) or not isinstance(value, _MANY):
         raise ImproperlyConfigured(
             f"{owner}: {name!r} is {value!r}; give a list of attribute keys, such as [{value!r}]"
         )
@@ -272,9 +278,9 @@ def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
 
 
 def _columns(value: Any, *, name: str, owner: str) -> tuple[Column[Any], ...]:
-    columns = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    columns: tuple[Any, ...] = tuple(value) if isinstance(value, _LISTS) else (value,)
     for column in columns:
-        is_named = isinstance(column, Column) and isinstance(column.name, str)
+        is_named = isinstance(column, COLUMN) and isinstance(column.name, str)
         if not is_named or column.primary_key:
             raise ImproperlyConfigured(
                 f"{owner}: {name!r} has {column!r}; give a list of columns that have a name and "
@@ -322,7 +328,8 @@ def _check_names(options: Options, owner: str) -> None:
                 f"{owner}: {name} is {getattr(options, name)!r}; choose one of "
                 f"{', '.join(map(repr, words))}"
             )
-    if options.label is not None and not (isinstance(options.label, str) and options.label):
+    label: Any = options.label
+    if label is not None and not (isinstance(label, str) and label):
         raise ImproperlyConfigured(
             f"{owner}: label is {options.label!r}; give the name that change records shall have"
         )

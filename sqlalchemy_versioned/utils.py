@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
-from sqlalchemy.sql.visitors import replacement_traverse
 
+from ._typing import COLUMN, replaced
 from .exc import ClassNotVersioned, UnknownOption
 from .maintenance.vacuum import vacuum
 from .model.lookup import (
@@ -81,7 +81,8 @@ def option(subject: Any, name: str) -> Any:
     if name not in known:
         raise UnknownOption(f"there is no option {name!r}; known options: {', '.join(known)}")
     value = getattr(options, name)
-    if isinstance(value, frozenset):
+    keys: Any = frozenset
+    if isinstance(value, keys):
         return sorted(value)
     return value.value if isinstance(value, Enum) else value
 
@@ -164,7 +165,7 @@ def adapt_columns(expression: Any) -> Any:
     """
 
     def replace(element: Any, **_: Any) -> Any:
-        if not isinstance(element, Column) or element.table is None:
+        if not isinstance(element, COLUMN) or element.table is None:
             return None
         specs = element.table.metadata.info.get(TABLES, {}).values()
         kept = {pair.parent: pair.version for spec in specs for pair in spec.pairs}
@@ -172,4 +173,4 @@ def adapt_columns(expression: Any) -> Any:
             raise ClassNotVersioned(f"{element} is kept by no version table")
         return kept[element]
 
-    return replacement_traverse(expression, {}, replace)
+    return replaced(expression, replace)

@@ -7,6 +7,7 @@ SQLAlchemy release is checked by reading one package; it has a module for each p
 from __future__ import annotations
 
 from .columns import (
+    are_alike,
     association_columns,
     attribute_of_keyfunc,
     column_of,
@@ -105,6 +106,7 @@ __all__ = [
     "Recompiled",
     "all_mappers",
     "all_metadata",
+    "are_alike",
     "assigned_columns",
     "assigned_values",
     "association_columns",

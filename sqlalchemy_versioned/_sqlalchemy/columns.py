@@ -24,6 +24,7 @@ from sqlalchemy.sql.elements import _truncated_label
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 __all__ = [
+    "are_alike",
     "association_columns",
     "attribute_of_keyfunc",
     "column_of",
@@ -84,6 +85,11 @@ def has_bind_expression(type_: TypeEngine[Any]) -> bool:
     Uses ``TypeEngine._has_bind_expression``.
     """
     return type_._has_bind_expression
+
+
+def are_alike(one: TypeEngine[Any], other: TypeEngine[Any]) -> bool:
+    """Tell whether two types are of one kind.  Uses ``TypeEngine._type_affinity``."""
+    return one._type_affinity is other._type_affinity
 
 
 def converts_value(type_: TypeDecorator[Any]) -> tuple[bool, bool]:

@@ -21,6 +21,7 @@ try:
     from alembic.util import DispatchPriority
 except ImportError:  # pragma: no cover
     Plugin = None  # type: ignore[assignment, misc]
+    DispatchPriority: Any = None  # type: ignore[no-redef]
 
 __all__ = ["AlignVersionsOp", "BaselineVersionsOp", "UpdateEndsOp"]
 

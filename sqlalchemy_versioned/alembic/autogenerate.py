@@ -16,6 +16,7 @@ from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Column, Sequence, Table
 from sqlalchemy.orm import configure_mappers
 
+from .._typing import is_column
 from ..exc import ImproperlyConfigured
 from ..model.naming import cut_name
 from .changes import amend_changes
@@ -84,7 +85,7 @@ def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
         number = _make_numbering(found, found.transactions[place])
     creation.columns = [
         plain_column(each, **({"autoincrement": False} if each is number else {}))
-        if isinstance(each, Column)
+        if is_column(each)
         else each
         for each in creation.columns
     ]

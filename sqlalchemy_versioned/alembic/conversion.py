@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 
+from .._typing import select_rows
 from ..exc import ImproperlyConfigured, IncompleteHistory
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
@@ -96,7 +97,7 @@ class Conversion:
             marked.c.first_ == self.spec.operation(Operation.INSERT),
             marked.c[self._operation] == self.spec.operation(Operation.DELETE),
         )
-        chosen = select(*[value.label(name) for name, value in values.items()])
+        chosen = select_rows(*[value.label(name) for name, value in values.items()])
         return chosen.where(marked.c.rank_ == 1, ~is_nothing)
 
     def check(self, connection: Connection) -> None:

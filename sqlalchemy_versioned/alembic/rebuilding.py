@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from alembic.operations import MigrateOperation, ops
-from sqlalchemy import Boolean, Column, MetaData, Table
+from sqlalchemy import Boolean, MetaData, Table
 
+from .._typing import is_column
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
 from .columns import is_renaming, version_renamings_of
@@ -60,7 +61,7 @@ def rebuild_tables(found: Found, upgrade_ops: ops.UpgradeOps) -> None:
 def _key_before(found: Found, spec: VersionSpec) -> HistoryNames | None:
     """Return what a version table is in the database, if it needs another key."""
     columns = found.columns_of(spec.version_table)
-    present = set(found.primary_key_of(spec.version_table)) if columns else set()
+    present: set[str] = set(found.primary_key_of(spec.version_table)) if columns else set()
     transaction = str(spec.transaction_column.name)
     renamed = {old: new for new, old in version_renamings_of(spec, columns).items()}
     is_as_wanted = {renamed.get(name, name) for name in present} == {
@@ -178,7 +179,7 @@ def _creation(spec: VersionSpec, old: Table, before: HistoryNames) -> ops.Create
     needed = {*_key_of(spec), *(str(column.name) for column in spec.bookkeeping)}
     columns: list[Any] = []
     for each in creation.columns:
-        if isinstance(each, Column):
+        if is_column(each):
             is_new = each.name not in old.c and each.name not in needed
             # Versions of before have no value for it.
             loose = {"nullable": True} if is_new and each.server_default is None else {}

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from textwrap import dedent
+from typing import Any
 
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
+from .._typing import new_dict
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
 from ..triggers.guards import write_guard_trigger
@@ -65,7 +67,8 @@ class Function:
     returns: str = "trigger"
 
     def __post_init__(self) -> None:
-        if not self.name or not isinstance(self.name, str):
+        name: Any = self.name
+        if not name or not isinstance(name, str):
             raise InvalidArgument(f"the name of a function is {self.name!r}; give a text")
 
     def creation(self, names: Names, *, acts_for_owner: bool = True) -> Iterator[str]:
@@ -100,7 +103,7 @@ class TableTriggers:
     table: str
     function: Function
     #: Their names by event.
-    triggers: Mapping[str, str] = field(default_factory=dict)
+    triggers: Mapping[str, str] = field(default_factory=new_dict)
     schema: str | None = None
     #: What they refuse, if they guard history: ``"statements"``, or ``"rows"`` of others.
     guards: str = ""
@@ -111,7 +114,8 @@ class TableTriggers:
                 f"guards is {self.guards!r}; give {STATEMENTS!r} or {ROWS!r}, or leave it out"
             )
         known = [event.value for event in Event]
-        if not isinstance(self.triggers, Mapping):
+        triggers: Any = self.triggers
+        if not isinstance(triggers, Mapping):
             raise InvalidArgumentType(
                 f"triggers is {self.triggers!r}; give names by event, such as "
                 f"{{{known[0]!r}: {self.table + '_versioned_insert'!r}}}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from sqlalchemy import ARRAY, Column
+from sqlalchemy import Column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .. import _sqlalchemy
+from .._typing import is_array
 
 __all__ = ["plain_column", "plain_type"]
 
@@ -29,7 +30,7 @@ def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     >>> plain_type(Integer())
     Integer()
     """
-    if isinstance(type_, ARRAY):
+    if is_array(type_):
         item = plain_type(type_.item_type)
         if item is type_.item_type:
             return type_

@@ -42,8 +42,7 @@ def build_mapped_class(
     namespace = {"__abstract__": True, "__module__": module, "__versioned__": None}
     cls = types.new_class(name, ordered, {}, lambda body: body.update(namespace))
     type.__delattr__(cls, "__abstract__")
-    of_bases: Any = super(cls, cls)  # pyright: ignore[reportUnknownVariableType]
-    if not hasattr(of_bases, "__versioned__"):
+    if not hasattr(super(cls, cls), "__versioned__"):  # pyright: ignore[reportUnknownArgumentType]
         type.__delattr__(cls, "__versioned__")
     is_taken = _is_taken(registry, name)
     with _nameless(cls) if is_taken else nullcontext():

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from .._typing import Processor
+from .._typing import Processor, is_array
 from ..database.dialects import DatabaseUser, is_named
 from ..exc import ImproperlyConfigured
 from ..model.operation import Operation
@@ -170,12 +170,6 @@ def _plain_enum(enum: Any) -> Any:
     return enum.adapt(Enum, native_enum=False, create_constraint=False)
 
 
-def _array_of_versions(type_: Any) -> types.TypeEngine[Any]:
-    array: types.ARRAY[Any] = copy.copy(type_)
-    array.item_type = version_type(array.item_type)
-    return array
-
-
 def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     """Return the type in which values of *type_* are kept."""
     if isinstance(type_, Enum):
@@ -184,8 +178,10 @@ def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
         return Boolean()
     if is_named(type_, "DOMAIN"):
         return version_type(type_.data_type)  # type: ignore[attr-defined]
-    if isinstance(type_, types.ARRAY):
-        return _array_of_versions(type_)
+    if is_array(type_):
+        array = copy.copy(type_)
+        array.item_type = version_type(type_.item_type)
+        return array
     # A copy: extensions such as sqlalchemy.ext.mutable know a type by its identity.
     copied = copy.copy(type_)
     if isinstance(copied, types.TypeDecorator) and isinstance(copied.impl, types.TypeEngine):

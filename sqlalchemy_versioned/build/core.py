@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Column, Table, types
 from sqlalchemy.orm import Mapper, registry
 
-from .._typing import is_mapping, is_table
+from .._typing import LISTS, MAPPING, is_table
 from ..exc import ImproperlyConfigured
 from ..model.lookup import SPEC
 from ..model.mapping import superclass_mappers
@@ -38,8 +38,6 @@ __all__ = [
 _OF_CLASSES = frozenset({"base_classes", *MANAGER_ONLY})
 
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
-# Of Any, checkers would make list[Unknown] and the like.
-_LISTS: Any = (list, tuple, set, frozenset)
 
 
 # -- what is said ------------------------------------------------------------------------------
@@ -59,8 +57,8 @@ def said_of(mapper: Mapper[Any]) -> dict[str, Any] | None:
     :returns: ``None`` if nothing is said.
     :raises ImproperlyConfigured: if what is said are no options.
     """
-    said = getattr(mapper.class_, "__versioned__", None)
-    if is_mapping(said):
+    said: Any = getattr(mapper.class_, "__versioned__", None)
+    if isinstance(said, MAPPING):
         return dict(said)
     if said is not None:
         raise ImproperlyConfigured(
@@ -83,7 +81,7 @@ def check_core_options(table: Table, said: Mapping[str, Any], *, owner: str) -> 
     for name in _KEY_LISTS:
         value = said.get(name, ())
         # What is no list is refused with the other values.
-        for key in value if isinstance(value, _LISTS) else ():
+        for key in value if isinstance(value, LISTS) else ():
             if key not in known:
                 raise ImproperlyConfigured(
                     f"{owner}: {name!r} names {key!r}, which is no column; columns are "

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import MetaData, Table, inspect
 from sqlalchemy.orm import Mapper
 
-from .._typing import is_table
+from .._typing import find_mapper, is_table
 from ..model.lookup import MANAGER, SPEC
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from .classes import displace, forget_mapped_class
@@ -111,13 +111,13 @@ def forget(registry: Registry) -> None:
 
 def _forget_class(spec: ClassSpec) -> None:
     parent = spec.parent_class
-    mapper: Mapper[Any] | None = inspect(parent, raiseerr=False)
+    mapper = find_mapper(parent, raiseerr=False)
     displace(spec.version_class, parent, attribute=VERSION_CLASS)
     for name in (SPEC, MANAGER):
         if name in vars(parent):
             type.__delattr__(parent, name)
     detach_parent_relationships(spec, mapper)
-    version_mapper: Mapper[Any] | None = inspect(spec.version_class, raiseerr=False)
+    version_mapper = find_mapper(spec.version_class, raiseerr=False)
     if version_mapper is not None:
         forget_mapped_class(spec.version_class, version_mapper.registry)
 
@@ -127,6 +127,6 @@ def _forget_transaction_class(registry: Registry) -> None:
     if cls is None or not registry.makes_transactions:
         return
     displace(cls, registry.transaction_owner, attribute=TRANSACTION_CLASS)
-    mapper: Mapper[Any] | None = inspect(cls, raiseerr=False)
+    mapper = find_mapper(cls, raiseerr=False)
     if mapper is not None:
         forget_mapped_class(cls, mapper.registry)

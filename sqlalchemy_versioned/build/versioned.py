@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import Mapper
-
+from .._typing import LISTS, find_mapper
 from ..exc import InvalidArgument, InvalidArgumentType
 
 if TYPE_CHECKING:
@@ -66,13 +64,13 @@ def versioned(**options: Any) -> Callable[[type[T]], type[T]]:
 
 def _check_keys(cls: type[Any], name: str, keys: Any) -> None:
     """Refuse what is no list of attribute keys of a class, as far as they are known."""
-    is_list = isinstance(keys, (list, tuple, set, frozenset))
+    is_list = isinstance(keys, LISTS)
     if not is_list or not all(isinstance(key, str) for key in keys):
         raise InvalidArgumentType(
             f"@versioned({name}={keys!r}) on {cls.__name__}: give a list of keys of attributes, "
             "such as ['name']"
         )
-    mapper: Mapper[Any] | None = inspect(cls, raiseerr=False)
+    mapper = find_mapper(cls, raiseerr=False)
     if mapper is None:
         return
     known = mapper.all_orm_descriptors.keys()

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Delete, Insert, Table, Update
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
+from .._typing import TABLE
 from ..database.dialects import can_go_on_after_errors
 from .behind import RowsBehind
 from .cascades import Cascades
@@ -135,7 +136,7 @@ class Capture:
             )
         if isinstance(statement, Delete):
             return self.cascades.acts_on_delete(table)
-        if not isinstance(statement, Insert) or not isinstance(table, Table):
+        if not isinstance(statement, Insert) or not isinstance(table, TABLE):
             return False
         if self.cascades.acts_on_delete(table) and is_replacing(
             statement, table, connection.dialect

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, select
 
+from .._typing import TUPLE, new_dict
 from ..database.dialects import locks_one_table
 from ..database.foreign_keys import ACTS, Changed, Edge, acting_keys
 from ..database.keys import Key, KeyConditions, KeyParameters
@@ -30,15 +31,15 @@ Values = dict[Key, dict[Column[Any], Any]]
 class Cascaded:
     """Rows of versioned tables that the database deletes or changes along with others."""
 
-    deleted: dict[VersionSpec, list[Key]] = field(default_factory=dict)
+    deleted: dict[VersionSpec, list[Key]] = field(default_factory=new_dict)
     #: Rows that lose what they refer to.
-    updated: dict[VersionSpec, list[Key]] = field(default_factory=dict)
+    updated: dict[VersionSpec, list[Key]] = field(default_factory=new_dict)
     #: Rows that follow what they refer to; they are looked up again when they have done so.
-    following: dict[VersionSpec, list[Key]] = field(default_factory=dict)
+    following: dict[VersionSpec, list[Key]] = field(default_factory=new_dict)
     #: Tables of which rows get keys that cannot be known beforehand.
-    unknown: dict[VersionSpec, None] = field(default_factory=dict)
+    unknown: dict[VersionSpec, None] = field(default_factory=new_dict)
     #: What rows that are updated had in columns which others follow.
-    values: dict[Table, Values] = field(default_factory=dict)
+    values: dict[Table, Values] = field(default_factory=new_dict)
 
     def __bool__(self) -> bool:
         return bool(self.deleted or self.updated)
@@ -322,7 +323,8 @@ class Cascades:
         if edge.refers_to <= set(self.key_of(edge.referred)):
             # Rows whose key is as it was are followed by nobody.
             keys = [key for key in keys if parents[key]]
-        found, here = [], formers.setdefault(edge.table, {})
+        found: list[Key] = []
+        here = formers.setdefault(edge.table, {})
         for row, parent in self._pairs(connection, edge, keys) if keys else ():
             had = parents[parent]
             before = {mine: had[theirs] for mine, theirs in edge.pairs if theirs in had}
@@ -388,7 +390,7 @@ def _labelled(columns: Iterable[Any], word: str) -> list[Any]:
 
 
 def _values(key: Key) -> Any:
-    return key if isinstance(key, tuple) else (key,)
+    return key if isinstance(key, TUPLE) else (key,)
 
 
 def _bare(values: Any) -> Key:

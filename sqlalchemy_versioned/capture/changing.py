@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Delete, Table, Update, delete, false
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
+from .._typing import TUPLE
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key
 from ..model.spec import VersionSpec
@@ -156,7 +157,7 @@ class RowChanges:
         for statement, parameters in write.select_rows(connection.dialect, moves=moves):
             for row in connection.execute(statement, parameters):
                 key = row[0] if size == 1 else tuple(row[:size])
-                moved = row[size:] or (key if isinstance(key, tuple) else (key,))
+                moved = row[size:] or (key if isinstance(key, TUPLE) else (key,))
                 found[key] = moved[0] if size == 1 else tuple(moved)
         return found
 

@@ -27,6 +27,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import visitors
 
 from .. import _sqlalchemy
+from .._typing import COLUMN, replaced
 from ..database.dialects import locks_one_table
 
 __all__ = ["Conflicts", "is_replacing"]
@@ -142,6 +143,6 @@ def _replaced(expression: Any, given: Mapping[Column[Any], Any]) -> Any:
     """Return *expression* with the values of the new row in the place of columns."""
 
     def replace(element: Any, **_: Any) -> Any:
-        return given.get(element) if isinstance(element, Column) else None
+        return given.get(element) if isinstance(element, COLUMN) else None
 
-    return visitors.replacement_traverse(expression, {}, replace)
+    return replaced(expression, replace)

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
+from .._typing import TUPLE, new_dict
 from ..database.keys import Key
 from ..hooks import Plugin
 from ..model.operation import Operation
@@ -52,7 +53,7 @@ class Work:
     hierarchy: Hierarchy
     mapper: Mapper[Any] | None
     connection: Connection | None = None
-    changes: dict[VersionSpec, Changes] = field(default_factory=dict)
+    changes: dict[VersionSpec, Changes] = field(default_factory=new_dict)
 
 
 class Flush:
@@ -255,7 +256,7 @@ class LinkTable:
         given = tuple_(*[pair.parent for pair in self._link.key])
         found: list[Any] = []
         for start in range(0, len(keys), _CHUNK):
-            part = [k if isinstance(k, tuple) else (k,) for k in keys[start : start + _CHUNK]]
+            part = [k if isinstance(k, TUPLE) else (k,) for k in keys[start : start + _CHUNK]]
             statement = select(*wanted).where(given.in_(part))
             rows = connection.execute(statement.with_for_update() if locks else statement)
             found += [bare_key(tuple(row)) for row in rows]

@@ -47,7 +47,7 @@ class Inserts:
         self, pending: Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
     ) -> str | None:
         """Look at what an INSERT does before it is executed; return why that cannot be known."""
-        write, dialect = pending.write, connection.dialect
+        write, dialect, needs_returning = pending.write, connection.dialect, False
         if pending.target is not None:
             if any(spec.added for spec in pending.target.specs()):
                 pending.given = _sqlalchemy.inserted_columns(pending.statement, sets)
@@ -59,7 +59,7 @@ class Inserts:
             if needs_returning and not dialect.insert_returning:
                 return "the database does not tell which rows an INSERT of this kind makes"
         reason = self._prepare_meeting(pending, connection, sets)
-        if reason is None and pending.target is not None and needs_returning:
+        if reason is None and needs_returning:
             pending.statement, pending.is_ours = write.returning(), True
         return reason
 

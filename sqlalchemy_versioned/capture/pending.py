@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import Session
 
+from .._typing import new_dict, new_list, new_set
 from ..database.keys import Key
 from .cascades import Cascaded
 from .keyless import KeylessWrite
@@ -29,7 +30,7 @@ class Pending:
     target: Target | None
     session: Session
     #: The rows that it is going to change, with what their keys are going to be.
-    moved: dict[Key, Key] = field(default_factory=dict)
+    moved: dict[Key, Key] = field(default_factory=new_dict)
     #: What the database is going to do along with it.
     cascaded: Cascaded = field(default_factory=Cascaded)
     #: Whether the application did not ask for the rows that come back.
@@ -39,11 +40,11 @@ class Pending:
     #: The sets of parameters, if they are not those that the application gave.
     sets: Sequence[Mapping[str, Any]] | None = None
     #: The columns that it may change of rows that are there.
-    changed: set[Column[Any]] = field(default_factory=set)
+    changed: set[Column[Any]] = field(default_factory=new_set)
     #: The columns that it gives to rows that it makes, where that is to be known.
-    given: set[Column[Any]] = field(default_factory=set)
+    given: set[Column[Any]] = field(default_factory=new_set)
     #: The rows that an INSERT may meet.
-    met: list[Key] = field(default_factory=list)
+    met: list[Key] = field(default_factory=new_list)
 
     def tables(self) -> list[Table]:
         """Return the tables that the rows of the statement are in, by the same keys."""

@@ -60,12 +60,15 @@ class Recorder(Protocol):
 
     def session_of(self, connection: Connection) -> Session | None:
         """Return the session that a connection is recorded in, or ``None`` if it is not."""
+        ...
 
     def is_paused(self, session: Session) -> bool:
         """Tell whether nothing is recorded in a session at present."""
+        ...
 
     def is_stored_on(self, session: Session, connection: Connection, table: Table) -> bool:
         """Tell whether a connection may lead to the database that has a versioned table."""
+        ...
 
     def prepare(self, session: Session, connection: Connection, spec: VersionSpec | None) -> None:
         """Refuse what could not be recorded because of what is said of it.
@@ -86,6 +89,7 @@ class Recorder(Protocol):
 
         :returns: rows that were to be deleted and are not there, by table.
         """
+        ...
 
     def record_rows(
         self,
@@ -107,6 +111,7 @@ class Recorder(Protocol):
 
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""
+        ...
 
     def added_values(
         self, specs: Sequence[VersionSpec], columns: Collection[Column[Any]], operation: Operation
@@ -116,11 +121,13 @@ class Recorder(Protocol):
         :param specs: the tables in which it makes versions.
         :param columns: the columns of parent tables that it sets.
         """
+        ...
 
     def split_upserted(
         self, session: Session, connection: Connection, spec: VersionSpec, keys: list[Key]
     ) -> tuple[list[Key], list[Key]]:
         """Tell rows that were new from rows that were there."""
+        ...
 
 
 def add_values(

@@ -161,7 +161,7 @@ class StatementEvents:
             else:
                 self._capture.refusals.check_text(connection, statement)
             self.guard.check_text(statement, is_stored)
-        elif getattr(compiled, "ctes", None):
+        elif context is not None and getattr(compiled, "ctes", None):
             if is_native:
                 self._tell_triggers(connection, self.triggers.targets_in_ctes(compiled.ctes))
             else:

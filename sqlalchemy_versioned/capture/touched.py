@@ -12,10 +12,11 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, inspect, types
+from sqlalchemy import ColumnElement, inspect, types
 from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 
 from .. import _sqlalchemy
+from .._typing import COLUMN
 from ..model.spec import ClassSpec
 from ..recording.recording import Changes
 
@@ -59,7 +60,8 @@ class ClassReader:
 
         To be asked before the flush, which expires them.
         """
-        now, found = state.dict, []
+        now = state.dict
+        found: list[str] = []
         for key in _sqlalchemy.original_values(state):
             value = now.get(key)
             if type(value) not in _PLAIN_VALUES and _sqlalchemy.is_expression(value):
@@ -130,7 +132,7 @@ def _changes_by_itself(mapper: Mapper[Any], column: Any) -> bool:
 
 
 def _is_plain(column: Any) -> bool:
-    if not isinstance(column, Column) or isinstance(column.type, types.Enum):
+    if not isinstance(column, COLUMN) or isinstance(column.type, types.Enum):
         return False
     return isinstance(column.type, _PLAIN_TYPES)
 

@@ -86,7 +86,7 @@ class Tracker:
         live_id = spec.root.live_id_column
         if live_id is not None:
             self._tracked.live_ids[spec.parent_class] = mapper.get_property_by_column(live_id).key
-        targets = {}
+        targets: dict[Table, Target] = {}
         for table in spec.tables:
             self._tracked.mappers.setdefault(table.parent_table, []).append(mapper)
             self._tracked.histories.update((table.version_table, table.transaction_table))

@@ -33,6 +33,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, ClauseList, False_, Grouping, Null, True_
 
 from .. import _sqlalchemy
+from .._typing import PARAMETER, TUPLE, replaced
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
 from ..database.keys import Key, KeyConditions, KeyParameters, Style
 
@@ -42,7 +43,7 @@ __all__ = ["Write"]
 _CHUNK = 200
 
 #: What conditions are made of that nothing but a write can make say something else.
-_LASTING = (
+_LASTING: Any = (
     BinaryExpression,
     BindParameter,
     ClauseList,
@@ -95,7 +96,7 @@ class Write:
         wanted = self._equal_values(conditions)
         if wanted is None or self.moves_keys or len(conditions) > len(wanted):
             return None
-        keys = []
+        keys: list[Key] = []
         for values in self._sets or [{}]:
             key = _key_of(wanted, values)
             if key is None or (isinstance(key, tuple) and None in key):
@@ -147,7 +148,7 @@ class Write:
         """
         assigned = self._assigned_keys() if moves else {}
         if len(self._sets) <= 1:
-            values = self._sets[0] if self._sets else {}
+            values: Mapping[str, Any] = self._sets[0] if self._sets else {}
             yield self._select(self.statement._where_criteria, assigned, dialect), values
             return
         # One look for many sets: a key could only be said for each of them.
@@ -243,7 +244,7 @@ class Write:
         return self.statement.where(_with_values(condition, found.parameters()))
 
     def _is(self, key: Key) -> ColumnElement[bool]:
-        values = key if isinstance(key, tuple) else (key,)
+        values = key if isinstance(key, TUPLE) else (key,)
         return and_(*[column == value for column, value in zip(self._key, values, strict=True)])
 
     def without(self, absent: Collection[Key]) -> tuple[Any, Sequence[Mapping[str, Any]]]:
@@ -402,7 +403,7 @@ def _key_of(wanted: Sequence[BindParameter[Any]], values: Mapping[str, Any]) -> 
 
 
 def _with_value(value: Any, values: Mapping[str, Any]) -> Any:
-    return _value_of(value, values) if isinstance(value, BindParameter) else value
+    return _value_of(value, values) if isinstance(value, PARAMETER) else value
 
 
 def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:
@@ -413,8 +414,8 @@ def _with_values(clause: Any, values: Mapping[str, Any]) -> Any:
     """Return *clause* with the values of its named parameters in it."""
 
     def replace(element: Any, **_: Any) -> Any:
-        if isinstance(element, BindParameter) and element.key in values:
+        if isinstance(element, PARAMETER) and element.key in values:
             return bindparam(None, values[element.key], element.type, expanding=element.expanding)
         return None
 
-    return visitors.replacement_traverse(clause, {}, replace)
+    return replaced(clause, replace)

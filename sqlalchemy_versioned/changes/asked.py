@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 
+from .._typing import TUPLE, new_dict, new_set
 from ..database.keys import KeyParameters, Style
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.lookup import class_of, spec_of
@@ -49,8 +50,8 @@ class Asked:
 
     spec: ClassSpec
     dialect: Dialect | None
-    filters: set[str] = field(default_factory=set[str])
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    filters: set[str] = field(default_factory=new_set)
+    parameters: dict[str, Any] = field(default_factory=new_dict)
 
     def shape(
         self,
@@ -98,7 +99,7 @@ class Asked:
     def _add_moments(self, between: Any) -> None:
         if between is None:
             return
-        if not isinstance(between, (tuple, list)) or len(between) != 2:
+        if not isinstance(between, (list, TUPLE)) or len(between) != 2:
             raise InvalidArgumentType(
                 f"between is {between!r}; give a pair of datetimes with a time zone, either of "
                 "which may be None"

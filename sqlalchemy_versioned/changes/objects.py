@@ -8,6 +8,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from .._typing import mapper_of, type_of
 from ..model.lookup import ensure_bound, spec_of
 from ..model.mapping import stored_key
 from ..model.spec import ClassSpec
@@ -84,20 +85,22 @@ def difference_of_relations(
     {}
     """
     spec = spec_of(old)
-    found = {}
+    found: dict[str, list[Any]] = {}
     for name in relation_names(spec, relations):
         relation = relation_of(spec, name)
+        if relation is None:
+            continue
         if isinstance(relation, Reference):
             sides = [_target(relation, version) for version in (old, new)]
-        elif relation is not None:
+        else:
             sides = _differing_members(session, spec, relation, old, new)
-        if relation is not None and sides[0] != sides[1]:
+        if sides[0] != sides[1]:
             found[name] = sides
     return found
 
 
 def _target(relation: Reference, version: Any) -> Any:
-    mapper = inspect(type(version))
+    mapper = mapper_of(type_of(version))
     keys = [mapper.get_property_by_column(column).key for column in relation.target]
     return identity([getattr(version, key) for key in keys])
 

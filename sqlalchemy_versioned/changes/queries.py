@@ -11,9 +11,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table
 from sqlalchemy.engine import Dialect
 
+from .._typing import select_rows
 from ..database.keys import KeyConditions, Style
 from ..model.lookup import CONTEXT_TABLE
 from ..model.spec import ClassSpec
@@ -90,9 +91,8 @@ class ChangeQuery:
         style, parameters = number_parameters(table.c.transaction_id, numbers, self._dialect)
         made = KeyConditions([table.c.transaction_id], style, "")
         is_asked = made.member([table.c.transaction_id], "transactions")
-        return select(table.c.transaction_id, table.c.key, table.c.value).where(
-            is_asked
-        ), parameters
+        statement = select_rows(table.c.transaction_id, table.c.key, table.c.value)
+        return statement.where(is_asked), parameters
 
     def records(
         self,

@@ -48,7 +48,8 @@ def read_members(
     found: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
     for row in rows:
         place, is_gain = tuple(row[: key_size + 1]), row[key_size + 1]
-        found.setdefault(place, ([], []))[is_gain].append(identity(row[key_size + 2 :]))
+        lost, gained = found.setdefault(place, ([], []))
+        (gained if is_gain else lost).append(identity(row[key_size + 2 :]))
     return found
 
 

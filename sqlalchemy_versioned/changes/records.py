@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from .._typing import TUPLE
 from ..model.operation import Operation
 from .plain import plain_value
 
@@ -56,7 +57,7 @@ class _Attributed(_Dumped):
 def _plain(value: Any) -> Any:
     if isinstance(value, Operation):
         return value.name
-    if isinstance(value, tuple) and any(isinstance(each, FieldChange) for each in value):
+    if isinstance(value, TUPLE) and any(isinstance(each, FieldChange) for each in value):
         return [each.to_dict() for each in value]
     return plain_value(value)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Column, DateTime, inspect
 from sqlalchemy.orm import InstanceState
 from sqlalchemy.types import TypeEngine
 
+from .._typing import MAPPING, TUPLE
 from ..database.kinds import exact_type
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..model.mapping import primary_key_attributes, stored_key
@@ -33,10 +34,15 @@ __all__ = [
 
 _SORT_KEYS = (ISSUED_AT, TRANSACTION, OBJECT, OPERATION)
 
+# Of Any, checkers would make Iterable[Unknown] and the like.
+_MANY: Any = Iterable
+_STATE: Any = InstanceState
+_WHOLE: Any = (str, bytes, Mapping)
+
 
 def several(value: Any) -> list[Any]:
     """Return one or several as a list; texts, keys and objects are one."""
-    is_several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    is_several = isinstance(value, _MANY) and not isinstance(value, _WHOLE)
     if not is_several or inspect(value, raiseerr=False) is not None:
         return [value]
     return list(value)
@@ -44,7 +50,7 @@ def several(value: Any) -> list[Any]:
 
 def several_keys(value: Any, *, size: int) -> list[Any]:
     """Return one key of *size* columns, or several, as a list."""
-    if isinstance(value, tuple) and size > 1 and not _has_keys(value):
+    if isinstance(value, TUPLE) and size > 1 and not _has_keys(value):
         return [value]
     return several(value)
 
@@ -80,7 +86,7 @@ def _key(spec: ClassSpec, given: Any) -> Any:
         _refuse_key(spec, given)
     for pair, value in zip(spec.root.key, values, strict=True):
         _check_type("object_ids", pair.parent, value)
-    return values if len(values) > 1 else values[0]
+    return values[0] if len(values) == 1 else values
 
 
 def _key_values(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
@@ -89,11 +95,11 @@ def _key_values(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
         return stored_key(given, spec.key)
     if state is not None:
         _refuse_key(spec, given)
-    if isinstance(given, Mapping):
+    if isinstance(given, MAPPING):
         if set(given) != set(spec.key):
             _refuse_key(spec, given)
         return tuple(given[key] for key in spec.key)
-    return given if isinstance(given, tuple) else (given,)
+    return given if isinstance(given, TUPLE) else (given,)
 
 
 def _refuse_key(spec: ClassSpec, given: Any) -> NoReturn:
@@ -182,8 +188,8 @@ def user_key(columns: Sequence[Column[Any]], given: Any) -> Any:
     if given is None:
         return None
     state = inspect(given, raiseerr=False)
-    key = given if isinstance(given, tuple) and len(columns) > 1 else (given,)
-    if isinstance(state, InstanceState):
+    key: tuple[Any, ...] = given if isinstance(given, TUPLE) and len(columns) > 1 else (given,)
+    if isinstance(state, _STATE):
         key = stored_key(given, primary_key_attributes(state.mapper))
     if len(key) != len(columns):
         raise InvalidArgumentType(
@@ -193,7 +199,7 @@ def user_key(columns: Sequence[Column[Any]], given: Any) -> Any:
     for column, value in zip(columns, key, strict=True):
         if value is not None:
             _check_type("user_ids", column, value)
-    return key if len(key) > 1 else key[0]
+    return key[0] if len(key) == 1 else key
 
 
 def sort_key(sort_by: Any) -> str:

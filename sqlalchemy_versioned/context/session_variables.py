@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, bindparam, func, select, true
+from sqlalchemy import Connection, Select, String, bindparam, func, true
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
+from .._typing import select_rows
 from ..database.dialects import has_settings
 from ..database.sessions import sync_session
 from ..exc import ImproperlyConfigured, InvalidArgument
@@ -28,7 +29,7 @@ def build_statement(values: Mapping[str, Any], *, namespace: str) -> Select[Any]
 
     :raises InvalidArgument: if a name cannot be that of a variable, or a value is no text.
     """
-    return select(*[_setting(name, value, namespace) for name, value in values.items()])
+    return select_rows(*[_setting(name, value, namespace) for name, value in values.items()])
 
 
 def _setting(name: str, value: Any, namespace: str) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, object_session
 
+from .._typing import MAPPING, mapper_of, new_dict, type_of
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.mapping import primary_key_attributes, stored_key, user_reference
 from .values import check_given, plain_text, storable
@@ -26,17 +27,20 @@ __all__ = ["Places", "TransactionValues"]
 #: What the context calls the user, and the attribute of transactions that has the key of one.
 USER, USER_ID = "user", "user_id"
 
+#: What the key of a user may be given as, if it has several columns.
+_KEYS: Any = (tuple, list)
+
 
 @dataclass(slots=True)
 class TransactionValues:
     """What one transaction says."""
 
     #: By the key of the column.
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=new_dict)
     #: Attributes that only a flush can write.
-    later: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, Any] = field(default_factory=new_dict)
     #: What is left to plugins.
-    further: dict[str, str] = field(default_factory=dict)
+    further: dict[str, str] = field(default_factory=new_dict)
 
 
 class Places:
@@ -160,10 +164,10 @@ class Places:
         is_object = _is_object(user)
         if is_object and isinstance(user, cls):
             return stored_key(user, names)
-        if isinstance(user, Mapping) and set(user) == set(names):
+        if isinstance(user, MAPPING) and set(user) == set(names):
             return tuple(user[name] for name in names)
-        key = tuple(user) if isinstance(user, (tuple, list)) else (user,)
-        if is_object or isinstance(user, Mapping) or len(key) != len(names):
+        key: tuple[Any, ...] = tuple(user) if isinstance(user, _KEYS) else (user,)
+        if is_object or isinstance(user, MAPPING) or len(key) != len(names):
             raise InvalidArgumentType(
                 f"user is {user!r:.80}; give an object of {cls.__name__}, or its primary key: "
                 f"{', '.join(names)}"
@@ -238,7 +242,7 @@ def _plain(name: str, value: Any) -> Any:
     """Return the primary key of what is said by an object; other values are what they are."""
     if not _is_object(value):
         return value
-    key = stored_key(value, primary_key_attributes(inspect(type(value))))
+    key = stored_key(value, primary_key_attributes(mapper_of(type_of(value))))
     if len(key) != 1 or None in key:
         raise InvalidArgument(
             f"{name!r} is {value!r:.80}, whose primary key is {key}; say it by a value, or by an "

@@ -133,7 +133,7 @@ def column_values(
     :raises MissingSessionVariable: if a column that is not nullable has none.
     :raises InvalidArgument: if a column cannot hold what is said.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for column in columns:
         value = storable(column, said.get(column.key), dialect=dialect)
         check_given(column, value)

@@ -18,6 +18,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement, Null
 from sqlalchemy.sql.functions import FunctionElement
 
+from .. import _sqlalchemy
+from .._typing import is_array
+
 __all__ = [
     "AsDeclared",
     "BinaryJSON",
@@ -199,7 +202,7 @@ def _as_declared_postgresql(element: AsDeclared, compiler: SQLCompiler, **kw: An
 
 
 def _is_native_enum(type_: types.TypeEngine[Any]) -> bool:
-    if isinstance(type_, types.ARRAY):
+    if is_array(type_):
         return _is_native_enum(type_.item_type)
     return isinstance(type_, types.Enum) and type_.native_enum
 
@@ -303,7 +306,7 @@ def conversion_arguments(
     then, because an explicit conversion cuts texts that are too long.
     """
     is_text = isinstance(new, types.String) and not isinstance(new, types.Enum)
-    if dialect.name != "postgresql" or is_text or old._type_affinity is new._type_affinity:
+    if dialect.name != "postgresql" or is_text or _sqlalchemy.are_alike(old, new):
         return {}
     name = dialect.identifier_preparer.quote(column_name)
     return {"postgresql_using": f"{name}::{dialect.type_compiler_instance.process(new)}"}

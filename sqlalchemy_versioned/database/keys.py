@@ -13,6 +13,7 @@ from sqlalchemy import Column, ColumnElement, and_, any_, bindparam, func, selec
 from sqlalchemy.engine import Dialect
 
 from .._sqlalchemy import has_bind_expression
+from .._typing import sql_parameter
 from .dialects import can_select_from_target, native_type
 
 __all__ = ["Key", "KeyConditions", "KeyParameters", "KeySets", "Style"]
@@ -54,7 +55,7 @@ class KeyConditions:
             return and_(*[column == value for column, value in pairs])
         subject: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
         if self._style is Style.LIST:
-            values: Any = bindparam(f"{self._prefix}{name}", expanding=True)
+            values: Any = sql_parameter(f"{self._prefix}{name}", expanding=True)
             listed: ColumnElement[bool] = subject.in_(values)
             return listed
         if self._style is Style.ARRAY and len(columns) == 1:
@@ -221,8 +222,12 @@ class KeySets:
         return self._stored[key]
 
 
+#: What JSON has arrays for; of Any, checkers would make list[Unknown].
+_ARRAYS: Any = (list, tuple)
+
+
 def _fits_json(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, _ARRAYS):
         return all(map(_fits_json, value))
     # Lone surrogates and NUL do not survive JSON.
     return type(value) is int or (isinstance(value, str) and value.isprintable())

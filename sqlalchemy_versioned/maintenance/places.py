@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, exists, inspect
+from sqlalchemy import exists, inspect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
+from .._typing import is_table
 from ..database.sessions import sync_session
 from ..exc import ImproperlyConfigured, ReadOnlySnapshot
 from ..model.lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
@@ -91,7 +92,7 @@ def find_places(models: Sequence[Any]) -> list[Place]:
     """
     found: dict[VersionSpec, Place] = {}
     for model in models or _everything():
-        if isinstance(model, Table):
+        if is_table(model):
             spec = table_spec_of(model)
             if model in models:
                 check_has_key(spec)

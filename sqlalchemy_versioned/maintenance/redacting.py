@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect
-
+from .._typing import mapper_of
 from ..changes.asked import check_class
 from ..changes.names import column_names
 from ..changes.values import object_keys
@@ -75,8 +74,8 @@ def redact(
 def _pairs(spec: ClassSpec, names: tuple[str, ...]) -> dict[VersionSpec, list[ColumnPair]]:
     """Return the columns of some attributes, by table."""
     found: dict[VersionSpec, list[ColumnPair]] = {}
-    kind = inspect(spec.version_class).polymorphic_on
-    fixed = set() if kind is None else set(kind.base_columns)
+    kind = mapper_of(spec.version_class).polymorphic_on
+    fixed: set[Any] = set() if kind is None else set(kind.base_columns)
     for name in names:
         owner = next(each for each in family_of(spec) if name in each.columns)
         column = version_column(owner, name)

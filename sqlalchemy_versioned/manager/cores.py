@@ -9,6 +9,7 @@ from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.orm import registry as orm_registry
 
 from .. import _sqlalchemy
+from .._typing import is_table
 from ..build.classes import forget_mapped_class
 from ..build.core import build_reader, core_attribute_keys, said_in_info, settle_types
 from ..build.pipeline import Round
@@ -138,7 +139,7 @@ class CoreTables:
         :raises InvalidArgumentType: if it is no table.
         :raises ImproperlyConfigured: if something else is said of it elsewhere.
         """
-        if not isinstance(table, Table):
+        if not is_table(table):
             raise InvalidArgumentType(f"{table!r} is no table; give a Table, or version the class")
         if table.info.get("versioned") is False:
             raise ImproperlyConfigured(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
 from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..build.context_columns import build_transaction_columns
 from ..build.core import said_of
 from ..build.home import check_transaction_class, first_class_in, settle_transaction_class
@@ -363,7 +364,7 @@ class VersioningManager:
             self._tracker.listen_to_sessions(target)
         self._cores.find()
         self._build_cores()
-        if any(inspect(cls).configured for cls in self._pending()):
+        if any(mapper_of(cls).configured for cls in self._pending()):
             configure_mappers()
             self._after_configured()
 
@@ -498,7 +499,7 @@ class VersioningManager:
                 self._take_apart()
             else:
                 self._undo_round(mark)
-            _sqlalchemy.configure_again(inspect(pending[0]).registry)
+            _sqlalchemy.configure_again(mapper_of(pending[0]).registry)
             raise
         self._surroundings.forget()
         return specs

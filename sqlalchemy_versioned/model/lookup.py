@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from .. import _sqlalchemy
+from .._typing import TABLE, is_table
 from ..exc import ClassNotVersioned, IncompleteHistory
 from .spec import ClassSpec, VersionSpec
 
@@ -49,6 +50,9 @@ TABLES = "sqlalchemy_versioned"
 #: The key of ``Table.metadata.info`` under which managers are found by parent table.
 MANAGERS = "sqlalchemy_versioned_managers"
 
+#: What ``inspect()`` gives of classes and aliases.
+_MAPPED: Any = (Mapper, AliasedInsp)
+
 
 def class_of(subject: object) -> type[Any]:
     """Return the class behind *subject*: a class, an alias of one, a mapper or an instance.
@@ -59,10 +63,10 @@ def class_of(subject: object) -> type[Any]:
     if isinstance(subject, type):
         return subject
     try:
-        inspected = inspect(subject)
+        inspected: Any = inspect(subject)
     except NoInspectionAvailable:
         return type(subject)
-    if isinstance(inspected, (Mapper, AliasedInsp)):
+    if isinstance(inspected, _MAPPED):
         cls: type[Any] = inspected.class_
         return cls
     return type(subject)
@@ -75,7 +79,7 @@ def spec_of(subject: object) -> ClassSpec:
 
     :raises ClassNotVersioned: if there is none.
     """
-    if isinstance(subject, Table):
+    if isinstance(subject, TABLE):
         of_table: ClassSpec = get_versioning_manager(subject).spec_of_table(subject)
         return of_table
     cls = class_of(subject)
@@ -132,7 +136,7 @@ def get_versioning_manager(subject: object) -> Any:
 
     :raises ClassNotVersioned: if no manager does, or mappers are not configured yet.
     """
-    if isinstance(subject, Table):
+    if is_table(subject):
         spec = table_spec_of(subject)
         return subject.metadata.info[MANAGERS][spec.parent_table]
     cls = class_of(subject)
@@ -247,7 +251,7 @@ def tx_column_name(subject: Any) -> str:
     >>> tx_column_name(Article)
     'transaction_id'
     """
-    if isinstance(subject, Table):
+    if is_table(subject):
         return str(table_spec_of(subject).transaction_column.key)
     return spec_of(subject).transaction_key
 
@@ -260,7 +264,7 @@ def end_tx_column_name(subject: Any) -> str:
     >>> end_tx_column_name(Article)
     'end_transaction_id'
     """
-    if isinstance(subject, Table):
+    if is_table(subject):
         table = table_spec_of(subject)
         name, strategy = subject.fullname, table.strategy
         key = None if table.end_column is None else str(table.end_column.key)
@@ -283,9 +287,9 @@ def version_table(subject: Any) -> Table:
     >>> version_table(Article.__table__).name
     'article_version'
     """
-    if not isinstance(subject, Table):
-        return spec_of(subject).tables[-1].version_table
-    return table_spec_of(subject).version_table
+    if is_table(subject):
+        return table_spec_of(subject).version_table
+    return spec_of(subject).tables[-1].version_table
 
 
 def parent_table(subject: Any) -> Table:

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
 
 from .._sqlalchemy import plain_column
+from .._typing import is_table
 from ..exc import ImproperlyConfigured
 
 __all__ = [
@@ -29,7 +30,7 @@ def column_properties(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
     """Yield the properties of *mapper* that stand for columns of its tables."""
     for prop in mapper.column_attrs:
         column = prop.columns[0]
-        if isinstance(column, Column) and isinstance(column.table, Table):
+        if isinstance(column, Column) and is_table(column.table):
             yield prop
 
 
@@ -69,7 +70,7 @@ def table_chain(mapper: Mapper[Any]) -> tuple[Table, ...]:
     chain: list[Table] = []
     for current in superclass_mappers(mapper):
         table = current.local_table
-        if not isinstance(table, Table):
+        if not is_table(table):
             raise ImproperlyConfigured(
                 f"{mapper.class_.__name__} cannot be versioned: it is mapped to "
                 f"{type(table).__name__.lower()} {str(table)!r}; only classes mapped to tables can"
@@ -81,7 +82,7 @@ def table_chain(mapper: Mapper[Any]) -> tuple[Table, ...]:
 
 def key_columns(mapper: Mapper[Any], table: Table) -> tuple[Column[Any], ...]:
     """Return the columns of *table* that hold the primary key of *mapper*, in its order."""
-    columns = []
+    columns: list[Column[Any]] = []
     for primary in mapper.primary_key:
         same = [c for c in _equivalents(mapper, primary) if c.table is table]
         if not same:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Integer, Table, literal_column
 from sqlalchemy.sql.elements import ColumnElement
 
+from .._typing import new_dict
 from ..database.dialects import is_text
 from ..options import Options, Strategy
 from .operation import Operation
@@ -215,7 +216,7 @@ class ClassSpec:
     #: ``None`` where the strategy has no id column.
     id_key: str | None = None
     #: Attribute keys of masked columns, each with that of the flag on the version class.
-    masked: Mapping[str, str] = field(default_factory=dict)
+    masked: Mapping[str, str] = field(default_factory=new_dict)
     #: Relationship keys that the version class has.
     relationships: tuple[str, ...] = ()
     #: ``False`` for superclasses that are versioned only because a subclass is.
@@ -225,7 +226,7 @@ class ClassSpec:
     #: The version classes of superclasses, nearest first.
     superclasses: tuple[type[Any], ...] = field(default=())
     #: Statements that read its changes, by shape; kept here so that they end with the spec.
-    built: dict[Any, Any] = field(default_factory=dict, repr=False)
+    built: dict[Any, Any] = field(default_factory=new_dict, repr=False)
 
     @property
     def root(self) -> VersionSpec:

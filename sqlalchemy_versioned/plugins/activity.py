@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Integer,
+    MetaData,
     Sequence,
     String,
     Unicode,
@@ -33,6 +34,7 @@ from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import Mapper, object_session, relationship
 from sqlalchemy.orm.attributes import set_committed_value
 
+from .._typing import TUPLE, mapper_of, type_of
 from ..build.columns import transaction_id_type
 from ..capture.touched import bare_key
 from ..exc import InvalidArgumentType
@@ -74,7 +76,7 @@ def _build_reference(role: str) -> Any:
         assigned = activity.__dict__.get(_ASSIGNED, {})
         if role in assigned:
             return assigned[role]
-        cls = _class_named(type(activity), getattr(activity, f"{role}_type"))
+        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
         key, session = getattr(activity, f"{role}_id"), object_session(activity)
         if cls is None or key is None or session is None:
             return None
@@ -129,7 +131,7 @@ class _ReferenceComparator(Comparator[Any]):
 
     def is_type(self, cls: type[Any]) -> ColumnElement[bool]:
         """Match what refers to objects of a class or its subclasses."""
-        mappers = inspect(cls).self_and_descendants
+        mappers = mapper_of(cls).self_and_descendants
         found: ColumnElement[bool] = self._type.in_([each.class_.__name__ for each in mappers])
         return found
 
@@ -139,12 +141,12 @@ def _build_version(role: str) -> Any:
 
     def read(activity: Any) -> Any:
         session, key = object_session(activity), getattr(activity, f"{role}_id")
-        cls = _class_named(type(activity), getattr(activity, f"{role}_type"))
+        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
         spec, tx = None if cls is None else find_spec(cls), getattr(activity, f"{role}_tx_id")
         if session is None or spec is None or key is None or tx is None:
             return None
         ensure_bound(session, spec)
-        identity = key if isinstance(key, tuple) else (key,)
+        identity: tuple[Any, ...] = key if isinstance(key, TUPLE) else (key,)
         statement = select_version_at(spec, identity, tx)
         return session.scalars(statement, execution_options=FRESH).first()
 
@@ -155,7 +157,7 @@ def _build_version_type(role: str) -> Any:
     """Build ``activity.object_version_type``: the name of the version class."""
 
     def read(activity: Any) -> str | None:
-        cls = _class_named(type(activity), getattr(activity, f"{role}_type"))
+        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
         spec = None if cls is None else find_spec(cls)
         return None if spec is None else spec.version_class.__name__
 
@@ -167,7 +169,7 @@ def _build_version_type(role: str) -> Any:
 
 
 def _class_named(model: type[Any], name: str | None) -> type[Any] | None:
-    mappers = inspect(model).registry.mappers if name is not None else ()
+    mappers = mapper_of(model).registry.mappers if name is not None else ()
     named = (mapper.class_ for mapper in mappers if mapper.class_.__name__ == name)
     return next(named, None)
 
@@ -231,7 +233,7 @@ def _reference(activity: Any, role: str) -> _Reference | None:
     name = inspect(activity).dict.get(f"{role}_type")
     if instance is None and name is None:
         return None
-    cls = type(instance) if instance is not None else _class_named(type(activity), name)
+    cls = type_of(instance) if instance is not None else _class_named(type_of(activity), name)
     spec = None if cls is None else find_spec(cls)
     key = inspect(activity).dict.get(f"{role}_id") if instance is None else _key_of(instance)
     return _Reference(activity, role, instance, spec, key)
@@ -287,7 +289,8 @@ class ActivityPlugin(ModelPlugin):
 
     def build_columns(self, transaction: Mapper[Any]) -> list[Column[Any]]:
         """Return the columns of the table."""
-        metadata = transaction.local_table.metadata  # type: ignore[attr-defined]
+        table: Any = transaction.local_table
+        metadata: MetaData = table.metadata
         sequence = Sequence(cut_name(f"{self.table_name}_id_seq"), metadata=metadata)
         columns: list[Column[Any]] = [
             Column(
@@ -341,7 +344,7 @@ class ActivityPlugin(ModelPlugin):
     def before_take_apart(self, manager: Any) -> None:
         """Take the class and all that leads to it away."""
         if self.model_class is not None:
-            vars(manager).pop("activity_cls", None)
+            manager.__dict__.pop("activity_cls", None)
         super().before_take_apart(manager)
 
     # -- recording -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import String, types
 from sqlalchemy.engine import Dialect
 
+from .._typing import TUPLE
 from ..exc import InvalidArgumentType
 
 __all__ = ["KeyType"]
@@ -50,10 +51,15 @@ class KeyType(types.TypeDecorator[Any]):
         return None if value is None else _restored(json.loads(value))
 
 
+# Of Any, checkers would make list[Unknown] and the like.
+_DICT: Any = dict
+_LIST: Any = list
+
+
 def _plain(value: Any) -> Any:
     if value is None or type(value) in (int, str, bool, float):
         return value
-    if isinstance(value, tuple):
+    if isinstance(value, TUPLE):
         return [_plain(each) for each in value]
     for name, (kind, write, _) in _NAMED.items():
         if isinstance(value, kind):
@@ -67,9 +73,9 @@ def _plain(value: Any) -> Any:
 
 
 def _restored(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, _LIST):
         return tuple(_restored(each) for each in value)
-    if isinstance(value, dict):
+    if isinstance(value, _DICT):
         ((name, text),) = value.items()
         return _NAMED[name][2](text)
     return value

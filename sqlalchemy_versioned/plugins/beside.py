@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper, relationship
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
+from .._typing import find_mapper
 from ..build.classes import build_mapped_class, displace, forget_mapped_class, place_beside
 from ..build.transaction import forget_transaction_table
 from ..database.sessions import numbering_connection
@@ -141,11 +142,12 @@ class ModelPlugin(Plugin):
         forget_transaction_table(table)
         if cls is None:
             return
-        transaction: Mapper[Any] | None = inspect(transaction_class, raiseerr=False)
-        for key in attached if transaction is not None else ():
-            _sqlalchemy.remove_property(transaction, key)  # type: ignore[arg-type]
+        transaction = find_mapper(transaction_class, raiseerr=False)
+        if transaction is not None:
+            for key in attached:
+                _sqlalchemy.remove_property(transaction, key)
         displace(cls, transaction_class, attribute=f"__{self.table_name}__")
-        mapper: Mapper[Any] | None = inspect(cls, raiseerr=False)
+        mapper = find_mapper(cls, raiseerr=False)
         if mapper is not None:
             forget_mapped_class(cls, mapper.registry)
 

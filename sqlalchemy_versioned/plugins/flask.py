@@ -65,7 +65,9 @@ class FlaskPlugin(Plugin):
         if self._find_user is not None:
             return self._find_user()
         link = self._kept("user")
-        found = self._logged_in() if link is not None else None
+        if link is None:
+            return None
+        found = self._logged_in()
         if found is None or isinstance(found, link.entity.class_):
             return found
         # Flask-Login takes anything for a user; what it knows one by may be text.

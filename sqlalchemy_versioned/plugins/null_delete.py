@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Column, inspect, null, update
 from sqlalchemy.orm import ColumnProperty, Mapper
 
+from .._typing import mapper_of
 from ..hooks import Plugin
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
@@ -97,7 +98,7 @@ class NullDeletePlugin(Plugin):
         ]
 
     def _is_emptied(self, spec: ClassSpec, prop: ColumnProperty[Any]) -> bool:
-        kind = inspect(spec.version_class).polymorphic_on
+        kind = mapper_of(spec.version_class).polymorphic_on
         if kind is not None and any(column in set(kind.base_columns) for column in prop.columns):
             return False
         if not all(getattr(column, "nullable", True) for column in prop.columns):

@@ -43,7 +43,8 @@ class PropertyModTrackerPlugin(Plugin):
     def __init__(self, column_suffix: str | None = None) -> None:
         if column_suffix is not None:
             self.column_suffix = column_suffix
-        if not isinstance(self.column_suffix, str) or not self.column_suffix:
+        given: Any = self.column_suffix
+        if not isinstance(given, str) or not given:
             raise ImproperlyConfigured(
                 f"column_suffix is {self.column_suffix!r}; give what the names of flags end with, "
                 "such as '_mod'"

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Column, delete, insert, inspect, select
 from sqlalchemy.orm import Mapper, relationship
 
+from .._typing import mapper_of
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
@@ -96,7 +97,8 @@ class TransactionChangesPlugin(ModelPlugin):
         if tx is None:
             return
         table, connection = self.model_class.__table__, self.connection(session)
-        wanted, there = set(self._names(uow, session, tx)), set()
+        wanted = set(self._names(uow, session, tx))
+        there: set[str] = set()
         if self._begun.get(uow) == tx:
             found = select(table.c.entity_name).where(table.c.transaction_id == tx)
             there = set(connection.scalars(found))
@@ -126,14 +128,14 @@ class TransactionChangesPlugin(ModelPlugin):
     def _names_within(self, hierarchy: Hierarchy, uow: Any, session: Any, tx: int) -> Iterator[str]:
         """Tell apart the classes of a hierarchy: by what their versions say of their class."""
         specs = self._shared[hierarchy]
-        mapper: Mapper[Any] = inspect(specs[0].version_class).base_mapper
+        mapper = mapper_of(specs[0].version_class).base_mapper
         if mapper.polymorphic_on is None:
             for spec in specs:
                 yield from self._name_by_tables(spec, specs, uow)
             return
         root = hierarchy.root
         kinds = select(mapper.polymorphic_on).where(root.transaction_column == tx).distinct()
-        bind = {"bind_arguments": {"mapper": inspect(specs[0].parent_class)}}
+        bind = {"bind_arguments": {"mapper": mapper_of(specs[0].parent_class)}}
         for kind in session.connection(**bind).scalars(kinds):
             found = mapper.polymorphic_map.get(kind)
             if found is not None:

@@ -72,7 +72,7 @@ class TransactionMetaPlugin(ModelPlugin):
         if cls is not None and "meta_relation" in self._attached:
             type.__delattr__(cls, "meta")
             type.__delattr__(cls, CONTEXT_TABLE)
-            vars(manager).pop("transaction_meta_cls", None)
+            manager.__dict__.pop("transaction_meta_cls", None)
         super().before_take_apart(manager)
 
     def store_context(self, uow: Any, session: Any, values: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
+from .._typing import mapper_of
 from ..model.lookup import is_versioned, spec_of
 from ..model.masks import MASKED
 from ..model.spec import ClassSpec
@@ -32,8 +33,8 @@ def difference(
 
     :param masked: the masked attributes in which they do.
     """
-    columns = inspect(spec.version_class).column_attrs
-    changes = {}
+    columns = mapper_of(spec.version_class).column_attrs
+    changes: dict[str, list[Any]] = {}
     for key in spec.columns:
         before = None if old is None else getattr(old, key)
         after = None if new is None else getattr(new, key)
@@ -70,7 +71,7 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
     state: InstanceState[Any] = inspect(obj)
     if state.session is not None and obj in state.session.deleted:
         return _deletion(state)
-    changes = {}
+    changes: dict[str, list[Any]] = {}
     for key in [*state.mapper.column_attrs.keys(), *state.mapper.relationships.keys()]:
         history = state.attrs[key].history
         if history.added or history.deleted:

@@ -46,6 +46,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Of Any, checkers would make FunctionElement[Unknown].
+_FUNCTION: Any = FunctionElement
+
 _ON_INCOMPLETE = ("raise", "ignore")
 #: The key of ``Connection.info`` under which tables are noted whose history is complete.
 _REACH = "sqlalchemy_versioned_reach"
@@ -149,11 +152,13 @@ class Snapshot(_sqlalchemy.BorrowingSession):
 
     def get(self, entity: type[T] | Mapper[T], ident: Any, **kw: Any) -> T | None:
         """Return an object as it was, by its primary key, or ``None`` if it was not there."""
-        return super().get(entity, ident, **{"identity_token": self.moment, **kw})
+        options: dict[str, Any] = {"identity_token": self.moment, **kw}
+        return super().get(entity, ident, **options)
 
     def get_one(self, entity: type[T] | Mapper[T], ident: Any, **kw: Any) -> T:
         """Return an object as it was, by its primary key."""
-        return super().get_one(entity, ident, **{"identity_token": self.moment, **kw})
+        options: dict[str, Any] = {"identity_token": self.moment, **kw}
+        return super().get_one(entity, ident, **options)
 
     def _identity_lookup(self, *args: Any, **kw: Any) -> Any:
         # As ShardedSession does: lazy loads look here first.
@@ -161,7 +166,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
 
     def _read_past(self, state: ORMExecuteState) -> None:
         statement = _sqlalchemy.resolved(state.statement)
-        if isinstance(statement, FunctionElement):
+        if isinstance(statement, _FUNCTION):
             statement = statement.select()
         if not (statement.is_select or _sqlalchemy.is_text(statement)):
             self._refuse_writing()
@@ -326,7 +331,8 @@ def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
     def hide(instance: Any, *args: Any) -> None:
         # A rolled back object is gone by the time it is expired, if nobody else holds it.
         state: InstanceState[Any] | None = None if instance is None else inspect(instance)
-        if state is not None and isinstance(state.identity_token, Moment):
+        token: Any = None if state is None else state.identity_token
+        if state is not None and isinstance(token, Moment):
             for key in keys:
                 _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .. import changes as change_records
 from .. import revert as reverting
+from .._typing import MAPPING, TUPLE
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
 from ..model.spec import ClassSpec
@@ -366,11 +367,13 @@ def _copy(version: Any, copied: Callable[[Any], Any]) -> Any:
 
 
 def _identity(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
-    if isinstance(given, Mapping):
+    values: tuple[Any, ...]
+    names: tuple[Any, ...]
+    if isinstance(given, MAPPING):
         values = tuple(given[key] for key in spec.key if key in given)
         names = tuple(given)
     else:
-        values = names = given if isinstance(given, tuple) else (given,)
+        values = names = given if isinstance(given, TUPLE) else (given,)
     if len(values) != len(spec.key) or len(names) != len(spec.key):
         raise ImproperlyConfigured(
             f"{spec.parent_class.__name__} has the primary key {', '.join(spec.key)}; "

@@ -241,7 +241,8 @@ class ImageStatements(ClosingStatements):
     ) -> dict[Column[Any], ColumnElement[Any]]:
         values: dict[Column[Any], ColumnElement[Any]] = {}
         for column in self.spec.added:
-            value, whens = default_of(column), []
+            value = default_of(column)
+            whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = []
             for place, (key, rows) in enumerate(given):
                 if key == column.key:
                     named = bindparam(f"{self.spec.prefix}value_{place}", type_=column.type)

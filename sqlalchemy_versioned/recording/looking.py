@@ -7,14 +7,15 @@ from typing import Any
 
 from sqlalchemy import (
     Executable,
+    Select,
     exists,
     func,
-    literal_column,
     not_,
     select,
     union_all,
 )
 
+from .._typing import select_rows, sql_literal
 from ..model.operation import Operation
 from ..query.newest import comes_after, place_in, through_key
 from ..query.rows import (
@@ -39,7 +40,7 @@ class LookingStatements(TableStatements):
             versions.c[pair.version.key] == as_stored(rows.c[pair.parent.key]) for pair in spec.key
         ]
         lacking = not_(exists().where(*same).correlate(rows))
-        some = select(literal_column("1").label("one")).select_from(parent).limit(limit).subquery()
+        some = select(sql_literal("1").label("one")).select_from(parent).limit(limit).subquery()
         return select(
             select(func.count()).select_from(some).scalar_subquery(),
             exists().select_from(rows).where(lacking),
@@ -57,12 +58,12 @@ class LookingStatements(TableStatements):
         """Select the number of each of *keys* and the form that the database has of it."""
         spec = self.spec
         columns = [pair.version if are_recorded else pair.parent for pair in spec.key]
-        parts = []
+        parts: list[Select[Any]] = []
         for number, key in enumerate(keys):
             values = key if len(columns) > 1 else (key,)
             same = [column == value for column, value in zip(columns, values, strict=True)]
             own = [spec.transaction_column == self.tx] if are_recorded else []
-            parts.append(select(literal_column(str(number)), *columns).where(*same, *own))
+            parts.append(select_rows(sql_literal(str(number)), *columns).where(*same, *own))
         return union_all(*parts)
 
     def overtaken(self) -> Executable:

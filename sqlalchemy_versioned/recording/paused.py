@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ PAUSED_CONNECTIONS = "sqlalchemy_versioned_paused_connections"
 
 
 @contextmanager
-def paused(session: Any) -> Iterator[None]:
+def paused(session: Any) -> Generator[None, None, None]:
     """Record nothing that *session* writes inside the block; other sessions go on.
 
     What is pending is flushed first, and recorded; what is pending at the end is flushed as well,

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from .._typing import new_dict, new_list, new_set
 from ..database.dialects import locks_what_is_missing, numbers_may_recur
 from ..model.operation import Operation, merge
 from ..model.spec import Hierarchy, VersionSpec
@@ -32,23 +33,23 @@ _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 class Changes:
     """What one flush did to the rows of one table, by key."""
 
-    inserted: list[Key] = field(default_factory=list)
-    updated: list[Key] = field(default_factory=list)
-    deleted: list[Key] = field(default_factory=list)
+    inserted: list[Key] = field(default_factory=new_list)
+    updated: list[Key] = field(default_factory=new_list)
+    deleted: list[Key] = field(default_factory=new_list)
     #: Former keys of rows whose primary key was changed.
-    departed: list[Key] = field(default_factory=list)
+    departed: list[Key] = field(default_factory=new_list)
     #: Values for columns that plugins have added, by key.
-    added: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    added: dict[Key, Mapping[str, Any]] = field(default_factory=new_dict)
     #: Updated rows that may be as they were before.
-    doubtful: set[Key] = field(default_factory=set)
+    doubtful: set[Key] = field(default_factory=new_set)
     #: Deleted rows that consist of nothing but their key, and so are known without a look.
-    given: list[Key] = field(default_factory=list)
+    given: list[Key] = field(default_factory=new_list)
     #: Keys of objects that were deleted while their rows were given to new objects.
-    replaced: list[Key] = field(default_factory=list)
+    replaced: list[Key] = field(default_factory=new_list)
     #: Rows that were recorded as deleted, and are there.
-    returned: list[Key] = field(default_factory=list)
+    returned: list[Key] = field(default_factory=new_list)
     #: For the keys of rows whose primary key was changed, what they were before.
-    former: dict[Key, Key] = field(default_factory=dict)
+    former: dict[Key, Key] = field(default_factory=new_dict)
 
     def __bool__(self) -> bool:
         return any(self._lists)
@@ -110,12 +111,12 @@ class _Sorted:
 
     image: Image = field(default_factory=Image)
     #: Rows of which nothing is left: they came and went in this transaction.
-    vanished: list[Key] = field(default_factory=list)
-    departed: list[Key] = field(default_factory=list)
+    vanished: list[Key] = field(default_factory=new_list)
+    departed: list[Key] = field(default_factory=new_list)
     #: Departed rows of which this transaction has a version.
-    marked: list[Key] = field(default_factory=list)
+    marked: list[Key] = field(default_factory=new_list)
     #: Rows whose version before this transaction must be closed.
-    closing: list[Key] = field(default_factory=list)
+    closing: list[Key] = field(default_factory=new_list)
     #: How many of them were ended together with the image, if they were.
     closed: int | None = None
     #: Whether each of these has a version of this transaction.
@@ -130,12 +131,14 @@ class Transaction(Protocol):
     @property
     def id(self) -> int:
         """Its number, drawn when it is first asked for."""
+        ...
 
     def insertion(self, connection: Connection) -> Insertion | None:
         """Return how to write it through *connection* along with something else.
 
         ``None`` if it is written, or must be written alone.
         """
+        ...
 
     def begun(self, insertion: Insertion, number: int) -> None:
         """Note that it was written so."""

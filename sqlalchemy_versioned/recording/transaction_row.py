@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
+from .._typing import is_table
 from .shapes import Insertion
 
 __all__ = ["TransactionRow", "referring_columns"]
@@ -35,7 +36,7 @@ class TransactionRow:
         is_wanted: bool,
     ) -> None:
         table = mapper.local_table
-        assert isinstance(table, Table)
+        assert is_table(table)
         self.mapper = mapper
         self.is_wanted = is_wanted
         self._authority = connection
@@ -138,7 +139,7 @@ class TransactionRow:
 
     def _seen_values(self) -> dict[str, Any]:
         """Return what the object has of the row, by column."""
-        loaded = {} if self._instance is None else inspect(self._instance).dict
+        loaded: dict[str, Any] = {} if self._instance is None else inspect(self._instance).dict
         return {
             column.key: loaded[prop.key]
             for prop in self.mapper.column_attrs
@@ -202,7 +203,7 @@ class TransactionRow:
     def _referring(self, session: Session, number: int) -> list[tuple[str, Any]]:
         """Return the objects of *session* that refer to the transaction, with the attribute."""
         columns = referring_columns(self.mapper)
-        found = []
+        found: list[tuple[str, Any]] = []
         for instance in list(session.identity_map.values()) if columns else ():
             mapper = inspect(instance).mapper
             for column in columns:
@@ -229,7 +230,7 @@ def referring_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
         for relationship in mapper.relationships
         if relationship.direction is RelationshipDirection.ONETOMANY
         for local, remote in relationship.local_remote_pairs or ()
-        if local is number and isinstance(remote, Column) and isinstance(remote.table, Table)
+        if local is number and isinstance(remote, Column) and is_table(remote.table)
     ]
 
 

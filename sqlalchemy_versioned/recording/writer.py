@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Executable, delete, false
 from sqlalchemy.engine import Dialect
 
+from .._typing import new_dict, new_list
 from ..context.values import column_values, said_on
 from ..database.dialects import (
     has_concurrent_writers,
@@ -49,15 +50,15 @@ class Image:
     """Rows of one table that a flush has touched, by what must be written of them."""
 
     #: Rows that get a new version, by operation.
-    fresh: dict[Operation, list[Key]] = field(default_factory=dict)
+    fresh: dict[Operation, list[Key]] = field(default_factory=new_dict)
     #: Updated rows that get one only if they differ from their last version.
-    checked: list[Key] = field(default_factory=list)
+    checked: list[Key] = field(default_factory=new_list)
     #: Rows of which this transaction has a version already, by what it must become.
-    again: dict[Operation, list[Key]] = field(default_factory=dict)
+    again: dict[Operation, list[Key]] = field(default_factory=new_dict)
     #: Values of columns that are no copies.
-    added: Added = field(default_factory=list)
+    added: Added = field(default_factory=new_list)
     #: Deleted rows that consist of nothing but their key.
-    given: list[Key] = field(default_factory=list)
+    given: list[Key] = field(default_factory=new_list)
     #: The keys of all rows, made ready for the database, if they were needed before.
     sets: KeySets | None = None
 
@@ -162,7 +163,8 @@ class TableWriter:
         )
         sets, values = self.keys.sets(image.keys()), self._values(image)
         parameters = {**transaction.parameters(self._prefix), **sets.parameters(), **values}
-        number, found = connection.execute(statement, parameters).one()
+        row: Any = connection.execute(statement, parameters).one()
+        number, found = row
         ended = 0 if found is None else 1
         self._write_unended(connection, shape, sets, number, ended, values)
         return number, ended
@@ -351,7 +353,8 @@ class TableWriter:
             locking = delete(self.spec.version_table).where(false())
             connection.execute(locking, execution_options=OURS)
         statement: Any = self._builder(Style.LIST).lack_of_versions(_MANY + 1)
-        count, is_lacking = connection.execute(statement).one()
+        row: Any = connection.execute(statement).one()
+        count, is_lacking = row
         return bool(is_lacking) or count > _MANY
 
     def unchanged(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:

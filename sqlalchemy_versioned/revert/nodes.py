@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from .._typing import type_of
+from .._typing import new_dict, type_of
 from ..exc import ReverterException
 from ..model.lookup import find_spec, spec_of
 from ..model.operation import Operation
@@ -31,7 +31,7 @@ class Node:
     #: The attributes to put back; of an object that is only unlinked, its foreign keys.
     keys: frozenset[str]
     #: Values that take the place of those of the version.
-    overrides: dict[str, Any] = field(default_factory=dict[str, Any])
+    overrides: dict[str, Any] = field(default_factory=new_dict)
 
     def value(self, key: str) -> Any:
         """Return the value that an attribute is to have."""

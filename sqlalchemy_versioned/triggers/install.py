@@ -210,8 +210,7 @@ def guards(metadata: MetaData) -> list[GuardSpec]:
 
 
 def _exists(connection: Connection, table: Table) -> bool:
-    translated = connection.get_execution_options().get("schema_translate_map") or {}
-    schema = translated.get(table.schema, table.schema)
+    schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)
     return connection.dialect.has_table(connection, table.name, schema)
 
 

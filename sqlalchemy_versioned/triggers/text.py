@@ -89,7 +89,7 @@ def fill(template: str, **slots: str) -> str:
     >>> fill("IF {condition} THEN\\n    {body}\\nEND IF;", condition="x", body="a;\\nb;")
     'IF x THEN\\n    a;\\n    b;\\nEND IF;'
     """
-    lines = []
+    lines: list[str] = []
     for line in template.strip("\n").splitlines():
         slot = line.strip()
         if slot.startswith("{") and slot.endswith("}") and slot[1:-1] in slots:

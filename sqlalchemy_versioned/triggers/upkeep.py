@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Table, TextClause, text
@@ -16,7 +16,7 @@ __all__ = ["build_upkeep", "upkeep"]
 
 
 @contextmanager
-def upkeep(connection: Connection, *tables: Table) -> Iterator[None]:
+def upkeep(connection: Connection, *tables: Table) -> Generator[None, None, None]:
     """Let a connection change *tables* of history in the block, if anything guards them.
 
     The database believes it of members of the role that owns them only.

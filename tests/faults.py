@@ -105,7 +105,7 @@ FAULTS = [
     ),
     Fault(
         "row-switch-missed",
-        "recording/recording.py",
+        "recording/changes.py",
         "both = gone.union(self.replaced).intersection(self.inserted)",
         "both = gone.intersection(self.inserted)",
         "An object that takes over the row of a deleted one is recorded as new.",
@@ -206,15 +206,15 @@ FAULTS = [
     # -- writer ------------------------------------------------------------------------------
     Fault(
         "no-upsert",
-        "recording/writer.py",
-        "replaces = bool(image.again) and self.can_replace",
+        "recording/image.py",
+        "replaces = bool(self.again) and can_replace",
         "replaces = False",
         "A second change of a row in one transaction meets its own version.",
         (f"{TRACKING}::test_value_mutated_twice",),
     ),
     Fault(
         "unchanged-among-changed",
-        "recording/writer.py",
+        "recording/image.py",
         'condition = "changed" if everything else "listed"',
         'condition = "changed" if everything else ""',
         "Unchanged rows get versions when others were changed along with them.",
@@ -249,7 +249,7 @@ FAULTS = [
     # -- statements --------------------------------------------------------------------------
     Fault(
         "deleted-unlocked",
-        "recording/images.py",
+        "recording/image_statements.py",
         "if shape.locks and parent.primary_key.columns:",
         "if False:",
         "Rows can be changed by others between their last image and their deletion.",
@@ -266,7 +266,7 @@ FAULTS = [
     ),
     Fault(
         "other-tables-not-asked",
-        "recording/looking.py",
+        "recording/looking_statements.py",
         "for other in self.related",
         "for other in ()",
         "An object passes for undone when only one of its tables is as it was.",
@@ -282,7 +282,7 @@ FAULTS = [
     ),
     Fault(
         "deleted-alive",
-        "recording/looking.py",
+        "recording/looking_statements.py",
         "            spec.operation_column != Operation.DELETE,\n",
         "",
         "An upsert of a row that was deleted before is recorded as a change.",
@@ -290,7 +290,7 @@ FAULTS = [
     ),
     Fault(
         "left-as-update",
-        "recording/images.py",
+        "recording/image_statements.py",
         'spec.operation(Operation.DELETE).label("op_"),\n            *self._numbers(key),',
         'spec.operation(Operation.UPDATE).label("op_"),\n            *self._numbers(key),',
         "A row that has left its key seems to be there still.",
@@ -298,7 +298,7 @@ FAULTS = [
     ),
     Fault(
         "first-state-again",
-        "recording/images.py",
+        "recording/image_statements.py",
         '.where(self._in("keys"), not_(recorded))',
         '.where(self._in("keys"))',
         "Rows that have a history get a second beginning.",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..database.keys import Key
 from ..model.spec import Hierarchy, VersionSpec
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 from .cascades import Cascaded, Cascades, Values
 from .pending import Pending
 from .recorder import Recorder, add_values, changes_of_update

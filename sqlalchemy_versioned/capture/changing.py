@@ -13,8 +13,8 @@ from .._typing import TUPLE
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key
 from ..model.spec import VersionSpec
+from ..recording.changes import Changes
 from ..recording.ours import OURS
-from ..recording.recording import Changes
 from .behind import RowsBehind
 from .cascades import Cascades
 from .pending import Pending

@@ -14,8 +14,9 @@ from .. import _sqlalchemy
 from ..database.keys import Key
 from ..model.spec import VersionSpec
 from ..reading.loaded import expire_versions, has_loaded_versions
+from ..recording.changes import Changes
 from ..recording.paused import is_paused
-from ..recording.recording import Changes, Recording
+from ..recording.recording import Recording
 from .capture import Capture
 from .cascades import Cascaded
 from .flushes import Flush, Work, collect_work

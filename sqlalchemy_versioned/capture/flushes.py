@@ -29,7 +29,7 @@ from ..database.keys import Key
 from ..hooks import Plugin
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 from .cascades import Cascaded
 from .touched import ClassReader, bare_key
 from .writes import Write

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
 from ..database.keys import Key
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 from .behind import RowsBehind
 from .cascades import Cascaded, Cascades
 from .conflicts import Conflicts, is_replacing

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ..database.keys import Key
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 
 __all__ = ["Recorder", "Target", "UnrecordedWrite", "add_values", "changes_of_update"]
 

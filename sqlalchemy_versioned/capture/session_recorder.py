@@ -15,8 +15,8 @@ from ..database.keys import Key
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
 from ..reading.loaded import expire_all_versions, expire_versions, has_loaded_versions
+from ..recording.changes import Changes
 from ..recording.paused import is_paused
-from ..recording.recording import Changes
 from ..recording.surroundings import Surroundings
 from .sessions import Sessions
 from .tracked import Tracked

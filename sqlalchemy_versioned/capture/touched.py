@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 from .. import _sqlalchemy
 from .._typing import COLUMN
 from ..model.spec import ClassSpec
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 
 __all__ = ["ClassReader", "bare_key"]
 

@@ -27,6 +27,7 @@ __all__ = [
     "column_values",
     "keep_variables",
     "plain_text",
+    "row_values",
     "said_on",
     "storable",
 ]
@@ -140,6 +141,24 @@ def column_values(
         if value is not None or column.key in said:
             found[column.key] = value
     return found
+
+
+def row_values(columns: Iterable[Column[Any]], connection: Connection) -> dict[str, Any]:
+    """Return the values of *columns* of a row that a connection writes now, by key.
+
+    What is not said has the default that Python gives it.
+    """
+    columns = tuple(columns)
+    values = column_values(columns, said_on(connection), connection.dialect)
+    return {c.key: values[c.key] if c.key in values else _default_of(c) for c in columns}
+
+
+def _default_of(column: Column[Any]) -> Any:
+    """Return the value that Python gives to a column where nothing is said."""
+    default: Any = column.default
+    if default is None:
+        return None
+    return default.arg if default.is_scalar else default.arg(None)
 
 
 def check_given(column: Column[Any], value: Any, *, takes_empty: bool = False) -> None:

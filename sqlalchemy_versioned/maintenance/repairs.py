@@ -19,7 +19,7 @@ from ..query.mending import (
 from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
 from ..reading.loaded import expire_all_versions
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 from ..triggers.upkeep import upkeep
 from .faults import Fault, FaultKind, faults_within, orphans_within
 from .places import Place, Progress, bare, find_places, present_session, ranges

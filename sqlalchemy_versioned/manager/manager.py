@@ -29,7 +29,7 @@ from ..hooks import Plugin, PluginCollection
 from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import Options, build_options, check_option_names
-from ..recording.recording import Changes
+from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.transaction_row import referring_columns
 from ..recording.unit_of_work import UnitOfWork

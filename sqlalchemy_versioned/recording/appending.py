@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..database.keys import Key
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
-from .recording import Changes, Recording, Transaction, shared_values
-from .writer import Image, Key
+from .added import shared_values
+from .changes import Changes
+from .image import Image
+from .recording import Recording, Transaction
 
 __all__ = ["Appending", "with_base"]
 

@@ -9,100 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from .._typing import new_dict, new_list, new_set
+from .._typing import new_list
 from ..database.dialects import locks_what_is_missing, numbers_may_recur
+from ..database.keys import Key
 from ..model.operation import Operation, merge
 from ..model.spec import Hierarchy, VersionSpec
+from .added import shared_values
+from .changes import Changes
+from .image import Image
 from .records import Records
 from .same_rows import find_known_forms
 from .shapes import Insertion
-from .writer import Added, Image, Key, TableWriter
+from .writer import TableWriter
 
-__all__ = ["Changes", "Recording", "Transaction", "shared_values"]
+__all__ = ["Recording", "Transaction"]
 
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(slots=True)
-class Changes:
-    """What one flush did to the rows of one table, by key."""
-
-    inserted: list[Key] = field(default_factory=new_list)
-    updated: list[Key] = field(default_factory=new_list)
-    deleted: list[Key] = field(default_factory=new_list)
-    #: Former keys of rows whose primary key was changed.
-    departed: list[Key] = field(default_factory=new_list)
-    #: Values for columns that plugins have added, by key.
-    added: dict[Key, Mapping[str, Any]] = field(default_factory=new_dict)
-    #: Updated rows that may be as they were before.
-    doubtful: set[Key] = field(default_factory=new_set)
-    #: Deleted rows that consist of nothing but their key, and so are known without a look.
-    given: list[Key] = field(default_factory=new_list)
-    #: Keys of objects that were deleted while their rows were given to new objects.
-    replaced: list[Key] = field(default_factory=new_list)
-    #: Rows that were recorded as deleted, and are there.
-    returned: list[Key] = field(default_factory=new_list)
-    #: For the keys of rows whose primary key was changed, what they were before.
-    former: dict[Key, Key] = field(default_factory=new_dict)
-
-    def __bool__(self) -> bool:
-        return any(self._lists)
-
-    def keys(self) -> list[Key]:
-        """Return the keys of all rows."""
-        return list(chain(*self._lists))
-
-    @property
-    def _lists(self) -> tuple[list[Key], ...]:
-        lists = (self.inserted, self.updated, self.deleted, self.departed, self.given)
-        return (*lists, self.returned)
-
-    def extend(self, other: Changes) -> None:
-        """Add further changes to the same table."""
-        self.inserted += other.inserted
-        self.updated += other.updated
-        self.deleted += other.deleted
-        self.departed += other.departed
-        self.given += other.given
-        self.replaced += other.replaced
-        self.returned += other.returned
-        self.added.update(other.added)
-        self.doubtful |= other.doubtful
-        self.former.update(other.former)
-
-    def rename(self, forms: Mapping[Key, Key]) -> None:
-        """Give keys the forms that *forms* has of them."""
-        if not forms:
-            return
-        for keys in self._lists:
-            keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
-        self.replaced = [forms.get(key, key) for key in self.replaced]
-        self.added = {forms.get(key, key): values for key, values in self.added.items()}
-        self.doubtful = {forms.get(key, key) for key in self.doubtful}
-        self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
-
-    def look_again(self) -> None:
-        """Make these changes those that have come since they were recorded."""
-        self.updated += self.inserted
-        self.doubtful.update(self.updated)
-        for keys in (self.inserted, self.deleted, self.departed, self.given, self.replaced):
-            keys.clear()
-
-    def settle(self) -> None:
-        """Make one change of what happened to one key: a row that went and came is changed."""
-        gone = {*self.deleted, *self.departed, *self.given}
-        both = gone.union(self.replaced).intersection(self.inserted)
-        if both:
-            for keys in (self.inserted, self.deleted, self.departed, self.given):
-                keys[:] = [key for key in keys if key not in both]
-            self.updated.extend(both)
-            self.doubtful |= both
 
 
 @dataclass(slots=True)
@@ -449,39 +376,3 @@ class Recording:
         if undone:
             for each in self._sorted:
                 self._remove(each, undone, tx)
-
-
-def shared_values(added: Mapping[Key, Mapping[str, Any]], spec: VersionSpec) -> Added:
-    """Return the values of the columns that are added to one table, each with its rows.
-
-    Most rows have the very same mapping as others: a look at each of those is enough.
-    """
-    mappings = {id(values): values for values in added.values()}
-    rows: dict[int, list[Key]] = {}
-    for key, values in added.items():
-        rows.setdefault(id(values), []).append(key)
-    names = {column.key for column in spec.added}
-    having: dict[tuple[str, Any], list[int]] = {}
-    told: dict[tuple[str, Any], Any] = {}
-    for number, values in mappings.items():
-        for name in values.keys() & names:
-            mark = (name, _mark(values[name]))
-            having.setdefault(mark, []).append(number)
-            told[mark] = values[name]
-    lists: dict[tuple[int, ...], list[Key] | None] = {tuple(mappings): None}
-    shared: Added = []
-    for mark, numbers in having.items():
-        which = tuple(numbers)
-        if which not in lists:
-            lists[which] = [key for number in which for key in rows[number]]
-        shared.append((mark[0], told[mark], lists[which]))
-    return shared
-
-
-def _mark(value: Any) -> Any:
-    """Return what tells a value from others."""
-    try:
-        hash(value)
-    except TypeError:
-        return id(value)
-    return value

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from ..database.keys import Key
 from .records import Records
-from .writer import Key, TableWriter
+from .writer import TableWriter
 
 __all__ = ["find_known_forms"]
 

@@ -23,8 +23,8 @@ from ..query.newest import comes_after, newest_version, place_in
 from ..query.rows import (
     as_stored,
 )
-from .images import ImageStatements
-from .looking import LookingStatements
+from .image_statements import ImageStatements
+from .looking_statements import LookingStatements
 from .table_statements import default_of
 
 __all__ = ["StatementBuilder"]

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Mapper
 from .. import _sqlalchemy
 from ..context.transaction_values import Places
 from ..database.dialects import has_statement_triggers
+from ..database.keys import Key
 from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
 from ..options import Options
-from .writer import Key, TableWriter
+from .writer import TableWriter
 
 __all__ = ["Surroundings"]
 

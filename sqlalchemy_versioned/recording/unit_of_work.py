@@ -17,17 +17,18 @@ from ..context.request import current_request
 from ..context.transaction_values import TransactionValues
 from ..context.values import said_on
 from ..database.dialects import has_concurrent_writers
+from ..database.keys import Key
 from ..database.sessions import numbering_connection, sync_session
 from ..exc import CaptureError, ImproperlyConfigured
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
 from .appending import Appending, with_base
-from .recording import Changes, Recording
+from .changes import Changes
+from .recording import Recording
 from .records import Records
 from .surroundings import Surroundings
 from .transaction_row import TransactionRow
 from .triggered_row import TriggeredRow
-from .writer import Key
 
 __all__ = ["UnitOfWork"]
 

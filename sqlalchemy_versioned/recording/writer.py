@@ -8,16 +8,14 @@ rows, and what happened to them, is decided in :mod:`.recording`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, Connection, Executable, delete, false
+from sqlalchemy import Connection, Executable, delete, false
 from sqlalchemy.engine import Dialect
 
-from .._typing import new_dict, new_list
-from ..context.values import column_values, said_on
+from ..context.values import row_values
 from ..database.dialects import (
     has_concurrent_writers,
     has_upsert,
@@ -28,43 +26,18 @@ from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
+from .image import Image
 from .ours import OURS
 from .shapes import Insertion, Shape
 from .stamps import build_uuid, stamp
 from .statements import StatementBuilder
 
-__all__ = ["Added", "Image", "Key", "TableWriter"]
-
-#: Values of added columns: the key of the column, the value, the rows that have it or ``None`` for
-#: all rows.
-Added = list[tuple[str, Any, list[Key] | None]]
+__all__ = ["TableWriter"]
 
 #: More rows than this are not looked through for one without a version.
 _MANY = 100_000
 #: How many keys are looked up one by one by one statement.
 _LOOKED_UP = 100
-
-
-@dataclass(slots=True)
-class Image:
-    """Rows of one table that a flush has touched, by what must be written of them."""
-
-    #: Rows that get a new version, by operation.
-    fresh: dict[Operation, list[Key]] = field(default_factory=new_dict)
-    #: Updated rows that get one only if they differ from their last version.
-    checked: list[Key] = field(default_factory=new_list)
-    #: Rows of which this transaction has a version already, by what it must become.
-    again: dict[Operation, list[Key]] = field(default_factory=new_dict)
-    #: Values of columns that are no copies.
-    added: Added = field(default_factory=new_list)
-    #: Deleted rows that consist of nothing but their key.
-    given: list[Key] = field(default_factory=new_list)
-    #: The keys of all rows, made ready for the database, if they were needed before.
-    sets: KeySets | None = None
-
-    def keys(self) -> list[Key]:
-        """Return the keys of all rows."""
-        return list(chain(*self.fresh.values(), *self.again.values()))
 
 
 class TableWriter:
@@ -96,9 +69,9 @@ class TableWriter:
 
     def insert_new(self, connection: Connection, image: Image, tx: int) -> bool:
         """Write INSERT versions of rows without history; tell whether that was all of them."""
-        shape, lists = self._shape(image, locks=False)
+        shape, lists = image.shape(can_replace=self.can_replace, locks=False)
         sets, keys = self.keys.sets(image.keys(), lists), image.keys()
-        values = self._values(image)
+        values = image.values(self._prefix)
         return self._run(connection, shape._replace(condition="unopened"), sets, tx, values) == len(
             keys
         )
@@ -118,12 +91,12 @@ class TableWriter:
         if not keys:
             return self._write_given(connection, image.given, tx)
         rows = 0
-        shape, lists = self._shape(image, locks=locks)
+        shape, lists = image.shape(can_replace=self.can_replace, locks=locks)
         sets = self.keys.sets(keys, lists) if lists or image.sets is None else image.sets
         if shape.gives and sets.style is Style.LIST:
             rows = self._write_given(connection, image.given, tx)
             shape, sets = shape._replace(gives=False), sets.without("given")
-        return rows + self._run(connection, shape, sets, tx, self._values(image))
+        return rows + self._run(connection, shape, sets, tx, image.values(self._prefix))
 
     def can_close_at_once(self, image: Image) -> bool:
         """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
@@ -139,11 +112,11 @@ class TableWriter:
 
         :returns: how many versions were ended; if none, nothing may have been written.
         """
-        shape, _ = self._shape(image, locks=locks)
+        shape, _ = image.shape(can_replace=self.can_replace, locks=locks)
         statement = self._kept(
             ("at once", shape), lambda: self._builder(Style.ONE).image_and_close(shape)
         )
-        sets, values = self.keys.sets(image.keys()), self._values(image)
+        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
         parameters = {self._tx: tx, **sets.parameters(), **values}
         ended = connection.execute(statement, parameters).rowcount
         self._write_unended(connection, shape, sets, tx, ended, values)
@@ -156,12 +129,12 @@ class TableWriter:
 
         :returns: the id of the transaction, and how many versions were ended.
         """
-        shape, _ = self._shape(image, locks=locks)
+        shape, _ = image.shape(can_replace=self.can_replace, locks=locks)
         name = ("begin", shape, transaction.table, tuple(transaction.values))
         statement = self._kept(
             name, lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction)
         )
-        sets, values = self.keys.sets(image.keys()), self._values(image)
+        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
         parameters = {**transaction.parameters(self._prefix), **sets.parameters(), **values}
         row: Any = connection.execute(statement, parameters).one()
         number, found = row
@@ -223,7 +196,8 @@ class TableWriter:
             spec.transaction_column.key: tx,
             spec.operation_column.key: operation,
         }
-        fixed |= self._said(connection)
+        if spec.variables:
+            fixed |= row_values(spec.variables, connection)
         values = [{**row, **fixed} for row in rows]
         if self._is_stamped and spec.id_column is not None:
             begun = stamp()
@@ -414,17 +388,9 @@ class TableWriter:
         if self._is_stamped:
             parameters[f"{self._prefix}stamp"] = stamp()
         if self.spec.variables:
-            said = self._said(connection)
+            said = row_values(self.spec.variables, connection)
             parameters |= {f"{self._prefix}said_{key}": value for key, value in said.items()}
         return parameters
-
-    def _said(self, connection: Connection) -> dict[str, Any]:
-        """Return what the context says of new versions, by the key of the column."""
-        variables = self.spec.variables
-        if not variables:
-            return {}
-        values = column_values(variables, said_on(connection), self._dialect)
-        return {c.key: values[c.key] if c.key in values else _default_of(c) for c in variables}
 
     def _ask(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:
         found: list[Key] = []
@@ -471,51 +437,3 @@ class TableWriter:
             style,
             keys_may_vary=not self.forms.are_certain,
         )
-
-    def _shape(self, image: Image, *, locks: bool) -> tuple[Shape, dict[str, list[Key]]]:
-        """Return the statement that *image* needs, and the lists of keys that it takes."""
-        operations: dict[Operation, list[Key]] = {}
-        for part in (image.fresh, image.again):
-            for operation, keys in part.items():
-                operations.setdefault(operation, []).extend(keys)
-        lists: dict[str, list[Key]] = {}
-        one = next(iter(operations)) if len(operations) == 1 else None
-        if one is None:
-            lists["inserts"] = operations.get(Operation.INSERT, [])
-            lists["deletes"] = operations.get(Operation.DELETE, [])
-        condition = ""
-        if image.checked:
-            everything = len(image.checked) == len(image.keys())
-            condition = "changed" if everything else "listed"
-            if not everything:
-                lists["checked"] = image.checked
-        if image.given:
-            lists["given"] = image.given
-        replaces = bool(image.again) and self.can_replace
-        added = self._name_rows(image.added, lists)
-        return Shape(one, condition, replaces, locks, bool(image.given), added), lists
-
-    def _name_rows(
-        self, added: Added, lists: dict[str, list[Key]]
-    ) -> tuple[tuple[str, str | None], ...]:
-        """Add rows that have values of their own to *lists*, each list of them once."""
-        names: dict[int, str] = {}
-        for _, _, rows in added:
-            if rows is not None and id(rows) not in names:
-                names[id(rows)] = name = f"added_{len(names)}"
-                lists[name] = rows
-        return tuple([(key, None if rows is None else names[id(rows)]) for key, _, rows in added])
-
-    def _values(self, image: Image) -> dict[str, Any]:
-        """Return the parameters for the values of added columns."""
-        return {
-            f"{self._prefix}value_{place}": value for place, (_, value, _) in enumerate(image.added)
-        }
-
-
-def _default_of(column: Column[Any]) -> Any:
-    """Return the value that Python gives to a column where nothing is said."""
-    default: Any = column.default
-    if default is None:
-        return None
-    return default.arg if default.is_scalar else default.arg(None)

@@ -36,7 +36,7 @@ from ..query.rows import (
     newest_other,
     same_key,
 )
-from .closing import ClosingStatements
+from .closing_statements import ClosingStatements
 from .shapes import Insertion, Shape
 from .table_statements import default_of
 

@@ -1,0 +1,89 @@
+"""What one flush or statement did to the rows of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from .._typing import new_dict, new_list, new_set
+from ..database.keys import Key
+
+__all__ = ["Changes"]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one flush did to the rows of one table, by key."""
+
+    inserted: list[Key] = field(default_factory=new_list)
+    updated: list[Key] = field(default_factory=new_list)
+    deleted: list[Key] = field(default_factory=new_list)
+    #: Former keys of rows whose primary key was changed.
+    departed: list[Key] = field(default_factory=new_list)
+    #: Values for columns that plugins have added, by key.
+    added: dict[Key, Mapping[str, Any]] = field(default_factory=new_dict)
+    #: Updated rows that may be as they were before.
+    doubtful: set[Key] = field(default_factory=new_set)
+    #: Deleted rows that consist of nothing but their key, and so are known without a look.
+    given: list[Key] = field(default_factory=new_list)
+    #: Keys of objects that were deleted while their rows were given to new objects.
+    replaced: list[Key] = field(default_factory=new_list)
+    #: Rows that were recorded as deleted, and are there.
+    returned: list[Key] = field(default_factory=new_list)
+    #: For the keys of rows whose primary key was changed, what they were before.
+    former: dict[Key, Key] = field(default_factory=new_dict)
+
+    def __bool__(self) -> bool:
+        return any(self._lists)
+
+    def keys(self) -> list[Key]:
+        """Return the keys of all rows."""
+        return list(chain(*self._lists))
+
+    @property
+    def _lists(self) -> tuple[list[Key], ...]:
+        lists = (self.inserted, self.updated, self.deleted, self.departed, self.given)
+        return (*lists, self.returned)
+
+    def extend(self, other: Changes) -> None:
+        """Add further changes to the same table."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.deleted += other.deleted
+        self.departed += other.departed
+        self.given += other.given
+        self.replaced += other.replaced
+        self.returned += other.returned
+        self.added.update(other.added)
+        self.doubtful |= other.doubtful
+        self.former.update(other.former)
+
+    def rename(self, forms: Mapping[Key, Key]) -> None:
+        """Give keys the forms that *forms* has of them."""
+        if not forms:
+            return
+        for keys in self._lists:
+            keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
+        self.replaced = [forms.get(key, key) for key in self.replaced]
+        self.added = {forms.get(key, key): values for key, values in self.added.items()}
+        self.doubtful = {forms.get(key, key) for key in self.doubtful}
+        self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
+
+    def look_again(self) -> None:
+        """Make these changes those that have come since they were recorded."""
+        self.updated += self.inserted
+        self.doubtful.update(self.updated)
+        for keys in (self.inserted, self.deleted, self.departed, self.given, self.replaced):
+            keys.clear()
+
+    def settle(self) -> None:
+        """Make one change of what happened to one key: a row that went and came is changed."""
+        gone = {*self.deleted, *self.departed, *self.given}
+        both = gone.union(self.replaced).intersection(self.inserted)
+        if both:
+            for keys in (self.inserted, self.deleted, self.departed, self.given):
+                keys[:] = [key for key in keys if key not in both]
+            self.updated.extend(both)
+            self.doubtful |= both

@@ -30,11 +30,10 @@ from ..model.mapping import (
 )
 from ..model.masks import MaskedAttribute
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..options import MANAGER_ONLY, Options, build_options
+from ..options import Options
 from ..reading.version import Version
 from .attributes import (
     attribute_keys,
-    check_keys,
     copied_descriptors,
     is_hybrid,
     kept_columns,
@@ -42,8 +41,9 @@ from .attributes import (
     masked_keys,
     version_properties,
 )
+from .chosen import ChosenOptions
 from .classes import build_mapped_class, place_beside
-from .core import check_core_options, check_key, core_attribute_keys, core_masked_keys, said_of
+from .core import check_core_options, check_key, core_attribute_keys, core_masked_keys
 from .inheritance import (
     declarative_base_of,
     has_rows,
@@ -77,24 +77,22 @@ class Round:
         manager: Any,
     ) -> None:
         self.registry = registry
-        self.options = options
         self.plugins = plugins
         self.manager = manager
-        self.manager_options = self._build_options({}, owner="make_versioned()")
-        self._options: dict[Mapper[Any], Options] = {}
+        self._chosen = ChosenOptions(registry, options, plugins)
         self._earlier = set(registry.tables)
 
     def run(self, classes: Iterable[type[Any]]) -> list[ClassSpec]:
         """Build everything for *classes* and return their specs."""
         mappers = self._ordered(classes)
         self.plugins.call("after_build_tx_class", self.manager)
-        chosen = [m for m in mappers if self._choose(m, exposed=mappers[m]).versioning]
-        stored = [mapper for mapper in chosen if self._options_of(mapper).create_tables]
+        chosen = [m for m in mappers if self._chosen.choose(m, exposed=mappers[m]).versioning]
+        stored = [mapper for mapper in chosen if self._chosen.of(mapper).create_tables]
         for mapper in stored:
             self._build_tables(mapper)
         for mapper in stored:
             self._build_associations(mapper)
-        if not self.manager_options.create_models:
+        if not self._chosen.manager.create_models:
             return []
         specs = [self._build_class(mapper, exposed=mappers[mapper]) for mapper in chosen]
         for spec in specs:
@@ -118,61 +116,6 @@ class Round:
                     ordered.setdefault(above, above in wanted)
         return ordered
 
-    def _choose(self, mapper: Mapper[Any], *, exposed: bool) -> Options:
-        """Read what a class says, and give it a ``__versioned__`` that it shares with no other."""
-        said = _said(mapper.class_) if exposed else {}
-        if exposed:
-            self.registry.set_said(mapper.class_, said)
-        options = self._options[mapper] = self._checked_options(mapper, said)
-        return options
-
-    def _options_of(self, mapper: Mapper[Any]) -> Options:
-        """Return the options of any class of a hierarchy."""
-        built = self.registry.classes.get(mapper.class_)
-        if built is not None:
-            return built.options
-        if mapper not in self._options:
-            self._options[mapper] = self._checked_options(mapper, _said(mapper.class_))
-        return self._options[mapper]
-
-    def _checked_options(self, mapper: Mapper[Any], said: Mapping[str, Any]) -> Options:
-        owner = f"{mapper.class_.__name__}.__versioned__"
-        for name in MANAGER_ONLY.intersection(said):
-            raise ImproperlyConfigured(
-                f"{owner} has {name!r}, which only make_versioned() can have: it shapes all classes"
-            )
-        options = self._own_options(said, owner=owner)
-        if self.manager_options.create_models and not options.create_tables:
-            raise ImproperlyConfigured(
-                f"{owner}: create_tables is False, but version classes need version tables; "
-                "give make_versioned() create_models=False too, or take create_tables out"
-            )
-        check_keys(mapper, said)
-        return options
-
-    def _build_options(self, said: Mapping[str, Any], *, owner: str) -> Options:
-        return build_options(self.options, said, owner=owner, also=self.plugins.option_names)
-
-    def _own_options(self, said: Mapping[str, Any], *, owner: str) -> Options:
-        """Build the options of one class or table.
-
-        :raises ImproperlyConfigured: if it has session variables and no place for them.
-        """
-        options = self._build_options(said, owner=owner)
-        if options.strategy.merges and "session_variables" in said:
-            raise ImproperlyConfigured(
-                f"{owner} has 'session_variables', which a class has under strategy='append' only: "
-                "transactions are shared by all classes; give them to make_versioned()"
-            )
-        keeps = self.manager_options.strategy.merges or not options.strategy.merges
-        if options.session_variables and not keeps:
-            raise ImproperlyConfigured(
-                f"{owner} has strategy={options.strategy.value!r}, and make_versioned() "
-                "session_variables under strategy='append', which transactions do not have; give "
-                "make_versioned() transaction_columns, or each class its session_variables"
-            )
-        return options
-
     # -- tables ------------------------------------------------------------------------------
 
     def _build_tables(self, mapper: Mapper[Any]) -> None:
@@ -191,22 +134,22 @@ class Round:
         known = self.registry.cores.get(table) or self.registry.associations.get(table)
         if known is not None:
             # One history, whoever came first: a relationship that uses the table too, or the table.
-            if masked := masked_keys(mapper, table, self._options_of):
+            if masked := masked_keys(mapper, table, self._chosen.of):
                 raise ImproperlyConfigured(
                     f"{mapper.class_.__name__}: {min(masked.values())!r} cannot be masked, because "
                     "the table is versioned without the class; mask it there, or configure both "
                     "together"
                 )
             return with_key(known.root, key)
-        keys = attribute_keys(mapper, table, self._options_of)
+        keys = attribute_keys(mapper, table, self._chosen.of)
         return build_table_spec(
             table,
-            options=self._options_of(mapper),
+            options=self._chosen.of(mapper),
             key=key,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
             manager=self.manager,
-            masked_keys=masked_keys(mapper, table, self._options_of),
+            masked_keys=masked_keys(mapper, table, self._chosen.of),
             add_columns=lambda parent: self.added_columns(mapper.class_, parent, keys),
             base=self.registry.tables.get(table_chain(mapper)[0]),
         )
@@ -216,13 +159,13 @@ class Round:
         owner = next(m for m in mapper.iterate_to_root() if m.local_table is spec.parent_table)
         while owner.inherits is not None and owner.inherits.local_table is owner.local_table:
             owner = owner.inherits
-        keys = attribute_keys(owner, spec.parent_table, self._options_of)
+        keys = attribute_keys(owner, spec.parent_table, self._chosen.of)
         new = {c: key for c, key in keys.items() if spec.version_column(c) is None}
         extend_table_spec(
             spec,
             keys,
-            ignored=self._options_of(mapper).ignore,
-            masked_keys=masked_keys(owner, spec.parent_table, self._options_of),
+            ignored=self._chosen.of(mapper).ignore,
+            masked_keys=masked_keys(owner, spec.parent_table, self._chosen.of),
             added=self.added_columns(mapper.class_, spec.parent_table, new) if new else (),
         )
 
@@ -263,7 +206,7 @@ class Round:
         """
         owner = f"versioned_table({table.fullname!r})"
         check_core_options(table, said, owner=owner)
-        options = self._own_options(said, owner=owner)
+        options = self._chosen.own(said, owner=owner)
         check_key(table, options, owner=owner)
         if not options.create_tables:
             return options
@@ -286,7 +229,7 @@ class Round:
     # -- association tables ------------------------------------------------------------------
 
     def _build_associations(self, mapper: Mapper[Any]) -> None:
-        for key in _mirrored_relationships(mapper, self._options_of(mapper)):
+        for key in _mirrored_relationships(mapper, self._chosen.of(mapper)):
             relationship = mapper.relationships[key]
             table = relationship.secondary
             if not is_many_to_many(relationship) or not is_table(table):
@@ -310,7 +253,7 @@ class Round:
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
-            options=replace(self.manager_options, revision_id_column_name=None),
+            options=replace(self._chosen.manager, revision_id_column_name=None),
             key=recognised,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
@@ -323,7 +266,7 @@ class Round:
     # -- classes -----------------------------------------------------------------------------
 
     def _build_class(self, mapper: Mapper[Any], *, exposed: bool) -> ClassSpec:
-        options = self._options_of(mapper)
+        options = self._chosen.of(mapper)
         chain = tuple(self.registry.tables[table] for table in table_chain(mapper))
         columns = kept_columns(mapper, chain)
         root = chain[0]
@@ -371,7 +314,7 @@ class Round:
         chain: tuple[VersionSpec, ...],
         columns: Mapping[str, list[Column[Any]]],
     ) -> type[Any]:
-        options = self._options_of(mapper)
+        options = self._chosen.of(mapper)
         above = superclass_spec(mapper, self.registry.classes)
         own = chain[-1]
         shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
@@ -380,7 +323,7 @@ class Round:
         mapped = {column for group in groups for column in group}
         base = None if above or options.base_classes else declarative_base_of(mapper)
         cls = build_mapped_class(
-            version_class_name(mapper.class_, self.manager_options),
+            version_class_name(mapper.class_, self._chosen.manager),
             bases=version_bases(options) if above is None else (above.version_class,),
             declarative_base=base,
             registry=mapper.registry,
@@ -404,10 +347,6 @@ def _gives_way(cls: type[Any], key: str) -> bool:
     """
     owner = next((each for each in cls.__mro__ if key in vars(each)), Version)
     return owner is Version or (issubclass(owner, Version) and is_hybrid(vars(owner)[key]))
-
-
-def _said(cls: type[Any]) -> dict[str, Any]:
-    return said_of(inspect(cls)) or {}
 
 
 def _mirrored_relationships(mapper: Mapper[Any], options: Options) -> tuple[str, ...]:

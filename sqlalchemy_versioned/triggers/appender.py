@@ -30,19 +30,14 @@ versioned_tx := {current}();
 IF versioned_tx IS NULL THEN
     versioned_tx := {begin}();
     versioned_begun := true;
-{or_overtaken}
 END IF;
+{following}
 {stamping}
 {first_states}
 {events}
 IF versioned_begun AND versioned_left = 0 THEN
     PERFORM {release}(versioned_tx);
 END IF;
-"""
-
-OR_OVERTAKEN = """
-ELSIF EXISTS ({overtaken}) THEN
-    versioned_tx := {move}(versioned_tx);
 """
 
 SAID = """
@@ -107,7 +102,7 @@ class Appender(Recorder):
             APPENDING,
             unless_any=self._unless_any(event),
             said=self._said(),
-            or_overtaken=self._or_overtaken(event),
+            following=self._following(event) if self._key else "",
             stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._all_first_states(event) if self._key else "",
             events="\n".join(self._events(event)),
@@ -124,11 +119,6 @@ class Appender(Recorder):
                 else f"SELECT FROM {self._keyless()} WHERE o.{self._here}_row IS NULL"
             )
         return fill(UNLESS_ANY, rows=rows)
-
-    def _or_overtaken(self, event: Event) -> str:
-        if not self._key:
-            return ""
-        return fill(OR_OVERTAKEN, overtaken=self._overtaken(event), **self._steps)
 
     def _all_first_states(self, event: Event) -> str:
         return self._first_states(self._spec, event)

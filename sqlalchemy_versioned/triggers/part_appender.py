@@ -127,8 +127,8 @@ class PartAppender(Appender):
         own = "\n".join([*[f"{name} {number_type};" for name in names], "versioned_event jsonb;"])
         return f"{super()._variables()}\n{own}"
 
-    def _overtaken(self, event: Event) -> str:
-        return self._overtaken_in(self._root, event)
+    def _following(self, event: Event) -> str:
+        return self._following_in(self._root, event)
 
     def _all_first_states(self, event: Event) -> str:
         tables = dict.fromkeys((self._root, *self._triggers.tables))

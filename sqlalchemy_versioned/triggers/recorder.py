@@ -31,6 +31,7 @@ from .templates import (
     ERASING,
     ERASING_FLAGGED,
     FIRST_STATES,
+    FOLLOWING,
     FUNCTION,
     IF_LACKING,
     IMAGES,
@@ -46,6 +47,9 @@ from .text import Text, dollar_quoted, fill
 from .transactions import INVOKER, now, tells_moment
 
 __all__ = ["Recorder"]
+
+#: How many numbers a statement draws at most.
+_MOST_DRAWN = 100
 
 
 class Recorder:
@@ -121,8 +125,8 @@ class Recorder:
             BRANCH,
             unless_any=fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}"),
             unless_changed=self._unless_changed(event),
-            overtaken=self._overtaken(event).replace("\n", " "),
             is_fresh=self._is_fresh(event),
+            following=self._following(event),
             first_states=self._all_first_states(event),
             erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
             versions=self._versions(event),
@@ -262,11 +266,20 @@ class Recorder:
         changed = self._differing(self._telling)
         return fill(UNLESS_CHANGED, changed=changed)
 
-    def _overtaken(self, event: Event) -> str:
-        return self._overtaken_in(self._spec, event)
+    def _following(self, event: Event) -> str:
+        return self._following_in(self._spec, event)
 
-    def _overtaken_in(self, spec: VersionSpec, event: Event) -> str:
-        return fill(OVERTAKEN, touched=self._touched(event), **self._slots(spec))
+    def _following_in(self, spec: VersionSpec, event: Event) -> str:
+        """Draw a number that is later than those of the versions of an object."""
+        slots = self._slots(spec)
+        return fill(
+            FOLLOWING,
+            most=str(_MOST_DRAWN),
+            overtaken=fill(OVERTAKEN, touched=self._touched(event), **slots),
+            name=self._text.string(self._spec.parent_table.name),
+            **slots,
+            **self._steps,
+        )
 
     def _is_keyed(self, spec: VersionSpec) -> bool:
         """Tell whether rows are recognised by the primary key of their table."""

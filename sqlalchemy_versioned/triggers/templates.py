@@ -20,6 +20,7 @@ __all__ = [
     "ERASING",
     "ERASING_FLAGGED",
     "FIRST_STATES",
+    "FOLLOWING",
     "FUNCTION",
     "IF_LACKING",
     "IMAGES",
@@ -88,9 +89,8 @@ IF versioned_tx IS NULL THEN
     {is_fresh}
     versioned_tx := {begin}();
     versioned_begun := true;
-ELSIF EXISTS ({overtaken}) THEN
-    versioned_tx := {move}(versioned_tx);
 END IF;
+{following}
 {first_states}
 IF NOT versioned_begun THEN
     {erasing}
@@ -110,6 +110,24 @@ END IF;
 COUNT = """
 GET DIAGNOSTICS versioned_count = ROW_COUNT;
 versioned_left := versioned_left {sign} versioned_count;
+"""
+
+#: Draw a later number if a row has a version of a later transaction.  Rows are locked by now, so
+#: one is enough; where what numbers transactions was reset, none is.
+FOLLOWING = """
+FOR versioned_drawn IN 1..{most} LOOP
+    EXIT WHEN NOT (
+        (SELECT max({v_transaction}) FROM {version} AS v) > versioned_tx
+        AND EXISTS ({overtaken})
+    );
+    IF versioned_drawn = {most} THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'integrity_constraint_violation',
+            MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || {name},
+            HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+    END IF;
+    versioned_tx := {move}(versioned_tx);
+END LOOP;
 """
 
 OVERTAKEN = """

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 f37e4d7f9b97f3cd87842e20aed722a0
+-- sqlalchemy_versioned 1 1c78d8ffaf78060a4c89a8bc5df97721
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -74,9 +74,24 @@ BEGIN
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.dog_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM public.dog_version AS v
+            WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'dog',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF EXISTS (
             SELECT FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
         CROSS JOIN LATERAL (
@@ -226,9 +241,24 @@ BEGIN
             END IF;
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.dog_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM public.dog_version AS v
+            WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'dog',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF EXISTS (
             SELECT FROM versioned_old AS o
             LEFT JOIN LATERAL (
@@ -428,9 +458,24 @@ BEGIN
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM public.dog_version AS v     WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.dog_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM public.dog_version AS v
+            WHERE v.dog_id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'dog',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF EXISTS (
             SELECT FROM versioned_old AS o
             LEFT JOIN LATERAL (

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 a062776797e7baf81ae0a53bc78472ae
+-- sqlalchemy_versioned 1 65833575bf141f57291a113724977463
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -76,9 +76,24 @@ BEGIN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM press."Article_version" AS v
+            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF NOT versioned_begun THEN
             DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
                 SELECT v.ctid
@@ -199,9 +214,24 @@ BEGIN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM press."Article_version" AS v
+            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF NOT versioned_fresh THEN
             IF EXISTS (
                 SELECT FROM versioned_old AS o
@@ -439,9 +469,24 @@ BEGIN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
         END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+        CROSS JOIN LATERAL (
+            SELECT FROM press."Article_version" AS v
+            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
+            versioned_tx := public.transaction_versioned_move(versioned_tx);
+        END LOOP;
         IF NOT versioned_fresh THEN
             IF EXISTS (
                 SELECT FROM versioned_old AS o
@@ -605,9 +650,24 @@ BEGIN
                     IF versioned_tx IS NULL THEN
                         versioned_tx := public.transaction_versioned_begin();
                         versioned_begun := true;
-                    ELSIF EXISTS (SELECT FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1) CROSS JOIN LATERAL (     SELECT FROM press."Article_version" AS v     WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1 ) AS later) THEN
-                        versioned_tx := public.transaction_versioned_move(versioned_tx);
                     END IF;
+                    FOR versioned_drawn IN 1..100 LOOP
+                        EXIT WHEN NOT (
+                            (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                            AND EXISTS (SELECT FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+                    ) AS later)
+                        );
+                        IF versioned_drawn = 100 THEN
+                            RAISE EXCEPTION USING
+                                ERRCODE = 'integrity_constraint_violation',
+                                MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                                HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+                        END IF;
+                        versioned_tx := public.transaction_versioned_move(versioned_tx);
+                    END LOOP;
                     IF EXISTS (
                         SELECT FROM ONLY versioned_truncated AS o
                         LEFT JOIN LATERAL (

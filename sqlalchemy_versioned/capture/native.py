@@ -199,14 +199,12 @@ class Triggers:
         """
         for target in targets:
             is_off = is_paused(session) or not target.is_on()
-            if is_off or connection in session.info.get(PAUSED_CONNECTIONS, ()):
-                # Said each time: going back to a savepoint takes back what was said after it.
-                session.info.setdefault(PAUSED_CONNECTIONS, WeakSet()).add(connection)
-                said = literal("1" if is_off else "")
-                connection.execute(select(build_setting(PAUSED, said)))
+            self._pause(connection, session, is_off=is_off)
             if not is_off:
                 self._check_installed(connection, target.spec.parent_table)
-                unit.announce(connection)
+                if unit.announce(connection):
+                    # Another session may have said something else there.
+                    session.info.get(_TOLD, {}).pop(connection, None)
                 self._say(connection, session, target.spec.base or target.spec)
                 if flush is not None and _has_parts(target):
                     self._begin_event(connection, flush)
@@ -216,6 +214,24 @@ class Triggers:
         if connection not in flush.events:
             flush.events.add(connection)
             connection.execute(select(build_setting(EVENT, literal("{}"))))
+
+    def _pause(self, connection: Connection, session: Session, *, is_off: bool) -> None:
+        """Tell triggers whether they are to record, if they were told otherwise."""
+        info = _sqlalchemy.info_of(connection)
+        if is_off and _sqlalchemy.commits_by_itself(connection):
+            raise CaptureError(
+                "a paused session writes what triggers record, on a connection that commits each "
+                "statement by itself; triggers are paused for one transaction, so begin one"
+            )
+        if is_off:
+            session.info.setdefault(PAUSED_CONNECTIONS, WeakSet()).add(connection)
+            info[PAUSED_CONNECTIONS] = True
+        elif PAUSED_CONNECTIONS not in info:
+            return
+        elif connection.get_nested_transaction() is None:
+            del info[PAUSED_CONNECTIONS]
+        # Said each time in savepoints: going back to one takes back what was said after it.
+        connection.execute(select(build_setting(PAUSED, literal("1" if is_off else ""))))
 
     def _say(self, connection: Connection, session: Session, spec: VersionSpec) -> None:
         """Tell what versions that are events are to hold of the context."""

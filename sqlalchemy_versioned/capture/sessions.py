@@ -77,7 +77,7 @@ class Sessions:
                 expire_all_versions(session)
         elif transaction.parent is None:
             del session.info[self]
-            unit.end()
+            unit.end(may_go_on=not isinstance(session, _ConnectionSession))
 
     def session_of(self, connection: Connection) -> Session | None:
         """Return the session that a connection is recorded in, or ``None`` if it is not."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Delete, Engine, Insert, TextClause, Update, e
 from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
 from ..recording.ours import is_ours
+from ..recording.paused import is_paused
 from .capture import Capture
 from .cascades import Cascaded
 from .flush_events import FlushEvents
@@ -183,16 +184,24 @@ class StatementEvents:
 
     def _tell_triggers(self, connection: Connection, targets: list[Target]) -> None:
         """Tell triggers what they must know before they record a statement."""
-        session = self._sessions.session_of(connection) if targets else None
+        if not targets:
+            return
+        flush = self._flushes.current_flush()
+        # Several sessions may have been given the connection.
+        is_given = flush is not None and flush.session.bind is connection
+        session = flush.session if flush and is_given else self._sessions.session_of(connection)
         if session is None:
             return
-        unit, flush = self._sessions.unit_of_work(session), self._flushes.current_flush()
+        unit = self._sessions.unit_of_work(session)
         if flush is not None and flush.session is not session:
             flush = None
-        self.triggers.tell(targets, connection, session, unit, flush=flush)
-        if flush is not None:
+        if flush is not None and not (flush.is_left_to_triggers or is_paused(session)):
             flush.is_left_to_triggers = True
-        else:
+            if not flush.is_recorded:
+                unit.ensure_transaction(is_wanted=False)
+                self._surroundings.plugins().call("before_flush", unit, session)
+        self.triggers.tell(targets, connection, session, unit, flush=flush)
+        if flush is None:
             _sqlalchemy.info_of(connection)[self._triggered] = True
             self._sessions.listen_to_connection(
                 connection, after_cursor_execute=self._after_triggers

@@ -183,8 +183,7 @@ class TransactionRow:
         """Go back to an id that the row had before a savepoint which was rolled back."""
         old, self._id = self.id, number
         self._values[_id_column(self._table).key] = number
-        for prop, instance in self._referring(session, old):
-            _rename(session, instance, prop, number)
+        self._rename_references(session, old, number)
         self._rename_object(session)
 
     def _rename_object(self, session: Session) -> None:
@@ -197,7 +196,11 @@ class TransactionRow:
         for column in referring_columns(self.mapper):
             moving = update(column.table).where(column == old).values({column: new})
             self._authority.execute(moving)
-        for prop, instance in self._referring(session, old):
+        self._rename_references(session, old, new)
+
+    def _rename_references(self, session: Session, old: int | None, new: int | None) -> None:
+        """Let loaded rows that refer to the transaction know its other number."""
+        for prop, instance in [] if old is None else self._referring(session, old):
             _rename(session, instance, prop, new)
 
     def _referring(self, session: Session, number: int) -> list[tuple[str, Any]]:
@@ -271,7 +274,7 @@ def _takes_nothing(default: Any) -> bool:
     return code is not None and code.co_argcount == 0
 
 
-def _rename(session: Session, instance: Any, key: str, value: int) -> None:
+def _rename(session: Session, instance: Any, key: str, value: int | None) -> None:
     """Give an object of *session* another value, also where that is part of its identity."""
     state = inspect(instance)
     pending = {

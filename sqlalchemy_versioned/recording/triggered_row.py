@@ -6,9 +6,9 @@ it and go back with its savepoints, so nothing is left on a connection, whoever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import (
     BigInteger,
@@ -29,7 +29,9 @@ from sqlalchemy import (
 from sqlalchemy import Text as LongText
 from sqlalchemy.orm import Mapper, Session, object_session
 
+from .._sqlalchemy import commits_by_itself, info_of
 from ..database.dialects import BinaryJSON
+from ..exc import CaptureError
 from ..triggers.settings import TRANSACTIONS, VALUES, WANTED
 from .shapes import Insertion
 from .transaction_row import TransactionRow, with_defaults
@@ -37,8 +39,17 @@ from .transaction_row import TransactionRow, with_defaults
 __all__ = ["TriggeredRow", "build_object", "build_setting"]
 
 
+#: Stands for a row whose session has done with it, while the database's transaction goes on.
+_LEFT = "left"
+
+
 class TriggeredRow(TransactionRow):
-    """A transaction whose row triggers write, unless it is asked for before they do."""
+    """A transaction whose row triggers write, unless it is asked for before they do.
+
+    Sessions that share a connection take turns with what they tell the triggers there.
+
+    :param savepoint: returns the savepoint that the session is in.
+    """
 
     def __init__(
         self,
@@ -47,17 +58,100 @@ class TriggeredRow(TransactionRow):
         values: Mapping[str, Any],
         *,
         is_wanted: bool,
+        savepoint: Callable[[], Any],
     ) -> None:
-        self._announced: WeakSet[Connection] = WeakSet()
+        self._savepoint = savepoint
+        #: The savepoint in which triggers were told, and who had told them before, by connection.
+        self._told: WeakKeyDictionary[Connection, tuple[Any, Any]] = WeakKeyDictionary()
+        #: The number that the row had when another session took its turn, by connection.
+        self._left: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
         super().__init__(mapper, connection, values, is_wanted=is_wanted)
 
-    def announce(self, connection: Connection) -> None:
-        """Tell the triggers on a connection what the row is to hold; once is enough."""
-        if connection not in self._announced and self._id is None:
-            self._announced.add(connection)
+    def announce(self, connection: Connection) -> bool:
+        """Tell the triggers on a connection what the row is to hold; once is enough.
+
+        :returns: whether they had to be told.
+        """
+        if self._has_turn(connection):
+            return False
+        if commits_by_itself(connection):
+            self._refuse_to_say()
+            return False
+        self._take_turn(connection)
+        if self._id is None or connection in self._left:
             values = with_defaults(self._table, self._values) or self._values
             said = build_object(self._table, values)
             connection.execute(select(build_setting(VALUES, said)))
+        return True
+
+    def _refuse_to_say(self) -> None:
+        """Refuse what is said of a transaction that ends before anything is written."""
+        if self._values or self.is_wanted:
+            raise CaptureError(
+                f"a statement writes what triggers record, on a connection that commits each "
+                f"statement by itself, and {', '.join(self._values) or 'a transaction'} is said of "
+                "it; triggers know of one transaction only, so begin one, or say nothing"
+            )
+
+    # -- turns -------------------------------------------------------------------------------
+
+    @property
+    def _turn(self) -> str:
+        """The key of ``Connection.info`` that has the row of which triggers were told last."""
+        return f"sqlalchemy_versioned_turn_{self._table.fullname}"
+
+    def _has_turn(self, connection: Connection) -> bool:
+        if connection not in self._told:
+            return False
+        held = info_of(connection).get(self._turn)
+        return isinstance(held, ref) and held() is self
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Keep the number of the row that had it, and go on with that which this one had."""
+        info = info_of(connection)
+        held = info.get(self._turn)
+        other = held() if isinstance(held, ref) else None
+        if other is not None or held == _LEFT:
+            number = connection.scalar(_cut_current(self._table))
+            if other is not None:
+                other.leave(connection, number)
+            if connection in self._left:
+                connection.execute(_set_current(self._table, self._left[connection]))
+        self._told[connection] = (self._savepoint(), held)
+        info[self._turn] = ref(self)
+
+    def leave(self, connection: Connection, number: int | None) -> None:
+        """Note the number that the row has while another has its turn."""
+        self._told.pop(connection, None)
+        self._left.pop(connection, None)
+        if number is not None:
+            self._left[connection] = number
+
+    def released(self, savepoint: Any, around: Any) -> None:
+        """Note that what was told in a savepoint belongs to that around it now."""
+        for connection, (told, before) in list(self._told.items()):
+            if told is savepoint:
+                self._told[connection] = (around, before)
+
+    def rolled_back(self, savepoint: Any) -> None:
+        """Note that what was told in a savepoint is told no more."""
+        for connection, (told, before) in list(self._told.items()):
+            if told is savepoint:
+                info_of(connection)[self._turn] = before
+                del self._told[connection]
+
+    def end(self, *, may_go_on: bool) -> None:
+        """Let go of all connections.
+
+        :param may_go_on: whether a transaction may be somebody else's, who then goes on with it.
+        """
+        for connection in list(self._told):
+            if may_go_on and not connection.closed and connection.in_transaction():
+                info_of(connection)[self._turn] = _LEFT
+            else:
+                info_of(connection).pop(self._turn, None)
+
+    # -- the row -----------------------------------------------------------------------------
 
     @property
     def id(self) -> int:
@@ -80,7 +174,8 @@ class TriggeredRow(TransactionRow):
 
     def object_in(self, session: Session) -> Any:
         """Return the transaction as an object of *session*; its row is kept from now on."""
-        self._find(wants=True)
+        if self._instance is None or not self.is_wanted:
+            self._find(wants=True)
         return super().object_in(session)
 
     def find_again(self) -> None:
@@ -89,24 +184,23 @@ class TriggeredRow(TransactionRow):
             self._find(wants=False)
 
     def _write(self) -> None:
+        if commits_by_itself(self._authority):
+            self._refuse_to_say()
         super()._write()
-        rows = self._table.alias()
-        number = rows.c[next(iter(self._table.primary_key.columns)).key]
-        known = func.coalesce(_said(TRANSACTIONS), literal_column("'{}'"))
-        own = func.jsonb_build_object(_place(rows), number)
-        merged = cast(known, BinaryJSON()).op("||")(own)
-        telling = select(build_setting(TRANSACTIONS, merged), build_setting(WANTED, literal("1")))
-        self._authority.execute(telling.select_from(rows).where(number == self._id))
+        if not self._has_turn(self._authority):
+            self._take_turn(self._authority)
+        assert self._id is not None
+        self._authority.execute(_set_current(self._table, self._id))
 
     def _find(self, *, wants: bool) -> None:
         """Look up which row it is by now.
 
         :param wants: whether it is to be kept even if it comes to nothing.
         """
-        number = self._authority.scalar(_select_current(self._table, wants=wants))
+        number = self._look_up(wants=wants)
         if number == self._id:
             return
-        self._id = number
+        before, self._id = self._id, number
         key = next(iter(self._table.primary_key.columns)).key
         session = None if self._instance is None else object_session(self._instance)
         if number is not None:
@@ -115,7 +209,18 @@ class TriggeredRow(TransactionRow):
         if session is not None and number is None:
             self.forget(session)
         elif session is not None:
+            self._rename_references(session, before, number)
             self._rename_object(session)
+
+    def _look_up(self, *, wants: bool) -> int | None:
+        if self._has_turn(self._authority):
+            number: int | None = self._authority.scalar(_select_current(self._table, wants=wants))
+            return number
+        known = self._left.get(self._authority)
+        if known is None:
+            return None
+        column = _number(self._table)
+        return self._authority.scalar(select(column).where(column == known))
 
 
 def build_setting(name: str, value: ColumnElement[Any]) -> ColumnElement[str]:
@@ -134,14 +239,44 @@ def _place(rows: FromClause) -> ColumnElement[str]:
     return cast(oid, LongText)
 
 
+def _number(rows: FromClause) -> ColumnElement[int]:
+    """Return the column that numbers transactions."""
+    column: ColumnElement[int] = next(iter(rows.primary_key))
+    return column
+
+
+def _known() -> ColumnElement[Any]:
+    """Return the numbers of the transactions that go on, by table."""
+    return cast(func.coalesce(_said(TRANSACTIONS), literal_column("'{}'")), BinaryJSON())
+
+
+def _set_current(table: Table, number: int) -> Any:
+    """Let a transaction go on, and be kept even if it comes to nothing."""
+    rows = table.alias()
+    own = func.jsonb_build_object(_place(rows), _number(rows))
+    merged = _known().op("||")(own)
+    telling = select(build_setting(TRANSACTIONS, merged), build_setting(WANTED, literal("1")))
+    return telling.select_from(rows).where(_number(rows) == number)
+
+
 def _select_current(table: Table, *, wants: bool) -> Any:
     """Select the number of the transaction that goes on, if it has a row."""
     rows = table.alias()
+    also = [build_setting(WANTED, literal("1"))] if wants else []
+    return _of_current(rows, *also)
+
+
+def _cut_current(table: Table) -> Any:
+    """Select the number of the transaction that goes on, and let it go on no more."""
+    rows = table.alias()
+    return _of_current(rows, build_setting(TRANSACTIONS, _known().op("-")(_place(rows))))
+
+
+def _of_current(rows: FromClause, *also: ColumnElement[Any]) -> Any:
     said = func.jsonb_each_text(cast(_said(TRANSACTIONS), BinaryJSON())).table_valued(
         column("key", String), column("value", String), name="said"
     )
-    number = rows.c[next(iter(table.primary_key.columns)).key]
-    also = [build_setting(WANTED, literal("1"))] if wants else []
+    number = _number(rows)
     return (
         select(number, *also)
         .select_from(said.join(rows, number == cast(said.c.value, BigInteger)))

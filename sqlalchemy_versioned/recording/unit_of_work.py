@@ -178,9 +178,14 @@ class UnitOfWork:
         if values is None or is_flushing or is_wanted:
             values = self._values(attributes, connection)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
-        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
-        kind = TriggeredRow if is_native else TransactionRow
-        row = kind(mapper, connection, values.columns, is_wanted=is_wanted)
+        row: TransactionRow
+        if self._surroundings.leaves_to_triggers(connection.dialect):
+            savepoint = self._session.get_nested_transaction
+            row = TriggeredRow(
+                mapper, connection, values.columns, is_wanted=is_wanted, savepoint=savepoint
+            )
+        else:
+            row = TransactionRow(mapper, connection, values.columns, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
         self._later, self._further, self._stored = values.later, values.further, {}
         self._store_further()
@@ -193,11 +198,14 @@ class UnitOfWork:
             self._stored, self._further = self._further, {}
             self._surroundings.plugins().call("store_context", self, self._session, self._stored)
 
-    def announce(self, connection: Connection) -> None:
-        """Tell the triggers on a connection what the row of the transaction is to hold."""
+    def announce(self, connection: Connection) -> bool:
+        """Tell the triggers on a connection what the row of the transaction is to hold.
+
+        :returns: whether they had to be told.
+        """
         self.ensure_transaction(is_wanted=False)
-        if isinstance(self._row, TriggeredRow):
-            self._row.announce(connection)
+        row = self._row
+        return isinstance(row, TriggeredRow) and row.announce(connection)
 
     def find_transaction(self) -> None:
         """Look at the row that triggers have written: its number, and what plugins add to it."""
@@ -215,6 +223,8 @@ class UnitOfWork:
 
     def released(self, savepoint: SessionTransaction) -> None:
         """Note that *savepoint* was released; it ends later."""
+        if isinstance(self._row, TriggeredRow):
+            self._row.released(savepoint, _sqlalchemy.savepoint_around(savepoint))
         self._records.released(savepoint)
 
     def ended(self, savepoint: SessionTransaction) -> bool:
@@ -222,6 +232,8 @@ class UnitOfWork:
 
         :returns: whether something was dropped.
         """
+        if isinstance(self._row, TriggeredRow):
+            self._row.rolled_back(savepoint)
         dropped = self._records.ended(savepoint, around=_sqlalchemy.savepoint_around(savepoint))
         if dropped is None:
             return False
@@ -254,11 +266,16 @@ class UnitOfWork:
         for layer in self._records.layers:
             if layer.transaction is not None:
                 layer.transaction.forget(self._session)
-        self.end()
+        self.end(may_go_on=True)
 
-    def end(self) -> None:
-        """Let go of everything: the session's transaction is over."""
+    def end(self, *, may_go_on: bool = False) -> None:
+        """Let go of everything: the session's transaction is over.
+
+        :param may_go_on: whether that of the database may be somebody else's, and go on.
+        """
         self._is_over = True
+        if isinstance(self._row, TriggeredRow):
+            self._row.end(may_go_on=may_go_on)
         self._records = Records()
         self._connections.clear()
         self._recordings.clear()

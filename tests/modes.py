@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, MetaData
 from sqlalchemy.exc import IntegrityError
 
 T = TypeVar("T")
@@ -38,6 +38,13 @@ class Mode:
 
         error = self.pick(CaptureError, IntegrityError)
         return pytest.raises(error, match="is behind the history")
+
+    def install(self, metadata: MetaData, engine: Engine) -> None:
+        """Have what an application adds to tables that it has not made just now."""
+        from sqlalchemy_versioned.triggers import install_triggers
+
+        if self.is_native:
+            install_triggers(metadata, engine)
 
     @contextmanager
     def unseen(self, engine: Engine) -> Iterator[Any]:

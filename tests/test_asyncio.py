@@ -366,7 +366,7 @@ def test_attributes_that_ask_are_refused(run, models):
 
 
 @pytest.mark.needs("async")
-def test_what_never_asks_needs_no_form(run, models, versioning):
+def test_what_never_asks_needs_no_form(run, models, versioning, mode):
     """What looks only at the session answers at once, whatever is expired or pending."""
 
     async def read(session):
@@ -383,6 +383,10 @@ def test_what_never_asks_needs_no_form(run, models, versioning):
         unit = versioning.unit_of_work(session)
         assert unit.session is session.sync_session
         session.expire_all()
+        # Which transaction triggers have written must be asked for once.
+        with mode.pick(contextlib.nullcontext(), is_refused()):
+            assert unit.current_transaction in session
+        assert await session.run_sync(lambda _: unit.current_transaction) in session
         assert unit.current_transaction in session
 
     run(read)

@@ -406,7 +406,7 @@ def test_rows_that_are_updated_after_others_were_deleted(Base, open_session):
 
 
 @pytest.mark.filterwarnings("ignore:DELETE statement on table")
-def test_deleting_what_is_gone(session, models):
+def test_deleting_what_is_gone(session, models, mode):
     """A row that somebody else removed is not recorded as deleted, and its history stays whole."""
     article = models.factories.Article(id=1)
     models.factories.Tag()
@@ -421,7 +421,8 @@ def test_deleting_what_is_gone(session, models):
 
     versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
     versions = versions.all()
-    assert [v.operation_type for v in versions] == [0, 0]
+    # Triggers were not told that the row was gone.
+    assert [v.operation_type for v in versions] == [0, mode.pick(0, 1)]
     assert versions[0].end_transaction_id == versions[1].transaction_id
 
 
@@ -703,7 +704,7 @@ def test_overtaken_on_a_shared_connection(tables, models):
     assert ends == [*[v.transaction_id for v in versions[1:]], None]
 
 
-def test_numbers_that_are_behind(tables, models):
+def test_numbers_that_are_behind(tables, models, mode):
     """Where no number is late enough, the transaction is refused, and is not tried for ever."""
     version = version_class(models.Article)
     with tables.connect() as connection, connection.begin():
@@ -716,11 +717,11 @@ def test_numbers_that_are_behind(tables, models):
             session.get(models.Article, 1).name = "b"
             session.flush()
             session.get(models.Article, 2).name = "b"
-            with pytest.raises(CaptureError, match="is behind the history"):
+            with mode.is_behind():
                 session.flush()
 
 
-def test_numbers_that_a_restore_has_reset(session, models):
+def test_numbers_that_a_restore_has_reset(session, models, mode):
     """No version is put before those that there are, where numbers are behind the history."""
     article = models.Article(name="a")
     session.add(article)
@@ -731,7 +732,7 @@ def test_numbers_that_a_restore_has_reset(session, models):
     session.commit()
 
     article.name = "b"
-    with pytest.raises(CaptureError, match="is behind the history"):
+    with mode.is_behind():
         session.commit()
     session.rollback()
 
@@ -850,11 +851,12 @@ def test_flush_in_another_context(session, models):
 # -- failures ----------------------------------------------------------------------------------
 
 
-def test_failing_recording_fails_the_flush(session, models, tables):
+def test_failing_recording_fails_the_flush(session, models, tables, mode):
     """An error of ours is the error of the flush, and the session can go on after a rollback."""
     version_class(models.Article).__table__.drop(tables)
     models.factories.Article()
-    with pytest.raises(SQLAlchemyError, match="article_version"):
+    error = mode.pick(SQLAlchemyError, CaptureError)
+    with pytest.raises(error, match=mode.pick("article_version", "0 of its . triggers")):
         session.flush()
     session.rollback()
     models.factories.Tag(id=1)

@@ -33,7 +33,6 @@ from sqlalchemy_versioned import (
     versioned_table,
 )
 from sqlalchemy_versioned.exc import (
-    CaptureError,
     ClassNotVersioned,
     ImproperlyConfigured,
     IncompleteHistory,
@@ -554,18 +553,18 @@ def test_rows_without_a_key_that_are_taken_back(log, engine):
 
 
 @pytest.mark.needs("returning")
-def test_statements_that_rows_without_a_key_hide_from(log, engine):
-    """What does not tell its rows is refused before it is executed."""
+def test_statements_that_rows_without_a_key_hide_from(log, engine, mode):
+    """What does not tell a session its rows is refused before it is executed."""
     with Session(engine) as session:
         session.execute(insert(log).values(line="a"))
         for statement, sets in [
             (delete(log).returning(log.c.line), None),
             (update(log).where(log.c.line == bindparam("of")), [{"of": "a"}, {"of": "b"}]),
         ]:
-            with pytest.raises(CaptureError, match=r"no key|of several sets"):
+            with mode.escapes(r"no key|of several sets"):
                 session.connection().execute(statement.values(rank=1) if sets else statement, sets)
         session.commit()
-        assert len(events(session, log)) == 1
+        assert len(events(session, log)) == mode.pick(1, 2)
 
 
 def test_past_of_rows_without_a_key(log, engine):

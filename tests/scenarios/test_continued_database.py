@@ -116,13 +116,14 @@ def models(Base, versioning):
 
 
 @pytest.fixture
-def session(engine, models):
-    """A session on the database as it was left; nothing is created or altered."""
+def session(engine, models, mode):
+    """A session on the database as it was left; no table is created or altered."""
     with engine.begin() as connection:
         for statement in script(engine.dialect.name):
             if statement.strip():
                 connection.execute(text(statement))
     configure_mappers()
+    mode.install(models.metadata, engine)
     with Session(engine) as session:
         yield session
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, mapped_column, relationship
 
 from sqlalchemy_versioned import (
-    CaptureError,
     ImproperlyConfigured,
     IncompleteHistory,
     Operation,
@@ -162,9 +161,9 @@ def test_changed_keys(session, page, line):
     assert verify(session) == []
 
 
-def test_what_cannot_be_recorded(session, page):
-    """Text that writes a table is refused; in a paused session nothing is recorded."""
-    with pytest.raises(CaptureError, match="page"):
+def test_what_cannot_be_recorded(session, page, mode):
+    """Sessions refuse text that writes a table; in a paused session nothing is recorded."""
+    with mode.escapes("page"):
         session.execute(text("delete from page"))
     with paused(session):
         session.execute(insert(page).values(id=1, name="a"))

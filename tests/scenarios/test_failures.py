@@ -5,7 +5,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned import ImproperlyConfigured, transaction_class, version_class
 from sqlalchemy_versioned.hooks import Plugin
 from sqlalchemy_versioned.model.lookup import table_spec_of
 
@@ -24,7 +24,8 @@ class Saboteur:
     def __init__(self, engine, models):
         self.engine = engine
         self.names = [f"{name}_version" for name in ("article", "comment", "tag", "article_tag")]
-        self.names += [transaction_class(models.Article).__table__.name]
+        # By the last one, triggers are told of the transaction.
+        self.names += [transaction_class(models.Article).__table__.name, "set_config"]
         self.left = None
 
     def __enter__(self):
@@ -99,7 +100,7 @@ def change(session, models, article):
 
 
 @pytest.mark.strategies
-def test_each_statement_can_fail(tables, session, models, article):
+def test_each_statement_can_fail(tables, session, models, article, mode):
     """Whichever statement fails, the flush does, nothing is stored, and the session goes on."""
     before = everything(session, models)
     failed = 0
@@ -118,13 +119,13 @@ def test_each_statement_can_fail(tables, session, models, article):
         saboteur.strike(None)
         session.commit()
 
-    assert failed >= 8
+    assert failed >= mode.pick(8, 1)
     assert_whole(session, models)
     assert everything(session, models) != before
 
 
 @pytest.mark.needs("savepoints")
-def test_each_statement_can_fail_in_a_savepoint(tables, session, models, article):
+def test_each_statement_can_fail_in_a_savepoint(tables, session, models, article, mode):
     """Rolling back to the savepoint is enough to go on, with what was recorded before it."""
     failed = 0
     with Saboteur(tables, models) as saboteur:
@@ -145,10 +146,11 @@ def test_each_statement_can_fail_in_a_savepoint(tables, session, models, article
         saboteur.strike(None)
         session.commit()
 
-    assert failed >= 6
+    assert failed >= mode.pick(6, 0)
     assert_whole(session, models)
     versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
-    assert [(v.name, v.content) for v in versions] == [("a", None), ("c", f"kept {failed}")]
+    kept = mode.pick(f"kept {failed}", None)
+    assert [(v.name, v.content) for v in versions] == [("a", None), ("c", kept)]
 
 
 #: The hooks that are called in a flush.
@@ -161,40 +163,37 @@ RECORDING = (
 )
 
 
-class Failing(Plugin):
-    """Lets one of its hooks fail."""
-
-    failing = None
-
-
-def build_hook(name):
-    """Return a hook that fails if it is told to."""
+def build_plugin(name):
+    """Return a plugin with one hook, which fails if it is told to."""
 
     def hook(self, *arguments):
-        if self.failing == name:
+        if self.is_failing:
             raise Broken(name)
         return getattr(Plugin, name)(self, *arguments)
 
-    return hook
-
-
-for hook_name in RECORDING:
-    setattr(Failing, hook_name, build_hook(hook_name))
+    return type("Failing", (Plugin,), {"is_failing": False, name: hook})()
 
 
 @pytest.mark.parametrize("name", RECORDING)
-def test_each_hook_can_fail(database, versioning, request, name):
-    """What a plugin raises reaches the application, and leaves no rows without history."""
-    plugin = Failing()
+def test_each_hook_can_fail(database, versioning, request, mode, name):
+    """What a plugin raises reaches the application, and leaves no rows without history.
+
+    Those that take part in recording are refused where triggers record.
+    """
+    plugin = build_plugin(name)
     versioning.plugins.append(plugin)
+    if mode.is_native and "version_objects" in name:
+        with pytest.raises(ImproperlyConfigured, match=name):
+            request.getfixturevalue("session")
+        return
     models, session, article = map(request.getfixturevalue, ("blog", "session", "article"))
     before = everything(session, models)
-    plugin.failing = name
+    plugin.is_failing = True
     with pytest.raises(Broken, match=name):
         change(session, models, article)
     session.rollback()
     assert everything(session, models) == before
-    plugin.failing = None
+    plugin.is_failing = False
     change(session, models, article)
     session.commit()
 

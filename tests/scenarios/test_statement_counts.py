@@ -86,16 +86,17 @@ def write_and_delete(session, models, extra, size):
 
 
 @pytest.mark.needs("writable_ctes")
-def test_one_row_takes_one_statement(session, models, extra):
+def test_one_row_takes_one_statement(session, models, extra, mode):
     """The version of a single row is written and the one before ended in one round trip."""
     article = models.Article(name="a")
     session.add(article)
     session.commit()
     article.name = "b"
-    assert extra("article") == {"article_version": 1, "transaction": 1}
+    expected = dict.fromkeys(("article_version", "transaction"), mode.pick(1, 0))
+    assert extra("article") == expected
     session.commit()
     session.delete(article)
-    assert extra("article") == {"article_version": 1, "transaction": 1}
+    assert extra("article") == expected
     session.commit()
     version = version_class(models.Article)
     first, second, last = session.scalars(
@@ -165,14 +166,14 @@ def test_unversioned_work_is_free(session, models, tables, count_statements):
     assert not statements.on("transaction")
 
 
-def test_again_in_one_transaction(session, models, extra):
+def test_again_in_one_transaction(session, models, extra, mode):
     """A later flush of rows that are recorded already replaces their versions."""
     articles = add_articles(session, models, 50)
     session.flush()
     for article in articles:
         article.name = "b"
 
-    assert extra("article") == {"article_version": 1, "transaction": 0}
+    assert extra("article") == {"article_version": mode.pick(1, 0), "transaction": 0}
 
 
 def test_old_and_new_rows_in_a_later_flush(session, models, extra):

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
@@ -178,8 +178,8 @@ def test_names_that_only_differ_in_what_quotes_them_are_found():
 
 
 @pytest.mark.parametrize(("policy", "outcome"), [("warn", [UnrecordedWrite]), ("ignore", [])])
-def test_capture_says_what_becomes_of_text(Base, open_session, policy, outcome):
-    """With the option ``capture``, writes that cannot be recorded are let through."""
+def test_capture_says_what_becomes_of_text(Base, open_session, mode, policy, outcome):
+    """With the option ``capture``, writes that sessions cannot record are let through."""
 
     class Letter(Base):
         __tablename__ = "letter"
@@ -196,8 +196,9 @@ def test_capture_says_what_becomes_of_text(Base, open_session, policy, outcome):
         session.execute(text("UPDATE letter SET name = 'b'"))
     session.commit()
 
-    assert [each.category for each in caught] == outcome
-    assert history(session, Letter, 1) == [(Operation.INSERT, "a")]
+    assert [each.category for each in caught] == mode.pick(outcome, [])
+    recorded = [(Operation.INSERT, "a"), (Operation.UPDATE, "b")]
+    assert history(session, Letter, 1) == mode.pick(recorded[:1], recorded)
 
 
 def test_text_is_let_through_while_paused(session, models, rows):
@@ -394,7 +395,7 @@ def test_a_session_on_a_connection(tables, models):
 
 
 @pytest.mark.usefixtures("rows", "true_history")
-def test_an_engine_that_was_named_is_recorded(tables, models, versioning, session):
+def test_an_engine_that_was_named_is_recorded(tables, models, versioning, session, mode):
     """Each transaction of a connection is one of history; what it rolls back is gone."""
     session.close()
     versioning.record_engine(tables)
@@ -413,8 +414,8 @@ def test_an_engine_that_was_named_is_recorded(tables, models, versioning, sessio
         connection.commit()
         connection.execute(change, {"b_id": ONE, "to": "later"})
         connection.commit()
-        with pytest.raises(CaptureError):
-            connection.exec_driver_sql("DELETE FROM tag")
+        with mode.escapes():
+            connection.exec_driver_sql("DELETE FROM tag WHERE id = 0")
 
     assert [name for _, name in history(session, models.Tag)[1:]] == ["outer", "later"]
     assert history(session, models.Tag, TWO)[1:] == [(Operation.UPDATE, "kept")]
@@ -441,7 +442,7 @@ def test_autocommit(tables, models, versioning, session):
 
 @pytest.mark.usefixtures("rows", "true_history")
 @pytest.mark.needs("async")
-def test_asynchronous_connections_and_sessions(tables, models, versioning, session, database):
+def test_asynchronous_connections_and_sessions(tables, models, versioning, session, database, mode):
     """What an ``AsyncConnection`` and an ``AsyncSession`` execute is recorded."""
     session.close()
 
@@ -453,8 +454,8 @@ def test_asynchronous_connections_and_sessions(tables, models, versioning, sessi
         async with AsyncSession(engine) as own:
             await own.execute(update(models.Article).values(name="session"))
             await own.commit()
-            with pytest.raises(CaptureError):
-                await own.execute(text("DELETE FROM tag"))
+            with mode.escapes():
+                await own.execute(text("DELETE FROM tag WHERE id = 0"))
         await engine.dispose()
 
     asyncio.run(write())
@@ -568,7 +569,7 @@ def test_first_changes_at_the_same_time(tables, session, models, old_rows):
 
 @pytest.mark.needs("schemas")
 @pytest.mark.parametrize("way", ["declared", "translated"])
-def test_every_path_in_a_schema(request, Base, engine, versioning, way):
+def test_every_path_in_a_schema(request, Base, engine, versioning, mode, way):
     """Statements of all kinds are recorded in the schema that their tables are in."""
     if way == "declared":
         Base.metadata.schema = "press"
@@ -594,19 +595,22 @@ def test_every_path_in_a_schema(request, Base, engine, versioning, way):
                 session.rollback()
         assert inspect(engine).get_table_names() == []
         other = Table("note", MetaData(), Column("id", Integer), schema="press")
-        refused = [text("DELETE FROM press.note"), text("DELETE FROM note"), delete(other)]
-        for statement in refused:
-            with pytest.raises(CaptureError):
+        for statement in (text("DELETE FROM press.note"), delete(other)):
+            with mode.escapes():
                 session.execute(statement)
+        with pytest.raises(mode.pick(CaptureError, ProgrammingError)):
+            session.execute(text("DELETE FROM note"))
 
 
 @pytest.mark.needs("schemas")
 @pytest.mark.usefixtures("rows", "true_history")
-def test_a_statement_with_a_map_of_its_own(session, models):
+def test_a_statement_with_a_map_of_its_own(session, models, mode):
     """A statement that has its tables elsewhere than its connection is refused."""
     elsewhere = {"schema_translate_map": {None: "elsewhere"}}
-    with pytest.raises(CaptureError, match="schema_translate_map"):
-        session.execute(update(models.Tag).values(name="x"), execution_options=elsewhere)
+    refusal = mode.pick(CaptureError, ProgrammingError)
+    with pytest.raises(refusal, match=mode.pick("schema_translate_map", "does not exist")):
+        session.execute(delete(models.Note), execution_options=elsewhere)
+    session.rollback()
     same = {"schema_translate_map": {"unused": "elsewhere"}}
     session.execute(update(models.Tag).values(name="x"), execution_options=same)
     session.commit()
@@ -615,11 +619,11 @@ def test_a_statement_with_a_map_of_its_own(session, models):
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_second_table_in_the_default_schema(session, models):
+def test_a_second_table_in_the_default_schema(session, models, mode):
     """A table is known by another object too that says its schema."""
     schema = session.connection().dialect.default_schema_name
     other = Table("note", MetaData(), Column("id", Integer), schema=schema)
-    with pytest.raises(CaptureError, match="another Table"):
+    with mode.escapes("another Table"):
         session.execute(delete(other))
 
 

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 a99e3c52188ab6c598132a564b28200d
+-- sqlalchemy_versioned 1 77c11fb231f01e746e5aa99ecbaec791
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -60,13 +60,24 @@ BEGIN
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT n.part_id FROM versioned_new AS n) AS t (k1)
+        END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.part_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT n.part_id FROM versioned_new AS n) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT FROM public.part_version AS v
             WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later) THEN
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'wheel',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END IF;
+        END LOOP;
         versioned_moment := greatest(
             NULLIF(current_setting('versioned.moment', true), '')::bigint + 1,
             floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint
@@ -149,13 +160,24 @@ BEGIN
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1)
+        END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.part_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT FROM public.part_version AS v
             WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later) THEN
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'wheel',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END IF;
+        END LOOP;
         versioned_moment := greatest(
             NULLIF(current_setting('versioned.moment', true), '')::bigint + 1,
             floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint
@@ -332,13 +354,24 @@ BEGIN
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
-        ELSIF EXISTS (SELECT FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1)
+        END IF;
+        FOR versioned_drawn IN 1..100 LOOP
+            EXIT WHEN NOT (
+                (SELECT max(v.transaction_id) FROM public.part_version AS v) > versioned_tx
+                AND EXISTS (SELECT FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT FROM public.part_version AS v
             WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later) THEN
+        ) AS later)
+            );
+            IF versioned_drawn = 100 THEN
+                RAISE EXCEPTION USING
+                    ERRCODE = 'integrity_constraint_violation',
+                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'wheel',
+                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+            END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END IF;
+        END LOOP;
         versioned_moment := greatest(
             NULLIF(current_setting('versioned.moment', true), '')::bigint + 1,
             floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint

@@ -86,6 +86,7 @@ class _Changes:
         self._memberships = [each for each in relations if isinstance(each, Membership)]
         self._filters = Filters(spec, shape)
         self._asked = {each: self._columns_of(each) for each in family_of(spec)}
+        # A relationship of this kind is told by its foreign key, which the versions have.
         targets = [column for each in self._references for column in each.target]
         columns = [column for found in self._asked.values() for column in found.values()]
         #: The columns whose values are needed, and those of them that may differ.
@@ -106,6 +107,7 @@ class _Changes:
             fields={
                 identity: by_class[each.class_]
                 for identity, each in mapper.polymorphic_map.items()
+                # Subclasses that are not versioned have identities, but no fields.
                 if each.class_ in by_class
             },
             others=fields[self._spec],
@@ -215,6 +217,8 @@ class _Changes:
         transactions = self._filters.transactions()
         place = changes.place_in(pages.c)
         is_own = images.place[-1] == place[-1]
+        # The version that was seen is of an earlier transaction, and what was done then is not told
+        # here.
         operation = case((is_own, images.operation))
         joined = pages.join(transactions, self._filters.number(transactions) == pages.c.number)
         source = images.join_seen_at(joined, key, place)
@@ -223,6 +227,7 @@ class _Changes:
 
     def _version_changes(self, changes: MemberChanges) -> Iterator[Select[Any]]:
         """Yield where versions changed what is asked for."""
+        # Only members were asked for.
         if not self._columns:
             return
         images, transactions = Images(self._spec), self._filters.transactions()

@@ -142,10 +142,12 @@ class Filters:
             yield self._is_by_users([transactions.c[self.facts[name]] for name in names])
 
     def _is_by_users(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+        # SQLite knows no tuple of one.
         user = key[0] if len(key) == 1 else tuple_(*key)
         is_one = user.in_(bindparam("users", expanding=True))
         if "no_user" not in self.shape.filters:
             return is_one
+        # IN never matches NULL, so who asks for no user is answered apart.
         is_none = and_(*[column.is_(None) for column in key])
         return or_(is_none, is_one) if "users" in self.shape.filters else is_none
 

@@ -53,6 +53,7 @@ def build_flag_update(spec: VersionSpec, within: Range) -> Update:
         .where(
             *[column == rows.c[f"key_{place}_"] for place, column in enumerate(key)],
             spec.identifier == rows.c.identifier_,
+            # Only wrong rows are written, and counted.
             or_(*[flag.is_distinct_from(value) for flag, value in values.items()]),
         )
         .values(values)

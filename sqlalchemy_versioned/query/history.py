@@ -107,6 +107,7 @@ def select_masks(
     """
     cls = spec.version_class
     flags = [case((getattr(cls, flag), 1), else_=0) for flag in spec.masked.values()]
+    # Whichever is the earlier: flags say what came between, in either direction.
     within = [next_of(spec, cls, min(one, other)), until_of(spec, cls, max(one, other))]
     return select(*map(func.max, flags)).where(is_row_of(spec, cls, identity), *within)
 
@@ -135,6 +136,7 @@ def select_transaction_at(transaction_class: type[Any], when: datetime) -> Selec
     return (
         select(cls.id)
         .where(cls.issued_at <= when)
+        # Ids need not be in the order of moments: clocks of several machines differ.
         .order_by(cls.issued_at.desc(), cls.id.desc())
         .limit(1)
     )

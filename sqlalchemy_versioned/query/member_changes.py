@@ -172,6 +172,7 @@ class MemberChanges:
         if is_joined:
             source = events.join_made_by(transactions, self._filters.number_to_join(transactions))
         else:
+            # The statement around it has the transactions.
             conditions.append(events.transaction == number)
         operation = self._spec.root.operation(Operation.UPDATE)
         shape = self._filters.shape
@@ -192,6 +193,7 @@ class MemberChanges:
         """
         root = self._spec.root
         update = root.operation(Operation.UPDATE)
+        # An event is no sum of a transaction: what happened to the object is told by its own.
         if root.id_column is not None:
             return source, update
         version = root.version_table.alias()
@@ -231,6 +233,7 @@ def build_events(
     key = KeyConditions([pair.version for pair in spec.root.key], keys, "")
     parts: list[Select[Any]] = []
     for membership in relations_of(spec, relation):
+        # Subclasses may have another kind of relationship under the name; versions tell of that.
         if isinstance(membership, Reference):
             continue
         number = KeyConditions([membership.spec.transaction_column], transactions, "")

@@ -47,6 +47,7 @@ def build_lost_transactions(spec: VersionSpec, within: Range) -> Insert:
 
     The columns of the table must be allowed to be empty.
     """
+    # SQL Server refuses an order in a subquery, and the others need none.
     lost = select_orphans(spec, within).order_by(None).subquery()
     number = list(lost.c)[-1]
     (own,) = spec.transaction_table.primary_key
@@ -68,6 +69,7 @@ def build_base_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> In
     source = (
         _copied(root, before, number, root.operation(Operation.UPDATE))
         .select_from(missing.join(before, _is_newest_before(root, before, key, number)))
+        # The base may have it and say something else, which no copy mends.
         .where(not_(there))
     )
     return _insert(root, source)
@@ -98,6 +100,7 @@ def _is_newest_before(
 ) -> ColumnElement[bool]:
     """Match the version of a row that was the newest before transaction *number*."""
     newest = newest_version(spec, key, lambda each: each.c[spec.transaction_column.key] < number)
+    # From a deletion nothing can be known of what came after it.
     alive = rows.c[spec.operation_column.key] != Operation.DELETE
     return and_(_is_version(spec, rows, key, newest), alive)
 

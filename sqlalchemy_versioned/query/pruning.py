@@ -54,6 +54,7 @@ def build_prunings(
     :param keep: how many of the newest versions of each row stay at least.
     """
     removed = _select_removed(tables[0], within, before, keep)
+    # The base-most last: what is removed is read from it.
     for table in reversed(tables):
         key = [pair.version for pair in table.key]
         is_removed = tuple_(*key, table.identifier).in_(removed)
@@ -84,6 +85,7 @@ def _select_removed(
     last = select(*keys, func.min(rows.c.number_).label("last_")).group_by(*keys)
     last = last.where(rows.c.operation_ != Operation.INSERT)
     if before is not None:
+        # The newest of these was valid then, and stays.
         last = last.where(rows.c.transaction_ <= before)
     if keep is not None:
         last = last.where(rows.c.number_ >= keep)
@@ -122,6 +124,7 @@ def build_mark(transactions: Table, number: str, oldest: int) -> Insert | Update
     if oldest < 0:
         return update(transactions).where(column == oldest).values({column: oldest - 1})
     left_out = set(unique_columns(transactions)) - {column}
+    # No database lets a computed column be written.
     copied = [c for c in transactions.columns if c.computed is None and c not in left_out]
     values: list[Any] = [sql_literal("-1") if each is column else each for each in copied]
     source = select_rows(*values).where(column == oldest)
@@ -150,6 +153,7 @@ def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Sty
                 spec.operation_column == Operation.DELETE,
                 ~there.exists(),
             ),
+            # Rows that are empty already are left alone, and not counted.
             or_(*[pair.version.is_not(None) for pair in columns]),
         )
         .values({pair.version: null() for pair in columns})

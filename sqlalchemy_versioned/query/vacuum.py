@@ -38,6 +38,7 @@ __all__ = ["build_redundancy_locks", "build_removals"]
 
 def build_removals(spec: ClassSpec) -> Iterator[Delete]:
     """Build one statement for each table, to be executed in this order; the root comes last."""
+    # The root last: what is redundant is read from it.
     for table in reversed(spec.hierarchy.tables):
         place = [*[pair.version for pair in table.key], table.identifier]
         yield delete(table.version_table).where(tuple_(*place).in_(_select_redundant(spec)))
@@ -56,6 +57,8 @@ def build_redundancy_locks(spec: ClassSpec) -> Iterator[Select[Any]]:
         locked = (
             select(*primary)
             .where(tuple_(*primary).in_(select(*places)))
+            # In one order, so that two who do this at the same time do not wait for each other in a
+            # circle.
             .order_by(*primary)
             .with_for_update(of=table.parent_table)
         )
@@ -67,9 +70,11 @@ def _select_redundant(spec: ClassSpec) -> Select[Any]:
     rows = rows_with_neighbours(spec.root)
     statement = select(*rows.key, rows.identifier).where(
         rows.operation == Operation.UPDATE,
+        # After a deletion the row came into being again, which is something new.
         rows.previous_operation != Operation.DELETE,
         *[not_(_differs(table, rows)) for table in spec.hierarchy.tables],
     )
+    # A table that is shared has rows of other classes, too, which nobody asked about.
     if spec.superclasses:
         statement = statement.where(_is_of_class(spec, rows))
     # MySQL refuses to read the table that it deletes from, unless it must be read beforehand.

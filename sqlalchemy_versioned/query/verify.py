@@ -61,6 +61,7 @@ class LeftOut:
 
     def kept(self, spec: VersionSpec, versions: FromClause) -> ColumnElement[bool]:
         """Match versions of them, which statements that know no classes have made."""
+        # Versions that do not keep the discriminator cannot be told apart; all of them are meant.
         if self.told_by is None:
             return false()
         base = self.root.version_table.alias()
@@ -142,6 +143,7 @@ def select_missing_deletions(
     newest, versions = _newest(spec, within), spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
     this.append(versions.c[spec.identifier.key] == newest.c.identifier)
+    # As the database compares keys, which ignores letter case in some collations.
     there = exists().select_from(spec.parent_table).where(same_key(spec, versions))
     shown = [newest.c[f"k{n}"] for n, _ in enumerate(spec.key)]
     return (
@@ -159,6 +161,7 @@ def select_missing_deletions(
 def select_orphans(spec: VersionSpec, within: Range) -> Select[Any]:
     """Select versions of transactions that do not exist."""
     key = [pair.version for pair in spec.key]
+    # A class of the application's own may call it otherwise than ``id``.
     number = next(iter(spec.transaction_table.primary_key.columns))
     known = exists().where(number == spec.transaction_column).correlate(spec.version_table)
     return (
@@ -215,6 +218,7 @@ def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range
         comes_after(place, began),
         or_(followed[0].is_(None), comes_before(place, followed)),
     )
+    # What begins with no insertion was there before, and lacks all that the base says of then.
     is_before = and_(
         operation != Operation.INSERT, rows.c.preceded.is_(None), comes_before(place, began)
     )
@@ -241,6 +245,7 @@ def select_unrecorded_keys(
 
 
 def _is_meant(left_out: LeftOut | None) -> ColumnElement[bool]:
+    # A row without a discriminator is of no class that is left out; NULL would leave it out.
     return true() if left_out is None else not_(func.coalesce(left_out.live, false()))
 
 
@@ -258,6 +263,7 @@ def _newest(spec: VersionSpec, within: Range) -> FromClause:
     key = [pair.version for pair in spec.key]
     labels = [column.label(f"k{n}") for n, column in enumerate(key)]
     if spec.id_column is None:
+        # An index answers a maximum for each key without a sort, as a window would need.
         newest = func.max(spec.transaction_column)
         greatest = [newest.label("began"), newest.label("identifier")]
         found: Select[Any] = select(*labels, *greatest)

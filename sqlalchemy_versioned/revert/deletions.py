@@ -73,6 +73,7 @@ class Deletions:
             deleted for that are deleted together with all others.
         """
         early = {s.target: s for steps in releases for s in steps if isinstance(s, Delete)}
+        # First of all, or no order of the others would be right.
         circles = self._break_circles()
         leaving = [each for each in self._leaving if early or not each.is_ordered]
         rounds = [tuple(map(_let_go, [*leaving, *circles])), *self._one_after_another()]
@@ -91,9 +92,13 @@ class Deletions:
             sources = {each.source for each in left}
             referred = {each.target for each in left}
             inner = [each for each in left if each.source in referred and each.target in sources]
+            # Whoever nobody refers to, or who refers to nobody, is in no circle; peel them off
+            # again.
             if len(inner) < len(left):
                 left = inner
                 continue
+            # One that cannot be empty is left to the database, which may check at the end, or
+            # refuse.
             chosen = next((each for each in inner if _nullable_key(each)), inner[0])
             broken.append(chosen)
             left = [each for each in left if each is not chosen]
@@ -102,6 +107,7 @@ class Deletions:
 
     def _one_after_another(self) -> Iterator[tuple[Step, ...]]:
         """Yield deletions, flush by flush, that no relationship puts in order."""
+        # A flush deletes in the order of relationships, and knows no other foreign keys.
         early = {each.source for each in self._going if not each.is_ordered}
         fresh = early
         while fresh:
@@ -132,6 +138,7 @@ class Deletions:
             statement = select(*here, *primary).where(tuple_(*here).in_(some))
             for row in self._session.execute(statement, bind_arguments={"mapper": mapper}):
                 value, key = tuple(row[: len(here)]), tuple(row[len(here) :])
+                # Rows that no object stands for are told by their values.
                 yield known.get(key), (value, key), referred[value]
 
     def _known(self, table: Table, primary: Sequence[Any]) -> dict[_Row, Any]:
@@ -141,6 +148,7 @@ class Deletions:
         session = self._session
         return {
             _values(obj, primary): obj
+            # Only these may say something else than their rows do.
             for obj in (*session.dirty, *session.deleted, *nodes, *going)
             if obj is not None and table in mapper_of(type_of(obj)).tables
         }
@@ -172,6 +180,7 @@ class Deletions:
             if values:
                 self._leaving.append(_Reference(node.target, target, keys, values, is_ordered))
                 return
+        # The application has it let go already; the flush will tell the database.
         elif obj in self._session.deleted or _values(obj, constraint.columns) != value:
             return
         if not _is_seen_to(target, constraint):

@@ -125,6 +125,7 @@ class _Planner:
                 same.append(each)
         now = self._read([*then, *self._removed])
         for key, link in self._removed.items():
+            # A relationship removes a link by its two ends, and so all of these rows.
             if len(now.get(key, ())) > 1:
                 raise _ambiguous(link)
         found = {key: self._change(same, now.get(key, [])) for key, same in then.items()}
@@ -185,6 +186,7 @@ class _Planner:
             held = self._changes.get(holder)
             if leaving is None and (held is None or held.value(unique) == value):
                 self._do_without(change, unique, value, holder)
+            # A flush updates links one by one, and whose turn comes first is not said.
             elif change.is_stored:
                 self._released.add(key)
             elif leaving is not None and leaving.relationship is not change.link.relationship:
@@ -208,6 +210,7 @@ def _are_same(then: Sequence[Row], now: Sequence[Row]) -> bool:
         found = next(same, None)
         if found is None:
             return False
+        # Each row counts once, as there may be equal ones.
         left = [each for each in left if each is not found]
     return not left
 

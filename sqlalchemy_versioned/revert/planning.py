@@ -35,6 +35,7 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         known = ", ".join(map(repr, ON_MISSING))
         raise ReverterException(f"on_missing is {on_missing!r}; choose one of {known}")
     tree = parse_paths(spec, relations)
+    # Planning changes nothing, not even what is stored.
     with session.no_autoflush:
         if is_deletion(version):
             return _plan_deletion(session, spec, version)
@@ -49,6 +50,7 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
             deleted=[target.live for target in deleted],
             missing=Missing(objects, at, on_missing),
         )
+        # Deletions come after: what is restored for a reference may be what was about to go.
         references.settle()
         _check_classes(objects)
         deletions = Deletions(objects, deleted)
@@ -101,6 +103,7 @@ def _check_classes(objects: Objects) -> None:
         mapper: Mapper[Any] = inspect(node.spec.parent_class)
         base = find_spec(mapper.base_mapper.class_)
         is_base = mapper.base_mapper is mapper or mapper.concrete
+        # An object of the class itself would have been found as the live one.
         if node.target.live is None and base is not None and not is_base:
             groups.setdefault(base, {})[node.target.identity] = node
     for spec, nodes in groups.items():
@@ -129,6 +132,7 @@ def _place_surplus(objects: Objects, found: Relations) -> list[Target]:
             objects.add_partly(version, live, remote_keys(relationship))
         elif relationship.uselist or not _unlink(objects, relationship, live):
             deleted[id(live)] = objects.target_of(live)
+    # Another way through the relations may have found that it was there, and where.
     return [target for target in deleted.values() if objects.node_of(target) is None]
 
 
@@ -137,6 +141,7 @@ def _unlink(objects: Objects, relationship: RelationshipProperty[Any], live: Any
     mapper = mapper_of(type_of(live))
     _, keys = pair_keys(relationship)
     columns = [column_of(mapper, key) for key in keys]
+    # Without its parent it cannot be, by the word of the mapper or of the table.
     if relationship.cascade.delete_orphan or not all(column.nullable for column in columns):
         return False
     objects.add_unlinked(live, keys)

@@ -44,6 +44,7 @@ def find_spare(
     dialect, place = unique.dialect(session), {"mapper": unique.mapper}
     type_ = _stored_type(column.type, dialect)
     stored = type_coerce(column, type_)
+    # What others are about to get would clash with it a moment later.
     avoided = [_as_stored(column.type, value, dialect) for value in wanted]
 
     def find_limits() -> tuple[Any, Any]:
@@ -54,6 +55,7 @@ def find_spare(
     candidates = [each for each in _candidates(type_, find_limits) if each not in avoided]
     where = [each == value for each, value in others.items()]
     found = select(stored).where(stored.in_(candidates), *where)
+    # One question for all candidates. A writer who takes one in between is refused by the database.
     used = set(session.scalars(found, bind_arguments=place))
     value = next((each for each in candidates if each not in used), None)
     # As it is stored, because a type of the application's own need not take it.
@@ -68,6 +70,7 @@ def _candidates(
         yield from names if members is None else _members(members, names)
     elif isinstance(type_, types.String):
         length = min(type_.length or 12, 12)
+        # Lower case alone: with a collation that ignores case, others would be the same.
         yield from ("".join(random.choices(_CHARACTERS, k=length)) for _ in range(60))
     elif isinstance(type_, types.LargeBinary):
         yield from (random.randbytes(min(type_.length or 12, 12)) for _ in range(20))
@@ -89,6 +92,7 @@ def _beside(type_: types.TypeEngine[Any], value: Any, sign: int) -> Iterator[Any
     """Yield what comes after a value, or before it, if there is such a value."""
     try:
         if isinstance(type_, types.Time):
+            # Times of day cannot be added to; any day does, if there is one before it.
             moment = dt.datetime.combine(dt.date(2000, 1, 2), value)
             yield (moment + dt.timedelta(seconds=sign)).timetz()
         elif isinstance(type_, _DAYS):

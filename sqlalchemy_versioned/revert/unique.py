@@ -44,6 +44,7 @@ def uniques_of(mapper: Mapper[Any], table: Table) -> Iterator[Unique]:
         if isinstance(constraint, UniqueConstraint) and constraint.initially != "DEFERRED":
             yield Unique(mapper, table, tuple(constraint.columns), constraint)
     for index in table.indexes:
+        # An expression, or a condition, cannot be compared with values without the database.
         if index.unique and _is_plain(index):
             yield Unique(mapper, table, tuple(index.columns))
 
@@ -57,6 +58,7 @@ def _is_plain(index: Index) -> bool:
 
 def can_clash(value: Iterable[Any]) -> bool:
     """Tell whether other rows may have the same values: none is NULL, and all are known."""
+    # SQL expressions are computed by the flush, so nobody knows what they will be.
     return not any(each is None or isinstance(each, ClauseElement) for each in value)
 
 

@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, delete, insert, inspect, select
+from sqlalchemy import Column, Table, delete, insert, inspect, select
 from sqlalchemy.orm import Mapper, relationship
 
 from .._typing import mapper_of
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
+from ..database.dialects import has_statement_triggers
+from ..exc import ImproperlyConfigured
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
+from ..triggers.entity_names import NAMES, EntityNames
 from .beside import ModelPlugin, exact_text
 
 __all__ = ["TransactionChangesPlugin"]
@@ -36,6 +39,7 @@ class TransactionChangesPlugin(ModelPlugin):
     'transaction_changes'
     """
 
+    is_known_to_triggers = True
     name = "TransactionChanges"
     table_name = "transaction_changes"
     option_names = ("transaction_changes",)
@@ -44,6 +48,8 @@ class TransactionChangesPlugin(ModelPlugin):
         super().__init__(table_name)
         self._classes: dict[VersionSpec, ClassSpec] = {}
         self._shared: dict[Hierarchy, list[ClassSpec]] = {}
+        #: The tables of which triggers are told something.
+        self._told: list[Table] = []
         #: The transactions of which something may be written, by unit of work.
         self._begun: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -81,11 +87,58 @@ class TransactionChangesPlugin(ModelPlugin):
         self._shared = {}
         for spec in specs:
             self._shared.setdefault(spec.hierarchy, []).append(spec)
+        if manager.options.get("native_versioning"):
+            self._tell_triggers()
+
+    def _tell_triggers(self) -> None:
+        """Let triggers know what to call objects."""
+        transactions = inspect(self._transaction_class).local_table
+        table = self.model_class.__table__
+        self._tell(transactions, table)
+        for hierarchy, specs in self._shared.items():
+            if hierarchy.root.transaction_table is not transactions:
+                raise ImproperlyConfigured(
+                    f"{hierarchy.root.parent_table.fullname} has another MetaData than the "
+                    f"transactions, and {type(self).__name__} keeps names beside these; leave the "
+                    "plugin out, or native=True"
+                )
+            names = self._name_hierarchy(hierarchy, specs)
+            for each in hierarchy.tables:
+                self._tell(each.version_table, names)
+
+    def _tell(self, table: Table, told: Any) -> None:
+        table.info[NAMES] = told
+        self._told.append(table)
+
+    def _name_hierarchy(self, hierarchy: Hierarchy, specs: list[ClassSpec]) -> EntityNames:
+        table, root = self.model_class.__table__, hierarchy.root
+        names = tuple(spec.parent_class.__name__ for spec in specs)
+        mapper: Mapper[Any] = inspect(specs[0].version_class).base_mapper
+        if len(specs) == 1:
+            return EntityNames(table, root, names)
+        if mapper.polymorphic_on is None:
+            rest = [spec for spec in specs if spec.tables[-1] is not root]
+            rest.sort(key=lambda spec: -len(spec.tables))
+            first = [spec.parent_class.__name__ for spec in specs if spec.tables[-1] is root]
+            tables = tuple((spec.tables[-1], spec.parent_class.__name__) for spec in rest)
+            return EntityNames(table, root, (*first, *names), tables=tables)
+        if not isinstance(mapper.polymorphic_on, Column):
+            raise ImproperlyConfigured(
+                f"{names[0]} has an expression as polymorphic_on, of which triggers cannot tell "
+                f"names for {type(self).__name__}; leave the plugin out, or native=True"
+            )
+        kinds = {
+            kind: found.class_.__version_spec__.parent_class.__name__
+            for kind, found in mapper.polymorphic_map.items()
+        }
+        return EntityNames(table, root, tuple(kinds.values()), mapper.polymorphic_on, kinds)
 
     def before_take_apart(self, manager: Any) -> None:
         """Take the class and all that leads to it away."""
         if "_recorded_names" in vars(self._transaction_class or object):
             type.__delattr__(self._transaction_class, "_recorded_names")
+        while self._told:
+            self._told.pop().info.pop(NAMES, None)
         self._classes, self._shared = {}, {}
         super().before_take_apart(manager)
 
@@ -94,9 +147,10 @@ class TransactionChangesPlugin(ModelPlugin):
     def after_create_version_objects(self, uow: Any, session: Any) -> None:
         """Write the names that are new, and remove those of which nothing is left."""
         tx = uow.transaction_id
-        if tx is None:
-            return
         table, connection = self.model_class.__table__, self.connection(session)
+        is_native = self.manager.options.get("native_versioning")
+        if tx is None or (is_native and has_statement_triggers(connection.dialect)):
+            return
         wanted = set(self._names(uow, session, tx))
         there: set[str] = set()
         if self._begun.get(uow) == tx:

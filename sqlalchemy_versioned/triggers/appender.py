@@ -35,6 +35,7 @@ END IF;
 {stamping}
 {first_states}
 {events}
+{names}
 IF versioned_begun AND versioned_left = 0 THEN
     PERFORM {release}(versioned_tx);
 END IF;
@@ -106,6 +107,7 @@ class Appender(Recorder):
             stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._all_first_states(event) if self._key else "",
             events="\n".join(self._events(event)),
+            names=self._entity_names(event),
             **self._steps,
         )
 

@@ -16,6 +16,7 @@ from ..database.dialects import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
+from .entity_names import entity_names_of, write_names
 from .flags import Flag, Flags
 from .partitions import DETACHED, GUARD, LACKING, TRUNCATED, TRUNCATING, WORK
 from .spec import EMPTIED, Event, TriggerSpec
@@ -130,12 +131,27 @@ class Recorder:
             first_states=self._all_first_states(event),
             erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
             versions=self._versions(event),
+            names=self._entity_names(event),
             **self._steps,
         )
 
     def _is_fresh(self, event: Event) -> str:
         """Find out whether this transaction has recorded nothing at all."""
         return ""
+
+    def _entity_names(self, event: Event) -> str:
+        """Write how the objects are called that were changed, if anybody wants to know."""
+        names = entity_names_of(self._spec)
+        if names is None:
+            return ""
+        touched = self._touched(event) if self._key else None
+        return write_names(
+            names,
+            self._text,
+            spec=self._spec,
+            touched=touched,
+            slots=self._slots(names.root),
+        )
 
     def _all_first_states(self, event: Event) -> str:
         return self._all(lambda each: self._first_states(each, event))

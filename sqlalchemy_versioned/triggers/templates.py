@@ -96,6 +96,7 @@ IF NOT versioned_begun THEN
     {erasing}
 END IF;
 {versions}
+{names}
 IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
     PERFORM {release}(versioned_tx);
 END IF;

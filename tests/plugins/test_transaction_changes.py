@@ -111,17 +111,20 @@ def test_names_of_subclasses(versioning, Base, open_session):
 
 
 @pytest.mark.parametrize("size", [1, 50])
-def test_statements(session, models, tables, count_statements, size):
-    """A flush writes all names by one statement; a further one reads what there is."""
+def test_statements(session, models, tables, count_statements, size, mode):
+    """A flush writes all names by one statement; a further one reads what there is.
+
+    Where triggers record, they write the names.
+    """
     for number in range(size):
         session.add(models.Article(name="a", tags=[models.Tag(name=str(number))]))
     with count_statements(tables) as statements:
         session.flush()
-    assert statements.on("transaction_changes").count == 1
+    assert statements.on("transaction_changes").count == mode.pick(1, 0)
     session.add(models.Tag(name="b"))
     with count_statements(tables) as statements:
         session.commit()
-    assert statements.on("transaction_changes").count == 1
+    assert statements.on("transaction_changes").count == mode.pick(1, 0)
 
 
 def test_bad_input(versioning, Base):

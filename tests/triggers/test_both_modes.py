@@ -11,7 +11,11 @@ from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import make_versioned, remove_versioning
 from sqlalchemy_versioned.model.lookup import table_spec_of
-from sqlalchemy_versioned.plugins import NullDeletePlugin, PropertyModTrackerPlugin
+from sqlalchemy_versioned.plugins import (
+    NullDeletePlugin,
+    PropertyModTrackerPlugin,
+    TransactionChangesPlugin,
+)
 from tests.models import build_base
 
 #: More of them were tried; see ``invent``.
@@ -154,7 +158,7 @@ class Program:
 
 
 def read_history(robots, session):
-    """Return the rows of all version tables, transactions by their places."""
+    """Return the rows of all version tables, transactions by their places, and what these name."""
     tables = [table_spec_of(inspect(cls).local_table) for cls in robots[1:]]
     rows, numbers = {}, set()
     for spec in tables:
@@ -163,7 +167,10 @@ def read_history(robots, session):
         rows[spec] = found
         numbers |= {row[spec.transaction_column] for row in found}
     places = {number: place for place, number in enumerate(sorted(numbers))}
-    return {s.parent_table.name: [describe(s, row, places) for row in rows[s]] for s in rows}
+    told = {s.parent_table.name: [describe(s, row, places) for row in rows[s]] for s in rows}
+    changes = robots.base.metadata.tables["transaction_changes"]
+    named = session.execute(changes.select().order_by(*changes.c))
+    return {**told, "names": [(places[number], name) for number, name in named]}
 
 
 def describe(spec, row, places):
@@ -200,8 +207,8 @@ def test_flags_and_masks(versioning, engine, strategy):
     found = {}
     for is_native in (False, True):
         remove_versioning()
-        plugins = [NullDeletePlugin(), PropertyModTrackerPlugin()]
-        make_versioned(strategy=strategy, plugins=plugins, native=is_native)
+        plugins = (NullDeletePlugin, PropertyModTrackerPlugin, TransactionChangesPlugin)
+        make_versioned(strategy=strategy, plugins=[p() for p in plugins], native=is_native)
         robots = build_robots(build_base())
         configure_mappers()
         robots.base.metadata.create_all(engine)

@@ -86,7 +86,7 @@ class _Present:
             self.functions[schema, name] = kept
         for schema, table, name, kind, enabled, owner, function in stored_triggers(connection):
             if kind & _FOR_ROWS and not kind & _BEFORE:
-                # The guard of a partitioned table comes and goes with the others.
+                # The sentry of a partitioned table comes and goes with the others.
                 continue
             place = (schema, table)
             called = self.functions[owner, function]

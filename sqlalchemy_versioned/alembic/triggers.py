@@ -16,7 +16,7 @@ from .._typing import new_dict
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
 from ..triggers.guards import write_guard_trigger
-from ..triggers.partitions import guard_name
+from ..triggers.partitions import sentry_name
 from ..triggers.spec import Event
 from ..triggers.text import STAMP, stamped
 
@@ -137,8 +137,8 @@ class TableTriggers:
         if self.guards:
             return
         quoted = {Event(event): names.preparer.quote(each) for event, each in self.triggers.items()}
-        guard = names.preparer.quote(guard_name(self.function.name))
-        yield write_triggers_of_partitions(table, function, guard, quoted)
+        sentry = names.preparer.quote(sentry_name(self.function.name))
+        yield write_triggers_of_partitions(table, function, sentry, quoted)
 
     def removal(self, names: Names) -> Iterator[str]:
         """Yield the statements that remove triggers and function."""

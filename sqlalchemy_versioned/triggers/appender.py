@@ -94,7 +94,7 @@ class Appender(Recorder):
     def _is_stamped(self) -> bool:
         return self._root.is_stamped
 
-    def _guard(self, lacking: str) -> str:
+    def _sentry(self, lacking: str) -> str:
         # Whether all events are there cannot be told from states.
         return lacking
 

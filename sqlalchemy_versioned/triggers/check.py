@@ -24,7 +24,7 @@ from .install import (
     transaction_specs,
     trigger_specs,
 )
-from .partitions import guard_name
+from .partitions import sentry_name
 from .spec import TransactionStep, TriggerSpec
 from .text import digest_of
 
@@ -153,7 +153,7 @@ class _Wanted:
             for name in spec.triggers.values():
                 self.triggers[owner, table_name, name] = function
         if (schema, table.name) in self._below.partitioned:
-            self.triggers[schema, table.name, guard_name(spec.function)] = function
+            self.triggers[schema, table.name, sentry_name(spec.function)] = function
 
     def _schema_of(self, schema: str | None) -> str:
         options = {"schema_translate_map": self._translated}

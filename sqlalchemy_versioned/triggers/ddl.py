@@ -16,7 +16,7 @@ from sqlalchemy.sql.compiler import DDLCompiler
 from .appender import Appender
 from .fresh import FreshRecorder
 from .part_appender import PartAppender
-from .partitions import guard_name, write_spreading
+from .partitions import sentry_name, write_spreading
 from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from .text import Text, dollar_quoted, fill, stamped
@@ -167,7 +167,7 @@ def write_trigger(name: str, event: Event, table: str, function: str) -> str:
 
 
 def write_triggers_of_partitions(
-    table: str, function: str, guard: str, triggers: Mapping[Event, str]
+    table: str, function: str, sentry: str, triggers: Mapping[Event, str]
 ) -> str:
     """Return the statement that gives the triggers of a table to its partitions as well.
 
@@ -175,7 +175,7 @@ def write_triggers_of_partitions(
     """
     place = "versioned_place"
     made = [write_trigger(name, event, place, function) for event, name in triggers.items()]
-    return write_spreading(table, function, guard, made, place=place)
+    return write_spreading(table, function, sentry, made, place=place)
 
 
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
@@ -230,7 +230,7 @@ def _spread_triggers(element: SpreadTriggers, compiler: DDLCompiler, **kw: Any) 
     return write_triggers_of_partitions(
         text.table(spec.spec.parent_table),
         _recorder_name(spec, text),
-        text.name(guard_name(spec.function)),
+        text.name(sentry_name(spec.function)),
         {event: text.name(name) for event, name in spec.triggers.items()},
     )
 

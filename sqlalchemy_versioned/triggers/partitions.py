@@ -2,7 +2,7 @@
 
 A statement fires the triggers of the table that it names.  So each partition has the triggers of
 the partitioned table; tables that inherit from it are treated alike.  Partitions that come later
-have a guard, a trigger for rows that PostgreSQL copies to them: it finds at the end of a
+have a sentry, a trigger for rows that PostgreSQL copies to them: it finds at the end of a
 transaction what was not recorded.  Where it is not needed it is disabled, and costs nothing.
 """
 
@@ -15,12 +15,12 @@ from .text import dollar_quoted, fill
 
 __all__ = [
     "DETACHED",
-    "GUARD",
     "LACKING",
+    "SENTRY",
     "TRUNCATED",
     "TRUNCATING",
     "WORK",
-    "guard_name",
+    "sentry_name",
     "write_spreading",
 ]
 
@@ -54,7 +54,7 @@ RAISE EXCEPTION USING
 """
 
 #: Rows of which the newest version is not what they are.
-GUARD = """
+SENTRY = """
 IF TG_OP = 'UPDATE' AND NOT EXISTS (
     SELECT FROM (SELECT OLD.*) AS o CROSS JOIN (SELECT NEW.*) AS n WHERE {differs_from_old}
 ) THEN
@@ -123,7 +123,7 @@ BEGIN
         SELECT FROM pg_catalog.pg_class AS c
         WHERE c.oid = {table_text}::regclass AND c.relkind = 'p'
     ) THEN
-        CREATE CONSTRAINT TRIGGER {guard} AFTER INSERT OR UPDATE OR DELETE ON {table}
+        CREATE CONSTRAINT TRIGGER {sentry} AFTER INSERT OR UPDATE OR DELETE ON {table}
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {function}();
     END IF;
     FOR versioned_part IN
@@ -145,20 +145,20 @@ END
 """
 
 
-def guard_name(function: str) -> str:
-    """Return what the guard of a table is called, by the name of the function that it calls."""
-    return cut_name(f"{function}_guard")
+def sentry_name(function: str) -> str:
+    """Return what the sentry of a table is called, by the name of the function that it calls."""
+    return cut_name(f"{function}_sentry")
 
 
 def write_spreading(
-    table: str, function: str, guard: str, triggers: Iterable[str], *, place: str
+    table: str, function: str, sentry: str, triggers: Iterable[str], *, place: str
 ) -> str:
     """Return the statement that gives the partitions of a table its triggers, or renews them.
 
     Those of partitions that have been detached are removed.
 
     :param table: with its schema, as all names quoted where they must be.
-    :param guard: the name of the guard.
+    :param sentry: the name of the sentry.
     :param triggers: the statements that make them, for a table of the name *place*.
     """
     return "DO " + dollar_quoted(
@@ -169,8 +169,8 @@ def write_spreading(
             function=function,
             table_text=_literal(table),
             function_text=_literal(f"{function}()"),
-            guard=guard,
-            disabling=_literal(f" DISABLE TRIGGER {guard}"),
+            sentry=sentry,
+            disabling=_literal(f" DISABLE TRIGGER {sentry}"),
             triggers="\n".join(_executing(each, place) for each in triggers),
         )
         + "\n"

@@ -18,7 +18,7 @@ from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .entity_names import entity_names_of, write_names
 from .flags import Flag, Flags
-from .partitions import DETACHED, GUARD, LACKING, TRUNCATED, TRUNCATING, WORK
+from .partitions import DETACHED, LACKING, SENTRY, TRUNCATED, TRUNCATING, WORK
 from .spec import EMPTIED, Event, TriggerSpec
 from .templates import (
     BEFORE_UPDATE,
@@ -77,7 +77,7 @@ class Recorder:
         return fill(
             FUNCTION,
             variables=self._variables(),
-            guard=self._guard(fill(LACKING, name=name)),
+            sentry=self._sentry(fill(LACKING, name=name)),
             detached=fill(DETACHED, table=f"'{table}'", name=name),
             invoker=INVOKER,
             on_insert=self._branch(Event.INSERT),
@@ -90,14 +90,14 @@ class Recorder:
         flags = "versioned_flags jsonb := '{}';" if self._adds_flags_up else ""
         return fill(VARIABLES, flags=flags)
 
-    def _guard(self, lacking: str) -> str:
+    def _sentry(self, lacking: str) -> str:
         """Refuse rows of partitions without triggers, unless they are recorded."""
         text, key = self._text, self._key
         moved = [
             f"{text.column('o', each)} IS DISTINCT FROM {text.column('n', each)}" for each in key
         ]
         return fill(
-            GUARD,
+            SENTRY,
             differs_from_old=" OR ".join([*moved, self._differs_from_old()]),
             old_key=text.columns("OLD", key),
             new_key=text.columns("NEW", key),

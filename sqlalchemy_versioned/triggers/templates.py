@@ -41,7 +41,7 @@ DECLARE
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
-        {guard}
+        {sentry}
     END IF;
     {detached}
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN

@@ -220,7 +220,7 @@ BEGIN
         SELECT FROM pg_catalog.pg_class AS c
         WHERE c.oid = 'public.event'::regclass AND c.relkind = 'p'
     ) THEN
-        CREATE CONSTRAINT TRIGGER event_versioned_guard AFTER INSERT OR UPDATE OR DELETE ON public.event
+        CREATE CONSTRAINT TRIGGER event_versioned_sentry AFTER INSERT OR UPDATE OR DELETE ON public.event
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.event_versioned();
     END IF;
     FOR versioned_part IN
@@ -249,7 +249,7 @@ BEGIN
             || versioned_part.place || '
         FOR EACH STATEMENT EXECUTE FUNCTION public.event_versioned()';
         IF versioned_part.is_leaf THEN
-            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER event_versioned_guard';
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER event_versioned_sentry';
         END IF;
     END LOOP;
 END

@@ -644,7 +644,7 @@ BEGIN
         SELECT FROM pg_catalog.pg_class AS c
         WHERE c.oid = 'public.dog'::regclass AND c.relkind = 'p'
     ) THEN
-        CREATE CONSTRAINT TRIGGER dog_versioned_guard AFTER INSERT OR UPDATE OR DELETE ON public.dog
+        CREATE CONSTRAINT TRIGGER dog_versioned_sentry AFTER INSERT OR UPDATE OR DELETE ON public.dog
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.dog_versioned();
     END IF;
     FOR versioned_part IN
@@ -673,7 +673,7 @@ BEGIN
             || versioned_part.place || '
         FOR EACH STATEMENT EXECUTE FUNCTION public.dog_versioned()';
         IF versioned_part.is_leaf THEN
-            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER dog_versioned_guard';
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER dog_versioned_sentry';
         END IF;
     END LOOP;
 END

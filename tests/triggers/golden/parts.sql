@@ -537,7 +537,7 @@ BEGIN
         SELECT FROM pg_catalog.pg_class AS c
         WHERE c.oid = 'public.wheel'::regclass AND c.relkind = 'p'
     ) THEN
-        CREATE CONSTRAINT TRIGGER wheel_versioned_guard AFTER INSERT OR UPDATE OR DELETE ON public.wheel
+        CREATE CONSTRAINT TRIGGER wheel_versioned_sentry AFTER INSERT OR UPDATE OR DELETE ON public.wheel
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.wheel_versioned();
     END IF;
     FOR versioned_part IN
@@ -566,7 +566,7 @@ BEGIN
             || versioned_part.place || '
         FOR EACH STATEMENT EXECUTE FUNCTION public.wheel_versioned()';
         IF versioned_part.is_leaf THEN
-            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER wheel_versioned_guard';
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER wheel_versioned_sentry';
         END IF;
     END LOOP;
 END

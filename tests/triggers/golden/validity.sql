@@ -818,7 +818,7 @@ BEGIN
         SELECT FROM pg_catalog.pg_class AS c
         WHERE c.oid = 'press."Article"'::regclass AND c.relkind = 'p'
     ) THEN
-        CREATE CONSTRAINT TRIGGER "Article_versioned_guard" AFTER INSERT OR UPDATE OR DELETE ON press."Article"
+        CREATE CONSTRAINT TRIGGER "Article_versioned_sentry" AFTER INSERT OR UPDATE OR DELETE ON press."Article"
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION press."Article_versioned"();
     END IF;
     FOR versioned_part IN
@@ -847,7 +847,7 @@ BEGIN
             || versioned_part.place || '
         FOR EACH STATEMENT EXECUTE FUNCTION press."Article_versioned"()';
         IF versioned_part.is_leaf THEN
-            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER "Article_versioned_guard"';
+            EXECUTE 'ALTER TABLE ' || versioned_part.place || ' DISABLE TRIGGER "Article_versioned_sentry"';
         END IF;
     END LOOP;
 END

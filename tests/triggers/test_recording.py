@@ -198,6 +198,25 @@ def test_trigger_that_changes_rows_again(Article, run, history, session):
     assert history(Article) == [(1, "a!", INSERT, 1, None)]
 
 
+def test_trigger_that_undoes(Article, run, history, session):
+    """Nothing is left of what another trigger has undone before this one hears of it."""
+    run(
+        "INSERT INTO article (id, name) VALUES (1, 'a'), (2, 'b')",
+        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO article SELECT OLD.*; RETURN NULL; END $$",
+        "CREATE TRIGGER undo AFTER DELETE ON article FOR EACH ROW "
+        "WHEN (OLD.id = 1) EXECUTE FUNCTION undo()",
+    )
+
+    run("DELETE FROM article WHERE id = 1")
+    assert history(Article) == [(1, "a", INSERT, 1, None), (2, "b", INSERT, 1, None)]
+    assert transactions(session) == 1
+
+    run("DELETE FROM article")
+    assert history(Article)[1:] == [(2, "b", INSERT, 1, 2), (2, "b", DELETE, 2, None)]
+    assert verify(session) == []
+
+
 def test_one_table_of_an_object(open_session, Base, database):
     """A change in one table of an object makes a version of the whole of it."""
 

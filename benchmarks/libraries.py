@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, ForeignKey, String, Table, Text
+from sqlalchemy import DDL, Column, ForeignKey, MetaData, String, Table, Text, event
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -23,11 +23,18 @@ from sqlalchemy.orm import (
     relationship,
 )
 
+from benchmarks.databases import DATABASES, POSTGRESQL
+from benchmarks.row_triggers import add_history
+
 UNVERSIONED = "unversioned"
 OURS = "versioned"
 CONTEXT = "versioned-context"
 CONTINUUM = "continuum"
 HISTORY = "history"
+#: Where PostgreSQL records.
+NATIVE = "versioned-native"
+ROW_TRIGGERS = "row-triggers"
+CONTINUUM_NATIVE = "continuum-native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,17 @@ class Library:
     requirements: str | None = None
     #: What is switched on beside recording: a way of running ours that only some works are for.
     variant: Callable[[ModuleType], dict[str, Any]] | None = None
+    #: Whether triggers record, and not sessions.
+    is_native: bool = False
+    #: An extension of PostgreSQL that it needs.
+    extension: str | None = None
+    #: Adds a history to tables that no library versions.
+    history: Callable[[MetaData, Table], tuple[Table, Table]] | None = None
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Where it can be run."""
+        return (POSTGRESQL,) if self.is_native else DATABASES
 
     @property
     def is_peer(self) -> bool:
@@ -61,6 +79,16 @@ def switch_context_on(module: ModuleType) -> dict[str, Any]:
         "plugins": [plugins.PropertyModTrackerPlugin()],
         "transaction_columns": [Column("reason", Text), Column("request", String(50))],
     }
+
+
+def record_natively(module: ModuleType) -> dict[str, Any]:
+    """Return the options by which our triggers record."""
+    return {"user_cls": None, "native": True}
+
+
+def record_natively_as_continuum(module: ModuleType) -> dict[str, Any]:
+    """Return the options by which those of Continuum record."""
+    return {"user_cls": None, "options": {"native_versioning": True}}
 
 
 LIBRARIES = {
@@ -96,6 +124,31 @@ LIBRARIES = {
             environment=".venv-bench-history",
             requirements="requirements-history.txt",
         ),
+        Library(
+            NATIVE,
+            "sqlalchemy_versioned, native",
+            module="sqlalchemy_versioned",
+            distribution="sqlalchemy-versioned",
+            variant=record_natively,
+            is_native=True,
+        ),
+        Library(
+            ROW_TRIGGERS,
+            "triggers for rows",
+            is_native=True,
+            history=add_history,
+        ),
+        Library(
+            CONTINUUM_NATIVE,
+            "SQLAlchemy-Continuum, native",
+            module="sqlalchemy_continuum",
+            distribution="sqlalchemy-continuum",
+            environment=".venv-bench-continuum",
+            requirements="requirements-continuum.txt",
+            variant=record_natively_as_continuum,
+            is_native=True,
+            extension="hstore",
+        ),
     )
 }
 
@@ -124,11 +177,21 @@ def build_models(library: Library) -> Models:
     :raises ImportError: if it is not installed in this environment.
     """
     if library.module is None:
-        return _declare(None)
+        models = _declare(None)
+        if library.history is None:
+            return models
+        tables = library.history(models.Base.metadata, models.Article.__table__)
+        return replace(
+            models, library=library.name, version_table=tables[0], transaction_table=tables[1]
+        )
     module = import_module(library.module)
     options = {"user_cls": None} if library.variant is None else library.variant(module)
     module.make_versioned(**options)
-    return replace(_declare(module), library=library.name)
+    models = replace(_declare(module), library=library.name)
+    if library.extension is not None:
+        creation = DDL(f"CREATE EXTENSION IF NOT EXISTS {library.extension}")
+        event.listen(models.Base.metadata, "before_create", creation)
+    return models
 
 
 def _declare(module: ModuleType | None) -> Models:

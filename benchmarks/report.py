@@ -9,11 +9,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from benchmarks.libraries import CONTINUUM, LIBRARIES, OURS, UNVERSIONED, Library
+from benchmarks.libraries import (
+    CONTINUUM,
+    CONTINUUM_NATIVE,
+    LIBRARIES,
+    NATIVE,
+    OURS,
+    UNVERSIONED,
+    Library,
+)
 from benchmarks.runs import Job, Outcome, Outcomes, number_of, paired
 from benchmarks.works import Bar, Kind, Work
 
 MISSING = "n/a"
+#: Ours, and with whom it is compared.
+OURS_AND_PEER = {OURS: CONTINUUM, NATIVE: CONTINUUM_NATIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,9 @@ class Run:
 def build_report(run: Run) -> str:
     """Build the whole report."""
     parts = [_heading(run)]
-    parts += [_table(run, database) for database in run.databases]
+    for database in run.databases:
+        sides = {library.is_native for library in run.libraries if database in library.databases}
+        parts += [_table(run, database, is_native=side) for side in sorted(sides)]
     parts.append(_remarks(run))
     return "\n".join(parts)
 
@@ -96,18 +108,24 @@ def _versions_of(run: Run, library: Library) -> dict[str, str]:
     return {}
 
 
-def _table(run: Run, database: str) -> str:
-    libraries = [library for library in run.libraries if library.name != UNVERSIONED]
+def _table(run: Run, database: str, *, is_native: bool) -> str:
+    """Build the table of what sessions record, or triggers."""
+    libraries = [
+        library
+        for library in run.libraries
+        if library.name != UNVERSIONED and library.is_native is is_native
+    ]
     header = ["work", "bar", UNVERSIONED]
     for library in libraries:
         header.append(library.title)
-        if library.name == OURS:
+        if library.name in OURS_AND_PEER:
             header.append("")
-    lines = [f".. list-table:: {run.databases[database]}", "   :class: benchmarks"]
-    lines += ["   :header-rows: 1", ""]
+    title = run.databases[database] + (", recorded by triggers" if is_native else "")
+    lines = [f".. list-table:: {title}", "   :class: benchmarks", "   :header-rows: 1", ""]
     lines += _row(header)
     for work in run.works:
-        for bar in work.bars if database in work.databases else ():
+        bars = work.native_bars if is_native else work.bars
+        for bar in bars if database in work.databases else ():
             lines += _row(_cells(run, work, bar, database, libraries))
     return "\n".join([*lines, ""])
 
@@ -125,14 +143,20 @@ def _cells(run: Run, work: Work, bar: Bar, database: str, libraries: list[Librar
         job = run.job(work, database, library.name)
         values = [_value(run, bar, key, job) for key in bar.keys]
         cells.append(_cell(run, bar, job, size, values))
-        if library.name == OURS:
+        if library.name in OURS_AND_PEER:
             cells.append(_verdict(run, bar, job, values))
     return cells
 
 
 def _limit(bar: Bar, database: str) -> str:
     limit = f"{bar.limit_on(database):g}"
-    signs = {Kind.TIMES: "≤ {}x", Kind.EXTRA: "≤ +{}", Kind.LEAD: "≥ {}x", Kind.KEPT: "≥ {}x"}
+    signs = {
+        Kind.TIMES: "≤ {}x",
+        Kind.BESIDE: "≤ {}x",
+        Kind.EXTRA: "≤ +{}",
+        Kind.LEAD: "≥ {}x",
+        Kind.KEPT: "≥ {}x",
+    }
     return signs.get(bar.kind, "≤ {}").format(limit)
 
 
@@ -164,6 +188,9 @@ def _value(run: Run, bar: Bar, key: str, job: Job | None) -> float | None:
         return number_of(run.outcomes[job], key)
     if bar.kind is Kind.EXTRA:
         return paired(run.outcomes, job, key, operator.sub)
+    if bar.kind is Kind.BESIDE:
+        sessions = run.job(job.work, job.database, OURS)
+        return sessions and paired(run.outcomes, job, key, operator.truediv, other=sessions)
     if bar.kind in (Kind.TIMES, Kind.KEPT):
         return paired(run.outcomes, job, key, operator.truediv)
     return _lead(run, key, job)
@@ -171,8 +198,8 @@ def _value(run: Run, bar: Bar, key: str, job: Job | None) -> float | None:
 
 def _lead(run: Run, key: str, job: Job) -> float | None:
     """Say how many times ours Continuum takes, each by its own unversioned run if there is one."""
-    peer = run.job(job.work, job.database, CONTINUUM)
-    if job.library.name != OURS or peer is None:
+    peer = run.job(job.work, job.database, OURS_AND_PEER.get(job.library.name, ""))
+    if peer is None:
         return None
     if number_of(run.outcomes[job.baseline], key) is None:
         return paired(run.outcomes, peer, key, operator.truediv, other=job)
@@ -182,7 +209,7 @@ def _lead(run: Run, key: str, job: Job) -> float | None:
 
 
 def _cell(run: Run, bar: Bar, job: Job | None, size: int, values: list[float | None]) -> str:
-    if job is None or (bar.kind is Kind.LEAD and job.library.name != OURS):
+    if job is None or (bar.kind is Kind.LEAD and job.library.name not in OURS_AND_PEER):
         return MISSING
     if failed := _failed(run, job):
         return failed

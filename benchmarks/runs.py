@@ -16,6 +16,9 @@ from benchmarks.libraries import LIBRARIES, UNVERSIONED, Library
 from benchmarks.measuring import Stopwatch
 from benchmarks.works import Numbers, Work
 
+#: Rounds there are at most where triggers record.
+NATIVE_ROUNDS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -52,7 +55,8 @@ class Job:
     @property
     def rounds(self) -> int:
         """How often to run it at most."""
-        return self.work.peer_rounds if self.library.is_peer else self.work.rounds
+        rounds = self.work.peer_rounds if self.library.is_peer else self.work.rounds
+        return min(rounds, NATIVE_ROUNDS) if self.library.is_native else rounds
 
     def seconds(self, limit: float) -> float:
         """How long to wait for it, given the limit of the run."""
@@ -92,6 +96,7 @@ class Plan:
         jobs = [
             Job(work, library, database, size)
             for library in filter(work.is_for, self.libraries)
+            if database in library.databases
             for size in [work.size_for(peer=library.is_peer, quick=self.quick)]
         ]
         return list(dict.fromkeys([*(job.baseline for job in jobs), *jobs]))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from benchmarks import past, writers
@@ -26,7 +26,7 @@ from benchmarks.bench import (
     new_articles,
 )
 from benchmarks.databases import DATABASES, POSTGRESQL
-from benchmarks.histories import Shape, deep, wide, write_history
+from benchmarks.histories import Shape, analyze, deep, wide, write_history
 from benchmarks.libraries import CONTEXT, Library, Models
 from benchmarks.measuring import (
     Stopwatch,
@@ -88,6 +88,47 @@ def update_in_bulk(bench: Bench) -> Numbers:
         elapsed = watch.wall
         session.commit()
         return {"statement": elapsed, "statement and commit": watch.wall}
+
+
+def write_by_statements(bench: Bench) -> Numbers:
+    """Insert, change and delete articles by a statement each, as any program may send it."""
+    engine = bench.new_warm_database()
+    tenth = _time_statements(engine, bench.models, bench.size // 10)
+    numbers = _time_statements(engine, bench.models, bench.size)
+    _check_recorded(engine, bench.models, 3 * bench.size)
+    return numbers | {"growth": numbers["update"] / tenth["update"] / 10}
+
+
+def _time_statements(engine: Engine, models: Models, count: int) -> Numbers:
+    empty_database(engine, models)
+    statements = {
+        "insert": "INSERT INTO article (id, name, content, views) "
+        "SELECT n, 'article ' || n, repeat('content ' || n, 10), n "
+        f"FROM generate_series(1, {count}) AS n",
+        "update": "UPDATE article SET name = 'changed ' || id, views = views + 1",
+        "delete": "DELETE FROM article",
+    }
+    plain = create_engine(engine.url)
+    numbers = {}
+    for name, statement in statements.items():
+        analyze(engine)
+        with plain.begin() as connection, stopwatch() as watch:
+            connection.exec_driver_sql(statement)
+            numbers[name] = watch.wall
+    plain.dispose()
+    return numbers
+
+
+class NotRecorded(Exception):
+    """Raised where versions are missing."""
+
+
+def _check_recorded(engine: Engine, models: Models, expected: int) -> None:
+    if models.version_table is not None:
+        with create_engine(engine.url).connect() as connection:
+            found = connection.scalar(select(func.count()).select_from(models.version_table))
+        if found != expected:
+            raise NotRecorded(f"{found:,} of {expected:,} versions, without an application")
 
 
 def _timed_flush(session: Session) -> Numbers:
@@ -341,6 +382,8 @@ class Kind(Enum):
     EXTRA = "extra"
     #: At most this; the unversioned one stands beside it.
     WITHIN = "within"
+    #: At most so many times what ours takes where sessions record.
+    BESIDE = "beside"
     #: As ``TIMES``, but Continuum's, at least so many times ours; where nothing is measured
     #: unversioned, Continuum's time by ours.
     LEAD = "lead"
@@ -394,10 +437,14 @@ class Work:
     databases: tuple[str, ...] = DATABASES
     #: The ways of running ours that it is for, beside the plain one.
     variants: tuple[str, ...] = ()
+    #: What libraries are judged by of which triggers record, if they take part.
+    native_bars: tuple[Bar, ...] = ()
 
     def is_for(self, library: Library) -> bool:
         """Tell whether *library* takes part."""
-        return library.variant is None or library.name in self.variants
+        if library.is_native:
+            return bool(self.native_bars)
+        return bool(self.bars) and (library.variant is None or library.name in self.variants)
 
     def size_for(self, *, peer: bool, quick: bool) -> int:
         """Say how much to do."""
@@ -406,12 +453,40 @@ class Work:
         return self.peer_size or self.size if peer else self.size
 
 
+#: Rows take longer than transactions, of which each library has one.
+LEAD_OF_TRIGGERS = Bar("… Continuum's time by ours", ("flush",), Kind.LEAD, 1.0)
+LEAD_OF_COMMITS = replace(LEAD_OF_TRIGGERS, keys=("commits",))
+
+
+def _server_bars() -> tuple[Bar, ...]:
+    limits = {"insert": 4.0, "update": 6.0, "delete": 40.0}
+    bars = [
+        Bar(f"{name.upper()} of {{size:,}} rows by one statement", (name,), Kind.TIMES, limit)
+        for name, limit in limits.items()
+    ]
+    growth = Bar("… UPDATE of a row, by one of a tenth as many", ("growth",), Kind.WITHIN, 1.5)
+    return (*bars, growth)
+
+
 def _flush_work(name: str, run: Callable[[Bench], Numbers], limit: float) -> Work:
     bars = (
         Bar(f"flush of {{size:,}} {name}s", ("flush",), Kind.TIMES, limit),
         Bar("… Continuum's time by ours", ("flush",), Kind.LEAD, 15.0),
     )
-    return Work(name, run, bars, 10_000, 500, peer_rounds=1, variants=(CONTEXT,))
+    native_bars = (
+        Bar(f"flush of {{size:,}} {name}s by that of sessions", ("flush",), Kind.BESIDE, 1.5),
+        LEAD_OF_TRIGGERS,
+    )
+    return Work(
+        name,
+        run,
+        bars,
+        10_000,
+        500,
+        peer_rounds=1,
+        variants=(CONTEXT,),
+        native_bars=native_bars,
+    )
 
 
 #: Two for the version table that each of these flushes touches, plus one.
@@ -478,6 +553,26 @@ WORKS = {
             quick_size=50,
             peer_rounds=1,
             variants=(CONTEXT,),
+            native_bars=(
+                Bar(
+                    "{size:,} commits of one object by those of sessions",
+                    ("commits",),
+                    Kind.BESIDE,
+                    1.5,
+                ),
+                LEAD_OF_COMMITS,
+            ),
+        ),
+        Work(
+            "server",
+            write_by_statements,
+            (),
+            size=100_000,
+            quick_size=1_000,
+            rounds=3,
+            peer_rounds=1,
+            databases=(POSTGRESQL,),
+            native_bars=_server_bars(),
         ),
         _writers_work("threads", writers.commit_in_threads, 100),
         _writers_work("processes", writers.commit_in_processes, 100),

@@ -21,7 +21,6 @@ from ..build.pipeline import Round
 from ..build.registry import Registry, forget
 from ..build.transaction import DefaultName, TransactionFactory
 from ..capture.immutable import guard_versions
-from ..capture.native import check_append_only, check_plugins, check_spec
 from ..capture.tracking import Tracker
 from ..context.session_variables import build_statement, set_variables
 from ..exc import ClassNotVersioned, ImproperlyConfigured
@@ -31,11 +30,9 @@ from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import Options, build_options, check_option_names
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
-from ..recording.transaction_row import referring_columns
 from ..recording.unit_of_work import UnitOfWork
-from ..triggers.install import NativeTable, TriggerInstaller
-from ..triggers.spec import Variable
 from .cores import CoreTables
+from .native_versioning import NativeVersioning
 from .scope import Scope
 
 __all__ = ["VersioningManager"]
@@ -84,14 +81,23 @@ class VersioningManager:
             versioned=self.bind_arguments,
             options=self._options_in_use,
             current_user=lambda: self._current_user,
-            is_native=lambda: bool(self.options.get("native_versioning")),
+            is_native=self._is_native,
         )
-        self._installer = TriggerInstaller()
         self._cores = CoreTables(
             self, lambda: self._registry, self._begin_round, scope=self._scope, is_on=self._is_on
         )
+        self._native = NativeVersioning(
+            registry=lambda: self._registry,
+            cores=self._cores,
+            plugins=lambda: self.plugins,
+            options=self._build_options,
+            is_on=self._is_native,
+        )
         self._completing = threading.RLock()
         self._tracker = Tracker(self._surroundings, is_on=is_switched_on, are_links_on=self._is_on)
+
+    def _is_native(self) -> bool:
+        return bool(self.options.get("native_versioning"))
 
     def _is_on(self) -> bool:
         return bool(self.options.get("versioning", True))
@@ -278,7 +284,7 @@ class VersioningManager:
             # Those before one that cannot be built are.
             self._surroundings.forget()
             self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
-        self._install_with_tables()
+        self._native.install()
 
     def _after_attached(self, table: Table, metadata: MetaData) -> None:
         """Version a table that has just been made, if its info says so."""
@@ -383,7 +389,7 @@ class VersioningManager:
         self._cores.forget()
         self._scope.clear()
         self._tracker.stop()
-        self._installer.stop()
+        self._native.stop()
         self._sessions.clear()
         self.transaction_cls, self.user_cls = self._defaults
         self._current_user = None
@@ -425,55 +431,7 @@ class VersioningManager:
             self._registry.associations,
             are_immutable=bool(self.options.get("immutable_versions", False)),
         )
-        self._install_with_tables()
-
-    def _install_with_tables(self) -> None:
-        """Let triggers be made with the tables that they record."""
-        if not self.options.get("native_versioning"):
-            return
-        cls = self._registry.transaction_class
-        referring = [] if cls is None else referring_columns(inspect(cls))
-        if tables := list(self._native_tables(referring)):
-            self._check_native()
-            self._installer.follow(tables)
-
-    def _check_native(self) -> None:
-        if self.options.get("native_versioning"):
-            check_plugins(self.plugins)
-            for native in self._native_tables():
-                check_spec(native.spec)
-                if native.is_append_only:
-                    for table in (native.spec.transaction_table, *native.beside):
-                        check_append_only(table)
-
-    def _native_tables(self, referring: Iterable[Column[Any]] = ()) -> Iterator[NativeTable]:
-        registry, options = self._registry, self._build_options()
-        hierarchies = {**registry.cores, **registry.associations}
-        for hierarchy in registry.hierarchies.values():
-            hierarchies.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
-        said = {s: c.options for c in registry.classes.values() for s in c.tables}
-        said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
-        required = {c.key for c in options.session_variables if not c.nullable}
-        space = options.session_variable_namespace
-        variables = tuple(
-            Variable(c.key, f"{space}.{c.key}", c.key in required) for c in self.context_columns
-        )
-        beside = [table for plugin in self.plugins for table in plugin.history_tables]
-        for table, hierarchy in hierarchies.items():
-            spec = registry.tables.get(table, hierarchy.root)
-            truncates = said.get(spec, options).truncate == "record"
-            said_of_it = (spec.base or spec).variables
-            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in said_of_it]
-            yield NativeTable(
-                spec,
-                hierarchy,
-                truncates,
-                variables,
-                referring=tuple(c for c in referring if c.table.metadata is table.metadata),
-                version_variables=tuple(own),
-                is_append_only=said.get(spec, options).append_only,
-                beside=tuple(t for t in beside if t.metadata is table.metadata),
-            )
+        self._native.install()
 
     def _begin_round(self) -> Round:
         if isinstance(self.transaction_cls, type) and self._registry.transaction_class is None:
@@ -487,11 +445,10 @@ class VersioningManager:
             check_option_names(
                 self.options, owner="make_versioned()", also=self.plugins.option_names
             )
-            if self.options.get("native_versioning"):
-                check_plugins(self.plugins)
+            self._native.check_plugins()
             self._prepare(pending)
             specs = self._begin_round().run(pending)
-            self._check_native()
+            self._native.check()
             configure_mappers()
         except BaseException:
             # Let the mistake surface again wherever mappers are used next, as SQLAlchemy does.
@@ -546,7 +503,7 @@ class VersioningManager:
         owner = self.declarative_base or (pending[0] if pending else None)
         if settle_transaction_class(self._registry, cls, owner=owner):
             self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
-            self._install_with_tables()
+            self._native.install()
 
 
 def _sync_target(session: Any) -> Any:

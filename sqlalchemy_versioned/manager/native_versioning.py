@@ -1,0 +1,111 @@
+"""Triggers for the tables that one manager versions, made along with these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Column, inspect
+
+from ..build.context_columns import build_transaction_columns
+from ..build.registry import Registry
+from ..capture.native import check_append_only, check_plugins, check_spec
+from ..hooks import PluginCollection
+from ..options import Options
+from ..recording.transaction_row import referring_columns
+from ..triggers.install import NativeTable, TriggerInstaller
+from ..triggers.spec import Variable
+from .cores import CoreTables
+
+__all__ = ["NativeVersioning"]
+
+
+class NativeVersioning:
+    """Has triggers record what one manager versions, if the option says so.
+
+    :param registry: returns what is versioned by classes and relationships.
+    :param cores: the tables without a class.
+    :param plugins: returns the plugins.
+    :param options: returns what was said to the manager, checked.
+    :param is_on: tells whether triggers are to record.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Callable[[], Registry],
+        cores: CoreTables,
+        plugins: Callable[[], PluginCollection],
+        options: Callable[[], Options],
+        is_on: Callable[[], bool],
+    ) -> None:
+        self._registry = registry
+        self._cores = cores
+        self._plugins = plugins
+        self._options = options
+        self._is_on = is_on
+        self._installer = TriggerInstaller()
+
+    def stop(self) -> None:
+        """Let no triggers be made any more."""
+        self._installer.stop()
+
+    def install(self) -> None:
+        """Let triggers be made with the tables that they record."""
+        if not self._is_on():
+            return
+        cls = self._registry().transaction_class
+        referring = [] if cls is None else referring_columns(inspect(cls))
+        if tables := list(self._tables(referring)):
+            self.check()
+            self._installer.follow(tables)
+
+    def check_plugins(self) -> None:
+        """Refuse plugins that do what triggers cannot.
+
+        :raises ImproperlyConfigured: if there are such.
+        """
+        if self._is_on():
+            check_plugins(self._plugins())
+
+    def check(self) -> None:
+        """Refuse what triggers cannot record.
+
+        :raises ImproperlyConfigured: if something is of that kind.
+        """
+        self.check_plugins()
+        for native in self._tables() if self._is_on() else ():
+            check_spec(native.spec)
+            if native.is_append_only:
+                for table in (native.spec.transaction_table, *native.beside):
+                    check_append_only(table)
+
+    def _tables(self, referring: Sequence[Column[Any]] = ()) -> Iterator[NativeTable]:
+        registry, options = self._registry(), self._options()
+        hierarchies = {**registry.cores, **registry.associations}
+        for hierarchy in registry.hierarchies.values():
+            hierarchies.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
+        said = {s: c.options for c in registry.classes.values() for s in c.tables}
+        said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
+        required = {c.key for c in options.session_variables if not c.nullable}
+        space = options.session_variable_namespace
+        variables = tuple(
+            Variable(c.key, f"{space}.{c.key}", c.key in required)
+            for c in build_transaction_columns(options)
+        )
+        beside = [table for plugin in self._plugins() for table in plugin.history_tables]
+        for table, hierarchy in hierarchies.items():
+            spec = registry.tables.get(table, hierarchy.root)
+            truncates = said.get(spec, options).truncate == "record"
+            said_of_it = (spec.base or spec).variables
+            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in said_of_it]
+            yield NativeTable(
+                spec,
+                hierarchy,
+                truncates,
+                variables,
+                referring=tuple(c for c in referring if c.table.metadata is table.metadata),
+                version_variables=tuple(own),
+                is_append_only=said.get(spec, options).append_only,
+                beside=tuple(t for t in beside if t.metadata is table.metadata),
+            )

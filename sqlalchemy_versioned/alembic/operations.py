@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alembic.autogenerate import renderers
-from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations, ops
 from sqlalchemy import Executable
 from sqlalchemy import Sequence as Numbers
@@ -20,6 +18,7 @@ from ..query.neighbours import build_end_repair
 from ..recording.ours import OURS
 from ..triggers.upkeep import build_upkeep
 from .names import HistoryNames
+from .rendering import render_by_itself
 from .statements import build_baseline, build_filling, build_restoring
 
 __all__ = [
@@ -377,7 +376,4 @@ def _execute(operations: Operations, statement: Executable) -> None:
     operations.execute(statement.execution_options(**OURS))
 
 
-@renderers.dispatch_for(HistoryOp)
-@renderers.dispatch_for(_SequenceOp)
-def _render(autogen_context: AutogenContext, operation: HistoryOp | _SequenceOp) -> str:
-    return operation.render(autogen_context.opts["alembic_module_prefix"] or "")
+render_by_itself(HistoryOp, _SequenceOp)

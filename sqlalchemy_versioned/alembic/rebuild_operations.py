@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from alembic.autogenerate import renderers
-from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import Connection, MetaData, Table, insert, select
 from sqlalchemy.schema import CreateTable, DropTable
@@ -22,6 +20,7 @@ from ..recording.ours import OURS
 from .conversion import Conversion
 from .names import HistoryNames
 from .operations import HistoryOp, keywords_but
+from .rendering import render_by_itself
 
 __all__ = ["Rebuild", "SetAsideOp", "TakeBackOp"]
 
@@ -246,7 +245,4 @@ def _connection(operations: Operations, operation: HistoryOp) -> Connection:
     return context.connection
 
 
-@renderers.dispatch_for(SetAsideOp)
-@renderers.dispatch_for(TakeBackOp)
-def _render(autogen_context: AutogenContext, operation: HistoryOp) -> str:
-    return operation.render(autogen_context.opts["alembic_module_prefix"] or "")
+render_by_itself(SetAsideOp, TakeBackOp)

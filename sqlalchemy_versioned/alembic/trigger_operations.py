@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from textwrap import dedent, indent
 from typing import Any
 
-from alembic.autogenerate import renderers
-from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import text
 
 from ..database.dialects import has_statement_triggers
+from .rendering import render_by_itself
 from .triggers import Function, Names, TableTriggers
 
 __all__ = [
@@ -374,7 +373,4 @@ def _run(operations: Operations, operation: _NamedOp) -> None:
             operations.get_bind().exec_driver_sql(statement, execution_options=options)
 
 
-@renderers.dispatch_for(_FunctionOp)
-@renderers.dispatch_for(_TriggerOp)
-def _render(autogen_context: AutogenContext, operation: _NamedOp) -> str:
-    return operation.render(autogen_context.opts["alembic_module_prefix"] or "")
+render_by_itself(_FunctionOp, _TriggerOp)

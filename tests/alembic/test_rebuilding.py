@@ -126,17 +126,30 @@ def test_another_column_becomes_the_key(migrations):
     with declared(article(**number)) as Base:
         migrations.generate(Base.metadata)
         migrations.upgrade()
-        steps = (add(id=1, number=9, name="a"), rename(1, "b"), delete(1))
-        write(engine, Base, *steps, add(id=2, number=9, name="c"))
+
+        def take_over(session: Session, cls: Any) -> None:
+            session.delete(session.get_one(cls, 1))
+            session.flush()
+            session.add(cls(id=3, number=9, name="c"))
+
+        steps = (add(id=1, number=9, name="a"), rename(1, "b"), take_over, delete(3))
+        write(engine, Base, *steps, add(id=2, number=9, name="d"))
     with declared(article(("number",))) as Base, Session(engine) as session:
         migrations.generate(Base.metadata)
         migrations.upgrade()
         assert migrations.differences(Base.metadata) == []
         assert verify(session) == []
         assert names_at(session, Base, 2) == [(1, "b")]
-        assert names_at(session, Base, 3) == []
+        assert names_at(session, Base, 3) == [(3, "c")]
+        assert names_at(session, Base, 4) == []
         found = session.get_one(Base.article, 9).versions
-        assert [each.id for each in found] == [1, 1, 1, 2]
+        assert [(each.id, each.operation_type.name) for each in found] == [
+            (1, "INSERT"),
+            (1, "UPDATE"),
+            (3, "UPDATE"),
+            (3, "DELETE"),
+            (2, "INSERT"),
+        ]
 
 
 @pytest.mark.parametrize(

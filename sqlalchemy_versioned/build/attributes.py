@@ -70,6 +70,8 @@ def attribute_keys(
         for column, (key, options) in named.items()
         if not (is_left_out(column, key, options) or column.system)
     }
+    # Subclasses may call different columns of a shared table the same; then keys are the columns'
+    # own.
     if len(set(kept.values())) < len(kept):
         kept = {column: column.key for column in kept}
     for column in needed:
@@ -135,6 +137,7 @@ def _named_columns(
     for owner in _owners(mapper, table):
         for prop in column_properties(owner):
             for column in prop.columns:
+                # The base-most class comes first, and decides.
                 if column.table is table and column not in named:
                     named[column] = (prop.key, options_of(owner))
     options = options_of(mapper)
@@ -150,6 +153,7 @@ def _needed_columns(mapper: Mapper[Any], table: Table) -> list[Column[Any]]:
     """Return the columns of *table* by which objects, and their classes, are told apart."""
     needed = [*key_columns(mapper, table)]
     if mapper.polymorphic_on is not None:
+        # Without it, versions would be loaded as the wrong class.
         needed += [c for c in _columns_in(mapper.polymorphic_on) if c.table is table]
     return needed
 
@@ -161,6 +165,7 @@ def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
     """
     known: set[str] = set()
     for each in mapper.iterate_to_root():
+        # Options are inherited, so a name may be one of a sibling's attributes.
         known |= {prop.key for m in each.self_and_descendants for prop in m.attrs}
     for name in ("exclude", "include", "ignore", "mask"):
         for key in said.get(name, ()):
@@ -209,6 +214,7 @@ def version_properties(
 ) -> dict[str, Any]:
     """Return the properties of the version class: columns, and names for them."""
     properties: dict[str, Any] = {key: list(group) for key, group in columns.items()}
+    # One attribute for the columns of all tables, so that a condition on it finds the index of any.
     for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
         properties[group[-1].key] = list(group)
     for spec in chain:
@@ -240,6 +246,7 @@ def _mirrored(
         return orm_composite(prop.composite_class, *keys) if made_of_kept else None
     if isinstance(prop, ColumnProperty) and not isinstance(prop.columns[0], Column):
         is_discriminator = prop.columns[0] is prop.parent.polymorphic_on
+        # The version class has a discriminator of its own, which the mapper makes.
         return None if is_discriminator else _mirrored_expression(prop, chain)
     return None
 

@@ -71,6 +71,7 @@ def build_links(
     """
     own = _tables_in(source, relationship.primaryjoin)
     versions = {spec: spec.version_table.alias() for spec in own}
+    # Links are seen from each version, so they are joined to versions before they are selected.
     at = versions[own[0]].c[own[0].transaction_column.key]
     placed = _Placed(associations, at)
     links = placed.place(relationship.secondary)  # type: ignore[arg-type]
@@ -117,6 +118,7 @@ class _Placed:
         """Return what stands for a table, or for an inner join of tables."""
         if is_table(clause):
             return self._place_table(clause)
+        # A row that an outer join fills up has no version that could be asked about.
         if not isinstance(clause, Join) or clause.isouter or clause.full:
             raise CannotFollow(f"its links come from {clause}, which is no table or join of tables")
         left, right = self.place(clause.left), self.place(clause.right)
@@ -125,6 +127,7 @@ class _Placed:
     def _place_table(self, table: Table) -> FromClause:
         spec = self._spec_of(table)
         if spec is None:
+            # A table without history is read as it is now; there is nothing else to read.
             rows: FromClause = table.alias()
             self.columns.update({column: rows.c[column.key] for column in table.c})
             return rows

@@ -47,6 +47,7 @@ def build_mirror(
         live.mapper.class_ if target.spec is None else target.spec.version_class,
         viewonly=True,
         uselist=live.uselist,
+        # Eager loading of the past for each version would be paid by who only lists versions.
         lazy="dynamic" if live.lazy == "dynamic" else "select",
         collection_class=version_collection_class(live, target.spec),
         **arguments,
@@ -65,6 +66,7 @@ def _joined(live: RelationshipProperty[Any], source: Side, target: Side) -> dict
 
     conditions = [adapt(live.primaryjoin, find)]
     if target.spec is not None:
+        # What a version is related to is what stood when it was made, not when it ended.
         at = source.tables[0].transaction_column
         root = target.spec.root
         conditions.append(is_row_alive(root, root.version_table, at, mark=remote))
@@ -106,6 +108,7 @@ def _is_targets(column: Any, source: Side, target: Side) -> bool:
     marks = _sqlalchemy.relationship_marks(column)
     if marks & {"remote", "local"}:
         return "remote" in marks
+    # Without marks, as in conditions of the application's own; who refers to itself is the target.
     return target.has(column) or not source.has(column)
 
 

@@ -84,6 +84,7 @@ class Round:
 
     def run(self, classes: Iterable[type[Any]]) -> list[ClassSpec]:
         """Build everything for *classes* and return their specs."""
+        # Superclasses first: subclasses extend their tables and derive from their version classes.
         mappers = self._ordered(classes)
         self.plugins.call("after_build_tx_class", self.manager)
         chosen = [m for m in mappers if self._chosen.choose(m, exposed=mappers[m]).versioning]
@@ -96,6 +97,7 @@ class Round:
             return []
         specs = [self._build_class(mapper, exposed=mappers[mapper]) for mapper in chosen]
         for spec in specs:
+            # After all classes are there, because relationships lead from any to any.
             attach_parent_relationships(spec)
         for spec in specs:
             attach_relationships(spec, self.registry.classes, self.registry.associations)
@@ -124,6 +126,7 @@ class Round:
             known = self.registry.tables.get(table)
             if known is None:
                 self.registry.tables[table] = self._build_table(mapper, table)
+            # Built in this round, it has seen all subclasses there are.
             elif table in self._earlier:
                 self._extend_table(mapper, known)
         specs = tuple(self.registry.tables[table] for table in chain)

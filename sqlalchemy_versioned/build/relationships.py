@@ -48,7 +48,9 @@ def attach_parent_relationships(spec: ClassSpec) -> None:
     version: Mapper[Any] = inspect(spec.version_class)
     if spec.exposed and not _has_property(parent, PARENT_VERSIONS):
         parent.add_property(PARENT_VERSIONS, _versions(spec))
+        # An attribute of the application's own by that name stays; versions_of() serves it.
         if not hasattr(spec.parent_class, "versions") or _is_ours(spec.parent_class):
+            # Past the metaclass, which would take it for something to map.
             type.__setattr__(spec.parent_class, "versions", VersionsAttribute(PARENT_VERSIONS))
     for key, build in (("version_parent", _version_parent), ("transaction", _transaction)):
         if not _is_used(spec, version, key):
@@ -151,6 +153,7 @@ def attach_relationships(
     version: Mapper[Any] = inspect(spec.version_class)
     for key in spec.relationships:
         live = parent.relationships[key]
+        # The version class of a superclass has it already, and it is inherited.
         if live.parent is not parent and _has_property(version, key):
             continue
         _check_name(spec, key)
@@ -203,6 +206,7 @@ class UnreadableRelationship:
 
 def _refuse_changes(attribute: Any) -> None:
     for name in ("set", "append", "remove", "bulk_replace"):
+        # What is view-only can be set without an error, and would be lost without a word.
         event.listen(attribute, name, _refuse_change, propagate=True)
 
 

@@ -94,6 +94,7 @@ class TransactionBase:
         parents, recorded = getattr(type(self), MANAGER).parent_class_map, self._recorded_names()
         for cls in list(parents):
             mapper: Mapper[Any] = inspect(cls)
+            # The query of its superclass finds it, too.
             if mapper.inherits is not None and not mapper.concrete:
                 continue
             below = [each.class_ for each in mapper.self_and_descendants if each.class_ in parents]
@@ -105,6 +106,7 @@ class TransactionBase:
             statement = select(cls).where(column == self.id).order_by(*mapper.primary_key)
             ensure_bound(session, spec)
             for version in session.scalars(statement):
+                # By the class itself, which may be a subclass of the one that was asked for.
                 found.setdefault(type_of(version), []).append(version)
             yield from found.items()
 
@@ -243,6 +245,7 @@ def _user_columns(user_class: type[Any]) -> list[Column[Any]]:
     """Return what refers to a user: ``user_id``, or for a key of several columns one for each."""
     mapper: Mapper[Any] = inspect(user_class)
     keys = list(mapper.primary_key)
+    # As other libraries call it, whatever the key of users is called.
     names = ["user_id"]
     if len(keys) > 1:
         names = [f"user_{mapper.get_property_by_column(key).key}" for key in keys]

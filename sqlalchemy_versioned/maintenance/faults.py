@@ -134,6 +134,7 @@ def faults_within(session: Session, place: Place, within: Range) -> Iterator[Fau
     for key, row in run(select_missing_deletions(spec, within, place.left_out)):
         yield Fault(FaultKind.MISSING_DELETE, name, key, row.began)
     yield from orphans_within(session, place, within)
+    # The base-most table is what the others are compared with.
     if spec is not place.first:
         for select_faults in (select_split_objects, select_left_out_versions):
             for key, row in run(select_faults(spec, place.first, within)):
@@ -156,6 +157,7 @@ def _kind_of_break(ended: int | None, followed: int | None) -> FaultKind:
 
 
 def _fault_of_row(name: str, key: tuple[Any, ...], row: Any, differing: tuple[str, ...]) -> Fault:
+    # No version was joined, so all that follows would be NULL as well.
     if row.began is None:
         return Fault(FaultKind.UNRECORDED, name, key)
     if row.operation == Operation.DELETE:

@@ -77,6 +77,8 @@ def repair(
             if not before:
                 continue
             _mend(found, places, within, {fault.kind for fault in before})
+            # Looked for anew, not assumed: what could not be mended is told, and what mending might
+            # break.
             after = dict.fromkeys(_faults(found, places, within))
             mended += [fault for fault in before if fault not in after]
             left += after
@@ -104,6 +106,7 @@ def _write_lost_transactions(
     for places in objects:
         for within in ranges(session, places[0], batch_size, None):
             for place in places:
+                # All are found before any is written: the first would make the others seem sound.
                 orphans = list(orphans_within(session, place, within))
                 if orphans and can_be_empty(place.spec):
                     lost[place, within] = orphans
@@ -129,6 +132,7 @@ def _mend(session: Session, places: Sequence[Place], within: Range, kinds: set[F
 
 def _record(session: Session, places: Sequence[Place], within: Range) -> None:
     """Record rows that are not as their newest versions say, as changes of now."""
+    # Looked for again, because the past has just been mended.
     changes = {place.spec: Changes() for place in places}
     base = changes[places[0].spec]
     concerned: dict[Any, None] = {}
@@ -164,6 +168,7 @@ def _note(changes: Changes, fault: Fault) -> bool:
 
 def _tell_the_same(changes: Changes, base: Changes, concerned: Iterable[Any]) -> None:
     """Let a table tell of objects what the base-most one does, where it has rows of them."""
+    # An object is inserted, updated or deleted in all of its tables alike.
     gone, come = set(base.departed), set(base.inserted)
     # What has no row there is passed over.
     for key in set(concerned).difference(changes.departed, changes.inserted, changes.updated):

@@ -72,6 +72,7 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
     if state.session is not None and obj in state.session.deleted:
         return _deletion(state)
     changes: dict[str, list[Any]] = {}
+    # Not only what is kept: it is asked of any object, and names what was set.
     for key in [*state.mapper.column_attrs.keys(), *state.mapper.relationships.keys()]:
         history = state.attrs[key].history
         if history.added or history.deleted:
@@ -88,6 +89,7 @@ def _with_stored(state: InstanceState[Any], changes: dict[str, list[Any]]) -> di
     stored = _stored(state, unknown)
     for key in unknown:
         changes[key][1] = stored[key]
+        # The same value was set again, of which the flush makes nothing either.
         if _is_equal(columns[key], changes[key][0], stored[key]):
             del changes[key]
     return changes
@@ -101,6 +103,7 @@ def _stored(state: InstanceState[Any], keys: list[str]) -> dict[str, Any]:
     statement = select(*[getattr(cls, key) for key in keys]).where(
         *[getattr(cls, k) == v for k, v in zip(primary, state.identity or (), strict=True)]
     )
+    # Or the row would have the new values when it is read.
     with session.no_autoflush:
         row = session.execute(statement).first()
     return dict.fromkeys(keys) if row is None else dict(zip(keys, row, strict=True))
@@ -131,6 +134,7 @@ def is_modified(obj: Any) -> bool:
     state: InstanceState[Any] = inspect(obj)
     kept = (*spec.columns, *spec.masked)
     columns = [key for key in kept if key not in spec.options.ignore]
+    # A foreign key is written by the flush, from the object that is assigned.
     keys = [*columns, *_local_relationships(columns, state)]
     return any(state.attrs[key].history.has_changes() for key in keys)
 

@@ -159,9 +159,11 @@ class VersionCollection(Sequence[Any], Generic[T]):
         if isinstance(index, slice):
             return self._slice(index)
         place = integer(index)
+        # In an order of the application's own, nobody knows what its reverse is.
         if place < 0 and self._order is not None:
             return self.all()[place]
         if place < 0:
+            # The last is the first of the reverse, which an index gives without counting.
             found = self._one(lambda: self._backwards(offset=~place))
         else:
             found = self._one(lambda: self.select().offset(place or None))
@@ -177,6 +179,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         at = [loaded[key] if key in loaded else getattr(value, key) for key in spec.place]
         same = [one == other for one, other in zip(self._places, at, strict=True)]
         found = self._one(lambda: self._unordered().where(*same))
+        # The session gives one object for a row, unless it is of another session.
         return found is value
 
     def __repr__(self) -> str:
@@ -248,6 +251,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
             )
         session: Session | None = state.session
         if session is not None and state.pending:
+            # A key that the database makes is known after the flush only.
             if session.autoflush and not _sqlalchemy.is_flushing(session):
                 session.flush()
             if None in self._identity():

@@ -47,9 +47,9 @@ from .connections import (
     statement_parameters,
 )
 from .flushing import (
-    changed_attributes,
     flushed_mappers,
     flushed_states,
+    has_changed,
     has_post_updates,
     is_expression,
     is_flushing,
@@ -111,7 +111,6 @@ __all__ = [
     "assigned_values",
     "association_columns",
     "attribute_of_keyfunc",
-    "changed_attributes",
     "column_of",
     "columns_in",
     "columns_of_keyfunc",
@@ -132,6 +131,7 @@ __all__ = [
     "guard_attached",
     "guard_modified",
     "has_bind_expression",
+    "has_changed",
     "has_post_updates",
     "has_prefix",
     "hide_returned",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from sqlalchemy.orm import (
@@ -19,9 +19,9 @@ from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE
 from sqlalchemy.sql import ClauseElement
 
 __all__ = [
-    "changed_attributes",
     "flushed_mappers",
     "flushed_states",
+    "has_changed",
     "has_post_updates",
     "is_expression",
     "is_flushing",
@@ -70,23 +70,14 @@ def original_values(state: InstanceState[Any]) -> Mapping[str, Any]:
     return state.committed_state
 
 
-def changed_attributes(state: InstanceState[Any], among: Container[str]) -> frozenset[str]:
-    """Return those of some attributes that have another value than at the last flush.
+def has_changed(state: InstanceState[Any], key: str, before: Any) -> bool:
+    """Tell whether an attribute has another value than *before*, of :func:`original_values`.
 
-    Uses ``InstanceState.committed_state``: an attribute that had no value needs no comparison.
+    Uses the mark of attributes that had none: they need no comparison.
     """
-    now = state.dict
-    return frozenset(
-        [
-            key
-            for key, before in state.committed_state.items()
-            if key in among
-            and (
-                (before is NO_VALUE and key in now)
-                or state.get_history(key, PASSIVE_NO_INITIALIZE).has_changes()
-            )
-        ]
-    )
+    if before is NO_VALUE and key in state.dict:
+        return True
+    return state.get_history(key, PASSIVE_NO_INITIALIZE).has_changes()
 
 
 def is_expression(value: Any) -> bool:

@@ -53,7 +53,18 @@ class ClassReader:
 
     def changed(self, state: InstanceState[Any]) -> frozenset[str]:
         """Return the attributes of an object that were given another value."""
-        return _sqlalchemy.changed_attributes(state, self._columns)
+        changed: list[str] = []
+        now = state.dict
+        for key, before in _sqlalchemy.original_values(state).items():
+            if key in self._plain and type(before) in _PLAIN_VALUES:
+                after = now.get(key)
+                if type(after) is type(before):
+                    if after != before:
+                        changed.append(key)
+                    continue
+            if key in self._columns and _sqlalchemy.has_changed(state, key, before):
+                changed.append(key)
+        return frozenset(changed)
 
     def expressed(self, state: InstanceState[Any]) -> frozenset[str]:
         """Return the attributes of an object that are set to SQL expressions.

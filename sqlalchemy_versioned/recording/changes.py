@@ -65,6 +65,7 @@ class Changes:
         if not forms:
             return
         for keys in self._lists:
+            # Two spellings of one key may have become one, which counts once.
             keys[:] = dict.fromkeys(forms.get(key, key) for key in keys)
         self.replaced = [forms.get(key, key) for key in self.replaced]
         self.added = {forms.get(key, key): values for key, values in self.added.items()}
@@ -73,6 +74,7 @@ class Changes:
 
     def look_again(self) -> None:
         """Make these changes those that have come since they were recorded."""
+        # Whatever came of them since: inserted rows are there, and may differ from their versions.
         self.updated += self.inserted
         self.doubtful.update(self.updated)
         for keys in (self.inserted, self.deleted, self.departed, self.given, self.replaced):
@@ -86,4 +88,5 @@ class Changes:
             for keys in (self.inserted, self.deleted, self.departed, self.given):
                 keys[:] = [key for key in keys if key not in both]
             self.updated.extend(both)
+            # The new row may hold what the old one did.
             self.doubtful |= both

@@ -39,6 +39,7 @@ class ClosingStatements(TableStatements):
 
     def close(self) -> Executable:
         """End the versions before those of this transaction, which every row has."""
+        # A key that is given as a value is planned better than a set of one.
         if self.style is Style.ONE:
             return self._close_one()
         rows = self.keys.rows("keys")
@@ -48,6 +49,7 @@ class ClosingStatements(TableStatements):
 
     def close_found(self) -> Executable:
         """End versions that are known by key and transaction, if they are open."""
+        # Found before, so that InnoDB locks just these rows and no gaps between them.
         columns = [*[pair.version for pair in self.spec.key], self.spec.transaction_column]
         versions = KeyConditions(columns, self.style, self.spec.prefix)
         return self._through_key(self._end(versions.member(columns, "keys")))
@@ -77,6 +79,7 @@ class ClosingStatements(TableStatements):
         key = [as_stored(pair.parent) for pair in spec.key]
         newest = newest_before(spec, key, self.tx).label("newest")
         looked_up = select(*labels, newest).where(self._in("keys"))
+        # An OFFSET of nothing keeps a planner from pulling the subquery apart and asking it again.
         if repeats_subqueries(self._dialect):
             looked_up = looked_up.offset(literal_column("0"))
         found = looked_up.subquery(f"{spec.prefix}rows")

@@ -46,12 +46,14 @@ class Image:
             for operation, keys in part.items():
                 operations.setdefault(operation, []).extend(keys)
         lists: dict[str, list[Key]] = {}
+        # Almost always; then the statement needs no CASE, and no lists beside the keys.
         one = next(iter(operations)) if len(operations) == 1 else None
         if one is None:
             lists["inserts"] = operations.get(Operation.INSERT, [])
             lists["deletes"] = operations.get(Operation.DELETE, [])
         condition = ""
         if self.checked:
+            # Then all rows are compared, and no list says which.
             everything = len(self.checked) == len(self.keys())
             condition = "changed" if everything else "listed"
             if not everything:

@@ -69,11 +69,13 @@ class ImageStatements(ClosingStatements):
             source = source.where(self._changed())
         elif shape.condition == "listed":
             source = source.where(or_(not_(self._in("checked")), self._changed()))
+        # Links without a key may stand there twice, and are one link.
         if not spec.parent_table.primary_key.columns:
             source = source.distinct()
         if shape.locks and parent.primary_key.columns:
             source = source.with_for_update(of=parent)
         if shape.gives:
+            # They are gone from the table already; their keys are all there is to them.
             source = source.union_all(self._given_rows("given", extra))
         if not shape.replaces:
             return _insert_from(spec, names, source)
@@ -125,6 +127,7 @@ class ImageStatements(ClosingStatements):
         """
         spec = self.spec
         row = transaction.statement(spec.prefix)
+        # One round trip for all three: most flushes change one object, and pay for each.
         numbers = row.returning(*transaction.table.primary_key).cte(f"{spec.prefix}begun")
         tx = select(*numbers.c).scalar_subquery()
         following = type(self)(
@@ -180,6 +183,8 @@ class ImageStatements(ClosingStatements):
             *[value.label(column.name) for column, value in added.items()],
         ).where(
             self.keys.member(key, "keys"),
+            # The version of another transaction: this one may have recorded something of the row
+            # before.
             before.c[spec.identifier.key] == newest_other(spec, key, self.tx),
             before.c[spec.operation_column.key] != Operation.DELETE,
         )
@@ -222,6 +227,7 @@ class ImageStatements(ClosingStatements):
         if spec.id_column is None or spec.is_numbered:
             return []
         if spec.base is not None:
+            # Written base-most first, so the newest there is the one that was just written.
             return [newest_version(spec.base, key).label("id_")]
         digits = bindparam(f"{spec.prefix}stamp", type_=String())
         return [StampedUuid(digits, spec.id_column.type).label("id_")]
@@ -255,6 +261,7 @@ class ImageStatements(ClosingStatements):
 
     def _open_exists(self) -> ColumnElement[bool]:
         spec, other = self.spec, self.spec.version_table.alias()
+        # Its own version may be there already, written by a flush before.
         others = other.c[spec.transaction_column.key] != self.tx
         return exists().where(same_key(spec, other), others)
 

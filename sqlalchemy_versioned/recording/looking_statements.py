@@ -34,6 +34,7 @@ class LookingStatements(TableStatements):
     def lack_of_versions(self, limit: int) -> Executable:
         """Select how many rows there are, up to *limit*, and whether one of them has no version."""
         spec, parent = self.spec, self.spec.parent_table
+        # Small tables are looked at in whole; large ones would make the first flush slow.
         rows = select(*[pair.parent for pair in spec.key]).limit(limit).subquery()
         versions = spec.version_table.alias()
         same = [
@@ -62,6 +63,7 @@ class LookingStatements(TableStatements):
         for number, key in enumerate(keys):
             values = key if len(columns) > 1 else (key,)
             same = [column == value for column, value in zip(columns, values, strict=True)]
+            # Keys of rows that are gone are known from the versions of this transaction alone.
             own = [spec.transaction_column == self.tx] if are_recorded else []
             parts.append(select_rows(sql_literal(str(number)), *columns).where(*same, *own))
         return union_all(*parts)
@@ -71,6 +73,7 @@ class LookingStatements(TableStatements):
         spec = self.spec
         later = spec.transaction_column > self.tx
         key = select(*[pair.version for pair in spec.key]).where(self._in_versions(), later)
+        # What others have committed since a snapshot was taken is what this is about.
         return self._now(through_key(spec, spec.version_table, key).limit(1))
 
     def earlier(self) -> Executable:
@@ -100,6 +103,7 @@ class LookingStatements(TableStatements):
         """Select the same, whatever a snapshot shows."""
         key = [pair.parent for pair in self.spec.key]
         found = select(*key).where(self._in("keys"), not_(self._changed(locks=self._must_lock)))
+        # A lock reads what is committed, where a snapshot would show what was.
         return found.with_for_update(read=True) if self._must_lock else found
 
     def undone(self) -> Executable:

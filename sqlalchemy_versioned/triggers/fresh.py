@@ -164,6 +164,7 @@ class FreshRecorder(Recorder):
 
     def _inserted(self, event: Event) -> str:
         spec = self._spec
+        # Then the rows must be looked at as they are stored now, as after an UPDATE.
         if not self._are_new_rows_alive():
             return "\n".join([self._updated_rows(event), "versioned_left := versioned_count;"])
         slots = self._end_slots(spec)
@@ -184,6 +185,7 @@ class FreshRecorder(Recorder):
         computed may be no part of new rows.
         """
         kept = [pair.parent for pair in self._spec.pairs]
+        # Triggers of the application's own can change a row again before this one fires.
         return not self._flags.of(self._spec) and all(
             column.computed is None and (column in self._telling or column in self._key)
             for column in kept

@@ -106,6 +106,7 @@ class TriggerInstaller:
             metadata = spec.parent_table.metadata
             metadata.info.setdefault(NATIVE, {})[spec.parent_table] = native
             self._metadata.add(metadata)
+            # Tables can be made one by one as well, by ``Table.create()``.
             for target in (metadata, *_tables_of(spec), *native.beside):
                 self._listen(target, "after_create", self._after_create)
                 self._listen(target, "before_drop", self._before_drop)
@@ -120,6 +121,7 @@ class TriggerInstaller:
         self._metadata.clear()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:
+        # Transactions are shared by all tables, and would have it once for each.
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
             self._listeners.append((target, name, listener))
@@ -133,6 +135,7 @@ class TriggerInstaller:
             spec
             for spec in trigger_specs(metadata)
             if spec.spec.parent_table in tables
+            # A table that is versioned later has been there before its versions.
             or (spec.spec.version_table in tables and _exists(connection, spec.spec.parent_table))
         ]
         transactions = [
@@ -160,6 +163,7 @@ class TriggerInstaller:
             if transaction.table in tables:
                 removal = build_transaction_removal(transaction, default_schema=schema)
                 _execute(connection, removal)
+            # The functions name all version tables, and would fail for one that is gone.
             elif tables & versions and _exists(connection, transaction.table):
                 left = build_transaction_spec(
                     transaction.table,
@@ -178,6 +182,7 @@ def _tables_in_question(target: Any, kw: Mapping[str, Any]) -> set[Table]:
     """Return the tables that are being made or dropped, or nothing if we hear of all later."""
     if isinstance(target, MetaData):
         return set(kw.get("tables") or ())
+    # ``create_all()`` tells of each table, too, before the others that its triggers need are there.
     return set() if kw.get("_is_metadata_operation") else {target}
 
 
@@ -188,6 +193,7 @@ def trigger_specs(metadata: MetaData) -> list[TriggerSpec]:
 
 def transaction_specs(metadata: MetaData) -> list[TransactionSpec]:
     natives = native_tables(metadata).values()
+    # Of one manager all have the same variables, so any of them tells.
     tables = {each.spec.transaction_table: each for each in natives}
     return [
         build_transaction_spec(table, each.variables, referring=each.referring)

@@ -72,6 +72,7 @@ class Recorder:
 
     def body(self) -> str:
         """Return the body of the function."""
+        # It stands inside of a string there, to be looked up while the function runs.
         table = self._text.table(self._spec.parent_table).replace("'", "''")
         name = self._text.string(self._spec.parent_table.name)
         return fill(
@@ -109,6 +110,7 @@ class Recorder:
         )
 
     def _truncating(self) -> str:
+        # What DO executes is no trigger and returns nothing.
         branch = self._branch(Event.TRUNCATE).replace("RETURN NULL;", "RETURN;")
         work = fill(WORK, variables=self._variables(), branch=branch)
         return fill(TRUNCATING, work=dollar_quoted(f"DO {dollar_quoted(work)}"))
@@ -194,6 +196,8 @@ class Recorder:
         if event is Event.DELETE:
             return "versioned_old AS o"
         if event is Event.TRUNCATE:
+            # A table that others inherit from is truncated by itself, and each of these fires its
+            # own.
             return f"ONLY {TRUNCATED} AS o"
         # A full join is never made by comparing each with each, however stale the plan.
         same = [
@@ -208,6 +212,7 @@ class Recorder:
     def _touched(self, event: Event) -> str:
         """Select the keys of the rows that the statement has changed."""
         if event is not Event.UPDATE:
+            # A mapper's key need not be one to the database, so several rows may have it.
             distinct = "" if self._is_keyed(self._spec) else "DISTINCT "
             columns = ", ".join(self._keys_of(event))
             return f"SELECT {distinct}{columns} FROM {self._source(event)}"
@@ -220,6 +225,7 @@ class Recorder:
         told = self._flags.told(event, self._arrived)
         if event is Event.INSERT and self._is_keyed(self._spec):
             return f"SELECT {', '.join([*self._keys_of(event), *told])} FROM {self._source(event)}"
+        # A row may be touched more than once by a statement, as by one that moves keys about.
         selected = [*self._keys_of(event), *[f"bool_or({each})" for each in told]]
         places = ", ".join(str(place) for place, _ in enumerate(self._key, start=1))
         condition = f" WHERE {self._moved(self._kept)}" if event is Event.UPDATE else ""
@@ -268,6 +274,7 @@ class Recorder:
     def _differs_from_old(self, columns: Sequence[Column[Any]] | None = None) -> str:
         """Return the condition that a row of an UPDATE has other values of some *columns*."""
         found = self._telling if columns is None else columns
+        # Rows are joined by their key, so it is the same; who has another has no partner.
         compared = [column for column in found if column not in self._key]
         if not compared:
             return "false"
@@ -322,6 +329,7 @@ class Recorder:
             "update": text.operation(spec, Operation.UPDATE),
             "delete": text.operation(spec, Operation.DELETE),
         }
+        # What comes back after a deletion is inserted again, as far as this transaction tells.
         gone = "p.{here} IS NULL OR {p_operation} = {delete}".format_map(slots)
         slots["what"] = f"CASE WHEN {gone} THEN {slots['insert']} ELSE {slots['update']} END"
         return slots
@@ -345,6 +353,7 @@ class Recorder:
         :param is_gone: whether they say that the row is no more.
         """
         flags = [flag(each) for each in self._flags.of(spec)]
+        # In the order of _written(), on which all that inserts versions relies.
         image = self._image(alias, spec, is_gone=is_gone)
         return ", ".join([*image, *flags, *self._numbers(alias, spec)])
 
@@ -420,12 +429,15 @@ class Recorder:
     def _first_states(self, spec: VersionSpec, event: Event) -> str:
         """Keep what rows were that are older than their history."""
         is_own = spec is self._spec
+        # Rows that have just come into being were nothing before.
         if is_own and event is Event.INSERT:
             return ""
         touched = self._touched_live(spec, event)
         lacking = source = self._old_rows(event) if is_own else touched
         if event is Event.UPDATE:
             before = self._before_update()
+            # Of other tables of the object, what is there now is what was there: they were not
+            # written.
             keys = f"(SELECT {self._text.columns('o', self._key)} FROM {before})"
             living = f"{keys} AS t ({', '.join(self._names)})\n{self._live(spec)}"
             source = before if is_own else living
@@ -471,12 +483,14 @@ class Recorder:
         """Remove what this transaction has recorded of the rows so far."""
         slots = self._slots(spec)
         is_truncated = event is Event.TRUNCATE
+        # Rows of other tables are still there, whatever becomes of this one.
         if is_truncated and spec is not self._spec:
             return ""
         # Rows of other tables that are gone are for the triggers of those.
         is_stale = "{own_operation} <> {delete}".format_map(slots)
         erased = f"l.{self._here}"
         if spec is self._spec:
+            # A deletion that was recorded is right again if the row is gone once more.
             removes = self._removes(event)
             erased = f"{erased} IS NULL AND {is_stale}" if removes else f"{erased} OR {is_stale}"
         return fill(
@@ -569,7 +583,9 @@ class Recorder:
         spec, is_truncated = self._spec, event is Event.TRUNCATE
         gone = "true" if is_truncated else f"l.{self._here} IS NULL"
         if event is Event.UPDATE:
+            # Of an UPDATE, only those that have left their key and whose key nobody has taken.
             gone = f"{self._text.column('n', self._key[0])} IS NULL AND {gone}"
+        # Rows that share a mapper's key count once each, and the last of them is kept.
         primary = set(spec.parent_table.primary_key.columns) | set(self._key)
         return fill(
             DEPARTURES,

@@ -130,6 +130,7 @@ def build_transaction_function(
     """Return the body of the function for one step; only ``versioned_old`` is its argument."""
     slots = {
         "table": text.table(spec.table),
+        # It stands inside of a string, which is cast to what identifies the table.
         "table_text": text.table(spec.table).replace("'", "''"),
         "number": text.column("t", spec.number),
     }
@@ -143,8 +144,10 @@ def build_transaction_function(
 
 
 def _build_begin(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict[str, str]) -> str:
+    # PostgreSQL refuses values for columns that it computes.
     columns = [c for c in spec.table.columns if c.computed is None]
     values = {column: _value(column, text, dialect) for column in columns}
+    # Never what the application says: numbers must come in the order of locks.
     values[spec.number] = _next_number(spec, text)
     given = {column: value for column, value in values.items() if value is not None}
     slots = {**slots, "number": text.columns(None, [spec.number])}
@@ -221,6 +224,7 @@ def tells_moment(column: Column[Any]) -> bool:
 def now(column: Column[Any], dialect: Dialect) -> str:
     """Return the present moment, as a column keeps it."""
     type_ = stored_type(column, dialect)
+    # ``clock_timestamp()``, not ``now()``: that is when the transaction began, perhaps long before.
     is_aware = isinstance(type_, DateTime) and type_.timezone
     return "clock_timestamp()" if is_aware else "clock_timestamp() AT TIME ZONE 'UTC'"
 
@@ -264,6 +268,7 @@ def _build_versions_move(spec: VersionSpec, text: Text) -> str:
             "v_end": text.column("v", spec.end_column),
             "same_row": " AND ".join(same),
         }
+        # Ends first: they are found by the number that the versions still have.
         moving.insert(0, fill(MOVE_ENDS, **slots, **ends))
     return "\n".join(moving)
 

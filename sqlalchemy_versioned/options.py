@@ -239,7 +239,10 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     if "strategy" in values:
         values["strategy"] = _strategy(values["strategy"], owner=owner)
     options = Options(**values)
+    _check_words(options, owner)
     _check_names(options, owner)
+    _check_versions(options, owner)
+    _check_zone(options.time_zone, owner)
     return options
 
 
@@ -314,7 +317,8 @@ def _is_format(table_name: str) -> bool:
     return "%s" in table_name and made != "x"
 
 
-def _check_names(options: Options, owner: str) -> None:
+def _check_words(options: Options, owner: str) -> None:
+    """Refuse what is none of the words that an option can have."""
     for name in ("session_variable_prefix", "session_variable_namespace"):
         said = getattr(options, name)
         may_be_empty = name == "session_variable_prefix"
@@ -328,6 +332,10 @@ def _check_names(options: Options, owner: str) -> None:
                 f"{owner}: {name} is {getattr(options, name)!r}; choose one of "
                 f"{', '.join(map(repr, words))}"
             )
+
+
+def _check_names(options: Options, owner: str) -> None:
+    """Refuse names that something cannot have, or that two things would have."""
     label: Any = options.label
     if label is not None and not (isinstance(label, str) and label):
         raise ImproperlyConfigured(
@@ -349,12 +357,11 @@ def _check_names(options: Options, owner: str) -> None:
             f"{owner}: transaction, end and operation columns (and the id, if versions have one) "
             f"are called {options.bookkeeping_names}; give them different names"
         )
-    _check_versions(options, owner)
-    if options.time_zone is not None:
-        _check_zone(options.time_zone, owner)
 
 
 def _check_zone(name: Any, owner: str) -> None:
+    if name is None:
+        return
     try:
         ZoneInfo(name)
     except (ValueError, TypeError, OSError, ZoneInfoNotFoundError) as error:

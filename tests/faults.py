@@ -171,8 +171,8 @@ FAULTS = [
     Fault(
         "wait-ignored",
         "recording/recording.py",
-        "            if locks and not work.closed:\n",
-        "            if False:\n",
+        "ended or (None if locks else 0)",
+        "ended",
         "A deletion that waited for another transaction does not end that one's version.",
         (f"{CONCURRENCY}::test_deletion_that_waits",),
         "embedded",

@@ -16,7 +16,6 @@ from ..model.spec import VersionSpec
 from ..recording.changes import Changes
 from ..recording.ours import OURS
 from .behind import RowsBehind
-from .cascades import Cascades
 from .pending import Pending
 from .recorder import Recorder, add_values, changes_of_update
 from .targets import Targets
@@ -32,11 +31,6 @@ class RowChanges:
         self._recorder = recorder
         self._targets = targets
         self._behind = behind
-
-    @property
-    def cascades(self) -> Cascades:
-        """What the database does along with deletions and other keys."""
-        return self._targets.cascades
 
     def prepare(
         self, pending: Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
@@ -104,17 +98,17 @@ class RowChanges:
         if isinstance(pending.statement, Update):
             self._behind.record(pending.session, connection, pending.cascaded)
             return None
-        if self.cascades.may_move_keys_on_delete(table):
+        if self._targets.cascades.may_move_keys_on_delete(table):
             # Rows may be behind that nothing tells of; then nothing must be recorded so far.
-            found = self.cascades.of_deleted(connection, table, rows)
+            found = self._targets.cascades.of_deleted(connection, table, rows)
             if (reason := self._behind.unknown(found)) is not None:
                 return reason
         self._record_deletion(pending, connection, rows)
         # Rows that refer to others are looked up once nobody can add any.
         rows = list(pending.moved)
         for each in pending.tables():
-            if self.cascades.acts_on_delete(each):
-                pending.cascaded.extend(self.cascades.of_deleted(connection, each, rows))
+            if self._targets.cascades.acts_on_delete(each):
+                pending.cascaded.extend(self._targets.cascades.of_deleted(connection, each, rows))
         self._behind.record(pending.session, connection, pending.cascaded)
         return None
 
@@ -138,9 +132,9 @@ class RowChanges:
             return False
         specs = pending.target.specs()
         for table in pending.tables():
-            if self.cascades.must_look_first(table, pending.changed):
+            if self._targets.cascades.must_look_first(table, pending.changed):
                 return False
-            specs += self.cascades.behind(table, pending.changed)
+            specs += self._targets.cascades.behind(table, pending.changed)
         return not any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
 
     def _look_up(self, write: Write, connection: Connection) -> dict[Key, Key]:
@@ -189,7 +183,7 @@ class RowChanges:
         """Record that rows of a versioned table are there which were to be deleted; return them."""
         target = self._targets.get(table)
         assert target is not None
-        there = self.cascades.remaining(connection, target.spec, keys)
+        there = self._targets.cascades.remaining(connection, target.spec, keys)
         if there:
             changes = {each: Changes(returned=list(there)) for each in target.specs_of_row()}
             self._recorder.record(session, connection, target.hierarchy, changes, locks=False)
@@ -236,7 +230,7 @@ class RowChanges:
         :returns: for the key of each row that may have been updated, the key that it had before.
         """
         asked = list(dict.fromkeys([*pending.moved, *pending.moved.values()]))
-        there = set(self.cascades.taken(connection, pending.table, asked))
+        there = set(self._targets.cascades.taken(connection, pending.table, asked))
         moved = _find_moved(pending.moved, there)
         self._record(pending, connection, lambda: changes_of_update(moved), locks=False)
         return {now: key for key, now in moved.items()}

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     and_,
-    bindparam,
     exists,
     false,
     or_,
@@ -29,6 +28,7 @@ from sqlalchemy.sql import visitors
 from .. import _sqlalchemy
 from .._typing import COLUMN, replaced
 from ..database.dialects import locks_one_table
+from .bound import bound_values
 
 __all__ = ["Conflicts", "is_replacing"]
 
@@ -99,12 +99,7 @@ class Conflicts:
                 found[column] = values[column]
             elif default is not None and default.is_scalar:
                 found[column] = default.arg
-        return {
-            column: value
-            if isinstance(value, ColumnElement)
-            else bindparam(None, value, column.type)
-            for column, value in found.items()
-        }
+        return bound_values(found)
 
     def _same_as(self, given: Mapping[Column[Any], Any]) -> ColumnElement[bool]:
         """Match rows that have what is unique in common with a new one."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
 from ..database.keys import Key
-from ..model.spec import VersionSpec
+from ..model.spec import ClassSpec, VersionSpec
 from ..reading.loaded import expire_versions, has_loaded_versions
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
@@ -95,23 +95,27 @@ class FlushEvents:
             reader = self._tracked.readers.get(each)
             if reader is None or each.base_mapper is not mapper.base_mapper:
                 continue
-            specs = reader.spec.tables
-            if not self._tracked.is_on(reader.spec) or not self._may_change_first(
-                connection, specs
-            ):
-                continue
-            keys = [
-                bare_key(state.key[1])
-                for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, each)
-                if state.key is not None and not is_deleted
-            ]
-            if keys:
-                self._recorder.keep_first_state(
-                    connection, reader.spec.hierarchy, dict.fromkeys(specs, keys)
-                )
-                for spec in specs:
-                    found = self._capture.behind.keep_referring(connection, spec.parent_table, keys)
-                    flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+            if self._tracked.is_on(reader.spec):
+                self._keep_before_update(flush, connection, each, reader.spec)
+
+    def _keep_before_update(
+        self, flush: Flush, connection: Connection, mapper: Mapper[Any], spec: ClassSpec
+    ) -> None:
+        """Keep the first states of the objects of a class, and of rows that refer to them."""
+        if not self._may_change_first(connection, spec.tables):
+            return
+        keys = [
+            bare_key(state.key[1])
+            for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, mapper)
+            if state.key is not None and not is_deleted
+        ]
+        if not keys:
+            return
+        firsts = dict.fromkeys(spec.tables, keys)
+        self._recorder.keep_first_state(connection, spec.hierarchy, firsts)
+        for table in spec.tables:
+            found = self._capture.behind.keep_referring(connection, table.parent_table, keys)
+            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
         """Note what an object is given by expressions, before it is inserted."""

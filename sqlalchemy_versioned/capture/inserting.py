@@ -12,7 +12,7 @@ from .. import _sqlalchemy
 from ..database.keys import Key
 from ..recording.changes import Changes
 from .behind import RowsBehind
-from .cascades import Cascaded, Cascades
+from .cascades import Cascaded
 from .conflicts import Conflicts, is_replacing
 from .pending import Pending
 from .recorder import Recorder, Target, add_values
@@ -37,11 +37,6 @@ class Inserts:
     def clear(self) -> None:
         """Forget what was found out about tables."""
         self._replacing.clear()
-
-    @property
-    def cascades(self) -> Cascades:
-        """What the database does along with deletions and other keys."""
-        return self._targets.cascades
 
     def prepare(
         self, pending: Pending, connection: Connection, sets: Sequence[Mapping[str, Any]]
@@ -78,18 +73,18 @@ class Inserts:
         if replaces:
             # What it does not say is the default afterwards, whatever it was.
             pending.given = set(table.columns)
-        key = self.cascades.key_of(table)
+        key = self._targets.cascades.key_of(table)
         pending.met = self._find_met(Conflicts(key, pending.statement, sets), connection)
         if not pending.met:
             return None
         if replaces:
             found = self._of_replaced(connection, table, target, pending.met)
+        elif self._moves_followed_keys(pending):
+            return "it gives rows other keys, which the rows of other tables follow"
         else:
-            if pending.changed.intersection(key) and self.cascades.acts_on_update(table, key):
-                others = set(pending.met).difference(pending.write.given_keys())
-                if others:
-                    return "it gives rows other keys, which the rows of other tables follow"
-            found = self.cascades.referring(connection, table, pending.met, pending.changed)
+            found = self._targets.cascades.referring(
+                connection, table, pending.met, pending.changed
+            )
         if (reason := self._behind.unknown(found)) is not None:
             return reason
         pending.cascaded = found
@@ -100,15 +95,24 @@ class Inserts:
         self._behind.record(pending.session, connection, found)
         return None
 
+    def _moves_followed_keys(self, pending: Pending) -> bool:
+        """Tell whether rows that are met may get keys which rows of other tables follow."""
+        key = self._targets.cascades.key_of(pending.table)
+        if not pending.changed.intersection(key):
+            return False
+        if not self._targets.cascades.acts_on_update(pending.table, key):
+            return False
+        return bool(set(pending.met).difference(pending.write.given_keys()))
+
     def _must_know_met(self, pending: Pending, connection: Connection) -> bool:
         """Tell whether an INSERT may do more to rows that are there than it tells by itself."""
         if not pending.changed:
             return False
-        if self.cascades.acts_on_update(pending.table, pending.changed):
+        if self._targets.cascades.acts_on_update(pending.table, pending.changed):
             return True
         if pending.target is None:
             return False
-        if pending.changed.intersection(self.cascades.key_of(pending.table)):
+        if pending.changed.intersection(self._targets.cascades.key_of(pending.table)):
             return True
         specs = pending.target.specs()
         return any(self._recorder.may_lack_versions(connection, spec) for spec in specs)
@@ -144,7 +148,9 @@ class Inserts:
         if len(target.specs()) > 1:
             give_up(target, _IN_PARTS)
             return Cascaded()
-        met = self._find_met(Conflicts(self.cascades.key_of(table), statement, sets), connection)
+        met = self._find_met(
+            Conflicts(self._targets.cascades.key_of(table), statement, sets), connection
+        )
         found = self._of_replaced(connection, table, target, met) if met else Cascaded()
         self._behind.record(session, connection, found)
         return found
@@ -152,7 +158,7 @@ class Inserts:
     def _of_replaced(
         self, connection: Connection, table: Table, target: Target | None, met: list[Key]
     ) -> Cascaded:
-        found = self.cascades.of_deleted(connection, table, met)
+        found = self._targets.cascades.of_deleted(connection, table, met)
         if target is not None:
             found.extend(Cascaded(deleted={target.spec: met}))
         return found
@@ -175,9 +181,11 @@ class Inserts:
 
     def _record_left(self, pending: Pending, target: Target, connection: Connection) -> None:
         """Record that rows have other keys which an INSERT has met."""
-        if not pending.met or not pending.changed.intersection(self.cascades.key_of(pending.table)):
+        if not pending.met or not pending.changed.intersection(
+            self._targets.cascades.key_of(pending.table)
+        ):
             return
-        there = set(self.cascades.remaining(connection, target.spec, pending.met))
+        there = set(self._targets.cascades.remaining(connection, target.spec, pending.met))
         left = [key for key in pending.met if key not in there]
         if left:
             changes = {target.spec: Changes(departed=left)}
@@ -211,6 +219,8 @@ class Inserts:
         """
         target = pending.target
         if target is not None:
-            given = self.cascades.remaining(connection, target.spec, pending.write.given_keys())
+            given = self._targets.cascades.remaining(
+                connection, target.spec, pending.write.given_keys()
+            )
             self._record_made(pending, target, connection, given, may_be_old=True)
         return {key: key for key in pending.met}

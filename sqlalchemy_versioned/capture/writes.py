@@ -36,6 +36,7 @@ from .. import _sqlalchemy
 from .._typing import PARAMETER, TUPLE, replaced
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
 from ..database.keys import Key, KeyConditions, KeyParameters, Style
+from .bound import bound_values
 
 __all__ = ["Write"]
 
@@ -224,12 +225,7 @@ class Write:
     ) -> dict[Column[Any], Any]:
         assigned = _sqlalchemy.assigned_columns(self.statement, sets or self._sets)
         found = {c: assigned[c] for c in self._key if c in assigned}
-        return {
-            column: value
-            if isinstance(value, ColumnElement)
-            else bindparam(None, value, column.type)
-            for column, value in found.items()
-        }
+        return bound_values(found)
 
     def restricted_to(self, keys: list[Key], dialect: Dialect) -> Any:
         """Return the statement for the rows that were selected, and no more.

@@ -250,44 +250,56 @@ class Recording:
     def _write_image(
         self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
     ) -> None:
-        image, writer = work.image, self._writers[spec]
-        keys = image.keys()
-        if not keys and not image.given:
+        image = work.image
+        expected = len(image.keys()) + len(image.given)
+        if not expected:
             return
-        changed: int | None = None
-        if not work.departed and writer.can_close_at_once(image):
-            written = work.closed = self._write_at_once(writer, image, transaction, locks=locks)
-            if locks and not work.closed:
-                # It may have waited for another transaction, whose version it does not see.
-                work.closed = None
+        ended: int | None = None
+        if not work.departed and self._writers[spec].can_close_at_once(image):
+            written = self._write_one(spec, work, transaction, locks=locks)
         else:
-            if not work.departed:
-                changed = writer.close_changed(self.connection, image, transaction.id)
-            if changed == len(keys):
-                # Each of them differs; nothing is left to compare.
-                image.checked = []
-            written = writer.write(self.connection, image, transaction.id, locks=locks)
+            written, ended = self._write_several(spec, work, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
         if self._keys_are_new:
             work.new = len(image.fresh.get(Operation.INSERT, []))
+        deletes = bool(image.fresh.get(Operation.DELETE))
         # A row that replaces another counts twice on some databases.
-        is_short = not image.again and written < len(keys) + len(image.given)
-        is_unsure = image.again and (image.checked or (locks and image.fresh.get(Operation.DELETE)))
-        if is_short or is_unsure:
+        is_short = not image.again and written < expected
+        if is_short or (image.again and (image.checked or (locks and deletes))):
             self._drop_unwritten(spec, work, transaction.id)
-        elif image.again and image.fresh.get(Operation.DELETE):
+        elif image.again and deletes:
             work.is_complete = False
-        if changed is not None and changed == len(work.closing):
-            work.closed = changed
+        if ended is not None and ended == len(work.closing):
+            work.closed = ended
         self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():
                 self._note(spec, some, operation)
 
+    def _write_one(
+        self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
+    ) -> int:
+        """Write the version of one row and end the one before; return how many were ended."""
+        ended = self._write_at_once(self._writers[spec], work.image, transaction, locks=locks)
+        # With locks it may have waited for another transaction, whose version it does not see.
+        work.closed = ended or (None if locks else 0)
+        return ended
+
+    def _write_several(
+        self, spec: VersionSpec, work: _Sorted, tx: int, *, locks: bool
+    ) -> tuple[int, int | None]:
+        """Write versions of rows; return how many, and how many were ended beforehand, if any."""
+        image, writer = work.image, self._writers[spec]
+        ended = None if work.departed else writer.close_changed(self.connection, image, tx)
+        if ended == len(image.keys()):
+            # Each of them differs; nothing is left to compare.
+            image.checked = []
+        return writer.write(self.connection, image, tx, locks=locks), ended
+
     def _write_at_once(
         self, writer: TableWriter, image: Image, transaction: Transaction, *, locks: bool
     ) -> int:
-        """Write the version of one row and end the one before; return how many were ended."""
+        """Write these, and if need be the transaction along with them; return how many ended."""
         insertion = transaction.insertion(self.connection)
         if insertion is None:
             return writer.write_and_close(self.connection, image, transaction.id, locks=locks)

@@ -62,14 +62,7 @@ class _Application:
         self._restored: dict[int, Any] = {}
 
     def run(self, plan: RevertPlan) -> Any | None:
-        for step in plan.steps:
-            if isinstance(step, Defer):
-                place = {"mapper": mapper_of(step.target.cls)}
-                self._session.execute(DeferConstraint(step.constraint), bind_arguments=place)
-        for step in plan.steps:
-            if isinstance(step, Restore) and step.target.live is not None:
-                # Or a release would flush its deletion.
-                self._session.add(step.target.live)
+        self._prepare(plan)
         # Once now, so that releases do not flush what is cached, and once when all is written.
         reloads = [step for step in plan.steps if isinstance(step, Reload)]
         for reload in reloads:
@@ -89,11 +82,7 @@ class _Application:
         for step in columns:
             # Collections that number or name their members may have changed columns.
             self._set(self._object(step.target), step.values)
-        for each in plan.steps:
-            if isinstance(each, Delete):
-                self._delete(each.target.live)
-            elif isinstance(each, SetLink):
-                self._set_link(each)
+        self._delete_and_link(plan)
         # Listeners find objects as they will be.
         self._load()
         for reload in reloads:
@@ -101,6 +90,24 @@ class _Application:
         for step in columns:
             self._set_nulls(self._object(step.target), step.values)
         return None if plan.target is None else self._object(plan.target)
+
+    def _prepare(self, plan: RevertPlan) -> None:
+        """Let constraints wait, and let nothing be deleted that is restored."""
+        for step in plan.steps:
+            if isinstance(step, Defer):
+                place = {"mapper": mapper_of(step.target.cls)}
+                self._session.execute(DeferConstraint(step.constraint), bind_arguments=place)
+        for step in plan.steps:
+            if isinstance(step, Restore) and step.target.live is not None:
+                # Or a release would flush its deletion.
+                self._session.add(step.target.live)
+
+    def _delete_and_link(self, plan: RevertPlan) -> None:
+        for step in plan.steps:
+            if isinstance(step, Delete):
+                self._delete(step.target.live)
+            elif isinstance(step, SetLink):
+                self._set_link(step)
 
     def _object(self, target: Target) -> Any:
         return self._restored[id(target)] if target.live is None else target.live

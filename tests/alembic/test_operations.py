@@ -111,11 +111,12 @@ def test_sql_is_written_for_later(engine):
     op.baseline_versions("thing", "thing_version", key=["id"], columns=["name"])
     op.update_end_transaction_ids("thing_version", key=["id"])
     op.align_versions("thing", "thing_version", key=["id"], columns=["name"])
-    statements = "".join(written)
-    assert statements.count(";") == 4
+    statements = "".join(written).split(";")[:-1]
+    # On some databases, each is between two that let guards of history pass it.
+    assert len([each for each in statements if "thing" in each]) == 4
     with pytest.raises(InvalidArgument, match="--sql"):
         op.baseline_versions("thing", "thing_version")
     with engine.begin() as connection:
         TABLES.create_all(connection)
-        for statement in statements.split(";")[:-1]:
+        for statement in statements:
             connection.exec_driver_sql(statement)

@@ -64,7 +64,7 @@ class Options:
     ignore: frozenset[str] = frozenset()
     #: Keys of columns whose change is recorded, but not their value.
     mask: frozenset[str] = frozenset()
-    #: Whether triggers do the recording, in databases that have them (manager only).
+    #: Whether triggers do the recording, in databases that have them; ``native`` for short.
     native_versioning: bool = False
     #: What triggers do about TRUNCATE: ``'record'`` it as deletions, or ``'refuse'`` it.
     truncate: str = "record"
@@ -168,7 +168,6 @@ class Options:
 MANAGER_ONLY = frozenset(
     {
         "create_models",
-        "native_versioning",
         "session_variable_namespace",
         "time_zone",
         "transaction_columns",
@@ -178,6 +177,9 @@ MANAGER_ONLY = frozenset(
 
 #: The key of ``Table.info`` under which an application says how a table is versioned.
 IN_INFO = "versioned"
+
+#: Options that have a shorter name.
+_IN_FULL = {"native": "native_versioning"}
 
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
@@ -221,7 +223,7 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     """
     merged: dict[str, Any] = {}
     for mapping in said:
-        merged.update(mapping)
+        merged.update({_IN_FULL.get(key, key): value for key, value in mapping.items()})
     check_option_names(merged, owner=owner, also=also)
     values = {key: value for key, value in merged.items() if key in _KNOWN}
     values["extra"] = {key: value for key, value in merged.items() if key not in _KNOWN}

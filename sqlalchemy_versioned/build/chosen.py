@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import inspect
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper
 
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection
+from ..model.spec import VersionSpec
 from ..options import MANAGER_ONLY, Options, build_options
 from .attributes import check_keys
 from .core import said_of
@@ -51,12 +52,37 @@ class ChosenOptions:
             self._options[mapper] = self._checked_options(mapper, _said(mapper.class_))
         return self._options[mapper]
 
+    def is_native(self, *mappers: Mapper[Any]) -> bool:
+        """Tell whether triggers record one of some classes, as far as they are versioned."""
+        known = [m for m in mappers if m in self._options or m.class_ in self._registry.classes]
+        return any(self.of(mapper).native_versioning for mapper in known)
+
+    def check_mode(self, mapper: Mapper[Any], specs: Iterable[VersionSpec]) -> None:
+        """Refuse objects of which triggers would record some, or a part, and sessions the rest.
+
+        :raises ImproperlyConfigured: if they would.
+        """
+        is_native, above = self.of(mapper).native_versioning, mapper.inherits
+        others = {f"the table {spec.parent_table.fullname!r}": spec.is_native for spec in specs}
+        if above is not None:
+            others[above.class_.__name__] = self.of(above).native_versioning
+        for name, is_other_native in others.items():
+            if is_other_native != is_native:
+                raise ImproperlyConfigured(
+                    f"{mapper.class_.__name__} is to be recorded by "
+                    f"{'triggers' if is_native else 'sessions'}, and {name}, which is of the same "
+                    "objects, is not; give both the same option native"
+                )
+
     def _checked_options(self, mapper: Mapper[Any], said: Mapping[str, Any]) -> Options:
         owner = f"{mapper.class_.__name__}.__versioned__"
         for name in MANAGER_ONLY.intersection(said):
             raise ImproperlyConfigured(
                 f"{owner} has {name!r}, which only make_versioned() can have: it shapes all classes"
             )
+        above = mapper.inherits
+        if above is not None and not {"native", "native_versioning"}.intersection(said):
+            said = {**said, "native": self.of(above).native_versioning}
         options = self.own(said, owner=owner)
         if self.manager.create_models and not options.create_tables:
             raise ImproperlyConfigured(

@@ -130,6 +130,7 @@ class Round:
             elif table in self._earlier:
                 self._extend_table(mapper, known)
         specs = tuple(self.registry.tables[table] for table in chain)
+        self._chosen.check_mode(mapper, specs)
         self.registry.hierarchy_of(chain[0]).add_chain(specs)
 
     def _build_table(self, mapper: Mapper[Any], table: Table) -> VersionSpec:
@@ -240,10 +241,15 @@ class Round:
             if table not in self.registry.associations:
                 columns = _sqlalchemy.association_columns(relationship)
                 hierarchy = Hierarchy()
-                hierarchy.add_chain((self._build_association(table, columns),))
+                # What foreign keys do to links is recorded then, whichever side it comes from.
+                is_native = self._chosen.is_native(mapper, relationship.mapper)
+                spec = self._build_association(table, columns, is_native=is_native)
+                hierarchy.add_chain((spec,))
                 self.registry.associations[table] = hierarchy
 
-    def _build_association(self, table: Table, key: tuple[Column[Any], ...]) -> VersionSpec:
+    def _build_association(
+        self, table: Table, key: tuple[Column[Any], ...], *, is_native: bool
+    ) -> VersionSpec:
         # Several relationships may share a table; what they have in common is its whole key.
         primary = tuple(table.primary_key.columns)
         recognised = primary if primary and set(primary) <= set(key) else key
@@ -256,7 +262,9 @@ class Round:
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
-            options=replace(self._chosen.manager, revision_id_column_name=None),
+            options=replace(
+                self._chosen.manager, revision_id_column_name=None, native_versioning=is_native
+            ),
             key=recognised,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),

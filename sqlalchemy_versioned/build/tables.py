@@ -151,6 +151,7 @@ class _Bookkeeping:
             variables=options.session_variables if self.keeps_context else (),
             strategy=options.strategy,
             keeps_unchanged=options.record_unchanged,
+            is_native=options.native_versioning,
         )
 
 

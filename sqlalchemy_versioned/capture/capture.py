@@ -57,6 +57,11 @@ class Capture:
         self.inserts.clear()
 
     @property
+    def has_tables(self) -> bool:
+        """Whether there is anything to record."""
+        return bool(self._targets)
+
+    @property
     def cascades(self) -> Cascades:
         """What the database does along with deletions and other keys."""
         return self._targets.cascades

@@ -17,7 +17,7 @@ from ..reading.loaded import expire_versions, has_loaded_versions
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
 from ..recording.recording import Recording
-from .capture import Capture
+from .captures import Captures
 from .cascades import Cascaded
 from .flushes import Flush, Work, collect_work
 from .native import end_events
@@ -32,12 +32,12 @@ class FlushEvents:
     """Records what flushes write."""
 
     def __init__(
-        self, recorder: SessionRecorder, capture: Capture, tracked: Tracked, name: str
+        self, recorder: SessionRecorder, captures: Captures, tracked: Tracked, name: str
     ) -> None:
         self._recorder = recorder
         self._surroundings = recorder.surroundings
         self._sessions = recorder.sessions
-        self._capture = capture
+        self._captures = captures
         self._tracked = tracked
         # The flush itself lives as long as SQLAlchemy's, so that one that fails leaves nothing.
         self._name = name
@@ -87,7 +87,7 @@ class FlushEvents:
         if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
-        if self._surroundings.leaves_to_triggers(connection.dialect):
+        if self._leaves_to_triggers(flush.session, mapper):
             return
         if flush.session.connection_callable is None:
             flush.connections[mapper] = connection
@@ -113,8 +113,9 @@ class FlushEvents:
             return
         firsts = dict.fromkeys(spec.tables, keys)
         self._recorder.keep_first_state(connection, spec.hierarchy, firsts)
+        behind = self._captures.on(connection).behind
         for table in spec.tables:
-            found = self._capture.behind.keep_referring(connection, table.parent_table, keys)
+            found = behind.keep_referring(connection, table.parent_table, keys)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
@@ -134,7 +135,7 @@ class FlushEvents:
 
     def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
         """Tell whether an update may be the first change of a row, or of one that refers to it."""
-        cascades = self._capture.cascades
+        cascades = self._captures.on(connection).cascades
         return any(
             self._recorder.may_lack_versions(connection, spec)
             or cascades.acts_on_update(spec.parent_table)
@@ -144,10 +145,11 @@ class FlushEvents:
     def _record_cascaded(
         self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
     ) -> None:
-        cascades = self._capture.cascades
+        capture = self._captures.on(connection)
+        cascades = capture.cascades
         if keys and cascades.acts_on_delete(table):
             found = cascades.of_deleted(connection, table, keys)
-            self._capture.behind.record(flush.session, connection, found)
+            capture.behind.record(flush.session, connection, found)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def after_flush(self, session: Session, context: UOWTransaction) -> None:
@@ -190,20 +192,21 @@ class FlushEvents:
         for connection, table in flush.kept:
             keys = flush.going.get((connection, table), [])
             if keys:
-                self._capture.changes.settle_deletion(flush.session, connection, table, keys)
+                changes = self._captures.on(connection).changes
+                changes.settle_deletion(flush.session, connection, table, keys)
 
     def _settle_cascaded(self, flush: Flush) -> None:
         for connection, found in flush.cascaded.items():
-            self._capture.behind.settle(flush.session, connection, found)
+            self._captures.on(connection).behind.settle(flush.session, connection, found)
 
     def _follow_updated(self, flush: Flush, work: Work) -> None:
         for spec, changes in work.changes.items():
-            if self._capture.cascades.acts_on_update(spec.parent_table):
+            if self._captures.of_all.cascades.acts_on_update(spec.parent_table):
                 moved = {key: key for key in changes.updated} | changes.former
                 if moved:
                     connection = self._connection_of(flush, work)
                     cascaded = flush.cascaded.get(connection, Cascaded())
-                    self._capture.behind.follow_updated(
+                    self._captures.on(connection).behind.follow_updated(
                         flush.session,
                         connection,
                         spec.parent_table,
@@ -239,7 +242,8 @@ class FlushEvents:
         )
 
     def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any]) -> bool:
-        return self._surroundings.leaves_to_triggers(session.get_bind(mapper).dialect)
+        root = self._tracked.readers[mapper].spec.root
+        return self._surroundings.leaves_to_triggers(session.get_bind(mapper).dialect, root)
 
     def _begin(self, flush: Flush, *, is_early: bool) -> None:
         """Make sure there is a transaction, and tell plugins of the flush."""

@@ -19,7 +19,7 @@ from ..context.values import column_values, said_on
 from ..database.foreign_keys import ACTS, Edge
 from ..exc import CaptureError, HistoryIsAppendOnly, ImproperlyConfigured
 from ..hooks import PluginCollection
-from ..model.spec import VersionSpec
+from ..model.spec import Hierarchy, VersionSpec
 from ..recording.paused import PAUSED_CONNECTIONS, is_paused
 from ..recording.triggered_row import build_object, build_setting
 from ..recording.unit_of_work import UnitOfWork
@@ -35,6 +35,7 @@ from .textual_writes import TextualWrites
 __all__ = [
     "Triggers",
     "check_append_only",
+    "check_modes",
     "check_plugins",
     "check_spec",
     "end_events",
@@ -109,6 +110,30 @@ def check_append_only(table: Table) -> None:
             )
 
 
+def check_modes(hierarchies: Mapping[Table, Hierarchy]) -> None:
+    """Refuse foreign keys by which what triggers record changes rows that sessions record.
+
+    Sessions would have to notice what others write.
+
+    :param hierarchies: all versioned tables.
+    :raises ImproperlyConfigured: if there is one.
+    """
+    modes = {s.parent_table: (s, h) for h in hierarchies.values() for s in h.tables}
+    by_sessions = {table: spec for table, (spec, _) in modes.items() if not spec.is_native}
+    if not by_sessions or len(by_sessions) == len(modes):
+        return
+    keyed = {table: spec for table, spec in by_sessions.items() if spec.key}
+    cascades = Cascades(keyed, lambda spec: modes[spec.parent_table][1].related(spec))
+    for table in modes:
+        acts = cascades.acts_on_delete(table) or cascades.acts_on_update(table)
+        if table not in by_sessions and acts:
+            raise ImproperlyConfigured(
+                f"triggers record {table.fullname}, and foreign keys let the database change rows "
+                "with it that sessions record, which would not notice; let triggers record them, "
+                "by the option native, or leave out ON DELETE and ON UPDATE"
+            )
+
+
 def refusal_of(error: BaseException, statement: Any, parameters: Any) -> HistoryIsAppendOnly | None:
     """Return what to raise for an error of the database, if it is a guard's of history."""
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
@@ -146,6 +171,10 @@ class Triggers:
         """Know of further tables."""
         self._targets.update(targets)
         self._texts = None
+
+    def has(self, table: Any) -> bool:
+        """Tell whether triggers record a table."""
+        return table in self._targets
 
     def clear(self) -> None:
         """Forget all tables."""

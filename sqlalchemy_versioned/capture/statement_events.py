@@ -13,7 +13,7 @@ from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
 from ..recording.ours import is_ours
 from ..recording.paused import is_paused
-from .capture import Capture
+from .captures import Captures
 from .cascades import Cascaded
 from .flush_events import FlushEvents
 from .flushes import Flush
@@ -32,7 +32,7 @@ class StatementEvents:
     def __init__(
         self,
         recorder: SessionRecorder,
-        capture: Capture,
+        captures: Captures,
         flushes: FlushEvents,
         tracked: Tracked,
         name: str,
@@ -40,7 +40,7 @@ class StatementEvents:
         self._recorder = recorder
         self._surroundings = recorder.surroundings
         self._sessions = recorder.sessions
-        self._capture = capture
+        self._captures = captures
         self._flushes = flushes
         self._tracked = tracked
         self._triggered = f"{name}_triggered"
@@ -91,10 +91,12 @@ class StatementEvents:
         is_recorded = is_write and not is_ours(execution_options)
         if not is_recorded or statement.table in self._tracked.histories:
             return statement, multiparams, params
-        if self._surroundings.leaves_to_triggers(connection.dialect):
-            targets = self.triggers.targets_of(statement, self._capture.cascades)
+        capture = self._captures.on(connection)
+        if capture is not self._captures.of_all:
+            targets = self.triggers.targets_of(statement, self._captures.of_all.cascades)
             self._tell_triggers(connection, targets)
-            return statement, multiparams, params
+            if not capture.has_tables or self.triggers.has(statement.table):
+                return statement, multiparams, params
         sets = _sqlalchemy.statement_parameters(multiparams, params)
         flush = self._flushes.flush_of(statement, execution_options)
         if flush is not None:
@@ -102,8 +104,8 @@ class StatementEvents:
         elif self._flushes.note_links(connection, statement, sets):
             others = None
         else:
-            statement, others = self._capture.before(connection, statement, sets, execution_options)
-            if self._capture.awaits(connection):
+            statement, others = capture.before(connection, statement, sets, execution_options)
+            if capture.awaits(connection):
                 self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
         if others is not None:
             return statement, others, {}
@@ -119,7 +121,8 @@ class StatementEvents:
         """Prepare to record what a flush executes for its objects."""
         statement, others = flush.without_absent(statement, sets)
         if isinstance(statement, Insert):
-            found = self._capture.inserts.replaced(flush.session, connection, statement, sets)
+            inserts = self._captures.on(connection).inserts
+            found = inserts.replaced(flush.session, connection, statement, sets)
             if found:
                 flush.cascaded.setdefault(connection, Cascaded()).extend(found)
         elif isinstance(statement, Delete):
@@ -139,7 +142,7 @@ class StatementEvents:
             return
         flush = self._flushes.flush_of(statement, execution_options)
         if flush is None:
-            self._capture.after(connection, statement, result)
+            self._captures.on(connection).after(connection, statement, result)
         elif isinstance(statement, Delete):
             sets = _sqlalchemy.statement_parameters(multiparams, params)
             flush.note_deletion(connection, statement.table, len(sets), result.rowcount)
@@ -155,18 +158,17 @@ class StatementEvents:
     ) -> None:
         compiled = None if context is None else context.compiled
         is_stored = partial(self._recorder.is_stored_by, connection)
-        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
+        capture = self._captures.on(connection)
+        is_native = capture is not self._captures.of_all
         if compiled is None or isinstance(compiled.statement, TextClause):
             if is_native:
                 self._tell_triggers(connection, self.triggers.targets_in_text(statement))
-            else:
-                self._capture.refusals.check_text(connection, statement)
+            capture.refusals.check_text(connection, statement)
             self.guard.check_text(statement, is_stored)
         elif context is not None and getattr(compiled, "ctes", None):
             if is_native:
                 self._tell_triggers(connection, self.triggers.targets_in_ctes(compiled.ctes))
-            else:
-                self._capture.refusals.check_ctes(connection, compiled.ctes)
+            capture.refusals.check_ctes(connection, compiled.ctes)
             if self.guard:
                 self.guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
 
@@ -177,7 +179,7 @@ class StatementEvents:
         is_lost = not _sqlalchemy.commits_by_itself(connection) and has_rolled_back(
             connection, context.original_exception
         )
-        self._capture.failed(connection, is_lost=is_lost)
+        self._captures.on(connection).failed(connection, is_lost=is_lost)
         if is_lost:
             self._sessions.lose(connection)
         return refusal_of(context.original_exception, context.statement, context.parameters)

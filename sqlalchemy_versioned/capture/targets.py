@@ -37,6 +37,9 @@ class Targets:
         self._by_spec.clear()
         self._texts = self._cascades = None
 
+    def __len__(self) -> int:
+        return len(self._targets)
+
     def get(self, table: Any) -> Target | None:
         """Return the target that is a table, also if it is switched off."""
         return self._targets.get(table)

@@ -19,7 +19,7 @@ from ..reading.snapshot import refuse_past_lookups, refuse_past_objects, watch_u
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
-from .capture import Capture
+from .captures import Captures
 from .flush_events import FlushEvents
 from .flushes import LinkTable
 from .recorder import Target
@@ -53,10 +53,10 @@ class Tracker:
         #: The sessions that are recorded, with their units of work.
         self.sessions = Sessions(surroundings, name)
         self._recorder = SessionRecorder(surroundings, self.sessions, self._tracked)
-        self._capture = Capture(self._recorder, name)
-        self._flushes = FlushEvents(self._recorder, self._capture, self._tracked, name)
+        self._captures = Captures(self._recorder, name)
+        self._flushes = FlushEvents(self._recorder, self._captures, self._tracked, name)
         self._statements = StatementEvents(
-            self._recorder, self._capture, self._flushes, self._tracked, name
+            self._recorder, self._captures, self._flushes, self._tracked, name
         )
 
     def listen_to_sessions(self, target: Any) -> None:
@@ -111,8 +111,8 @@ class Tracker:
         self._statements.guard.watch(targets[table].spec for table in immutable)
 
     def _watch_targets(self, targets: Mapping[Table, Target]) -> None:
-        self._capture.watch(targets)
-        self._statements.triggers.watch(targets)
+        self._captures.watch(targets)
+        self._statements.triggers.watch({t: x for t, x in targets.items() if x.spec.is_native})
 
     def track_associations(self, tables: Mapping[Table, Hierarchy], *, are_immutable: bool) -> None:
         """Record what relationships write to association tables.
@@ -138,7 +138,7 @@ class Tracker:
         self._listeners.clear()
         self.sessions.clear()
         self._tracked.clear()
-        self._capture.clear()
+        self._captures.clear()
         self._statements.stop()
 
     def _listen(self, target: Any, name: str, listener: Any) -> None:

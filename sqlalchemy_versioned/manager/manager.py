@@ -81,7 +81,7 @@ class VersioningManager:
             versioned=self.bind_arguments,
             options=self._options_in_use,
             current_user=lambda: self._current_user,
-            is_native=self._is_native,
+            is_native=lambda: self._native.has_tables,
         )
         self._cores = CoreTables(
             self, lambda: self._registry, self._begin_round, scope=self._scope, is_on=self._is_on
@@ -91,13 +91,9 @@ class VersioningManager:
             cores=self._cores,
             plugins=lambda: self.plugins,
             options=self._build_options,
-            is_on=self._is_native,
         )
         self._completing = threading.RLock()
         self._tracker = Tracker(self._surroundings, is_on=is_switched_on, are_links_on=self._is_on)
-
-    def _is_native(self) -> bool:
-        return bool(self.options.get("native_versioning"))
 
     def _is_on(self) -> bool:
         return bool(self.options.get("versioning", True))

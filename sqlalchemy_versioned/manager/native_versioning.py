@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Table, inspect
 
 from ..build.context_columns import build_transaction_columns
 from ..build.registry import Registry
-from ..capture.native import check_append_only, check_plugins, check_spec
+from ..capture.native import check_append_only, check_modes, check_plugins, check_spec
 from ..hooks import PluginCollection
+from ..model.spec import Hierarchy
 from ..options import Options
 from ..recording.transaction_row import referring_columns
 from ..triggers.install import NativeTable, TriggerInstaller
@@ -21,13 +22,12 @@ __all__ = ["NativeVersioning"]
 
 
 class NativeVersioning:
-    """Has triggers record what one manager versions, if the option says so.
+    """Has triggers record what one manager versions, as far as options say so.
 
     :param registry: returns what is versioned by classes and relationships.
     :param cores: the tables without a class.
     :param plugins: returns the plugins.
     :param options: returns what was said to the manager, checked.
-    :param is_on: tells whether triggers are to record.
     """
 
     def __init__(
@@ -37,35 +37,36 @@ class NativeVersioning:
         cores: CoreTables,
         plugins: Callable[[], PluginCollection],
         options: Callable[[], Options],
-        is_on: Callable[[], bool],
     ) -> None:
         self._registry = registry
         self._cores = cores
         self._plugins = plugins
         self._options = options
-        self._is_on = is_on
+        #: Whether triggers record some table.
+        self.has_tables = False
         self._installer = TriggerInstaller()
 
     def stop(self) -> None:
         """Let no triggers be made any more."""
         self._installer.stop()
+        self.has_tables = False
 
     def install(self) -> None:
         """Let triggers be made with the tables that they record."""
-        if not self._is_on():
+        self.has_tables = any(self._tables())
+        if not self.has_tables:
             return
+        self.check()
         cls = self._registry().transaction_class
         referring = [] if cls is None else referring_columns(inspect(cls))
-        if tables := list(self._tables(referring)):
-            self.check()
-            self._installer.follow(tables)
+        self._installer.follow(self._tables(referring))
 
     def check_plugins(self) -> None:
-        """Refuse plugins that do what triggers cannot.
+        """Refuse plugins that do what triggers cannot, where they record all that says no more.
 
         :raises ImproperlyConfigured: if there are such.
         """
-        if self._is_on():
+        if self._options().native_versioning:
             check_plugins(self._plugins())
 
     def check(self) -> None:
@@ -73,18 +74,26 @@ class NativeVersioning:
 
         :raises ImproperlyConfigured: if something is of that kind.
         """
-        self.check_plugins()
-        for native in self._tables() if self._is_on() else ():
+        tables = list(self._tables())
+        if tables:
+            check_plugins(self._plugins())
+        for native in tables:
             check_spec(native.spec)
             if native.is_append_only:
                 for table in (native.spec.transaction_table, *native.beside):
                     check_append_only(table)
+        check_modes(self._hierarchies())
+
+    def _hierarchies(self) -> dict[Table, Hierarchy]:
+        """Return all versioned tables, each with those that objects share with it."""
+        registry = self._registry()
+        found = {**registry.cores, **registry.associations}
+        for hierarchy in registry.hierarchies.values():
+            found.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
+        return found
 
     def _tables(self, referring: Sequence[Column[Any]] = ()) -> Iterator[NativeTable]:
         registry, options = self._registry(), self._options()
-        hierarchies = {**registry.cores, **registry.associations}
-        for hierarchy in registry.hierarchies.values():
-            hierarchies.update({spec.parent_table: hierarchy for spec in hierarchy.tables})
         said = {s: c.options for c in registry.classes.values() for s in c.tables}
         said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
         required = {c.key for c in options.session_variables if not c.nullable}
@@ -94,8 +103,10 @@ class NativeVersioning:
             for c in build_transaction_columns(options)
         )
         beside = [table for plugin in self._plugins() for table in plugin.history_tables]
-        for table, hierarchy in hierarchies.items():
+        for table, hierarchy in self._hierarchies().items():
             spec = registry.tables.get(table, hierarchy.root)
+            if not spec.is_native:
+                continue
             truncates = said.get(spec, options).truncate == "record"
             said_of_it = (spec.base or spec).variables
             own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in said_of_it]

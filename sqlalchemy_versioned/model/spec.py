@@ -68,6 +68,8 @@ class VersionSpec:
     context_columns: tuple[Column[Any], ...] = ()
     #: Whether an update that leaves a row as it was is recorded.
     keeps_unchanged: bool = False
+    #: Whether triggers record the table, in databases that have them.
+    is_native: bool = False
 
     @property
     def bookkeeping(self) -> tuple[Column[Any], ...]:

@@ -32,7 +32,7 @@ class Surroundings:
         has none.
     :param options: returns the options of all that is versioned.
     :param current_user: returns what tells the user where the context does not, or ``None``.
-    :param is_native: tells whether triggers record, in databases that have them.
+    :param is_native: tells whether triggers record some table, in databases that have them.
     """
 
     def __init__(
@@ -72,9 +72,13 @@ class Surroundings:
             )
         return self._places
 
-    def leaves_to_triggers(self, dialect: Dialect) -> bool:
-        """Tell whether what is written to a database is recorded by its triggers."""
-        return self._is_native() and has_statement_triggers(dialect)
+    def leaves_to_triggers(self, dialect: Dialect, spec: VersionSpec | None = None) -> bool:
+        """Tell whether what is written to a database is recorded by its triggers.
+
+        :param spec: the table that is written; any of them unless given.
+        """
+        is_native = self._is_native() if spec is None else spec.is_native
+        return is_native and has_statement_triggers(dialect)
 
     def writer(
         self, spec: VersionSpec, related: tuple[VersionSpec, ...], connection: Connection

@@ -146,14 +146,17 @@ class TransactionRow:
             if prop.key in loaded and isinstance(column := prop.columns[0], Column)
         }
 
-    def take_back(self) -> None:
+    def take_back(self) -> bool:
         """Remove the row everywhere: it turned out to have nothing to tell, and was not seen.
 
         So what refers to it is of plugins.
+
+        :returns: whether it is gone.
         """
         for column in referring_columns(self.mapper):
             self._authority.execute(delete(column.table).where(column == self.id))
         self._delete(self.id)
+        return True
 
     def forget(self, session: Session) -> None:
         """Take the object out of *session*; its row is gone."""
@@ -166,11 +169,8 @@ class TransactionRow:
 
         :param move: called with the old and the new id while there are rows of both.
         """
-        old, table = self.id, self._table
-        stored = self._stored(old)
-        del stored[_id_column(table).key]
-        number, self._values = _write(self._authority, table, stored)
-        self._id = number
+        old = self.id
+        number = self._id = self._draw_again(old)
         for connection, there in self._tables.items():
             if not is_same_database(connection, self._authority):
                 self._copy(connection, there)
@@ -178,6 +178,13 @@ class TransactionRow:
         self._move_references(session, old, number)
         self._delete(old)
         self._rename_object(session)
+
+    def _draw_again(self, old: int) -> int:
+        """Write the row anew, and return the number that it has got."""
+        stored = self._stored(old)
+        del stored[_id_column(self._table).key]
+        number, self._values = _write(self._authority, self._table, stored)
+        return number
 
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""

@@ -20,19 +20,24 @@ from sqlalchemy import (
     Table,
     cast,
     column,
+    exists,
     func,
     literal,
     literal_column,
+    or_,
     select,
     true,
 )
 from sqlalchemy import Text as LongText
 from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.sql.functions import Function
 
-from .._sqlalchemy import commits_by_itself, info_of
+from .._sqlalchemy import commits_by_itself, info_of, translated_schema
 from ..database.dialects import BinaryJSON
 from ..exc import CaptureError
+from ..model.lookup import TABLES
 from ..triggers.settings import TRANSACTIONS, VALUES, WANTED
+from ..triggers.spec import TransactionStep, step_name
 from .shapes import Insertion
 from .transaction_row import TransactionRow, with_defaults
 
@@ -61,6 +66,7 @@ class TriggeredRow(TransactionRow):
         savepoint: Callable[[], Any],
     ) -> None:
         self._savepoint = savepoint
+        self._said = dict(values)
         #: The savepoint in which triggers were told, and who had told them before, by connection.
         self._told: WeakKeyDictionary[Connection, tuple[Any, Any]] = WeakKeyDictionary()
         #: The number that the row had when another session took its turn, by connection.
@@ -190,7 +196,30 @@ class TriggeredRow(TransactionRow):
         if not self._has_turn(self._authority):
             self._take_turn(self._authority)
         assert self._id is not None
-        self._authority.execute(_set_current(self._table, self._id))
+        going_on = _set_current(self._table, self._id, is_wanted=self.is_wanted)
+        self._authority.execute(going_on)
+
+    def take_back(self) -> bool:
+        """Remove the row, unless triggers have written versions of the transaction as well."""
+        number, table = self.id, self._table
+        used = [
+            exists().where(spec.transaction_column == number)
+            for spec in table.metadata.info.get(TABLES, {}).values()
+            if spec.transaction_table is table
+        ]
+        if self._authority.scalar(select(or_(*used))):
+            return False
+        return super().take_back()
+
+    def _draw_again(self, old: int) -> int:
+        # Versions that triggers have written follow it, which others need not be able to.
+        schema = translated_schema(self._authority.get_execution_options(), self._table.schema)
+        name = step_name(self._table, TransactionStep.MOVE)
+        place = () if schema is None else (schema,)
+        move: Function[int] = Function(name, old, packagenames=place, type_=BigInteger())
+        number = self._authority.scalars(select(move)).one()
+        self._values = {next(iter(self._table.primary_key.columns)).key: number}
+        return number
 
     def _find(self, *, wants: bool) -> None:
         """Look up which row it is by now.
@@ -203,9 +232,8 @@ class TriggeredRow(TransactionRow):
         before, self._id = self._id, number
         key = next(iter(self._table.primary_key.columns)).key
         session = None if self._instance is None else object_session(self._instance)
-        if number is not None:
-            # What else is in it, triggers may know better.
-            self._values = {key: number}
+        # What else is in it, triggers may know better; a row that is gone is written as the first.
+        self._values = dict(self._said) if number is None else {key: number}
         if session is not None and number is None:
             self.forget(session)
         elif session is not None:
@@ -250,12 +278,16 @@ def _known() -> ColumnElement[Any]:
     return cast(func.coalesce(_said(TRANSACTIONS), literal_column("'{}'")), BinaryJSON())
 
 
-def _set_current(table: Table, number: int) -> Any:
-    """Let a transaction go on, and be kept even if it comes to nothing."""
+def _set_current(table: Table, number: int, *, is_wanted: bool = True) -> Any:
+    """Let a transaction go on.
+
+    :param is_wanted: whether it is to be kept even if it comes to nothing.
+    """
     rows = table.alias()
     own = func.jsonb_build_object(_place(rows), _number(rows))
     merged = _known().op("||")(own)
-    telling = select(build_setting(TRANSACTIONS, merged), build_setting(WANTED, literal("1")))
+    wanting = [build_setting(WANTED, literal("1"))] if is_wanted else []
+    telling = select(build_setting(TRANSACTIONS, merged), *wanting)
     return telling.select_from(rows).where(_number(rows) == number)
 
 

@@ -109,17 +109,20 @@ class UnitOfWork:
         self._begin_transaction(attributes, is_wanted=True)
         return self.current_transaction
 
-    def ensure_transaction(self, *, is_wanted: bool) -> bool:
-        """Make sure there is a transaction; tell whether there was one before.
+    def ensure_transaction(self, *, is_wanted: bool, is_told: bool = False) -> bool:
+        """Make sure there is a transaction; tell whether there may have been one before.
 
         :param is_wanted: whether it is kept when nothing is recorded.
+        :param is_told: whether triggers are about to write it.
         """
         if self._row is not None:
             return True
-        self._begin_transaction({}, is_wanted=is_wanted)
+        self._begin_transaction({}, is_wanted=is_wanted, is_told=is_told)
         if self._later and self._row is not None:
             self._row.is_wanted = True
-        return False
+        # Triggers may have begun it at any time.
+        begun: TransactionRow | None = self._records.transaction
+        return isinstance(begun, TriggeredRow)
 
     @property
     def _row(self) -> TransactionRow | None:
@@ -141,7 +144,7 @@ class UnitOfWork:
         if self._row is None and (
             self._surroundings.places().asks or said_on(connection) or current_request()
         ):
-            self._prepared = self._values({}, self._numbering_connection())
+            self._prepared = self._values({}, self._numbering_connection(), is_checked=True)
 
     def _numbering_connection(self) -> Connection:
         surroundings = self._surroundings
@@ -149,8 +152,13 @@ class UnitOfWork:
             self._session, surroundings.transaction_class(), surroundings.versioned()
         )
 
-    def _values(self, attributes: Mapping[str, Any], connection: Connection) -> TransactionValues:
-        """Return what a transaction says that is about to begin."""
+    def _values(
+        self, attributes: Mapping[str, Any], connection: Connection, *, is_checked: bool
+    ) -> TransactionValues:
+        """Return what a transaction says that is about to begin.
+
+        :param is_checked: whether to look if all is said that must be; triggers do by themselves.
+        """
         said, places = said_on(connection), self._surroundings.places()
         request, plugins = current_request(), self._surroundings.plugins()
         if not (said or attributes or request or plugins or places.asks):
@@ -167,19 +175,23 @@ class UnitOfWork:
                 by_plugins=by_plugins,
                 given=attributes,
                 is_flushed=_sqlalchemy.is_flushing(self._session),
-                is_checked=not self._surroundings.leaves_to_triggers(connection.dialect),
+                is_checked=is_checked,
             )
 
-    def _begin_transaction(self, attributes: Mapping[str, Any], *, is_wanted: bool) -> None:
+    def _begin_transaction(
+        self, attributes: Mapping[str, Any], *, is_wanted: bool, is_told: bool = False
+    ) -> None:
         is_flushing = _sqlalchemy.is_flushing(self._session)
         connection = self._numbering_connection()
         values, self._prepared = self._prepared, None
         # A flush is another occasion than the statement that was prepared, as is being asked.
+        is_native = self._surroundings.leaves_to_triggers(connection.dialect)
         if values is None or is_flushing or is_wanted:
-            values = self._values(attributes, connection)
+            is_checked = not (is_native and (is_told or is_wanted))
+            values = self._values(attributes, connection, is_checked=is_checked)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
         row: TransactionRow
-        if self._surroundings.leaves_to_triggers(connection.dialect):
+        if is_native:
             savepoint = self._session.get_nested_transaction
             row = TriggeredRow(
                 mapper, connection, values.columns, is_wanted=is_wanted, savepoint=savepoint
@@ -203,7 +215,7 @@ class UnitOfWork:
 
         :returns: whether they had to be told.
         """
-        self.ensure_transaction(is_wanted=False)
+        self.ensure_transaction(is_wanted=False, is_told=True)
         row = self._row
         return isinstance(row, TriggeredRow) and row.announce(connection)
 
@@ -411,5 +423,5 @@ class UnitOfWork:
         row = self._row
         if row is None or row.is_wanted or not self._records.is_empty():
             return
-        row.take_back()
-        self._records.take_back(self._session.get_nested_transaction())
+        if row.take_back():
+            self._records.take_back(self._session.get_nested_transaction())

@@ -28,6 +28,7 @@ __all__ = [
     "build_transaction_spec",
     "build_trigger_names",
     "build_trigger_spec",
+    "step_name",
 ]
 
 
@@ -172,10 +173,13 @@ def build_transaction_spec(
             for column in dict.fromkeys((*_referring(table), *referring))
             if column.table not in without
         ),
-        functions={
-            step: cut_name(f"{table.name}_versioned_{step.value}") for step in TransactionStep
-        },
+        functions={step: step_name(table, step) for step in TransactionStep},
     )
+
+
+def step_name(table: Table, step: TransactionStep) -> str:
+    """Return what the function of a transaction table for one step is called."""
+    return cut_name(f"{table.name}_versioned_{step.value}")
 
 
 def _referring(table: Table) -> Iterable[Column[Any]]:

@@ -76,6 +76,12 @@ MOVE = """
 DECLARE
     versioned_number bigint;
 BEGIN
+    -- Sessions may call this, for the transaction that goes on and for no other.
+    IF versioned_old IS DISTINCT FROM {current}() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'transaction ' || versioned_old || ' is not the one that goes on';
+    END IF;
     INSERT INTO {table} {row}
     RETURNING {returned} INTO versioned_number;
     {versions}
@@ -244,6 +250,7 @@ def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str
     old = f"{slots['table']} AS t WHERE {slots['number']} = versioned_old"
     return fill(
         MOVE,
+        current=text.beside(spec.table, spec.functions[TransactionStep.CURRENT]),
         row=_row(text.columns(None, names), ", ".join(copied), old),
         returned=text.columns(None, [spec.number]),
         versions="\n".join(moving),

@@ -30,18 +30,6 @@ def test_plugins_that_take_part_in_recording(Base):
         configure_mappers()
 
 
-def test_one_mode_for_all_classes(Base):
-    """A class cannot have another mode than the others."""
-
-    class Page(Base):
-        __tablename__ = "page"
-        __versioned__ = {"native_versioning": False}
-        id: Mapped[int] = mapped_column(primary_key=True)
-
-    with pytest.raises(ImproperlyConfigured, match="native_versioning"):
-        configure_mappers()
-
-
 class Tracking(PropertyModTrackerPlugin):
     """Has flags of its own making."""
 

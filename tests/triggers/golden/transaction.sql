@@ -59,10 +59,16 @@ REVOKE ALL ON FUNCTION public.transaction_versioned_begin() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 333619eaee2224a832e0d95b80b512e4
+-- sqlalchemy_versioned 1 57116df0c661aa35d7aa55bf500d4417
 DECLARE
     versioned_number bigint;
 BEGIN
+    -- Sessions may call this, for the transaction that goes on and for no other.
+    IF versioned_old IS DISTINCT FROM public.transaction_versioned_current() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'transaction ' || versioned_old || ' is not the one that goes on';
+    END IF;
     INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), t.issued_at, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
     RETURNING id INTO versioned_number;
     UPDATE public.event_version AS v SET transaction_id = versioned_number

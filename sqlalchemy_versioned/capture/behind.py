@@ -70,6 +70,7 @@ class RowsBehind:
 
     def settle(self, session: Session, connection: Connection, cascaded: Cascaded) -> None:
         """Record what has become of rows behind others that were deleted or changed."""
+        # A trigger may have put a row back, or the statement may not have deleted it after all.
         there = {
             spec: self.cascades.remaining(connection, spec, keys)
             for spec, keys in cascaded.deleted.items()
@@ -101,6 +102,7 @@ class RowsBehind:
         if not self.cascades.acts_on_update(table, changed):
             return Cascaded()
         behind = self.cascades.behind(table, changed)
+        # A look at rows behind locks them, and costs a statement: only if it is needed.
         may_lack = any(self._recorder.may_lack_versions(connection, spec) for spec in behind)
         if not may_lack and not self.cascades.must_look_first(table, changed):
             return Cascaded()

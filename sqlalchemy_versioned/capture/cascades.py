@@ -94,6 +94,7 @@ class Cascades:
     def _useful(self, edges: Iterable[Edge], reached: set[Table]) -> dict[Table, list[Edge]]:
         """Return the foreign keys by the table they refer to, those that lead to versions."""
         remaining = list(edges)
+        # Backwards from versioned tables: what leads to none of them need not be asked about.
         while more := {e.referred for e in remaining if e.table in reached} - reached:
             reached |= more
         found: dict[Table, list[Edge]] = {}
@@ -108,6 +109,7 @@ class Cascades:
         referred = self._specs.get(constraint.referred_table)
         if spec is None or referred is None or referred not in self._related(spec):
             return False
+        # A foreign key of another column may join the same two tables, and acts by itself.
         own = {each.parent for each in constraint.elements}
         return own == {pair.parent for pair in spec.key}
 
@@ -156,6 +158,7 @@ class Cascades:
                 if edge.is_inheritance and referred is table:
                     continue
                 rows = self._referring(connection, edge, gone)
+                # Rows may refer to each other in a circle, or be reached by several ways.
                 new = [key for key in rows if key not in seen.setdefault(edge.table, set())]
                 if edge.deletes and new:
                     self._add(found.deleted, edge.table, new)
@@ -166,6 +169,7 @@ class Cascades:
                     emptied.append(_Step(edge.table, new, edge.own, empties=True))
         self._follow(connection, emptied, found)
         for spec, some in found.updated.items():
+            # Who is emptied by one foreign key and deleted by another is deleted.
             found.updated[spec] = [k for k in some if k not in seen.get(spec.parent_table, ())]
         return found
 
@@ -215,6 +219,7 @@ class Cascades:
 
     def must_look_first(self, table: Table, changed: Changed = None) -> bool:
         """Tell whether what an update does to others cannot be told from what there is after it."""
+        # Afterwards nothing tells any more what the rows referred to.
         if any(edge.empties for edge in self._behind(table, changed)):
             return True
         return any(
@@ -237,6 +242,7 @@ class Cascades:
         followed = dict.fromkeys(
             theirs for edge in self._first_edges(table, changed) for theirs in edge.refers_to
         )
+        # Keys are known; what else is followed must be read while the rows still have it.
         columns = [column for column in followed if column not in self.key_of(table)]
         if columns:
             found.values[table] = {
@@ -290,6 +296,7 @@ class Cascades:
         key = self.key_of(table)
         start: Values = {}
         for now, before in moved.items():
+            # Only the parts of the key that differ are followed by anybody.
             pairs = zip(key, _values(now), _values(before), strict=True)
             start[now] = {c: old for c, new, old in pairs if new != old}
             start[now].update((values or {}).get(before, {}))

@@ -46,6 +46,8 @@ class SessionRecorder:
         if type(session).get_bind is not Session.get_bind:
             return True
         try:
+            # Any class of the table will do; sessions choose databases by class before they do by
+            # table.
             mapper = next(iter(self._tracked.mappers.get(table, ())), None)
             bind = session.get_bind(mapper, clause=table)
         except UnboundExecutionError:
@@ -78,12 +80,14 @@ class SessionRecorder:
         :returns: rows that were to be deleted and are not there, by table.
         """
         unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins()
+        # Rows about to be deleted are locked by the very statement that reads the number.
         is_early = unit.ensure_transaction(is_wanted=False) or locks
         plugins.call("before_create_version_objects", unit, session)
         touched = [each.keys() for each in changes.values()]
         recording = unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
         unit.finish()
         self.expire_live_ids(session)
+        # Going through all objects of a session for each statement would be felt.
         if has_loaded_versions(session):
             for keys in touched:
                 expire_versions(session, hierarchy, keys)
@@ -148,6 +152,7 @@ class SessionRecorder:
 
     def expire_live_ids(self, session: Session) -> None:
         """Have objects read anew what their rows have got after they were written."""
+        # Hardly anybody has such columns; nobody else should pay for a look at all objects.
         if not self._tracked.live_ids:
             return
         for instance in session.identity_map.values():

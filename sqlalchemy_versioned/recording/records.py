@@ -43,6 +43,7 @@ class Layer:
             self.rows.setdefault(spec, {}).update(rows)
         for spec, added in released.added.items():
             self.added.setdefault(spec, {}).update(added)
+        # The earliest counts: rolling back goes to where the layer began.
         for transaction, number in released.former_ids.items():
             self.former_ids.setdefault(transaction, number)
         self.copies += released.copies
@@ -74,6 +75,7 @@ class Records:
         :param around: the savepoint it was set in.
         """
         top = self.layers[-1]
+        # Nothing was recorded in it, so there is no layer of it.
         if top.savepoint is not savepoint:
             return None
         self.layers.pop()
@@ -98,6 +100,7 @@ class Records:
             layer.rows = {spec: rows for spec, rows in layer.rows.items() if spec not in lost}
             layer.added = {spec: rows for spec, rows in layer.added.items() if spec not in lost}
             layer.copies = [copy for copy in layer.copies if copy[1] is not connection]
+            # The rows will be written again, under the ids that they have by then.
             layer.former_ids.clear()
 
     def take_back(self, savepoint: Any) -> None:

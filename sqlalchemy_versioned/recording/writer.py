@@ -84,8 +84,11 @@ class TableWriter:
         keys = image.keys()
         if not keys and not image.given:
             return 0
+        # Without locks first: nearly always all rows have changed, and nothing need be compared
+        # again.
         if image.checked and self._looks_apart and not self._unchanged(connection, image, tx):
             image = replace(image, checked=[])
+        # Then they are written anew below, as if for the first time.
         if image.again and not self.can_replace:
             self.erase(connection, [k for ks in image.again.values() for k in ks], tx)
         if not keys:
@@ -93,6 +96,7 @@ class TableWriter:
         rows = 0
         shape, lists = image.shape(can_replace=self.can_replace, locks=locks)
         sets = self.keys.sets(keys, lists) if lists or image.sets is None else image.sets
+        # A list of parameters cannot be selected from, as an array or JSON can.
         if shape.gives and sets.style is Style.LIST:
             rows = self._write_given(connection, image.given, tx)
             shape, sets = shape._replace(gives=False), sets.without("given")
@@ -200,6 +204,7 @@ class TableWriter:
             fixed |= row_values(spec.variables, connection)
         values = [{**row, **fixed} for row in rows]
         if self._is_stamped and spec.id_column is not None:
+            # One moment for all, so that they stay together in the order of ids.
             begun = stamp()
             values = [{**each, spec.id_column.key: build_uuid(begun)} for each in values]
         connection.execute(spec.version_table.insert(), values, execution_options=OURS)
@@ -242,9 +247,11 @@ class TableWriter:
         closed = 0
         if self._ends_apart and chosen < len(keys):
             found, closed = self._close_found(connection, keys, tx)
+            # Everyone who has a version before had it open, and was found: nobody is left.
             if closed == len(found) >= len(keys) - new:
                 return closed
             if closed == len(found):
+                # Those that a snapshot knows nothing of may have been written since it was taken.
                 keys = [key for key in keys if key not in found]
         sets = self.keys.sets(keys)
         is_known = everyone and sets.can_be_looked_up

@@ -59,6 +59,7 @@ def _render(autogen_context: AutogenContext, operation: ChangeColumnOp) -> str:
         # Alembic writes names only of late.
         arguments["new_column_name"] = operation.modify_name
     if old is not None and new is not None:
+        # PostgreSQL converts by itself only where nothing could be lost.
         arguments |= conversion_arguments(autogen_context.dialect, operation.column_name, old, new)
     more = "".join(f",\n           {key}={value!r}" for key, value in arguments.items())
     return f"{text[:-1]}{more})"
@@ -91,6 +92,7 @@ def rename_columns(
     dropped = {op.column_name: op for op in table.ops if isinstance(op, ops.DropColumnOp)}
     renamings: dict[MigrateOperation, MigrateOperation] = {}
     for new, old in renamed.items():
+        # Only what would be lost otherwise; a name that is said may have been given long ago.
         if new in added and old in dropped:
             renamings[added[new]] = _renaming(autogen_context, dropped.pop(old), added[new].column)
     if not renamings:
@@ -153,6 +155,7 @@ def version_renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str
     flags += [(flag.info[FLAGGED], flag) for flag in spec.added if FLAGGED in flag.info]
     for column, flag in flags:
         old, new = said.get(str(column.name)), str(column.name)
+        # A name that was cut to what a database takes does not tell of its column.
         if old is not None and flag.name.startswith(new):
             kept[str(flag.name)] = old + flag.name.removeprefix(new)
     return _still({new: old for new, old in kept.items() if old is not None}, present)

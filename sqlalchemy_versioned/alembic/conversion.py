@@ -58,6 +58,7 @@ class Conversion:
 
     def build_table(self, name: str) -> Table:
         """Return a table for the converted rows."""
+        # Ids are of the table: the next one gives its own, in the order of events.
         kept = [column for column in self._versions.columns if column is not self.spec.id_column]
         columns = [Column(column.name, column.type) for column in kept]
         known = {column.name for column in columns}
@@ -90,6 +91,7 @@ class Conversion:
             ],
         ).subquery()
         values: dict[str, Any] = {name: marked.c[name] for name in names}
+        # Numbers, because not all databases have a maximum of truth values.
         values |= {flag: marked.c[f"{flag}_"] == 1 for flag in self.flags if flag in values}
         values[self._operation] = self._merged(marked.c.first_, marked.c[self._operation])
         # What began and ended in one transaction was never there for anybody else.
@@ -116,6 +118,7 @@ class Conversion:
                 "rows are gone, or had none at the time; give the column a constant "
                 "server_default, or give these versions values before"
             )
+        # The same rows as before, so no two of them can have become one.
         if set(self.key) == {str(pair.version.name) for pair in self.spec.key}:
             return
         for group, other, told in (
@@ -170,6 +173,7 @@ class Conversion:
         live = self.spec.parent_table.alias("live_")
         same = [live.c[pair.parent.name] == pair.version for pair in self.spec.key]
         present = select(live.c[name]).where(*same).correlate(self._versions).scalar_subquery()
+        # What history has comes first: a row may have changed since.
         choices: list[ColumnElement[Any]] = [kept] if name in self._versions.c else []
         choices.append(present)
         # Rows that are gone get what a column gives all rows to which it is added.
@@ -202,6 +206,7 @@ class Conversion:
         marked: Any = select(
             *[rows.c[name] for name in other], *lagged, before.label("before_")
         ).subquery()
+        # Without one before, it is compared with NULL, which differs from nothing.
         differs = [marked.c[name] != marked.c[f"was_{name}"] for name in other]
         was_there = marked.c.before_ != self.spec.operation(Operation.DELETE)
         return select(func.count()).select_from(marked).where(or_(*differs), was_there)

@@ -60,6 +60,7 @@ class Found:
 
     def columns_of(self, table: Table) -> Mapping[str, Any]:
         """Return what the database says of the columns of a table; nothing if it has none."""
+        # The one of Alembic, which remembers what it has read.
         inspector = self.context.inspector
         if not inspector.has_table(table.name, schema=table.schema):
             return {}
@@ -102,6 +103,7 @@ class Found:
     def end_names(self) -> set[str]:
         """How columns are called in which versions end."""
         specs = (find_spec(mapper.class_) for mapper in _sqlalchemy.all_mappers())
+        # What the models have no more was called as their options say now, or by default.
         said = [Options(), *(spec.options for spec in specs if spec is not None)]
         return {options.end_transaction_column_name for options in said}
 

@@ -208,6 +208,7 @@ def _set_aside(operations: Operations, operation: SetAsideOp) -> None:
         flags=rebuild.flags,
         merges=rebuild.merges,
     )
+    # Before anything is made: databases that commit each change of a table keep what they had.
     conversion.check(connection)
     aside = conversion.build_table(_aside(rebuild.before))
     connection.execute(CreateTable(aside))
@@ -220,6 +221,7 @@ def _take_back(operations: Operations, operation: TakeBackOp) -> None:
     names, connection = operation.names, _connection(operations, operation)
     spec = names.spec(connection)
     aside = Table(_aside(names), MetaData(), schema=names.version_schema, autoload_with=connection)
+    # Ends may be in one of them only, and so may the parts of the other key.
     both = [column.name for column in aside.columns if column.name in spec.version_table.c]
     # Versions that the database numbers get their numbers in the order of what happened.
     order = [aside.c[spec.transaction_column.name], *[aside.c[name] for name in names.key or ()]]

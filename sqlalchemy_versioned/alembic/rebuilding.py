@@ -62,6 +62,7 @@ def _key_before(found: Found, spec: VersionSpec) -> HistoryNames | None:
     """Return what a version table is in the database, if it needs another key."""
     columns = found.columns_of(spec.version_table)
     present: set[str] = set(found.primary_key_of(spec.version_table)) if columns else set()
+    # Alembic itself compares no primary keys.
     transaction = str(spec.transaction_column.name)
     renamed = {old: new for new, old in version_renamings_of(spec, columns).items()}
     is_as_wanted = {renamed.get(name, name) for name in present} == {
@@ -75,6 +76,7 @@ def _key_before(found: Found, spec: VersionSpec) -> HistoryNames | None:
     events = None
     key = [name for name in columns if name in present and name != transaction]
     if transaction not in present:
+        # Its key is one number, so that only the table itself tells by what rows were recognised.
         (events, *more), key = key, found.primary_key_of(spec.parent_table)
         if more or not set(key) <= set(columns):
             raise _refused(spec, f"has the primary key {sorted(present)}, which is not one of ours")

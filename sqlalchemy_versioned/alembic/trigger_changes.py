@@ -202,6 +202,7 @@ def _leave_nothing(
     changes: TriggerChanges, present: _Present, wanted: _Wanted, dropped: Collection[_Place]
 ) -> None:
     """Remove triggers of tables that are not recorded by them any more, and what they called."""
+    # Triggers of tables that the models do not know may be of another application in the database.
     known = {*wanted.known, *dropped}
     for place, triggers in present.tables.items():
         if place not in wanted.tables and place in known:

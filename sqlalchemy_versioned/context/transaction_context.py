@@ -75,6 +75,7 @@ def values_in_force() -> Mapping[str, Any]:
     if not found:
         return _NOTHING
     merged: dict[str, Any] = {}
+    # From the outermost inwards, so that what is said further inside wins.
     for each in reversed(found):
         merged.update(each.values)
     return merged
@@ -210,4 +211,5 @@ def _here() -> tuple[int, weakref.ref[Any] | None]:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
+    # Weakly: what was said may be remembered longer than a task lives.
     return threading.get_ident(), None if task is None else weakref.ref(task)

@@ -57,6 +57,7 @@ def keep_variables(connection: Connection, values: Mapping[str, Any]) -> None:
     variables: _Variables | None = info.get(_VARIABLES)
     if variables is None or variables.transaction is not transaction:
         variables = info[_VARIABLES] = _Variables(transaction)
+        # Listeners stay with the connection, for its next transactions.
         if not event.contains(connection, "commit", _forget):
             for name, listener in _LISTENERS.items():
                 event.listen(connection, name, listener)

@@ -139,6 +139,7 @@ class KeySets:
     @cached_property
     def style(self) -> Style:
         """The style in which the sets can be given."""
+        # Most flushes change one object, and a plain comparison is planned best.
         if len(self._sets) == 1 and len(self._sets["keys"]) == 1:
             return Style.ONE
         if self._on.has_expressions:
@@ -175,6 +176,7 @@ class KeySets:
         members = {name: set(some) for name, some in self._sets.items() if name != "keys"}
         for start in range(0, len(keys), size):
             part = keys[start : start + size]
+            # Each statement gets of the other sets what is about its own keys.
             some = {name: [k for k in part if k in found] for name, found in members.items()}
             chunk = KeySets(self._on, {"keys": part, **some}, self._stored)
             chunk.style = Style.LIST
@@ -205,6 +207,7 @@ class KeySets:
     def _fit_json(self) -> bool:
         """Tell whether all keys are plain as the driver would get them; stop where one is not."""
         every = chain.from_iterable(self._sets.values())
+        # Numbers need no look at each of them, which thousands of rows would feel.
         if not any(self._on.processors) and set(map(type, every)) <= {int}:
             return True
         stored = (self._as_stored(keys) for keys in self._sets.values())

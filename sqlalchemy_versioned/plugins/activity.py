@@ -151,12 +151,14 @@ class ActivityPlugin(ModelPlugin):
         for spec, references in sorted_out.items():
             waiting = [each for each in references if _is_to_change(each, session)]
             known = [each for each in references if each not in waiting] if spec else []
+            # One statement for all objects of a class, however many activities refer to them.
             found = transactions_of(known, uow, session) if known else {}
             for each in known:
                 setattr(each.activity, f"{each.role}_tx_id", found.get(each.key))
             for each in waiting if spec is not None else ():
                 setattr(each.activity, f"{each.role}_tx_id", tx)
             sorted_out[spec] = waiting
+        # Until the flush has given keys and versions to those who wait.
         session.info[self] = (tx, new, sorted_out)
 
     def after_create_version_objects(self, uow: Any, session: Any) -> None:
@@ -202,6 +204,7 @@ def _is_to_change(reference: Reference, session: Any) -> bool:
     instance = reference.instance
     if instance is None or instance in session.deleted:
         return False
+    # A new object gets its key, and its first version, by this very flush.
     if inspect(instance).identity is None:
         return True
     return reference.spec is not None and instance in session.dirty and is_modified(instance)

@@ -7,23 +7,17 @@ a transaction changed a row: the version before this transaction, and the row as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from sqlalchemy import Column, and_
-
-from ..database.dialects import SameValue
-from ..model.operation import BEFORE_RECORDING, Operation
+from ..model.operation import BEFORE_RECORDING
 from ..model.spec import VersionSpec
-from ..query.rows import compared_columns
 from .entity_names import entity_names_of, write_names
-from .flags import Flag, Flags
-from .partitions import DETACHED, LACKING, SENTRY, TRUNCATED, TRUNCATING, WORK
-from .spec import EMPTIED, Event, TriggerSpec
+from .partitions import DETACHED, LACKING, SENTRY, TRUNCATING, WORK
+from .spec import Event
+from .statement_rows import StatementRows
 from .templates import (
     BEFORE_UPDATE,
     BRANCH,
-    CHANGED_ELSEWHERE,
     COUNT,
     DEPARTURES,
     EITHER,
@@ -38,14 +32,12 @@ from .templates import (
     IMAGES,
     MISTAKEN,
     OVERTAKEN,
-    OWN,
     PREVIOUS,
     UNLESS_ANY,
-    UNLESS_CHANGED,
     VARIABLES,
 )
-from .text import Text, dollar_quoted, fill
-from .transactions import INVOKER, now, tells_moment
+from .text import dollar_quoted, fill
+from .transactions import INVOKER
 
 __all__ = ["Recorder"]
 
@@ -53,22 +45,8 @@ __all__ = ["Recorder"]
 _MOST_DRAWN = 100
 
 
-class Recorder:
+class Recorder(StatementRows):
     """Writes the function of one table."""
-
-    def __init__(self, triggers: TriggerSpec, text: Text) -> None:
-        self._triggers = triggers
-        self._spec = triggers.spec
-        self._text = text
-        #: A column that no table has.
-        self._here = max((each.prefix for each in triggers.tables), key=len) + "here"
-        self._key = [pair.parent for pair in self._spec.key]
-        self._names = [f"k{place}" for place, _ in enumerate(self._key, start=1)]
-        self._flags = Flags(triggers.tables, text, self._here)
-        self._steps = {
-            step.value: text.beside(triggers.transaction.table, name)
-            for step, name in triggers.transaction.functions.items()
-        }
 
     def body(self) -> str:
         """Return the body of the function."""
@@ -187,108 +165,6 @@ class Recorder:
         made = [build(each) for each in self._triggers.tables]
         return "\n".join(each for each in made if each)
 
-    # -- which rows ------------------------------------------------------------------------------
-
-    def _source(self, event: Event) -> str:
-        """Return the rows of the statement, as ``o`` and ``n``."""
-        if event is Event.INSERT:
-            return "versioned_new AS n"
-        if event is Event.DELETE:
-            return "versioned_old AS o"
-        if event is Event.TRUNCATE:
-            # A table that others inherit from is truncated by itself, and each of these fires its
-            # own.
-            return f"ONLY {TRUNCATED} AS o"
-        # A full join is never made by comparing each with each, however stale the plan.
-        same = [
-            f"{self._text.column('o', column)} = {self._text.column('n', column)}"
-            for column in self._key
-        ]
-        return f"versioned_old AS o FULL JOIN versioned_new AS n ON {' AND '.join(same)}"
-
-    def _new_rows(self, event: Event) -> str:
-        return "versioned_new AS n" if event is Event.UPDATE else self._source(event)
-
-    def _touched(self, event: Event) -> str:
-        """Select the keys of the rows that the statement has changed."""
-        if event is not Event.UPDATE:
-            # A mapper's key need not be one to the database, so several rows may have it.
-            distinct = "" if self._is_keyed(self._spec) else "DISTINCT "
-            columns = ", ".join(self._keys_of(event))
-            return f"SELECT {distinct}{columns} FROM {self._source(event)}"
-        return self._differing(self._kept)
-
-    def _flagged(self, event: Event) -> str:
-        """Select the same keys, with what the statement says of the flags of their versions."""
-        if not self._flags.are_told_by(event):
-            return self._touched(event)
-        told = self._flags.told(event, self._arrived)
-        if event is Event.INSERT and self._is_keyed(self._spec):
-            return f"SELECT {', '.join([*self._keys_of(event), *told])} FROM {self._source(event)}"
-        # A row may be touched more than once by a statement, as by one that moves keys about.
-        selected = [*self._keys_of(event), *[f"bool_or({each})" for each in told]]
-        places = ", ".join(str(place) for place, _ in enumerate(self._key, start=1))
-        condition = f" WHERE {self._moved(self._kept)}" if event is Event.UPDATE else ""
-        rows = f"{self._source(event)}{condition}"
-        return f"SELECT {', '.join(selected)} FROM {rows} GROUP BY {places}"
-
-    @property
-    def _arrived(self) -> str:
-        """The condition that a row of an UPDATE had another key before."""
-        return f"{self._text.column('o', self._key[0])} IS NULL"
-
-    @property
-    def _adds_flags_up(self) -> bool:
-        return bool(self._flags) and self._spec.strategy.merges
-
-    @property
-    def _kept(self) -> list[Column[Any]]:
-        """The columns of which versions say something."""
-        return [pair.parent for pair in (*self._spec.pairs, *self._spec.masked)]
-
-    @property
-    def _telling(self) -> list[Column[Any]]:
-        """The columns whose change makes a version."""
-        return [*compared_columns(self._spec), *[pair.parent for pair in self._spec.masked]]
-
-    def _keys_of(self, event: Event) -> list[str]:
-        """Return the key of each row of the statement."""
-        text = self._text
-        if event is Event.UPDATE:
-            return [f"coalesce({text.column('n', c)}, {text.column('o', c)})" for c in self._key]
-        alias = "n" if event is Event.INSERT else "o"
-        return [text.column(alias, column) for column in self._key]
-
-    def _differing(self, columns: Sequence[Column[Any]]) -> str:
-        """Select the keys of rows that an UPDATE has changed in some of *columns*, or moved."""
-        keys, source = ", ".join(self._keys_of(Event.UPDATE)), self._source(Event.UPDATE)
-        return f"SELECT DISTINCT {keys} FROM {source} WHERE {self._moved(columns)}"
-
-    def _moved(self, columns: Sequence[Column[Any]]) -> str:
-        """Return the condition that an UPDATE has changed or moved a row, by some *columns*."""
-        old, new = (f"{self._text.column(alias, self._key[0])} IS NULL" for alias in "on")
-        differs = self._differs_from_old(columns)
-        # As a condition that joined columns are not NULL it would make another join of it.
-        return f"CASE WHEN {old} OR {new} THEN true ELSE {differs} END"
-
-    def _differs_from_old(self, columns: Sequence[Column[Any]] | None = None) -> str:
-        """Return the condition that a row of an UPDATE has other values of some *columns*."""
-        found = self._telling if columns is None else columns
-        # Rows are joined by their key, so it is the same; who has another has no partner.
-        compared = [column for column in found if column not in self._key]
-        if not compared:
-            return "false"
-        before, after = (self._spec.parent_table.alias(name) for name in "on")
-        same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
-        return f"NOT ({self._text.expression(same)})"
-
-    def _unless_changed(self, event: Event) -> str:
-        """Leave a transaction alone by which nothing changes but what makes no version."""
-        if event is not Event.UPDATE:
-            return ""
-        changed = self._differing(self._telling)
-        return fill(UNLESS_CHANGED, changed=changed)
-
     def _following(self, event: Event) -> str:
         return self._following_in(self._spec, event)
 
@@ -303,126 +179,6 @@ class Recorder:
             **slots,
             **self._steps,
         )
-
-    def _is_keyed(self, spec: VersionSpec) -> bool:
-        """Tell whether rows are recognised by the primary key of their table."""
-        return {pair.parent for pair in spec.key} == set(spec.parent_table.primary_key.columns)
-
-    # -- names -----------------------------------------------------------------------------------
-
-    def _slots(self, spec: VersionSpec) -> dict[str, str]:
-        """Return what all statements on the versions of one table name."""
-        text = self._text
-        slots = {
-            "here": self._here,
-            "version": text.table(spec.version_table),
-            "columns": text.columns(None, self._written(spec)),
-            "transaction": text.columns(None, [spec.transaction_column]),
-            "operation": text.columns(None, [spec.operation_column]),
-            "keys": ", ".join(self._names),
-            "columns_of_t": ", ".join(self._names),
-            "v_is_t": self._is_row("v", spec),
-            "v_transaction": text.column("v", spec.transaction_column),
-            "own_operation": text.column("own", spec.operation_column),
-            "p_operation": text.column("p", spec.operation_column),
-            "insert": text.operation(spec, Operation.INSERT),
-            "update": text.operation(spec, Operation.UPDATE),
-            "delete": text.operation(spec, Operation.DELETE),
-        }
-        # What comes back after a deletion is inserted again, as far as this transaction tells.
-        gone = "p.{here} IS NULL OR {p_operation} = {delete}".format_map(slots)
-        slots["what"] = f"CASE WHEN {gone} THEN {slots['insert']} ELSE {slots['update']} END"
-        return slots
-
-    def _written(self, spec: VersionSpec) -> list[Column[Any]]:
-        """Return the columns of new versions that are not of the transaction."""
-        flags = [flag.column for flag in self._flags.of(spec)]
-        return [*(pair.version for pair in spec.pairs), *spec.stamps, *flags]
-
-    def _values(
-        self,
-        alias: str,
-        spec: VersionSpec,
-        flag: Callable[[Flag], str] = lambda flag: "false",
-        *,
-        is_gone: bool = False,
-    ) -> str:
-        """Return what new versions hold of a row, the moment and the user included.
-
-        :param flag: returns what a flag is to say.
-        :param is_gone: whether they say that the row is no more.
-        """
-        flags = [flag(each) for each in self._flags.of(spec)]
-        # In the order of _written(), on which all that inserts versions relies.
-        image = self._image(alias, spec, is_gone=is_gone)
-        return ", ".join([*image, *flags, *self._numbers(alias, spec)])
-
-    def _numbers(self, alias: str, spec: VersionSpec) -> list[str]:
-        """Return the id of the version of a row, if it must be given."""
-        return []
-
-    def _image(
-        self, alias: str, spec: VersionSpec, *, is_gone: bool = False, is_version: bool = False
-    ) -> list[str]:
-        """Return the values that are kept of a row, or of what a version has kept."""
-        kept = [
-            "NULL"
-            if is_gone and EMPTIED in pair.version.info
-            else self._text.column(alias, pair.version if is_version else pair.parent)
-            for pair in spec.pairs
-        ]
-        said = [
-            now(column, self._text.dialect) if tells_moment(column) else INVOKER
-            for column in spec.stamps
-        ]
-        return [*kept, *said]
-
-    def _row(self, spec: VersionSpec, alias: str | None) -> list[str]:
-        """Return the key of a row: of an alias of the parent table, or of what was touched."""
-        parents = [pair.parent for pair in spec.key]
-        if alias is None:
-            return [f"t.{name}" for name in self._names]
-        return [self._text.column(alias, column) for column in parents]
-
-    def _version_keys(self, alias: str, spec: VersionSpec) -> list[str]:
-        """Return the key of a version."""
-        return [self._text.column(alias, pair.version) for pair in spec.key]
-
-    def _is_row(self, version: str, spec: VersionSpec, alias: str | None = None) -> str:
-        """Return the condition that a version is of a row."""
-        values = self._row(spec, alias)
-        return " AND ".join(
-            f"{self._text.column(version, pair.version)} = {self._text.kept(value, pair.parent)}"
-            for pair, value in zip(spec.key, values, strict=True)
-        )
-
-    def _live(
-        self, spec: VersionSpec, *, join: str = "CROSS JOIN", alias: str | None = None
-    ) -> str:
-        """Join the live rows of what was touched, as ``l``."""
-        table = self._text.table(spec.parent_table)
-        same = " AND ".join(
-            f"{self._text.column('r', pair.parent)} = {value}"
-            for pair, value in zip(spec.key, self._row(spec, alias), strict=True)
-        )
-        if self._is_keyed(spec):
-            # OFFSET keeps a plan from reading the whole table for a few rows.
-            condition = "" if join == "CROSS JOIN" else " ON true"
-            return (
-                f"{join} LATERAL (\n    SELECT true AS {self._here}, r.* FROM {table} AS r\n"
-                f"    WHERE {same} OFFSET 0\n) AS l{condition}"
-            )
-        inner = "JOIN" if join == "CROSS JOIN" else join
-        same = same.replace("r.", "l.")
-        return f"{inner} (SELECT true AS {self._here}, r.* FROM {table} AS r) AS l ON {same}"
-
-    def _previous(self, spec: VersionSpec, alias: str | None = None) -> str:
-        is_row = self._is_row("v", spec, alias)
-        return fill(PREVIOUS, v_is_row=is_row, **self._slots(spec))
-
-    def _own(self, spec: VersionSpec, alias: str | None = None, *, unless_begun: str = "") -> str:
-        is_row = self._is_row("v", spec, alias)
-        return fill(OWN, v_is_row=is_row, unless_begun=unless_begun, **self._slots(spec))
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -540,43 +296,6 @@ class Recorder:
             names = [flag.name for flag in self._flags.of(self._spec)]
             slots["columns_of_t"] = ", ".join([*self._names, *names])
         return slots
-
-    def _is_unrecorded(self, spec: VersionSpec) -> str:
-        """Return the condition that this transaction has no version of a row yet."""
-        return f"NOT EXISTS (\n    {self._own(spec)}\n)"
-
-    def _is_changed(self, spec: VersionSpec, event: Event, *, is_begun: bool = False) -> str:
-        """Return the condition that an object is not as it was before this transaction.
-
-        :param is_begun: whether the transaction has recorded nothing before.
-        """
-        conditions = [self._differs(spec)]
-        if is_begun:
-            conditions += [f"t.{flag.name}" for flag in self._flags.of(spec) if flag.is_masked]
-        else:
-            conditions += self._flags.masks(event)
-        for other in self._triggers.tables:
-            if other is not spec:
-                conditions.append(
-                    fill(
-                        CHANGED_ELSEWHERE,
-                        live_if_any=self._live(other, join="LEFT JOIN"),
-                        previous=self._previous(other),
-                        changed=self._differs(other),
-                    )
-                )
-        return "\nOR ".join(conditions)
-
-    def _differs(self, spec: VersionSpec) -> str:
-        """Return the condition that a live row differs from the version before."""
-        deleted = "{p_operation} = {delete}".format_map(self._slots(spec))
-        came_or_went = f"(l.{self._here} IS NULL) <> (p.{self._here} IS NULL OR {deleted})"
-        compared = [pair for pair in spec.pairs if pair.parent in set(compared_columns(spec))]
-        if not compared:
-            return came_or_went
-        live, before = spec.parent_table.alias("l"), spec.version_table.alias("p")
-        same = and_(*[SameValue(before.c[p.version.key], live.c[p.parent.key]) for p in compared])
-        return f"{came_or_went}\n    OR l.{self._here} AND NOT ({self._text.expression(same)})"
 
     def _departures(self, event: Event) -> str:
         """Keep the last values of rows that are gone."""

@@ -28,7 +28,7 @@ from pathlib import Path
 from tests.faults import FAULTS, PACKAGE, Fault
 
 ROOT = Path(__file__).parent.parent
-COPIED = (PACKAGE, "tests", "examples", "docs", "README.rst", "pyproject.toml")
+COPIED = (PACKAGE, "tests", "examples", "docs", "README.rst", "CONTRIBUTING.rst", "pyproject.toml")
 
 #: How many of the faults must be noticed.
 ENOUGH = 0.95

@@ -1,5 +1,6 @@
 """What the package gives away, and what importing it does."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,14 @@ def test_import_changes_nothing():
     """
 
     assert run(code).returncode == 0
+
+
+def test_each_room_is_on_the_map():
+    """CONTRIBUTING.rst tells of each room of the package what it is for, and of no other."""
+    root = Path(sqlalchemy_versioned.__file__).parent
+    rooms = {path.parent.name for path in root.glob("*/__init__.py")}
+    text = (root.parent / "CONTRIBUTING.rst").read_text("utf-8")
+
+    table = text.partition("From the highest to the lowest")[2].partition("A module imports")[0]
+
+    assert set(re.findall(r"``(\w+)/``", table)) == rooms

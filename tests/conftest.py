@@ -68,7 +68,7 @@ embedded_server = pytest.StashKey[EmbeddedServer]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tests of several strategies run with one of them."""
+    """Let tests of several strategies, and of both modes, run with one of them."""
     parser.addoption(
         "--strategies",
         choices=("in-turn", "all", *STRATEGIES),
@@ -77,10 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "the next database; or with all; or with the one that is named",
     )
     parser.addoption(
-        "--native",
-        action="store_true",
-        help="let triggers record, in databases that can: the same tests, the other mode",
+        "--modes",
+        choices=("in-turn", "sessions", "triggers"),
+        default="in-turn",
+        help="in databases that can, let triggers record in every other test, those of the next "
+        "database in the others; or in none; or in all, as --native does",
     )
+    parser.addoption("--native", action="store_const", dest="modes", const="triggers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -194,12 +197,17 @@ def _keeps_tables(item: pytest.Item) -> bool:
     return _keeps_models(item) and "tables" in item.fixturenames
 
 
-def _what_it_keeps(item: pytest.Item) -> tuple[bool, str, str]:
+def _what_it_keeps(item: pytest.Item) -> tuple[bool, bool, str, str]:
     callspec = getattr(item, "callspec", None)
     if callspec is None or not _keeps_models(item):
-        return (_keeps_models(item), "", "")
+        return (_keeps_models(item), False, "", "")
     strategy, database = (callspec.params.get(name, "") for name in ("strategy", "database"))
-    return (True, strategy, callspec.id.replace(strategy, "").replace(database, ""))
+    return (
+        True,
+        _is_native(item),
+        strategy,
+        callspec.id.replace(strategy, "").replace(database, ""),
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -220,6 +228,23 @@ def _is_its_turn(item: pytest.Item) -> bool:
         database.partition("+")[0]
     )
     return (crc32(item.nodeid.replace(database, "").encode()) + place) % 2 == 0
+
+
+def _is_native(item: pytest.Item) -> bool:
+    """Tell whether triggers are to record what a test writes."""
+    wanted = item.config.getoption("--modes")
+    if wanted != "in-turn":
+        return bool(wanted == "triggers")
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    database = str(parameters.get("database", ""))
+    if not database or not has_capabilities(database, ["triggers"]):
+        return False
+    name = item.nodeid.replace(database, "").replace(str(parameters.get("strategy", "")), "")
+    turn = crc32(name.encode())
+    if item.get_closest_marker("shared_out"):
+        # Each variant runs on one of two databases.
+        return turn // 2 % 2 == 0
+    return (turn + database.startswith("embedded")) % 2 == 0
 
 
 def _can_run(item: pytest.Item) -> bool:
@@ -302,7 +327,7 @@ def database(
 @pytest.fixture
 def mode(request: pytest.FixtureRequest, database: Database) -> Mode:
     """Who records, for what the two modes promise differently."""
-    return Mode(request.config.getoption("--native") and database.has("triggers"))
+    return Mode(_is_native(request.node) and database.has("triggers"))
 
 
 @pytest.fixture
@@ -332,7 +357,7 @@ def versioning(
     from sqlalchemy_versioned import make_versioned, remove_versioning, versioning_manager
 
     options: dict[str, Any] = {"strategy": strategy} if strategy else {}
-    if request.config.getoption("--native"):
+    if _is_native(request.node):
         options["native"] = True
     if _keeps_models(request.node):
         keeper.switch_on(options)

@@ -1,8 +1,9 @@
 """Look for what only chance finds: ``python -m tests.soak 30`` goes on for 30 minutes.
 
-Storms and random programs are run on one database after the other, each time with another seed,
-which is printed. Seeds that are given are run first: ``python -m tests.soak 5 4711``. What fails
-ends it, with the command that runs the same seed on the same database again.
+Storms and random programs are run on one database after the other, and recorded by sessions and by
+triggers where both can be, each time with another seed, which is printed. Seeds that are given are
+run first: ``python -m tests.soak 5 4711``; ``VERSIONED_TEST_MODES`` names the modes. What fails
+ends it, with the command that runs the same seed again.
 """
 
 import os
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tests.databases import select_databases
+from tests.databases import has_capabilities, select_databases
 
 STORMS = ("tests/scenarios/test_storms.py",)
 PROGRAMS = (
@@ -35,11 +36,11 @@ def main(minutes: str = "30", *seeds: str) -> None:
     """Run until the time is over or something fails."""
     end = time.time() + 60 * float(minutes)
     given = [int(seed) for seed in seeds]
-    for number, database in enumerate(turns()):
+    for number, (database, mode) in enumerate(turns()):
         if time.time() >= end:
             break
         seed = given[number] if number < len(given) else random.randrange(10**6)
-        print(f"seed {seed} on {database}", flush=True)
+        print(f"seed {seed} on {database}, recorded by {mode}", flush=True)
         environ = {
             UNTIL: str(end),
             "VERSIONED_TEST_DATABASES": database,
@@ -48,17 +49,24 @@ def main(minutes: str = "30", *seeds: str) -> None:
         }
         programs = [*PROGRAMS, "--hypothesis-profile=soak", f"--hypothesis-seed={seed}"]
         for arguments in random.sample([[*STORMS], programs], 2):
-            if code := run(arguments, environ, end):
+            if code := run([*arguments, f"--modes={mode}"], environ, end):
                 command = f"python -m tests.soak {minutes} {seed}"
-                print(f"again: VERSIONED_TEST_DATABASES={database} {command}")
+                where = f"VERSIONED_TEST_DATABASES={database} VERSIONED_TEST_MODES={mode}"
+                print(f"again: {where} {command}")
                 sys.exit(code)
 
 
-def turns() -> Iterator[str]:
-    """Return databases in turn, in another order each time."""
-    names = select_databases()
+def turns() -> Iterator[tuple[str, str]]:
+    """Return databases and modes in turn, in another order each time."""
+    modes = os.environ.get("VERSIONED_TEST_MODES", "sessions,triggers").split(",")
+    found = [
+        (name, mode)
+        for name in select_databases()
+        for mode in modes
+        if mode == "sessions" or has_capabilities(name, ["triggers"])
+    ]
     while True:
-        yield from random.sample(names, len(names))
+        yield from random.sample(found, len(found))
 
 
 def run(arguments: list[str], environ: dict[str, str], end: float) -> int:

@@ -209,15 +209,15 @@ def populate(engine: Engine, models: Any) -> None:
         session.commit()
 
 
-def main(url: str, seed: str, transactions: str, mode: str) -> None:
-    """Write in four processes, and tell how much was committed; *mode* says who records."""
+def main(url: str, seed: str, transactions: str, recorder: str) -> None:
+    """Write in four processes, recorded by ``sessions`` or ``triggers``, and say how much."""
     from sqlalchemy.orm import configure_mappers
 
     from sqlalchemy_versioned import make_versioned, versioning_manager
     from tests.databases import connect
     from tests.models import build_base, build_blog
 
-    make_versioned(native=mode == "native")
+    make_versioned(native=recorder == "triggers")
     models = build_blog(build_base())
     configure_mappers()
     processes = multiprocessing.get_context("fork")

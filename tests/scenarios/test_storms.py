@@ -72,14 +72,14 @@ def test_threads(tables, models, versioning, level):
     assert storm.committed > TRANSACTIONS
 
 
-def test_processes(request, tables, models, database):
+def test_processes(tables, models, database, mode):
     """So do four processes."""
     populate(tables, models)
     tables.dispose()
     url = database.url.render_as_string(hide_password=False)
-    mode = "native" if request.config.getoption("--native") else "orm"
+    recorder = mode.pick("sessions", "triggers")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.storms", url, str(SEED), str(2 * TRANSACTIONS), mode],
+        [sys.executable, "-m", "tests.storms", url, str(SEED), str(2 * TRANSACTIONS), recorder],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],

@@ -202,12 +202,8 @@ def _what_it_keeps(item: pytest.Item) -> tuple[bool, bool, str, str]:
     if callspec is None or not _keeps_models(item):
         return (_keeps_models(item), False, "", "")
     strategy, database = (callspec.params.get(name, "") for name in ("strategy", "database"))
-    return (
-        True,
-        _is_native(item),
-        strategy,
-        callspec.id.replace(strategy, "").replace(database, ""),
-    )
+    arguments = callspec.id.replace(strategy, "").replace(database, "")
+    return (True, _is_native(item), strategy, arguments)
 
 
 @pytest.hookimpl(tryfirst=True)

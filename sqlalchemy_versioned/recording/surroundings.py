@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, Table, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 
@@ -14,9 +14,11 @@ from .. import _sqlalchemy
 from ..context.transaction_values import Places
 from ..database.dialects import has_statement_triggers
 from ..database.keys import Key
+from ..exc import CaptureError
 from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
 from ..options import Options
+from ..triggers.catalogue import stored_triggers
 from .writer import TableWriter
 
 __all__ = ["Surroundings"]
@@ -55,6 +57,7 @@ class Surroundings:
         # By engine, so that they go with it.
         self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
         self._lacking: WeakKeyDictionary[Engine, dict[VersionSpec, bool]] = WeakKeyDictionary()
+        self._triggered: WeakKeyDictionary[Engine, set[tuple[str, str]]] = WeakKeyDictionary()
 
     def places(self) -> Places:
         """Return where transactions keep what is said of them."""
@@ -83,13 +86,35 @@ class Surroundings:
     def writer(
         self, spec: VersionSpec, related: tuple[VersionSpec, ...], connection: Connection
     ) -> TableWriter:
-        """Return the writer of a table, which keeps its statements."""
+        """Return the writer of a table, which keeps its statements.
+
+        :raises CaptureError: if triggers record the table, too.
+        """
+        self._refuse_triggered(spec.parent_table, connection)
         writers = self._writers.setdefault(_sqlalchemy.root_engine(connection), {})
         writer = writers.get((spec, related))
         if writer is None:
             writer = TableWriter(spec, related, connection.dialect)
             writers[spec, related] = writer
         return writer
+
+    def _refuse_triggered(self, table: Table, connection: Connection) -> None:
+        """Refuse to record what triggers record; they are looked up once for each engine."""
+        dialect = connection.dialect
+        if not has_statement_triggers(dialect) or self.leaves_to_triggers(dialect):
+            return
+        engine = _sqlalchemy.root_engine(connection)
+        if engine not in self._triggered:
+            found = stored_triggers(connection)
+            self._triggered[engine] = {(t.schema, t.table) for t in found if t.enabled in "OA"}
+        options = connection.get_execution_options()
+        schema = _sqlalchemy.translated_schema(options, table.schema)
+        if (schema or dialect.default_schema_name, table.name) in self._triggered[engine]:
+            raise CaptureError(
+                f"a session writes {table.fullname}, which has triggers in this database that "
+                "record it, and so it would be recorded twice; say make_versioned(native=True), "
+                "or remove them with uninstall_triggers(metadata, engine)"
+            )
 
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version.
@@ -107,11 +132,12 @@ class Surroundings:
             self.writer(spec, (), connection).keep_first_state(connection, keys)
 
     def look_again(self) -> None:
-        """Forget which tables have rows without versions."""
+        """Forget which tables have rows without versions, or triggers."""
         self._lacking.clear()
+        self._triggered.clear()
 
     def forget(self) -> None:
         """Drop what is kept of classes that may be other ones."""
         self._places = None
         self._writers.clear()
-        self._lacking.clear()
+        self.look_again()

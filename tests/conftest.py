@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--modes",
         choices=("in-turn", "sessions", "triggers"),
-        default="in-turn",
+        default="sessions",
         help="in databases that can, let triggers record in every other test, those of the next "
         "database in the others; or in none; or in all, as --native does",
     )
@@ -228,6 +228,9 @@ def _is_its_turn(item: pytest.Item) -> bool:
 
 def _is_native(item: pytest.Item) -> bool:
     """Tell whether triggers are to record what a test writes."""
+    for mark in item.iter_markers("options"):
+        if "native" in mark.kwargs:
+            return bool(mark.kwargs["native"])
     wanted = item.config.getoption("--modes")
     if wanted != "in-turn":
         return bool(wanted == "triggers")

@@ -6,12 +6,23 @@ recorded.  A table whose triggers are missing is refused, because nobody would r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, literal, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Engine,
+    Insert,
+    Table,
+    Update,
+    inspect,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
@@ -38,6 +49,7 @@ __all__ = [
     "check_modes",
     "check_plugins",
     "check_spec",
+    "check_subclasses",
     "end_events",
     "refusal_of",
 ]
@@ -94,6 +106,24 @@ def check_spec(spec: VersionSpec) -> None:
                 f"Table {spec.parent_table.fullname!r} is to be recorded by triggers, which do not "
                 f"know {name} yet; leave that out, or native=True"
             )
+
+
+def check_subclasses(classes: Collection[type[Any]], tables: Collection[Table]) -> None:
+    """Refuse classes that are not versioned, and have rows where those of versioned ones are.
+
+    :param classes: those that are versioned.
+    :param tables: those that triggers record.
+    :raises ImproperlyConfigured: if there is one.
+    """
+    for cls in classes:
+        mapper: Mapper[Any] = inspect(cls)
+        for below in mapper.self_and_descendants:
+            shared = [str(table) for table in below.tables if table in tables]
+            if shared and below.class_ not in classes:
+                raise ImproperlyConfigured(
+                    f"{below.class_.__name__} is not versioned, and has rows in {min(shared)}, all "
+                    "of which are to be recorded by triggers; version it, or leave out native=True"
+                )
 
 
 def check_append_only(table: Table) -> None:

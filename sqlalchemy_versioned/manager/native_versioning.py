@@ -9,7 +9,13 @@ from sqlalchemy import Column, Table, inspect
 
 from ..build.context_columns import build_transaction_columns
 from ..build.registry import Registry
-from ..capture.native import check_append_only, check_modes, check_plugins, check_spec
+from ..capture.native import (
+    check_append_only,
+    check_modes,
+    check_plugins,
+    check_spec,
+    check_subclasses,
+)
 from ..hooks import PluginCollection
 from ..model.spec import Hierarchy
 from ..options import Options
@@ -77,6 +83,7 @@ class NativeVersioning:
         tables = list(self._tables())
         if tables:
             check_plugins(self._plugins())
+        check_subclasses(self._registry().classes, {native.spec.parent_table for native in tables})
         for native in tables:
             check_spec(native.spec)
             if native.is_append_only:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, Table, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 
@@ -90,7 +90,7 @@ class Surroundings:
 
         :raises CaptureError: if triggers record the table, too.
         """
-        self._refuse_triggered(spec.parent_table, connection)
+        self._refuse_triggered(spec, connection)
         writers = self._writers.setdefault(_sqlalchemy.root_engine(connection), {})
         writer = writers.get((spec, related))
         if writer is None:
@@ -98,10 +98,10 @@ class Surroundings:
             writers[spec, related] = writer
         return writer
 
-    def _refuse_triggered(self, table: Table, connection: Connection) -> None:
+    def _refuse_triggered(self, spec: VersionSpec, connection: Connection) -> None:
         """Refuse to record what triggers record; they are looked up once for each engine."""
-        dialect = connection.dialect
-        if not has_statement_triggers(dialect) or self.leaves_to_triggers(dialect):
+        dialect, table = connection.dialect, spec.parent_table
+        if not has_statement_triggers(dialect) or self.leaves_to_triggers(dialect, spec):
             return
         engine = _sqlalchemy.root_engine(connection)
         if engine not in self._triggered:

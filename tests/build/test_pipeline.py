@@ -48,6 +48,7 @@ def test_order_of_hooks(Base, versioning):
     assert plugin.notes[-1] == ("models", 4)
 
 
+@pytest.mark.options(native=False)
 def test_columns_of_plugins(versioning, Base, engine):
     """They come last in the table, are attributes of versions, and have their defaults."""
     versioning.plugins = [Noting()]

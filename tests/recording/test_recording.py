@@ -25,6 +25,10 @@ class Flags(Plugin):
         return {}
 
 
+#: What the plugin does by itself, triggers cannot.
+by_sessions = pytest.mark.options(native=False)
+
+
 @pytest.fixture
 def flagged(versioning, request):
     """The blog, with flags; tables and a session come after it."""
@@ -45,6 +49,7 @@ def flags(session, models):
     return [tuple(row) for row in session.execute(statement)]
 
 
+@by_sessions
 def test_added_values_differ_by_object(session, models):
     """Each row gets the values of its own object; the others get the default."""
     one, two = models.factories.Article(name="a"), models.factories.Article(name="b")
@@ -55,6 +60,7 @@ def test_added_values_differ_by_object(session, models):
     assert flags(session, models)[2:] == [("c", True), ("b", False)]
 
 
+@by_sessions
 def test_added_values_accumulate(session, models):
     """Over the flushes of one transaction, what was said of a row stays said."""
     article = models.factories.Article(name="a")
@@ -67,6 +73,7 @@ def test_added_values_accumulate(session, models):
     assert flags(session, models)[1:] == [("b", True)]
 
 
+@by_sessions
 def test_added_values_of_a_rolled_back_savepoint(session, models):
     """What was said in a savepoint goes with it."""
     article = models.factories.Article(name="a")
@@ -83,6 +90,7 @@ def test_added_values_of_a_rolled_back_savepoint(session, models):
     assert flags(session, models)[1:] == [("a", False)]
 
 
+@by_sessions
 @pytest.mark.parametrize("size", [1, 200])
 def test_added_values_cost_no_statements(session, models, database, tables, count_statements, size):
     """Rows that differ in their values are still written by one statement."""

@@ -628,6 +628,7 @@ def test_table_without_a_key_that_the_database_changes(versioning):
 # -- the id of the newest version in the row itself ------------------------------------------------
 
 
+@pytest.mark.options(native=False)
 @pytest.mark.parametrize("kind", ["integer", "uuid"])
 def test_rows_have_the_id_of_their_newest_version(Base, versioning, open_session, kind):
     """After each flush and statement the row says which version it is; nothing else changes."""
@@ -673,6 +674,7 @@ def test_rows_have_the_id_of_their_newest_version(Base, versioning, open_session
         (Column("rev", Integer), {"strategy": "validity"}, "under strategy='append'"),
     ],
 )
+@pytest.mark.options(native=False)
 def test_column_that_cannot_have_the_id(versioning, column, options, expected):
     """What cannot have the id of the newest version is refused when the table is declared."""
     table = Table("page", MetaData(), Column("id", Integer, primary_key=True), column._copy())

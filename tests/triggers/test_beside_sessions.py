@@ -47,8 +47,7 @@ def test_nothing_is_recorded_twice(engine):
             lambda: session.execute(update(Page).values(name="b")),
         ):
             with pytest.raises(CaptureError, match="page, which has triggers"):
-                write()
-                session.flush()
+                (write(), session.flush())
             session.rollback()
         with paused(session):
             session.connection().exec_driver_sql(removal)

@@ -236,7 +236,7 @@ def test_objects_are_recorded_as_a_whole(Base, above, below):
         configure_mappers()
 
 
-@pytest.mark.options(session_variables=[])
+@pytest.mark.options(session_variables=[], native=False)
 def test_what_triggers_record_moves_nothing_of_sessions(Base):
     """Foreign keys must not change unnoticed what sessions record."""
 

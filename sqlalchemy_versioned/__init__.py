@@ -110,7 +110,7 @@ def __dir__() -> list[str]:
 __version__ = "1.0.0.dev0"
 
 #: The default manager.
-versioning_manager = VersioningManager()
+versioning_manager: VersioningManager = VersioningManager()
 
 _UNSAID: Any = object()
 

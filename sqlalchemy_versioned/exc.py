@@ -70,7 +70,8 @@ class UnknownOption(ImproperlyConfigured, KeyError):
     """
 
     # KeyError shows the repr of its argument, which makes a sentence hard to read.
-    __str__ = Exception.__str__
+    def __str__(self) -> str:
+        return Exception.__str__(self)
 
 
 class InvalidArgument(VersioningError, ValueError):

@@ -9,6 +9,7 @@ from typing import Any
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation
 from sqlalchemy import MetaData, Table
+from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
 from ..maintenance.places import find_places
@@ -37,7 +38,7 @@ class Found:
 
     def __init__(self, autogen_context: AutogenContext) -> None:
         self.context = autogen_context
-        self.dialect = autogen_context.dialect
+        self.dialect: Dialect = autogen_context.dialect
         self.first: list[MigrateOperation] = []
         self._last: list[MigrateOperation] = []
         self._aligned: dict[VersionSpec, list[str]] = {}

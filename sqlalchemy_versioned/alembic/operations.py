@@ -111,7 +111,7 @@ class BaselineVersionsOp(HistoryOp):
     """
 
     name = "baseline_versions"
-    keywords = keywords_but("end_column", "id_column")
+    keywords: Mapping[str, str] = keywords_but("end_column", "id_column")
 
     @classmethod
     def baseline_versions(
@@ -162,8 +162,8 @@ class UpdateEndsOp(HistoryOp):
     """
 
     name = "update_end_transaction_ids"
-    positional = ("version_table",)
-    keywords = keywords_but("columns", "schema", "id_column")
+    positional: tuple[str, ...] = ("version_table",)
+    keywords: Mapping[str, str] = keywords_but("columns", "schema", "id_column")
 
     @classmethod
     def update_end_transaction_ids(
@@ -210,7 +210,7 @@ class AlignVersionsOp(HistoryOp):
     """
 
     name = "align_versions"
-    keywords = keywords_but("end_column")
+    keywords: Mapping[str, str] = keywords_but("end_column")
 
     @classmethod
     def align_versions(

@@ -6,7 +6,7 @@ back: the same on every database, none of which could change such a table in all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
@@ -63,7 +63,7 @@ class SetAsideOp(HistoryOp):
     """Copies versions as they are under another key; the first half of making a table anew."""
 
     name = "set_versions_aside"
-    keywords = keywords_but("columns", "end_column")
+    keywords: Mapping[str, str] = keywords_but("columns", "end_column")
 
     def __init__(self, rebuild: Rebuild) -> None:
         super().__init__(rebuild.before)
@@ -142,7 +142,7 @@ class TakeBackOp(HistoryOp):
     """Fills a table that was made anew with the versions that were set aside."""
 
     name = "take_versions_back"
-    keywords = keywords_but("columns", "id_column")
+    keywords: Mapping[str, str] = keywords_but("columns", "id_column")
 
     def __init__(self, names: HistoryNames, back: Rebuild | None = None) -> None:
         super().__init__(names)

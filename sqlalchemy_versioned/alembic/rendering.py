@@ -13,6 +13,7 @@ __all__ = ["render_by_itself"]
 class _Rendered(Protocol):
     def render(self, prefix: str) -> str:
         """Return the call."""
+        ...
 
 
 def render_by_itself(*operations: Any) -> None:

@@ -32,7 +32,7 @@ class ChosenOptions:
         self._said = said
         self._plugins = plugins
         #: What holds where nothing else is said.
-        self.manager = self._build_options({}, owner="make_versioned()")
+        self.manager: Options = self._build_options({}, owner="make_versioned()")
         self._options: dict[Mapper[Any], Options] = {}
 
     def choose(self, mapper: Mapper[Any], *, exposed: bool) -> Options:

@@ -56,8 +56,8 @@ def transaction_id_type() -> types.TypeEngine[Any]:
 class OperationType(types.TypeDecorator[Operation]):
     """Keeps an operation as a small integer, and loads it as an :class:`.Operation`."""
 
-    impl = SmallInteger
-    cache_ok = True
+    impl: types.TypeEngine[Any] | type[types.TypeEngine[Any]] = SmallInteger
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         """Store the number."""
@@ -71,8 +71,8 @@ class OperationType(types.TypeDecorator[Operation]):
 class OperationCode(types.TypeDecorator[Operation]):
     """Keeps an operation as its letter, and loads it as an :class:`.Operation`."""
 
-    impl = String(1)
-    cache_ok = True
+    impl: types.TypeEngine[Any] | type[types.TypeEngine[Any]] = String(1)
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Store the letter."""
@@ -89,8 +89,8 @@ class UTCDateTime(types.TypeDecorator[datetime]):
     A naive value is refused, because nobody could tell which moment it means.
     """
 
-    impl = DateTime
-    cache_ok = True
+    impl: types.TypeEngine[Any] | type[types.TypeEngine[Any]] = DateTime
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
         """Keep microseconds where a plain DATETIME drops them."""
@@ -132,8 +132,8 @@ class StoredEnum(types.TypeDecorator[Any]):
     Values that the enum no longer has are loaded as the text that was stored.
     """
 
-    impl = String
-    cache_ok = True
+    impl: types.TypeEngine[Any] | type[types.TypeEngine[Any]] = String
+    cache_ok: bool | None = True
 
     def __init__(self, enum: Enum) -> None:
         self.enum = enum

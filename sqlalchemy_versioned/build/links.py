@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Table, and_
+from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Subquery, Table, and_
 from sqlalchemy.orm import RelationshipProperty, foreign
 
 from .._typing import is_table, select_rows
@@ -32,7 +32,7 @@ class Links:
     """
 
     def __init__(self, statement: Select[Any], own: VersionSpec, labels: Mapping[Any, str]) -> None:
-        self.rows = statement.subquery()
+        self.rows: Subquery = statement.subquery()
         self._own = own
         self._labels = labels
 

@@ -30,7 +30,7 @@ class NewestVersion(FunctionElement[Any]):
     when it copies a subquery of a relationship; self-referential ones then join a row to itself.
     """
 
-    inherit_cache = True
+    inherit_cache: bool | None = True
     #: Set by subclasses, so that the table is part of the key under which statements are cached.
     table_spec: ClassVar[VersionSpec]
 

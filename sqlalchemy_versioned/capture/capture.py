@@ -41,11 +41,11 @@ class Capture:
         self._targets = Targets()
         self._name = f"{name}_pending"
         #: Refuses what it says it cannot follow.
-        self.refusals = Refusals(recorder, self._targets)
+        self.refusals: Refusals = Refusals(recorder, self._targets)
         #: What the database does to other rows.
-        self.behind = RowsBehind(recorder, self._targets)
-        self.inserts = Inserts(recorder, self._targets, self.behind)
-        self.changes = RowChanges(recorder, self._targets, self.behind)
+        self.behind: RowsBehind = RowsBehind(recorder, self._targets)
+        self.inserts: Inserts = Inserts(recorder, self._targets, self.behind)
+        self.changes: RowChanges = RowChanges(recorder, self._targets, self.behind)
 
     def watch(self, targets: Mapping[Table, Target]) -> None:
         """Record writes to further tables."""

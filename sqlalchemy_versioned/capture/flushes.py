@@ -67,7 +67,7 @@ class Flush:
         self.touched: list[tuple[Hierarchy, list[Key] | None]] = []
         self.session = session
         self.context = context
-        self.outer = None if outer is None else weakref.ref(outer)
+        self.outer: weakref.ref[Flush] | None = None if outer is None else weakref.ref(outer)
         #: The base mappers of which images were taken before rows were deleted.
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows without versions were looked for.
@@ -203,8 +203,8 @@ class LinkTable:
     def __init__(self, hierarchy: Hierarchy, mapped: ClassSpec | None) -> None:
         self._link = hierarchy.root
         self._mapper: Mapper[Any] | None = None if mapped is None else inspect(mapped.parent_class)
-        self.hierarchy = hierarchy if mapped is None else mapped.hierarchy
-        self.spec = self._link if mapped is None else mapped.tables[-1]
+        self.hierarchy: Hierarchy = hierarchy if mapped is None else mapped.hierarchy
+        self.spec: VersionSpec = self._link if mapped is None else mapped.tables[-1]
         columns = [pair.parent for pair in self._link.key]
         own = [pair.parent for pair in self.spec.key]
         self._places = [columns.index(c) for c in own] if set(own) == set(columns) else None

@@ -30,7 +30,7 @@ class Sessions:
         self._surroundings = surroundings
         self._name = name
         #: Whether all sessions are heard of; then a connection that none has is nobody's.
-        self.hears_all = False
+        self.hears_all: bool = False
         #: Engines of which connections are recorded although no session has them.
         self._recorded: weakref.WeakSet[Engine] = weakref.WeakSet()
 

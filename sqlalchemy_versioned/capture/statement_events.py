@@ -46,9 +46,9 @@ class StatementEvents:
         self._triggered = f"{name}_triggered"
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
         #: Refuses changes to histories that are immutable.
-        self.guard = Guard()
+        self.guard: Guard = Guard()
         #: Tells triggers what they must know.
-        self.triggers = Triggers()
+        self.triggers: Triggers = Triggers()
 
     def stop(self) -> None:
         """Take every listener off again."""

@@ -33,7 +33,7 @@ class ClassReader:
 
     def __init__(self, spec: ClassSpec) -> None:
         self.spec = spec
-        self.key_of = _key_getter(spec.key)
+        self.key_of: Callable[[InstanceState[Any]], Any] = _key_getter(spec.key)
         self._key = frozenset(spec.key)
         mapper: Mapper[Any] = inspect(spec.parent_class)
         ignored = {column for table in spec.tables for column in table.ignored}
@@ -47,7 +47,7 @@ class ClassReader:
         if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
             self._moving = frozenset(prop.key for prop in mapper.column_attrs)
         #: Whether its versions have values that are no copies and depend on what was set.
-        self.has_added = any(len(table.added) > len(table.stamps) for table in spec.tables)
+        self.has_added: bool = any(len(table.added) > len(table.stamps) for table in spec.tables)
         #: The columns behind each attribute.
         self._columns = {prop.key: frozenset(prop.columns) for prop in mapper.column_attrs}
 

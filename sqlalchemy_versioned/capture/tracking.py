@@ -51,7 +51,7 @@ class Tracker:
         self._listeners: list[tuple[Any, str, Any]] = []
         self._tracked = Tracked(is_on=is_on, are_links_on=are_links_on)
         #: The sessions that are recorded, with their units of work.
-        self.sessions = Sessions(surroundings, name)
+        self.sessions: Sessions = Sessions(surroundings, name)
         self._recorder = SessionRecorder(surroundings, self.sessions, self._tracked)
         self._captures = Captures(self._recorder, name)
         self._flushes = FlushEvents(self._recorder, self._captures, self._tracked, name)

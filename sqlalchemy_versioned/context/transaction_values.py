@@ -78,7 +78,7 @@ class Places:
             self._names_of_user = {USER, *local}
         self._required = [column for column in self._columns.values() if _is_required(column)]
         #: Whether there is something to do although nothing is said.
-        self.asks = current_user is not None or bool(self._required)
+        self.asks: bool = current_user is not None or bool(self._required)
 
     def values(
         self,

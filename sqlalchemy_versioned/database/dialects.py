@@ -67,14 +67,14 @@ class SameValue(FunctionElement[bool]):
     """
 
     name = "same_value"
-    inherit_cache = True
-    type = Boolean()
+    inherit_cache: bool | None = True
+    type: types.TypeEngine[bool] = Boolean()
 
 
 class BinaryJSON(types.UserDefinedType[Any]):
     """PostgreSQL's ``jsonb``, to cast text to; its dialect need not be imported for that."""
 
-    cache_ok = True
+    cache_ok: bool | None = True
 
     def get_col_spec(self, **kw: Any) -> str:
         """Return the name of the type."""
@@ -89,11 +89,11 @@ class ReadFirst(FunctionElement[Any]):
     """
 
     name = "read_first"
-    inherit_cache = True
+    inherit_cache: bool | None = True
 
     def __init__(self, column: ColumnElement[Any]) -> None:
         super().__init__(column)
-        self.type = column.type
+        self.type: types.TypeEngine[Any] = column.type
 
 
 @compiles(ReadFirst)
@@ -116,7 +116,7 @@ class StampedUuid(FunctionElement[Any]):
     """
 
     name = "stamped_uuid"
-    inherit_cache = True
+    inherit_cache: bool | None = True
 
     def __init__(self, digits: ColumnElement[str], type_: types.TypeEngine[Any]) -> None:
         super().__init__(digits)
@@ -156,8 +156,8 @@ class DatabaseUser(FunctionElement[str]):
     """The user as whom a statement is executed; NULL where a database has none."""
 
     name = "database_user"
-    inherit_cache = True
-    type = types.String()
+    inherit_cache: bool | None = True
+    type: types.TypeEngine[str] = types.String()
 
 
 @compiles(DatabaseUser)
@@ -177,11 +177,11 @@ class AsDeclared(FunctionElement[Any]):
     """
 
     name = "as_declared"
-    inherit_cache = False
+    inherit_cache: bool | None = False
 
     def __init__(self, kept: ColumnElement[Any], declared: ColumnElement[Any]) -> None:
         super().__init__(kept)
-        self.type = declared.type
+        self.type: types.TypeEngine[Any] = declared.type
         self.declared = declared
 
 

@@ -59,7 +59,7 @@ class KeyForms:
         #: Whether every value but a text is as it is loaded.
         self._only_texts = all(convert in (None, _whole) for convert in self._converters)
         #: Whether keys that differ, as :meth:`as_loaded` returns them, are always of two rows.
-        self.are_certain = all(_is_plain(column.type, dialect) for column in columns)
+        self.are_certain: bool = all(_is_plain(column.type, dialect) for column in columns)
 
     def find_new(self, keys: list[Key]) -> dict[Key, Key]:
         """Return the forms in which rows would be loaded, for those *keys* that have another."""

@@ -99,16 +99,16 @@ class KeyParameters:
 
     def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect, prefix: str = "") -> None:
         kinds = [column.type.dialect_impl(dialect) for column in columns]
-        self.width = len(columns)
+        self.width: int = len(columns)
         self.dialect = dialect
         self.prefix = prefix
         #: What makes of each value what the driver would get, where it is not the value itself.
-        self.processors = [kind.bind_processor(dialect) for kind in kinds]
-        self.has_expressions = any(map(has_bind_expression, kinds))
-        self.takes_arrays = dialect.name == "postgresql" and all(map(_fits_array, columns))
+        self.processors: list[Any] = [kind.bind_processor(dialect) for kind in kinds]
+        self.has_expressions: bool = any(map(has_bind_expression, kinds))
+        self.takes_arrays: bool = dialect.name == "postgresql" and all(map(_fits_array, columns))
         limit = getattr(dialect, "insertmanyvalues_max_parameters", 2000)
         #: How many keys can be given by a parameter for each value.
-        self.most = max(1, (min(limit, 30_000) - 10) // max(1, len(columns)))
+        self.most: int = max(1, (min(limit, 30_000) - 10) // max(1, len(columns)))
 
     def sets(self, keys: list[Key], others: Mapping[str, list[Key]] | None = None) -> KeySets:
         """Return *keys* as the set ``keys`` of a statement, with *others* beside it by name."""

@@ -61,11 +61,11 @@ class ActivityPlugin(ModelPlugin):
     is_known_to_triggers = True
     name = "Activity"
     table_name = "activity"
-    written_as = "activities"
+    written_as: str | None = "activities"
 
     def __init__(self, table_name: str | None = None, *, key_type: Any = None) -> None:
         super().__init__(table_name)
-        self.key_type = key_type or KeyType()
+        self.key_type: Any = key_type or KeyType()
 
     @property
     def activity_cls(self) -> Any:

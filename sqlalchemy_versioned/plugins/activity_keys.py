@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import String, types
 from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
 from .._typing import TUPLE
 from ..exc import InvalidArgumentType
@@ -34,8 +35,8 @@ _NAMED: dict[str, tuple[type[Any], Any, Any]] = {
 class KeyType(types.TypeDecorator[Any]):
     """Keeps the key of any object as JSON; of several columns, it is a tuple."""
 
-    impl = String(255)
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = String(255)
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
         """Tell keys apart that differ by case."""

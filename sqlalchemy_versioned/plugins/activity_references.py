@@ -172,12 +172,12 @@ class ActivityBase:
     'ActivityBase'
     """
 
-    object = _build_reference("object")
-    target = _build_reference("target")
-    object_version = _build_version("object")
-    target_version = _build_version("target")
-    object_version_type = _build_version_type("object")
-    target_version_type = _build_version_type("target")
+    object: Any = _build_reference("object")
+    target: Any = _build_reference("target")
+    object_version: Any = _build_version("object")
+    target_version: Any = _build_version("target")
+    object_version_type: Any = _build_version_type("object")
+    target_version_type: Any = _build_version_type("target")
 
     def __init__(self, **values: Any) -> None:
         for key, value in values.items():

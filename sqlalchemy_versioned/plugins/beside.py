@@ -34,7 +34,7 @@ class ModelPlugin(Plugin):
     is_single = True
     #: The name of the class.
     name = ""
-    table_name = ""
+    table_name: str = ""
     #: The relationship of the Transaction class by which applications write the objects, if they
     #: do; :meth:`attach` adds it.
     written_as: str | None = None

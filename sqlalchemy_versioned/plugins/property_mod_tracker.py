@@ -38,7 +38,7 @@ class PropertyModTrackerPlugin(Plugin):
 
     is_single = True
     is_known_to_triggers = True
-    column_suffix = "_mod"
+    column_suffix: str = "_mod"
 
     def __init__(self, column_suffix: str | None = None) -> None:
         if column_suffix is not None:

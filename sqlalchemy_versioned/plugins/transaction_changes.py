@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Column, Table, delete, insert, inspect, select
 from sqlalchemy.orm import Mapper, relationship
 
-from .._typing import mapper_of
+from .._typing import is_column, mapper_of
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
 from ..database.dialects import has_statement_triggers
@@ -42,7 +42,7 @@ class TransactionChangesPlugin(ModelPlugin):
     is_known_to_triggers = True
     name = "TransactionChanges"
     table_name = "transaction_changes"
-    option_names = ("transaction_changes",)
+    option_names: tuple[str, ...] = ("transaction_changes",)
 
     def __init__(self, table_name: str | None = None) -> None:
         super().__init__(table_name)
@@ -113,7 +113,7 @@ class TransactionChangesPlugin(ModelPlugin):
     def _name_hierarchy(self, hierarchy: Hierarchy, specs: list[ClassSpec]) -> EntityNames:
         table, root = self.model_class.__table__, hierarchy.root
         names = tuple(spec.parent_class.__name__ for spec in specs)
-        mapper: Mapper[Any] = inspect(specs[0].version_class).base_mapper
+        mapper = mapper_of(specs[0].version_class).base_mapper
         if len(specs) == 1:
             return EntityNames(table, root, names)
         if mapper.polymorphic_on is None:
@@ -122,7 +122,8 @@ class TransactionChangesPlugin(ModelPlugin):
             first = [spec.parent_class.__name__ for spec in specs if spec.tables[-1] is root]
             tables = tuple((spec.tables[-1], spec.parent_class.__name__) for spec in rest)
             return EntityNames(table, root, (*first, *names), tables=tables)
-        if not isinstance(mapper.polymorphic_on, Column):
+        discriminator: Any = mapper.polymorphic_on
+        if not is_column(discriminator):
             raise ImproperlyConfigured(
                 f"{names[0]} has an expression as polymorphic_on, of which triggers cannot tell "
                 f"names for {type(self).__name__}; leave the plugin out, or native=True"
@@ -131,7 +132,7 @@ class TransactionChangesPlugin(ModelPlugin):
             kind: found.class_.__version_spec__.parent_class.__name__
             for kind, found in mapper.polymorphic_map.items()
         }
-        return EntityNames(table, root, tuple(kinds.values()), mapper.polymorphic_on, kinds)
+        return EntityNames(table, root, tuple(kinds.values()), discriminator, kinds)
 
     def before_take_apart(self, manager: Any) -> None:
         """Take the class and all that leads to it away."""

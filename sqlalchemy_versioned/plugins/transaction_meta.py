@@ -32,7 +32,7 @@ class TransactionMetaPlugin(ModelPlugin):
 
     name = "TransactionMeta"
     table_name = "transaction_meta"
-    written_as = "meta_relation"
+    written_as: str | None = "meta_relation"
 
     def build_columns(self, transaction: Mapper[Any]) -> list[Column[Any]]:
         """Return the columns of the table."""

@@ -84,7 +84,7 @@ class Filters:
 
     def __init__(self, spec: ClassSpec, shape: Shape) -> None:
         self.shape = shape
-        self.facts = transaction_facts(spec)
+        self.facts: dict[str, str] = transaction_facts(spec)
         self._spec = spec
 
     def transactions(self) -> FromClause:

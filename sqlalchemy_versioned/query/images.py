@@ -67,7 +67,7 @@ class Images:
 
     def __init__(self, spec: ClassSpec, *, has_subclasses: bool = True) -> None:
         self._spec = spec
-        self.family = family_of(spec) if has_subclasses else (spec,)
+        self.family: tuple[ClassSpec, ...] = family_of(spec) if has_subclasses else (spec,)
         tables = dict.fromkeys(table for each in self.family for table in each.tables)
         self._own: Rows = {table: table.version_table.alias() for table in tables}
         self._before: Rows = {table: table.version_table.alias() for table in tables}

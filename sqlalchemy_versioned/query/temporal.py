@@ -325,7 +325,8 @@ class PastCompiler:
     def visit_insert(self, *args: Any, **kw: Any) -> Any:
         self._refuse_writing()
 
-    visit_update = visit_delete = visit_insert
+    visit_update = visit_insert
+    visit_delete = visit_insert
 
     def _refuse_writing(self) -> None:
         raise ReadOnlySnapshot(

@@ -8,11 +8,11 @@ writes nothing, and says so at once when it is asked to.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -46,6 +46,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+#: A method that raises, whatever it is given.
+_Refusal: TypeAlias = Callable[..., NoReturn]
 # Of Any, checkers would make FunctionElement[Unknown].
 _FUNCTION: Any = FunctionElement
 
@@ -241,9 +243,17 @@ class Snapshot(_sqlalchemy.BorrowingSession):
             "of the present"
         )
 
-    add = add_all = merge = merge_all = delete = delete_all = _refuse_writing
-    begin_nested = prepare = _refuse_writing
-    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse_writing
+    add: _Refusal = _refuse_writing
+    add_all: _Refusal = _refuse_writing
+    merge: _Refusal = _refuse_writing
+    merge_all: _Refusal = _refuse_writing
+    delete: _Refusal = _refuse_writing
+    delete_all: _Refusal = _refuse_writing
+    begin_nested: _Refusal = _refuse_writing
+    prepare: _Refusal = _refuse_writing
+    bulk_save_objects: _Refusal = _refuse_writing
+    bulk_insert_mappings: _Refusal = _refuse_writing
+    bulk_update_mappings: _Refusal = _refuse_writing
 
     def connection(self, *args: Any, **kw: Any) -> NoReturn:
         """Refuse: what is sent over a connection reads and writes the present."""

@@ -90,7 +90,7 @@ class Appending(Recording):
         """Remove what says that rows are gone which are there."""
         self._writers[spec].erase_deletions(self.connection, keys, tx)
         self._note(spec, keys, None)
-        self.came_to_nothing = True
+        self.came_to_nothing: bool = True
 
     def _leave_out_unchanged(
         self, spec: VersionSpec, changes: Changes, transaction: Transaction

@@ -103,7 +103,7 @@ class Recording:
         #: The keys of all rows that were looked at, by table.
         self._touched: dict[VersionSpec, list[Key]] = {}
         #: Whether something that was recorded, or might have been, is not there in the end.
-        self.came_to_nothing = False
+        self.came_to_nothing: bool = False
         #: Rows that were to be deleted and were not there, by table.
         self.absent: dict[VersionSpec, set[Key]] = {}
 

@@ -30,7 +30,7 @@ class Layer:
         #: The transaction that was begun in this layer, if any.
         self.transaction: Any = None
         #: Whether the transaction of a layer below was taken back in this one.
-        self.is_taken_back = False
+        self.is_taken_back: bool = False
         #: The ids that transactions had when the layer began, where they were changed in it.
         self.former_ids: dict[Any, int] = {}
         #: The transactions whose rows were copied to another database in it, with connections.
@@ -56,7 +56,7 @@ class Records:
     """The layers of one transaction."""
 
     def __init__(self) -> None:
-        self.layers = [Layer(None)]
+        self.layers: list[Layer] = [Layer(None)]
 
     def layer(self, savepoint: Any) -> Layer:
         """Return the layer of the innermost *savepoint*, made if it is new."""

@@ -50,9 +50,11 @@ class TableStatements:
         tx: ColumnElement[int] | None = None,
     ) -> None:
         self.spec = spec
-        self.related = tuple(related)
+        self.related: tuple[VersionSpec, ...] = tuple(related)
         self.style = style
-        self.keys = KeyConditions([pair.parent for pair in spec.key], style, spec.prefix)
+        self.keys: KeyConditions = KeyConditions(
+            [pair.parent for pair in spec.key], style, spec.prefix
+        )
         #: The transaction that is being written.
         named = bindparam(f"{spec.prefix}tx", type_=spec.transaction_column.type)
         self.tx: ColumnElement[int] = named if tx is None else tx

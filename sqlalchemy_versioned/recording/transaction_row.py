@@ -38,7 +38,7 @@ class TransactionRow:
         table = mapper.local_table
         assert is_table(table)
         self.mapper = mapper
-        self.is_wanted = is_wanted
+        self.is_wanted: bool = is_wanted
         self._authority = connection
         self._table = table
         #: Where the row is.

@@ -43,6 +43,8 @@ from .transaction_row import TransactionRow, with_defaults
 
 __all__ = ["TriggeredRow", "build_object", "build_setting"]
 
+# Of Any, checkers would make ref[Unknown].
+_REFERENCE: Any = ref
 
 #: Stands for a row whose session has done with it, while the database's transaction goes on.
 _LEFT = "left"
@@ -115,8 +117,8 @@ class TriggeredRow(TransactionRow):
     def _take_turn(self, connection: Connection) -> None:
         """Keep the number of the row that had it, and go on with that which this one had."""
         info = info_of(connection)
-        held = info.get(self._turn)
-        other = held() if isinstance(held, ref) else None
+        held: Any = info.get(self._turn)
+        other = held() if isinstance(held, _REFERENCE) else None
         if other is not None or held == _LEFT:
             number = connection.scalar(_cut_current(self._table))
             if other is not None:

@@ -49,15 +49,17 @@ class TableWriter:
 
     def __init__(self, spec: VersionSpec, related: Sequence[VersionSpec], dialect: Dialect) -> None:
         self.spec = spec
-        self.related = tuple(related)
-        self.keys = KeyParameters([pair.parent for pair in spec.key], dialect, spec.prefix)
+        self.related: tuple[VersionSpec, ...] = tuple(related)
+        self.keys: KeyParameters = KeyParameters(
+            [pair.parent for pair in spec.key], dialect, spec.prefix
+        )
         versions = [*[pair.version for pair in spec.key], spec.transaction_column]
         self._versions = KeyParameters(versions, dialect, spec.prefix)
-        self.forms = KeyForms([pair.parent for pair in spec.key], dialect)
+        self.forms: KeyForms = KeyForms([pair.parent for pair in spec.key], dialect)
         #: The names of the parameters for this transaction and for another id of it.
         self._prefix = spec.prefix
         self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
-        self.can_replace = spec.key_is_primary and has_upsert(dialect)
+        self.can_replace: bool = spec.key_is_primary and has_upsert(dialect)
         self._is_stamped = spec.is_stamped
         # See docs/decisions/0007.
         self._looks_apart = locks_what_is_missing(dialect)

@@ -18,7 +18,7 @@ __all__ = ["DeferConstraint"]
 class DeferConstraint(Executable, ClauseElement):
     """``SET CONSTRAINTS … DEFERRED``, which holds until the transaction ends."""
 
-    inherit_cache = False
+    inherit_cache: bool | None = False
 
     def __init__(self, constraint: UniqueConstraint) -> None:
         self.constraint = constraint

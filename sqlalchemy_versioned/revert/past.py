@@ -35,7 +35,7 @@ from ..query.conditions import (
 )
 from ..query.newest import comes_before, place_in
 from ..query.rows import rows_valid_at
-from .associations import association_of
+from .associations import Association, association_of
 
 __all__ = [
     "Crossing",
@@ -108,7 +108,7 @@ class Crossing:
         if self._links_spec is not None:
             self._links = self._links_spec.version_table.alias()
         #: The association table, if it has columns to put back.
-        self.association = association_of(relationship)
+        self.association: Association | None = association_of(relationship)
 
     def select_related(self, identities: Sequence[tuple[Any, ...]]) -> Select[Any]:
         """Select the keys of parents, what was related to each of them, and the links.

@@ -375,11 +375,10 @@ def _check_zone(name: Any, owner: str) -> None:
 
 def _check_versions(options: Options, owner: str) -> None:
     """Refuse what only one strategy can do, or none."""
-    if options.revision_id_column_name and (options.strategy.merges or options.native_versioning):
+    if options.revision_id_column_name and options.strategy.merges:
         raise ImproperlyConfigured(
             f"{owner}: revision_id_column_name is {options.revision_id_column_name!r}, and strategy"
-            f" is {options.strategy.value!r}{', by triggers' if options.native_versioning else ''};"
-            " it is kept only where flushes and statements are recorded under strategy='append'"
+            f" is {options.strategy.value!r}; it is kept only under strategy='append'"
         )
     if options.append_only and not options.native_versioning:
         raise ImproperlyConfigured(

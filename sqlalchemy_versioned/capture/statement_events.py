@@ -215,3 +215,4 @@ class StatementEvents:
         session = self._sessions.session_of(connection) if is_told else None
         if session is not None:
             self._recorder.follow_triggers(session)
+            self._recorder.expire_live_ids(session)

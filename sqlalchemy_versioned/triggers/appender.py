@@ -36,6 +36,7 @@ END IF;
 {first_states}
 {events}
 {names}
+{showing}
 IF versioned_begun AND versioned_left = 0 THEN
     PERFORM {release}(versioned_tx);
 END IF;
@@ -65,6 +66,17 @@ KEYLESS = """
 ) AS n ON o.{here}_row = n.{here}_row AND o.{here}_copy = n.{here}_copy
 """
 
+
+#: Rows say which version is their newest; that they say another is no event.
+SHOWING = """
+UPDATE {parent} AS r SET {live_id} = p.{number}
+FROM ({touched}) AS t ({keys})
+CROSS JOIN LATERAL (
+    SELECT v.* FROM {version} AS v WHERE {v_is_t} AND {v_transaction} = versioned_tx
+    ORDER BY v.{number} DESC LIMIT 1
+) AS p
+WHERE {r_is_t} AND r.{live_id} IS DISTINCT FROM p.{number};
+"""
 
 #: Ids of statements that follow each other are in their order, whatever is done to the clock.
 STAMPING = """
@@ -108,13 +120,16 @@ class Appender(Recorder):
             first_states=self._all_first_states(event) if self._key else "",
             events="\n".join(self._events(event)),
             names=self._entity_names(event),
+            showing=self._showing(event),
             **self._steps,
         )
 
     def _unless_any(self, event: Event) -> str:
         """Leave a transaction alone by which nothing changes."""
         rows = f"SELECT FROM {self._new_rows(event)}"
-        if event is Event.UPDATE and not self._spec.keeps_unchanged:
+        if event is Event.UPDATE and self._spec.live_id_column is not None:
+            rows = self._touched_rows(event)
+        elif event is Event.UPDATE and not self._spec.keeps_unchanged:
             rows = (
                 self._differing(self._telling)
                 if self._key
@@ -165,6 +180,42 @@ class Appender(Recorder):
         stamp: ColumnElement[str] = literal_column("versioned_stamp", String())
         return [self._text.expression(StampedUuid(stamp, spec.id_column.type))]
 
+    def _showing(self, event: Event) -> str:
+        """Give rows the ids of their newest versions, where they have a column for it."""
+        root, text = self._root, self._text
+        if root.live_id_column is None or root.id_column is None or event is Event.TRUNCATE:
+            return ""
+        return fill(
+            SHOWING,
+            parent=text.table(root.parent_table),
+            live_id=text.columns(None, [root.live_id_column]),
+            number=text.columns(None, [root.id_column]),
+            touched=self._touched_rows(event),
+            r_is_t=" AND ".join(
+                f"{text.column('r', pair.parent)} = {value}"
+                for pair, value in zip(root.key, self._row(root, None), strict=True)
+            ),
+            **self._slots(root),
+        )
+
+    def _touched_rows(self, event: Event) -> str:
+        """Select the keys of the rows that events are of."""
+        if event is not Event.UPDATE:
+            return self._touched(event)
+        if self._spec.keeps_unchanged:
+            keys = ", ".join(self._keys_of(event))
+            return f"SELECT DISTINCT {keys} FROM {self._source(event)} WHERE {self._is_shown}"
+        return self._differing(self._telling)
+
+    @property
+    def _is_shown(self) -> str:
+        """The condition that an UPDATE did more than to give a row the id of a version."""
+        column = self._spec.live_id_column
+        if column is None:
+            return "true"
+        old, new = (self._text.column(alias, column) for alias in "on")
+        return f"{old} IS NOT DISTINCT FROM {new}"
+
     # -- events ----------------------------------------------------------------------------------
 
     def _events(self, event: Event) -> list[str]:
@@ -186,7 +237,7 @@ class Appender(Recorder):
         old, new = (f"{text.column(alias, self._key[0])} IS NULL" for alias in "on")
         insert, update, delete = (text.operation(spec, operation) for operation in Operation)
         what = f"CASE WHEN {old} THEN {insert} ELSE {update} END"
-        differs = "true" if spec.keeps_unchanged else self._differs_from_old()
+        differs = self._is_shown if spec.keeps_unchanged else self._differs_from_old()
         changed = f"CASE WHEN {new} THEN false WHEN {old} THEN true ELSE {differs} END"
         # A row leaves its key before it has another.
         return [("o", delete, new), ("n", what, changed)]

@@ -202,15 +202,6 @@ class PartAppender(Appender):
     def _is_told(self, is_same: str) -> str:
         return fill(IS_TOLD, **self._base_slots, is_same=is_same)
 
-    def _touched_rows(self, event: Event) -> str:
-        """Select the keys of the rows that events are of."""
-        if event is not Event.UPDATE:
-            return self._touched(event)
-        if self._spec.keeps_unchanged:
-            keys = ", ".join(self._keys_of(event))
-            return f"SELECT DISTINCT {keys} FROM {self._source(event)}"
-        return self._differing(self._telling)
-
     def _merging(self, spec: VersionSpec, what: str, flag: Callable[[Flag], str]) -> dict[str, str]:
         """Return what is set where a version of the same event is there.
 

@@ -175,9 +175,10 @@ def test_parts_of_objects(Base, engine):
 
     class Animal(Base):
         __tablename__ = "animal"
-        __versioned__ = {"session_variables": [USERNAME]}
+        __versioned__ = {"session_variables": [USERNAME], "revision_id_column_name": "rev"}
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
+        rev: Mapped[int | None]
 
     class Dog(Animal):
         __tablename__ = "dog"
@@ -220,6 +221,10 @@ def test_parts_of_objects(Base, engine):
         (INSERT, 3, "a", None, None),
         (DELETE, 3, "a", None, None),
     ]
+    run(engine, username, "INSERT INTO animal VALUES (3, 'a')", "INSERT INTO dog VALUES (3, 'x')")
+    with engine.connect() as connection:
+        newest = connection.scalar(text("SELECT max(version_id) FROM dog_version"))
+        assert connection.scalar(text("SELECT rev FROM animal")) == newest
     silently = "SET LOCAL session_replication_role = replica"
     run(engine, silently, "INSERT INTO animal VALUES (4, 'a')", "INSERT INTO dog VALUES (4, 'x')")
     with pytest.raises(IntegrityError, match="username is missing"):

@@ -152,6 +152,7 @@ def test_another_column_becomes_the_key(migrations):
         ]
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize(
     ("steps", "error", "told"),
     [
@@ -228,6 +229,7 @@ def test_events_become_versions_and_versions_events(migrations):
         assert [each.name for each in versions] == ["b", "c", "d"]
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize(
     ("other", "told"),
     [

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Mapper, relationship
 from .._typing import is_column, mapper_of
 from ..build.columns import transaction_id_type
 from ..build.transaction import TransactionBase
-from ..database.dialects import has_statement_triggers
 from ..exc import ImproperlyConfigured
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..triggers.entity_names import NAMES, EntityNames
@@ -48,6 +47,8 @@ class TransactionChangesPlugin(ModelPlugin):
         super().__init__(table_name)
         self._classes: dict[VersionSpec, ClassSpec] = {}
         self._shared: dict[Hierarchy, list[ClassSpec]] = {}
+        #: The names that were written of it.
+        self._written: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
         #: The tables of which triggers are told something.
         self._told: list[Table] = []
         #: The transactions of which something may be written, by unit of work.
@@ -87,15 +88,16 @@ class TransactionChangesPlugin(ModelPlugin):
         self._shared = {}
         for spec in specs:
             self._shared.setdefault(spec.hierarchy, []).append(spec)
-        if manager.options.get("native_versioning"):
-            self._tell_triggers()
+        self._tell_triggers()
 
     def _tell_triggers(self) -> None:
-        """Let triggers know what to call objects."""
+        """Let triggers know what to call the objects that they record."""
+        native = {h: specs for h, specs in self._shared.items() if h.root.is_native}
+        if not native:
+            return
         transactions = inspect(self._transaction_class).local_table
-        table = self.model_class.__table__
-        self._tell(transactions, table)
-        for hierarchy, specs in self._shared.items():
+        self._tell(transactions, self.model_class.__table__)
+        for hierarchy, specs in native.items():
             if hierarchy.root.transaction_table is not transactions:
                 raise ImproperlyConfigured(
                     f"{hierarchy.root.parent_table.fullname} has another MetaData than the "
@@ -149,8 +151,7 @@ class TransactionChangesPlugin(ModelPlugin):
         """Write the names that are new, and remove those of which nothing is left."""
         tx = uow.transaction_id
         table, connection = self.model_class.__table__, self.connection(session)
-        is_native = self.manager.options.get("native_versioning")
-        if tx is None or (is_native and has_statement_triggers(connection.dialect)):
+        if tx is None:
             return
         wanted = set(self._names(uow, session, tx))
         there: set[str] = set()
@@ -158,12 +159,15 @@ class TransactionChangesPlugin(ModelPlugin):
             found = select(table.c.entity_name).where(table.c.transaction_id == tx)
             there = set(connection.scalars(found))
         self._begun[uow] = tx
+        # Other names are written by triggers.
+        own = self._written.setdefault(uow, set())
         if new := sorted(wanted - there):
+            own.update(new)
             rows = [{"transaction_id": tx, "entity_name": name} for name in new]
             connection.execute(insert(table), rows)
-        if gone := there - wanted:
-            own = table.c.transaction_id == tx
-            connection.execute(delete(table).where(own, table.c.entity_name.in_(gone)))
+        if gone := there & own - wanted:
+            of_it = table.c.transaction_id == tx
+            connection.execute(delete(table).where(of_it, table.c.entity_name.in_(gone)))
         if new or gone:
             self.read_again(session, tx, "changes")
 

@@ -153,3 +153,33 @@ def test_nothing_is_left(versioning, models):
     assert {m.class_.__name__ for m in models.base.registry.mappers} == {
         cls.__name__ for cls in models.classes
     }
+
+
+@pytest.mark.needs("triggers")
+@pytest.mark.options(native=True)
+def test_names_by_both(versioning, Base, open_session):
+    """Where triggers record some tables and sessions others, each writes the names of its own."""
+    versioning.plugins = [TransactionChangesPlugin()]
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"native": False}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    class Visit(Base):
+        __tablename__ = "visit"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session(Base)
+    page = Page(name="a")
+    session.add_all([page, Visit()])
+    session.flush()
+    page.name = "b"
+    session.commit()
+    session.execute(insert(Visit))
+    session.commit()
+
+    found = session.scalars(select(transaction_class(Page)).order_by("id")).all()
+    assert [each.entity_names for each in found] == [["Page", "Visit"], ["Visit"]]

@@ -1,8 +1,8 @@
-"""The function of a table, where a transaction has recorded nothing before a statement.
+"""The function of a table, where a transaction has no versions yet of the rows of a statement.
 
-It is so for most statements, and then there is nothing to look for of this transaction: versions
-are found once, for the images and for the ends, and what is rare is looked for only if there is a
-sign of it.  The others, and tables of which this is not known, are left to the :class:`.Recorder`.
+It is so for most statements, and then there is nothing to be merged: versions are found once, for
+the images and for the ends, and what is rare is looked for only if there is a sign of it.  The
+others, and tables of which this is not known, are left to the :class:`.Recorder`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,34 @@ IS_FRESH = """
 versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
 """
 
-UNLESS_FRESH = """
-IF NOT versioned_fresh THEN
+#: Of rows that this transaction has no version of there is nothing to be merged.
+IS_UNTOUCHED = """
+versioned_untouched := versioned_begun OR NOT EXISTS (
+    SELECT FROM ({touched}) AS t ({keys})
+    CROSS JOIN LATERAL (
+        SELECT FROM {version} AS v WHERE {v_is_t} AND {v_transaction} = versioned_tx LIMIT 1
+    ) AS own
+);
+"""
+
+UNLESS_UNTOUCHED = """
+IF NOT versioned_untouched THEN
     {statements}
 END IF;
 """
 
 EITHER = """
-IF versioned_fresh THEN
-    {fresh}
+IF versioned_untouched THEN
+    {untouched}
 ELSE
     {otherwise}
 END IF;
 """
+
+IF_FRESH = """
+IF versioned_fresh THEN
+    {fresh}
+ELS"""
 
 #: Rows that have no version may be older than their history.
 FRESH = """
@@ -39,7 +54,14 @@ LOOP
     {statement}
     EXIT WHEN versioned_lacking = 0 OR versioned_again;
     versioned_again := true;
-    DELETE FROM {version} AS v WHERE {v_transaction} = versioned_tx;
+    DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+        SELECT own.ctid
+        FROM ({touched}) AS t ({keys})
+        CROSS JOIN LATERAL (
+            SELECT v.ctid FROM {version} AS v
+            WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
+        ) AS own
+    ));
     {first_states}
 END LOOP;
 versioned_left := versioned_count;
@@ -103,7 +125,8 @@ WITH found AS MATERIALIZED (
     LEFT JOIN LATERAL (
         {previous}
     ) AS p ON true
-    WHERE p.{here} IS NULL OR {p_operation} <> {delete}
+    {live}
+    WHERE (p.{here} IS NULL OR {p_operation} <> {delete}){unless_alive}
 ), image AS (
     INSERT INTO {version} ({columns}, {transaction}, {operation})
     SELECT {values}, versioned_tx, {delete} FROM found WHERE found.{here}_is_known
@@ -113,6 +136,14 @@ WITH found AS MATERIALIZED (
 SELECT count({here}_is_known), count(*) - count({here}_is_known)
 FROM found INTO versioned_count, versioned_lacking;
 """
+
+
+#: What has the rows of a statement.
+_ROWS = {
+    Event.INSERT: [("n", "versioned_new")],
+    Event.UPDATE: [("o", "versioned_old"), ("n", "versioned_new")],
+    Event.DELETE: [("o", "versioned_old")],
+}
 
 
 class FreshRecorder(Recorder):
@@ -133,6 +164,7 @@ class FreshRecorder(Recorder):
             [
                 super()._variables(),
                 "versioned_fresh boolean := false;",
+                "versioned_untouched boolean := false;",
                 "versioned_again boolean := false;",
                 "versioned_lacking bigint;",
                 "versioned_gone bigint;",
@@ -142,9 +174,28 @@ class FreshRecorder(Recorder):
     def _is_fresh(self, event: Event) -> str:
         return IS_FRESH.strip("\n") if self._is_known(event) else ""
 
+    def _following(self, event: Event) -> str:
+        following = super()._following(event)
+        if not self._is_known(event):
+            return following
+        keys = [
+            f"SELECT {self._text.columns(alias, self._key)} FROM {rows} AS {alias}"
+            for alias, rows in _ROWS[event]
+        ]
+        touched = " UNION ALL ".join(keys)
+        untouched = fill(IS_UNTOUCHED, touched=touched, **self._slots(self._spec))
+        return "\n".join([following, untouched])
+
+    def _all_erasing(self, event: Event) -> str:
+        return self._unless_untouched(super()._all_erasing(event), event)
+
     def _all_first_states(self, event: Event) -> str:
-        found = super()._all_first_states(event)
-        return fill(UNLESS_FRESH, statements=found) if found and self._is_known(event) else found
+        return self._unless_untouched(super()._all_first_states(event), event)
+
+    def _unless_untouched(self, statements: str, event: Event) -> str:
+        if not statements or not self._is_known(event):
+            return statements
+        return fill(UNLESS_UNTOUCHED, statements=statements)
 
     def _versions(self, event: Event) -> str:
         if not self._is_known(event):
@@ -152,21 +203,28 @@ class FreshRecorder(Recorder):
         write = {Event.UPDATE: self._updated, Event.DELETE: self._deleted}.get(
             event, self._inserted
         )
-        return fill(EITHER, fresh=write(event), otherwise=self._in_any_transaction(event))
+        fresh = self._fresh(event)
+        slots = {"untouched": write(event), "otherwise": self._in_any_transaction(event)}
+        return (
+            fill(IF_FRESH, fresh=fresh) + fill(EITHER, **slots) if fresh else fill(EITHER, **slots)
+        )
 
     def _loop(self, statement: str, event: Event) -> str:
         return fill(
             FRESH,
             statement=statement,
+            touched=self._touched(event),
             first_states=super()._all_first_states(event),
             **self._slots(self._spec),
         )
 
-    def _inserted(self, event: Event) -> str:
+    def _fresh(self, event: Event) -> str:
+        """Write versions of the rows of the statement as it says that they are."""
+        if event is Event.DELETE:
+            return self._deleted(event, looks=False)
         spec = self._spec
-        # Then the rows must be looked at as they are stored now, as after an UPDATE.
-        if not self._are_new_rows_alive():
-            return "\n".join([self._updated_rows(event), "versioned_left := versioned_count;"])
+        if event is Event.UPDATE or not self._are_new_rows_alive():
+            return ""
         slots = self._end_slots(spec)
         return fill(
             INSERTED,
@@ -177,6 +235,9 @@ class FreshRecorder(Recorder):
             ended=fill(ENDED, **slots),
             **slots,
         )
+
+    def _inserted(self, event: Event) -> str:
+        return "\n".join([self._updated_rows(event), "versioned_left := versioned_count;"])
 
     def _are_new_rows_alive(self) -> bool:
         """Tell whether the new rows are what versions are to hold.
@@ -192,9 +253,7 @@ class FreshRecorder(Recorder):
         )
 
     def _updated(self, event: Event) -> str:
-        gone = fill(
-            IF_GONE, departures=self._departures(event), ends=self._ends_of_begun(self._spec)
-        )
+        gone = fill(IF_GONE, departures=self._departures(event), ends=self._ends(self._spec, event))
         return "\n".join([self._loop(self._updated_rows(event), event), gone])
 
     def _updated_rows(self, event: Event) -> str:
@@ -213,7 +272,11 @@ class FreshRecorder(Recorder):
             **slots,
         )
 
-    def _deleted(self, event: Event) -> str:
+    def _deleted(self, event: Event, *, looks: bool = True) -> str:
+        """Write versions of rows that are gone.
+
+        :param looks: whether others may have put them back.
+        """
         spec, slots = self._spec, self._end_slots(self._spec)
         values = self._values(
             "found",
@@ -226,6 +289,8 @@ class FreshRecorder(Recorder):
             found=self._text.columns("o", [pair.parent for pair in spec.pairs]),
             values=values,
             previous=self._previous(spec, "o"),
+            live=self._live(spec, join="LEFT JOIN", alias="o") if looks else "",
+            unless_alive=f" AND l.{self._here} IS NULL" if looks else "",
             ended=fill(ENDED, **slots),
             **slots,
         )

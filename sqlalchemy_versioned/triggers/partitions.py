@@ -30,18 +30,21 @@ TRUNCATED = "versioned_truncated"
 #: Whoever takes a partition off has its rows vanish without a statement; what it does is no news
 #: of the partitioned table any more.
 DETACHED = """
-IF TG_RELID <> {table}::regclass AND NOT EXISTS (
-    WITH RECURSIVE above (relid) AS (
-        SELECT TG_RELID
-        UNION
-        SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
-    )
-    SELECT FROM above WHERE above.relid = {table}::regclass
-) THEN
-    RAISE EXCEPTION USING
-        ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = TG_RELID::regclass || ' has triggers of ' || {name} || ', and is no part of it',
-        HINT = 'Call install_triggers(), which takes them off.';
+IF TG_RELID <> {table}::regclass THEN
+    IF NOT EXISTS (
+        WITH RECURSIVE above (relid) AS (
+            SELECT TG_RELID
+            UNION
+            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+        )
+        SELECT FROM above WHERE above.relid = {table}::regclass
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = TG_RELID::regclass || ' has triggers of ' || {name}
+                || ', and is no part of it',
+            HINT = 'Call install_triggers(), which takes them off.';
+    END IF;
 END IF;
 """
 

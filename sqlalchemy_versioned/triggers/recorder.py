@@ -109,7 +109,7 @@ class Recorder(StatementRows):
             is_fresh=self._is_fresh(event),
             following=self._following(event),
             first_states=self._all_first_states(event),
-            erasing=self._mistaken(event) + self._all(lambda each: self._erasing(each, event)),
+            erasing=self._all_erasing(event),
             versions=self._versions(event),
             names=self._entity_names(event),
             **self._steps,
@@ -118,6 +118,9 @@ class Recorder(StatementRows):
     def _is_fresh(self, event: Event) -> str:
         """Find out whether this transaction has recorded nothing at all."""
         return ""
+
+    def _all_erasing(self, event: Event) -> str:
+        return self._mistaken(event) + self._all(lambda each: self._erasing(each, event))
 
     def _entity_names(self, event: Event) -> str:
         """Write how the objects are called that were changed, if anybody wants to know."""

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 39e2c6c518c3a1c1532c5fbd75785332
+-- sqlalchemy_versioned 1 da24594c2dd3b8428a8820ae6c2bbdc8
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -17,18 +17,21 @@ BEGIN
             MESSAGE = 'the partition ' || TG_RELID::regclass || ' lacks the triggers of ' || 'event',
             HINT = 'Call install_triggers(), which gives them to all partitions.';
     END IF;
-    IF TG_RELID <> 'public.event'::regclass AND NOT EXISTS (
-        WITH RECURSIVE above (relid) AS (
-            SELECT TG_RELID
-            UNION
-            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
-        )
-        SELECT FROM above WHERE above.relid = 'public.event'::regclass
-    ) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'event' || ', and is no part of it',
-            HINT = 'Call install_triggers(), which takes them off.';
+    IF TG_RELID <> 'public.event'::regclass THEN
+        IF NOT EXISTS (
+            WITH RECURSIVE above (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+            )
+            SELECT FROM above WHERE above.relid = 'public.event'::regclass
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'event'
+                    || ', and is no part of it',
+                HINT = 'Call install_triggers(), which takes them off.';
+        END IF;
     END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 1c78d8ffaf78060a4c89a8bc5df97721
+-- sqlalchemy_versioned 1 1220864b85cfcfa911a71b6ed5ec80c7
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -10,6 +10,7 @@ DECLARE
     versioned_begun boolean := false;
     versioned_said jsonb := '{}';
     versioned_fresh boolean := false;
+    versioned_untouched boolean := false;
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
@@ -44,18 +45,21 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_RELID <> 'public.dog'::regclass AND NOT EXISTS (
-        WITH RECURSIVE above (relid) AS (
-            SELECT TG_RELID
-            UNION
-            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
-        )
-        SELECT FROM above WHERE above.relid = 'public.dog'::regclass
-    ) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'dog' || ', and is no part of it',
-            HINT = 'Call install_triggers(), which takes them off.';
+    IF TG_RELID <> 'public.dog'::regclass THEN
+        IF NOT EXISTS (
+            WITH RECURSIVE above (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+            )
+            SELECT FROM above WHERE above.relid = 'public.dog'::regclass
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'dog'
+                    || ', and is no part of it',
+                HINT = 'Call install_triggers(), which takes them off.';
+        END IF;
     END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 77c11fb231f01e746e5aa99ecbaec791
+-- sqlalchemy_versioned 1 bbec25de981f975a10b283af0a891372
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -22,18 +22,21 @@ BEGIN
             MESSAGE = 'the partition ' || TG_RELID::regclass || ' lacks the triggers of ' || 'wheel',
             HINT = 'Call install_triggers(), which gives them to all partitions.';
     END IF;
-    IF TG_RELID <> 'public.wheel'::regclass AND NOT EXISTS (
-        WITH RECURSIVE above (relid) AS (
-            SELECT TG_RELID
-            UNION
-            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
-        )
-        SELECT FROM above WHERE above.relid = 'public.wheel'::regclass
-    ) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'wheel' || ', and is no part of it',
-            HINT = 'Call install_triggers(), which takes them off.';
+    IF TG_RELID <> 'public.wheel'::regclass THEN
+        IF NOT EXISTS (
+            WITH RECURSIVE above (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+            )
+            SELECT FROM above WHERE above.relid = 'public.wheel'::regclass
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'wheel'
+                    || ', and is no part of it',
+                HINT = 'Call install_triggers(), which takes them off.';
+        END IF;
     END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN

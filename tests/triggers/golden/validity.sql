@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 65833575bf141f57291a113724977463
+-- sqlalchemy_versioned 1 261de61b81eec6a89a5559b5819340b5
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -11,6 +11,7 @@ DECLARE
     versioned_said jsonb := '{}';
     versioned_flags jsonb := '{}';
     versioned_fresh boolean := false;
+    versioned_untouched boolean := false;
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
@@ -45,18 +46,21 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_RELID <> 'press."Article"'::regclass AND NOT EXISTS (
-        WITH RECURSIVE above (relid) AS (
-            SELECT TG_RELID
-            UNION
-            SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
-        )
-        SELECT FROM above WHERE above.relid = 'press."Article"'::regclass
-    ) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'Article' || ', and is no part of it',
-            HINT = 'Call install_triggers(), which takes them off.';
+    IF TG_RELID <> 'press."Article"'::regclass THEN
+        IF NOT EXISTS (
+            WITH RECURSIVE above (relid) AS (
+                SELECT TG_RELID
+                UNION
+                SELECT i.inhparent FROM above JOIN pg_inherits AS i ON i.inhrelid = above.relid
+            )
+            SELECT FROM above WHERE above.relid = 'press."Article"'::regclass
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = TG_RELID::regclass || ' has triggers of ' || 'Article'
+                    || ', and is no part of it',
+                HINT = 'Call install_triggers(), which takes them off.';
+        END IF;
     END IF;
     IF NULLIF(current_setting('versioned.paused', true), '') IS NOT NULL THEN
         IF NOT pg_has_role(CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END, current_user, 'MEMBER') THEN
@@ -94,42 +98,50 @@ BEGIN
             END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END LOOP;
+        versioned_untouched := versioned_begun OR NOT EXISTS (
+            SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+            ) AS own
+        );
         IF NOT versioned_begun THEN
-            DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                SELECT v.ctid
-                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT FROM press."Article_version" AS own
-                    WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
-                        AND own.operation_type <> 2 OFFSET 0
-                ) AS own
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
-                ) AS v
-            ));
-            WITH erased AS (
+            IF NOT versioned_untouched THEN
                 DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
+                    SELECT v.ctid
                     FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
                     CROSS JOIN LATERAL (
-                        SELECT v.ctid, v.* FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        SELECT FROM press."Article_version" AS own
+                        WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
+                            AND own.operation_type <> 2 OFFSET 0
                     ) AS own
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                        WHERE r.id = t.k1 OFFSET 0
-                    ) AS l ON true
-                    WHERE l.versioned_here OR own.operation_type <> 2
-                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-            ), flagged AS (
-                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-            )
-            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-            FROM flagged INTO versioned_count, versioned_flags;
-            versioned_left := versioned_left - versioned_count;
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                    ) AS v
+                ));
+                WITH erased AS (
+                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                        SELECT own.ctid
+                        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, v.* FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        ) AS own
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                            WHERE r.id = t.k1 OFFSET 0
+                        ) AS l ON true
+                        WHERE l.versioned_here OR own.operation_type <> 2
+                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                ), flagged AS (
+                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                )
+                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                FROM flagged INTO versioned_count, versioned_flags;
+                versioned_left := versioned_left - versioned_count;
+            END IF;
         END IF;
-        IF versioned_fresh THEN
+        IF versioned_untouched THEN
             WITH found AS MATERIALIZED (
                 SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
                     p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
@@ -232,7 +244,13 @@ BEGIN
             END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END LOOP;
-        IF NOT versioned_fresh THEN
+        versioned_untouched := versioned_begun OR NOT EXISTS (
+            SELECT FROM (SELECT o.id FROM versioned_old AS o UNION ALL SELECT n.id FROM versioned_new AS n) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+            ) AS own
+        );
+        IF NOT versioned_untouched THEN
             IF EXISTS (
                 SELECT FROM versioned_old AS o
                 LEFT JOIN LATERAL (
@@ -266,28 +284,30 @@ BEGIN
             END IF;
         END IF;
         IF NOT versioned_begun THEN
-            WITH erased AS (
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, v.* FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                        WHERE r.id = t.k1 OFFSET 0
-                    ) AS l ON true
-                    WHERE l.versioned_here OR own.operation_type <> 2
-                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-            ), flagged AS (
-                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-            )
-            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-            FROM flagged INTO versioned_count, versioned_flags;
-            versioned_left := versioned_left - versioned_count;
+            IF NOT versioned_untouched THEN
+                WITH erased AS (
+                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                        SELECT own.ctid
+                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, v.* FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        ) AS own
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                            WHERE r.id = t.k1 OFFSET 0
+                        ) AS l ON true
+                        WHERE l.versioned_here OR own.operation_type <> 2
+                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                ), flagged AS (
+                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                )
+                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                FROM flagged INTO versioned_count, versioned_flags;
+                versioned_left := versioned_left - versioned_count;
+            END IF;
         END IF;
-        IF versioned_fresh THEN
+        IF versioned_untouched THEN
             LOOP
                 WITH found AS MATERIALIZED (
                     SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
@@ -317,7 +337,14 @@ BEGIN
                 FROM found INTO versioned_count, versioned_lacking, versioned_gone;
                 EXIT WHEN versioned_lacking = 0 OR versioned_again;
                 versioned_again := true;
-                DELETE FROM press."Article_version" AS v WHERE v.transaction_id = versioned_tx;
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                ));
                 IF EXISTS (
                     SELECT FROM versioned_old AS o
                     LEFT JOIN LATERAL (
@@ -377,17 +404,21 @@ BEGIN
                 WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
                 GET DIAGNOSTICS versioned_count = ROW_COUNT;
                 versioned_left := versioned_left + versioned_count;
-                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
                 WHERE v.ctid = ANY (ARRAY(
                     SELECT p.ctid
-                    FROM press."Article_version" AS own
+                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
                     CROSS JOIN LATERAL (
                         SELECT v.ctid, true AS versioned_here, v.*
                         FROM press."Article_version" AS v
-                        WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                         ORDER BY v.transaction_id DESC LIMIT 1
                     ) AS p
-                    WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                    ) AS own ON true
+                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
                 ));
             END IF;
         ELSE
@@ -487,7 +518,13 @@ BEGIN
             END IF;
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END LOOP;
-        IF NOT versioned_fresh THEN
+        versioned_untouched := versioned_begun OR NOT EXISTS (
+            SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+            ) AS own
+        );
+        IF NOT versioned_untouched THEN
             IF EXISTS (
                 SELECT FROM versioned_old AS o
                 LEFT JOIN LATERAL (
@@ -506,26 +543,28 @@ BEGIN
             END IF;
         END IF;
         IF NOT versioned_begun THEN
-            WITH erased AS (
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, v.* FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                        WHERE r.id = t.k1 OFFSET 0
-                    ) AS l ON true
-                    WHERE l.versioned_here IS NULL AND own.operation_type <> 2
-                )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-            ), flagged AS (
-                SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-            )
-            SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-            FROM flagged INTO versioned_count, versioned_flags;
-            versioned_left := versioned_left - versioned_count;
+            IF NOT versioned_untouched THEN
+                WITH erased AS (
+                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                        SELECT own.ctid
+                        FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, v.* FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        ) AS own
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                            WHERE r.id = t.k1 OFFSET 0
+                        ) AS l ON true
+                        WHERE l.versioned_here IS NULL AND own.operation_type <> 2
+                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                ), flagged AS (
+                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                )
+                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                FROM flagged INTO versioned_count, versioned_flags;
+                versioned_left := versioned_left - versioned_count;
+            END IF;
         END IF;
         IF versioned_fresh THEN
             LOOP
@@ -539,7 +578,7 @@ BEGIN
                         WHERE v.id = o.id AND v.transaction_id <> versioned_tx
                         ORDER BY v.transaction_id DESC LIMIT 1
                     ) AS p ON true
-                    WHERE p.versioned_here IS NULL OR p.operation_type <> 2
+                    WHERE (p.versioned_here IS NULL OR p.operation_type <> 2)
                 ), image AS (
                     INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                     SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
@@ -551,7 +590,68 @@ BEGIN
                 FROM found INTO versioned_count, versioned_lacking;
                 EXIT WHEN versioned_lacking = 0 OR versioned_again;
                 versioned_again := true;
-                DELETE FROM press."Article_version" AS v WHERE v.transaction_id = versioned_tx;
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                ));
+                IF EXISTS (
+                    SELECT FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                ) THEN
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT o.id, o."select", o.seen, false, 0, 0
+                    FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                    ON CONFLICT DO NOTHING;
+                END IF;
+            END LOOP;
+            versioned_left := versioned_count;
+        ELSIF versioned_untouched THEN
+            LOOP
+                WITH found AS MATERIALIZED (
+                    SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
+                        p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                    FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p ON true
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = o.id OFFSET 0
+                    ) AS l ON true
+                    WHERE (p.versioned_here IS NULL OR p.operation_type <> 2) AND l.versioned_here IS NULL
+                ), image AS (
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
+                ), ended AS (
+                    UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                    WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                )
+                SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
+                FROM found INTO versioned_count, versioned_lacking;
+                EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                versioned_again := true;
+                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                    SELECT own.ctid
+                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                    ) AS own
+                ));
                 IF EXISTS (
                     SELECT FROM versioned_old AS o
                     LEFT JOIN LATERAL (
@@ -639,6 +739,7 @@ BEGIN
                     versioned_said jsonb := '{}';
                     versioned_flags jsonb := '{}';
                     versioned_fresh boolean := false;
+                    versioned_untouched boolean := false;
                     versioned_again boolean := false;
                     versioned_lacking bigint;
                     versioned_gone bigint;

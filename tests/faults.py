@@ -31,6 +31,8 @@ class Fault:
 
 
 APPEND = "tests/scenarios/test_append.py"
+GUARDS = "tests/triggers/test_guards.py"
+MIXED = "tests/triggers/test_mixed_modes.py"
 ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
@@ -924,5 +926,41 @@ FAULTS = [
         "",
         "A row that follows another by two foreign keys is inserted twice.",
         (f"{APPEND}::test_object_that_goes_along",),
+    ),
+    Fault(
+        "guards-for-anybody",
+        "triggers/guards.py",
+        "        AND pg_has_role(\n",
+        "        OR pg_has_role(\n",
+        "Who was granted rights on history may change it where it is append-only.",
+        (f"{GUARDS}::test_rights_on_history_are_not_enough",),
+        "embedded",
+    ),
+    Fault(
+        "upkeep-unended",
+        "triggers/upkeep.py",
+        "    connection.execute(build_upkeep(is_over=True))\n\n\n",
+        "\n\n",
+        "History that was looked after stays open to all of the transaction.",
+        (f"{GUARDS}::test_what_looks_after_history_may_change_it",),
+        "embedded",
+    ),
+    Fault(
+        "used-rows-taken-back",
+        "recording/triggered_row.py",
+        "        if self._authority.scalar(select(or_(*used))):\n            return False\n",
+        "",
+        "A transaction that triggers have recorded is removed where sessions record nothing.",
+        (f"{MIXED}::test_what_comes_to_nothing",),
+        "embedded",
+    ),
+    Fault(
+        "released-rows-untold",
+        "recording/triggered_row.py",
+        "        self._values = dict(self._said) if number is None else {key: number}\n",
+        "        self._values = {} if number is None else {key: number}\n",
+        "A transaction that is written again has lost what was said of it.",
+        (f"{MIXED}::test_what_comes_to_nothing",),
+        "embedded",
     ),
 ]

@@ -83,9 +83,25 @@ class Recorder(StatementRows):
             keys=", ".join(self._names),
             live=self._live(self._spec, join="LEFT JOIN"),
             previous=self._previous(self._spec),
-            differs=self._differs(self._spec),
+            differs=f"{self._differs(self._spec)}{self._is_mask_missing()}",
             lacking=lacking,
         )
+
+    def _is_mask_missing(self) -> str:
+        """Return the further condition that a masked column was changed, and nothing says so."""
+        text, spec = self._text, self._spec
+        stays = [f"{text.column('OLD', c)} = {text.column('NEW', c)}" for c in self._key]
+        number = text.column("p", spec.transaction_column)
+        current = f"{number} IS NOT DISTINCT FROM {self._steps['current']}()"
+        found = [
+            f"({text.column('OLD', pair.parent)} IS DISTINCT FROM {text.column('NEW', pair.parent)}"
+            f" AND NOT ({text.column('p', pair.version)} AND {current}))"
+            for pair in spec.masked
+        ]
+        if not found:
+            return ""
+        is_update = f"TG_OP = 'UPDATE' AND l.{self._here} AND {' AND '.join(stays)}"
+        return f"\nOR {is_update} AND ({' OR '.join(found)})"
 
     def _truncating(self) -> str:
         # What DO executes is no trigger and returns nothing.

@@ -189,3 +189,23 @@ def test_tables_that_inherit(Base, session, run, history, database):
         (2, 1, "a", DELETE),
     ]
     assert check_triggers(Base.metadata, session) == []
+
+
+def test_masked_columns(Base, open_session):
+    """A change that only a flag tells of is not taken for one that is recorded."""
+
+    class Meter(Base):
+        __tablename__ = "meter"
+        __versioned__ = {"mask": ["pin"]}
+        __table_args__ = {"postgresql_partition_by": "LIST (id)"}
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        pin: Mapped[str | None]
+
+    session = open_session(Base)
+    session.execute(text("CREATE TABLE meter_1 PARTITION OF meter DEFAULT"))
+    for statement in ("INSERT INTO meter VALUES (1, 'a')", "UPDATE meter SET pin = 'b'"):
+        session.execute(text(statement))
+        session.commit()
+    session.connection().exec_driver_sql("UPDATE meter_1 SET pin = 'c'")
+    with pytest.raises(DBAPIError, match="meter_1 lacks the triggers of meter"):
+        session.commit()

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 261de61b81eec6a89a5559b5819340b5
+-- sqlalchemy_versioned 1 cc22d366f2034ed5ceec61719ec6e846
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -38,6 +38,7 @@ BEGIN
             ) AS p ON true
             WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
             OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+        OR TG_OP = 'UPDATE' AND l.versioned_here AND OLD.id = NEW.id AND ((OLD.secret IS DISTINCT FROM NEW.secret AND NOT (p.secret_mask AND p.transaction_id IS NOT DISTINCT FROM public.transaction_versioned_current())))
         ) THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'object_not_in_prerequisite_state',

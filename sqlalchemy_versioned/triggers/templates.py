@@ -164,22 +164,27 @@ END IF;
 """
 
 #: The rows that were there before an UPDATE.  Foreign keys may have it change a row several times,
-#: so that what it was in between is among both the old and the new ones.
+#: so that what it was in between is among both the old and the new ones, and delete it then.  Both
+#: are in one order: a key that was there before leaves no later than it arrives.
 BEFORE_UPDATE = """
 (
     SELECT DISTINCT ON ({w_key}) w.* FROM (
-        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count
+        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count,
+            min(u.{here}_place) FILTER (WHERE u.{here}_side < 0)
+                OVER (PARTITION BY {u_key}) AS {here}_arrival
         FROM (
             SELECT o.*, 1 AS {here}_side, row_number() OVER () AS {here}_place
             FROM versioned_old AS o
             UNION ALL
-            SELECT n.*, -1, 0 FROM versioned_new AS n
+            SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
         ) AS u
     ) AS w
     LEFT JOIN LATERAL (
         SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
     ) AS r ON true
-    WHERE w.{here}_side = 1 AND w.{here}_count + coalesce(r.{here}, 0) > 0
+    WHERE w.{here}_side = 1 AND (
+        w.{here}_count + coalesce(r.{here}, 0) > 0 OR w.{here}_place <= w.{here}_arrival
+    )
     ORDER BY {w_key}, w.{here}_place
 ) AS o
 """

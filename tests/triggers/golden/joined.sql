@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 1220864b85cfcfa911a71b6ed5ec80c7
+-- sqlalchemy_versioned 1 b6130a10f500cb2700e5b2eaf84384c5
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -274,18 +274,22 @@ BEGIN
             SELECT o.dog_id, o.breed, 0, 0
             FROM (
                 SELECT DISTINCT ON (w.dog_id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count,
+                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                            OVER (PARTITION BY u.dog_id) AS versioned_here_arrival
                     FROM (
                         SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                         FROM versioned_old AS o
                         UNION ALL
-                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                     ) AS u
                 ) AS w
                 LEFT JOIN LATERAL (
                     SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
                 ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                WHERE w.versioned_here_side = 1 AND (
+                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                )
                 ORDER BY w.dog_id, w.versioned_here_place
             ) AS o
             LEFT JOIN LATERAL (
@@ -309,18 +313,22 @@ BEGIN
             SELECT l.id, l.kind, 0, 0
             FROM (SELECT o.dog_id FROM (
                 SELECT DISTINCT ON (w.dog_id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count,
+                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                            OVER (PARTITION BY u.dog_id) AS versioned_here_arrival
                     FROM (
                         SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                         FROM versioned_old AS o
                         UNION ALL
-                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                     ) AS u
                 ) AS w
                 LEFT JOIN LATERAL (
                     SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
                 ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                WHERE w.versioned_here_side = 1 AND (
+                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                )
                 ORDER BY w.dog_id, w.versioned_here_place
             ) AS o) AS t (k1)
             CROSS JOIN LATERAL (

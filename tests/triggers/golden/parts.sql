@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned$
--- sqlalchemy_versioned 1 bbec25de981f975a10b283af0a891372
+-- sqlalchemy_versioned 1 2b8226597b7c5d946946d876327aa73f
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -203,18 +203,22 @@ BEGIN
             SELECT l.id, CAST(versioned_stamp || substr(CAST(gen_random_uuid() AS TEXT), 20) AS UUID), 0, 0
             FROM (SELECT o.part_id FROM (
                 SELECT DISTINCT ON (w.part_id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.part_id) AS versioned_here_count
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.part_id) AS versioned_here_count,
+                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                            OVER (PARTITION BY u.part_id) AS versioned_here_arrival
                     FROM (
                         SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                         FROM versioned_old AS o
                         UNION ALL
-                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                     ) AS u
                 ) AS w
                 LEFT JOIN LATERAL (
                     SELECT 1 AS versioned_here FROM public.wheel AS r WHERE r.part_id = w.part_id LIMIT 1
                 ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                WHERE w.versioned_here_side = 1 AND (
+                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                )
                 ORDER BY w.part_id, w.versioned_here_place
             ) AS o) AS t (k1)
             CROSS JOIN LATERAL (
@@ -256,18 +260,22 @@ BEGIN
             SELECT o.part_id, o.size, (SELECT v.version_id FROM public.part_version AS v WHERE v.id = o.part_id ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1), 0, 0
             FROM (
                 SELECT DISTINCT ON (w.part_id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.part_id) AS versioned_here_count
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.part_id) AS versioned_here_count,
+                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                            OVER (PARTITION BY u.part_id) AS versioned_here_arrival
                     FROM (
                         SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                         FROM versioned_old AS o
                         UNION ALL
-                        SELECT n.*, -1, 0 FROM versioned_new AS n
+                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                     ) AS u
                 ) AS w
                 LEFT JOIN LATERAL (
                     SELECT 1 AS versioned_here FROM public.wheel AS r WHERE r.part_id = w.part_id LIMIT 1
                 ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                WHERE w.versioned_here_side = 1 AND (
+                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                )
                 ORDER BY w.part_id, w.versioned_here_place
             ) AS o
             LEFT JOIN LATERAL (

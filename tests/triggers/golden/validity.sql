@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $versioned__$
--- sqlalchemy_versioned 1 cc22d366f2034ed5ceec61719ec6e846
+-- sqlalchemy_versioned 1 623d723878bf2a572d6aa10148e04960
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -263,18 +263,22 @@ BEGIN
                 SELECT o.id, o."select", o.seen, false, 0, 0
                 FROM (
                     SELECT DISTINCT ON (w.id) w.* FROM (
-                        SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
+                        SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count,
+                            min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                                OVER (PARTITION BY u.id) AS versioned_here_arrival
                         FROM (
                             SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                             FROM versioned_old AS o
                             UNION ALL
-                            SELECT n.*, -1, 0 FROM versioned_new AS n
+                            SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                         ) AS u
                     ) AS w
                     LEFT JOIN LATERAL (
                         SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
                     ) AS r ON true
-                    WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                    WHERE w.versioned_here_side = 1 AND (
+                        w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                    )
                     ORDER BY w.id, w.versioned_here_place
                 ) AS o
                 LEFT JOIN LATERAL (
@@ -357,18 +361,22 @@ BEGIN
                     SELECT o.id, o."select", o.seen, false, 0, 0
                     FROM (
                         SELECT DISTINCT ON (w.id) w.* FROM (
-                            SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count
+                            SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count,
+                                min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                                    OVER (PARTITION BY u.id) AS versioned_here_arrival
                             FROM (
                                 SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
                                 FROM versioned_old AS o
                                 UNION ALL
-                                SELECT n.*, -1, 0 FROM versioned_new AS n
+                                SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
                             ) AS u
                         ) AS w
                         LEFT JOIN LATERAL (
                             SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
                         ) AS r ON true
-                        WHERE w.versioned_here_side = 1 AND w.versioned_here_count + coalesce(r.versioned_here, 0) > 0
+                        WHERE w.versioned_here_side = 1 AND (
+                            w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                        )
                         ORDER BY w.id, w.versioned_here_place
                     ) AS o
                     LEFT JOIN LATERAL (

@@ -47,6 +47,8 @@ class LengthPlugin(Plugin):
         self.is_taken_apart = True
 
 
+# Triggers refuse it, as it takes part in recording; see tests/triggers/test_refusals.py.
+@pytest.mark.options(native=False)
 @pytest.mark.strategies
 def test_outsider(versioning, Base, open_session):
     """Its columns, options, values and edits all work, and it is told when it is over."""

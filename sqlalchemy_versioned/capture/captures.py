@@ -22,7 +22,7 @@ class Captures:
     def __init__(self, recorder: SessionRecorder, name: str) -> None:
         self._surroundings = recorder.surroundings
         #: Knows all tables.
-        self.of_all = Capture(recorder, name)
+        self.of_all: Capture = Capture(recorder, name)
         self._beside_triggers = Capture(recorder, name)
 
     def watch(self, targets: Mapping[Table, Target]) -> None:

@@ -49,7 +49,7 @@ class NativeVersioning:
         self._plugins = plugins
         self._options = options
         #: Whether triggers record some table.
-        self.has_tables = False
+        self.has_tables: bool = False
         self._installer = TriggerInstaller()
 
     def stop(self) -> None:

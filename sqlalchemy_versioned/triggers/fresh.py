@@ -246,10 +246,11 @@ class FreshRecorder(Recorder):
         computed may be no part of new rows.
         """
         kept = [pair.parent for pair in self._spec.pairs]
+        # Looked up by identity: not every type has an equality.
+        known = {*self._telling, *self._key}
         # Triggers of the application's own can change a row again before this one fires.
         return not self._flags.of(self._spec) and all(
-            column.computed is None and (column in self._telling or column in self._key)
-            for column in kept
+            column.computed is None and column in known for column in kept
         )
 
     def _updated(self, event: Event) -> str:

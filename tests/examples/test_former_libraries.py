@@ -74,7 +74,7 @@ def test_sqlalchemy_postgresql_audit(run_example, capsys, database):
 
     assert capsys.readouterr().out.splitlines() == [
         "Faults of triggers: []",
-        "Statements that make them: 10",
+        "Statements that make them: 11",
         "Refused: the session variable audit.username is missing or empty",
         "Columns of public.foo_audr: bar, transaction_id, audit_operation, version_id, "
         "audit_username, audit_app_uuid, audit_operation_timestamp, audit_current_user",

@@ -340,6 +340,7 @@ def test_ignored_columns(session, models):
     assert fault.columns == ("name",)
 
 
+@pytest.mark.options(native=False)
 @pytest.mark.parametrize("is_joined", [False, True], ids=["one table", "joined"])
 def test_classes_that_are_not_recorded(Base, open_session, is_joined):
     """Rows of a subclass that is not versioned lack no versions, in the tables of others."""

@@ -126,6 +126,7 @@ def test_moved_child_belongs_to_one_parent_at_a_time(session, models, article):
     assert names([article.versions[-2], comment.versions[-1].article]) == ["3", "other"]
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("key", ["comments", "tags", "author", "category"])
 def test_every_loader_finds_the_same(session, models, article, loader, key):

@@ -91,6 +91,7 @@ def members(collection):
     return sorted(note.name for note in values)
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize("cls", [list, set, Notes])
 @pytest.mark.parametrize("loader", [joinedload, selectinload, subqueryload])
 def test_collection_class_is_kept(Base, write, cls, loader):
@@ -102,6 +103,7 @@ def test_collection_class_is_kept(Base, write, cls, loader):
     assert (members(first.notes), members(second.notes)) == (["a", "b"], ["b"])
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize(
     ("build", "keys"),
     [

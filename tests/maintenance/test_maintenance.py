@@ -209,6 +209,7 @@ def damages(session, subject):
         yield (lambda tx=tx, e=edit: subject.edit(session, subject.tables[0], tx, **e)), split
 
 
+@pytest.mark.shared_out
 @pytest.mark.strategies
 @pytest.mark.parametrize("name", KEYS)
 def test_each_fault_is_found(session, models, name):
@@ -447,6 +448,7 @@ def test_what_cannot_be_verified(session, models):
 # -- first versions ---------------------------------------------------------------------------
 
 
+@pytest.mark.shared_out
 @pytest.mark.strategies
 @pytest.mark.parametrize("name", KEYS)
 def test_first_versions(session, models, name):

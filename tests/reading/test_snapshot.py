@@ -182,6 +182,7 @@ def test_moment_before_history(session, blog, history):
         assert past.scalars(select(blog.Article)).all() == []
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize("when", [0, -1, 10**9, 2**63 - 1, 2**63, -(10**40), 10**40])
 def test_transaction_that_never_was(session, blog, history, when):
     """An id must be that of a transaction."""
@@ -189,6 +190,7 @@ def test_transaction_that_never_was(session, blog, history, when):
         as_of(session, when)
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize(
     "when",
     [None, True, False, 1.0, "1", datetime(2020, 1, 1), object(), (1,), datetime.now().date()],

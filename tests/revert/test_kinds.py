@@ -150,6 +150,7 @@ class TestCollections:
         session.commit()
         assert books_of(one) == ["a", "b"]
 
+    @pytest.mark.shared_out
     def test_collections_of_restored_objects(self, session, models, books_of):
         """A restored object has its collection."""
         one = models.factories.Shelf()

@@ -236,6 +236,7 @@ KINDS = {
 }
 
 
+@pytest.mark.shared_out
 @pytest.mark.strategies("validity")
 @pytest.mark.parametrize("kind", KINDS)
 def test_values_of_every_type(open_session, things, kind):

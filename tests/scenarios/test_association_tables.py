@@ -150,6 +150,7 @@ def test_the_stored_row_is_kept(session, classes, link):
     assert history_of(session, link) == [(INSERT, stored), (DELETE, stored)]
 
 
+@pytest.mark.shared_out
 def test_all_sequences_of_adding_and_removing(session, classes, link):
     """One version, or none, remains of what one transaction does to a link."""
     Person, Team = classes

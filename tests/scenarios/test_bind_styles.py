@@ -176,6 +176,7 @@ def links(session, table):
     return session.scalars(statement).all()
 
 
+@pytest.mark.shared_out
 @pytest.mark.strategies
 @pytest.mark.parametrize("open_session", STYLES, ids=lambda style: style.__name__)
 def test_styles_of_binding(tables, models, mode, open_session):

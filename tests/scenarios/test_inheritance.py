@@ -333,6 +333,7 @@ def states_of(session, obj, changes):
     return states
 
 
+@pytest.mark.shared_out
 @pytest.mark.parametrize("declare", HIERARCHIES, ids=lambda declare: declare.__name__)
 def test_lives_of_all_classes(declare, Base, engine):
     """Objects of each class have versions of its kind, and can be put back to each of them."""

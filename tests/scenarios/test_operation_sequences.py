@@ -174,6 +174,7 @@ def check(session, Page, lives):
         assert told == wanted, (life.steps, life.flushes, life.before)
 
 
+@pytest.mark.shared_out
 @pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
 @pytest.mark.parametrize("exists", [False, True], ids=["new", "old"])

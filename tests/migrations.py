@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import produce_migrations
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, MetaData, inspect
+from sqlalchemy import Connection, Engine, MetaData, event, inspect
 from sqlalchemy.orm import DeclarativeBase, configure_mappers
 
 from tests.models import build_base
@@ -153,6 +153,9 @@ def declared(build: Any, **options: Any) -> Iterator[type[DeclarativeBase]]:
 
     make_versioned(**options)
     base = build_base()
+    # A base refers to its classes weakly, and what builds them may not hold them until the end.
+    held: list[type[Any]] = []
+    event.listen(base, "instrument_class", lambda _, cls: held.append(cls), propagate=True)
     try:
         build(base)
         configure_mappers()

@@ -71,12 +71,10 @@ class TableWriter:
 
     def insert_new(self, connection: Connection, image: Image, tx: int) -> bool:
         """Write INSERT versions of rows without history; tell whether that was all of them."""
+        keys = image.keys()
         shape, lists = image.shape(can_replace=self.can_replace, locks=False)
-        sets, keys = self.keys.sets(image.keys(), lists), image.keys()
-        values = image.values(self._prefix)
-        return self._run(connection, shape._replace(condition="unopened"), sets, tx, values) == len(
-            keys
-        )
+        shape, sets = shape._replace(condition="unopened"), self.keys.sets(keys, lists)
+        return self._run(connection, shape, sets, tx, image.values(self._prefix)) == len(keys)
 
     def write(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
         """Write the versions of *image* and return how many rows were written.

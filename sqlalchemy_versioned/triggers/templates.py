@@ -8,6 +8,8 @@ what is looked up by keys is LATERAL, with a LIMIT or OFFSET; old and new rows m
 
 from __future__ import annotations
 
+from textwrap import indent
+
 __all__ = [
     "BEFORE_UPDATE",
     "BRANCH",
@@ -189,8 +191,7 @@ BEFORE_UPDATE = """
 ) AS o
 """
 
-ERASING = """
-DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
+_ERASED = """DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
     SELECT own.ctid
     FROM ({touched}) AS t ({keys})
     CROSS JOIN LATERAL (
@@ -199,23 +200,15 @@ DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
     ) AS own
     {live_if_any}
     WHERE {erased}
-));
-{count}
-"""
+))"""
+
+ERASING = "\n" + _ERASED + ";\n{count}\n"
 
 #: The same, of a table whose versions have flags; what they said is kept.
-ERASING_FLAGGED = """
-WITH erased AS (
-    DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
-        SELECT own.ctid
-        FROM ({touched}) AS t ({keys})
-        CROSS JOIN LATERAL (
-            SELECT v.ctid, v.* FROM {version} AS v
-            WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
-        ) AS own
-        {live_if_any}
-        WHERE {erased}
-    )) RETURNING {flags_key} AS k, {flags} AS f
+ERASING_FLAGGED = (
+    "\nWITH erased AS (\n"
+    + indent(_ERASED, "    ")
+    + """ RETURNING {flags_key} AS k, {flags} AS f
 ), flagged AS (
     SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
 )
@@ -223,6 +216,7 @@ SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{{
 FROM flagged INTO versioned_count, versioned_flags;
 versioned_left := versioned_left - versioned_count;
 """
+)
 
 #: A row that another trigger has changed before this one heard of its insertion was taken for one
 #: that is older than its history.

@@ -1,6 +1,7 @@
 """Settings of the documentation. ``make docs`` executes its examples and builds it."""
 
 from importlib.metadata import version as version_of
+from typing import Any
 
 project = "SQLAlchemy-Versioned"
 author = "SQLAlchemy-Versioned contributors"
@@ -13,6 +14,14 @@ if tags.has("examples"):  # noqa: F821  Sphinx provides it
     # The suite runs the examples of docstrings, each in a scene of its own.
     exclude_patterns.append("reference.rst")
     suppress_warnings = ["toc.excluded"]
+else:
+    # What a page refers to must be there. The types in signatures may be those of others, and ours
+    # bear the names of the modules that define them.
+    nitpicky = True
+    nitpick_ignore_regex = [
+        ("py:class", r"(collections|datetime|sqlalchemy)\..*|(Column|MetaData|Session|Table)"),
+        ("py:class", r"sqlalchemy_versioned\.(\w+\.)*(T|\w+\.\w+)"),
+    ]
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["_static"]
@@ -22,6 +31,18 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # Defaults are shown as they are written, not as objects.
 autodoc_preserve_defaults = True
+
+
+def setup(app: Any) -> None:
+    """Show what need not be said as what Python writes for it, and not by our name for it."""
+    app.connect("autodoc-process-signature", _show_unsaid)
+
+
+def _show_unsaid(
+    app: Any, what: Any, name: Any, obj: Any, options: Any, signature: Any, returns: Any
+) -> Any:
+    return signature and signature.replace("UNSAID", "..."), returns
+
 
 # Each page starts without versioning, and leaves none to the next.
 doctest_global_cleanup = """

@@ -19,6 +19,7 @@ from .build.transaction import TransactionBase, TransactionFactory
 from .build.versioned import Versioned, versioned
 from .capture.recorder import UnrecordedWrite
 from .context.transaction_context import (
+    UNSAID,
     clear_transaction_context,
     get_transaction_context,
     set_transaction_context,
@@ -112,8 +113,6 @@ __version__ = "1.0.0.dev0"
 #: The default manager.
 versioning_manager: VersioningManager = VersioningManager()
 
-_UNSAID: Any = object()
-
 
 def make_versioned(
     mapper: Any = Mapper,
@@ -121,8 +120,8 @@ def make_versioned(
     manager: VersioningManager = versioning_manager,
     plugins: Any = None,
     options: dict[str, Any] | None = None,
-    user_cls: Any = _UNSAID,
-    current_user: Callable[[], Any] | None = _UNSAID,
+    user_cls: Any = UNSAID,
+    current_user: Callable[[], Any] | None = UNSAID,
     native: bool | None = None,
     **more_options: Any,
 ) -> None:
@@ -153,9 +152,9 @@ def make_versioned(
     manager.plugins.add(plugins or ())
     check_option_names(said, owner="make_versioned()", also=manager.plugins.option_names)
     manager.options.update(said)
-    if user_cls is not _UNSAID:
+    if user_cls is not UNSAID:
         manager.user_cls = user_cls
-    if current_user is not _UNSAID:
+    if current_user is not UNSAID:
         manager.current_user = current_user
     manager.start(mapper=mapper, session=session)
 

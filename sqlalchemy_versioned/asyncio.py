@@ -518,7 +518,7 @@ async def blame(obj: Any) -> dict[str, Any]:
 class paused:  # Used like the function that it is the twin of.
     """Record nothing that *session* writes inside the block; other sessions go on.
 
-    See :func:`sqlalchemy_versioned.paused`.
+    See :class:`sqlalchemy_versioned.paused`.
 
     >>> async def touch(session, article):
     ...     async with versioned.paused(session):

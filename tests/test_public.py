@@ -1,5 +1,6 @@
 """What the package gives away, and what importing it does."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -89,6 +90,19 @@ def test_public_names():
     """The names that applications import are these; adding one is a decision."""
     assert set(sqlalchemy_versioned.__all__) == NAMES
     assert all(hasattr(sqlalchemy_versioned, name) for name in NAMES)
+
+
+@pytest.mark.parametrize("room", ["", ".maintenance", ".plugins", ".triggers", ".utils"])
+def test_reference_has_each_name(room):
+    """Whatever can be imported is found in the reference."""
+    module = importlib.import_module(f"sqlalchemy_versioned{room}")
+    reference = (Path(__file__).parents[1] / "docs" / "reference.rst").read_text()
+    told = re.findall(
+        r"^\.\. (?:auto)?\w+:: (?:sqlalchemy_versioned[.\w]*\.)?(\w+)$", reference, re.M
+    )
+    told += re.findall(r"\w+", " ".join(re.findall(r"^   :members: (.*)$", reference, re.M)))
+
+    assert set(module.__all__) - set(told) == set()
 
 
 def run(code):

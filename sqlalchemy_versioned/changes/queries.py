@@ -50,6 +50,7 @@ class ChangeQuery:
 
     spec: ClassSpec
     shape: Shape
+    #: What :attr:`statement` is executed with.
     parameters: dict[str, Any]
     _built: BuiltChanges
     _dialect: Dialect | None

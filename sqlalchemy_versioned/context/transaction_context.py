@@ -21,6 +21,7 @@ from typing import Any
 from ..exc import InvalidArgument
 
 __all__ = [
+    "UNSAID",
     "clear_transaction_context",
     "get_transaction_context",
     "set_transaction_context",
@@ -28,7 +29,9 @@ __all__ = [
     "values_in_force",
 ]
 
-_UNSAID: Any = object()
+#: The default of what need not be said, where ``None`` would say something.
+UNSAID: Any = ...
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -107,9 +110,9 @@ class transaction_context:  # Used like a function.
         self,
         /,
         *,
-        user: Any = _UNSAID,
-        reason: Any = _UNSAID,
-        impersonated_by: Any = _UNSAID,
+        user: Any = UNSAID,
+        reason: Any = UNSAID,
+        impersonated_by: Any = UNSAID,
         **meta: Any,
     ) -> None:
         self._values = _said(user, reason, impersonated_by, meta)
@@ -140,9 +143,9 @@ class transaction_context:  # Used like a function.
 
 def set_transaction_context(
     *,
-    user: Any = _UNSAID,
-    reason: Any = _UNSAID,
-    impersonated_by: Any = _UNSAID,
+    user: Any = UNSAID,
+    reason: Any = UNSAID,
+    impersonated_by: Any = UNSAID,
     **meta: Any,
 ) -> None:
     """Say who writes, and why, until it is cleared or the :class:`transaction_context` ends.
@@ -182,7 +185,7 @@ def clear_transaction_context() -> None:
 
 def _said(user: Any, reason: Any, impersonated_by: Any, meta: dict[str, Any]) -> dict[str, Any]:
     known = {"user": user, "reason": reason, "impersonated_by": impersonated_by}
-    return {**{key: value for key, value in known.items() if value is not _UNSAID}, **meta}
+    return {**{key: value for key, value in known.items() if value is not UNSAID}, **meta}
 
 
 def _replace(values: dict[str, Any], *, hides: bool) -> None:

@@ -1,4 +1,4 @@
-"""Plugins: :class:`Plugin` is their contract, :class:`PluginCollection` what a manager holds.
+"""Plugins: :class:`.Plugin` is their contract, :class:`.PluginCollection` what a manager holds.
 
 The other plugins are ready to use: give instances of them to :func:`.make_versioned`.  The two
 middlewares go around web applications.

@@ -121,8 +121,12 @@ class UTCDateTime(types.TypeDecorator[datetime]):
         return loaded.replace(tzinfo=timezone.utc)
 
 
-def utc_now() -> datetime:
-    """Return the present moment, aware and in UTC."""
+def utc_now(context: Any) -> datetime:
+    """Return the present moment, aware and in UTC.
+
+    :param context: the execution that wants it.  Of a function without arguments SQLAlchemy keeps a
+        function around it, with which no table can be pickled.
+    """
     return datetime.now(timezone.utc)
 
 

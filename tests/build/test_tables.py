@@ -1,5 +1,6 @@
 """Layout and names of version tables."""
 
+import pickle
 import re
 
 import pytest
@@ -33,6 +34,11 @@ from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
 from sqlalchemy_versioned import ImproperlyConfigured, version_table, versioning_manager
 from sqlalchemy_versioned.model.naming import MAX_NAME, cut_name
+from sqlalchemy_versioned.plugins import (
+    ActivityPlugin,
+    PropertyModTrackerPlugin,
+    TransactionChangesPlugin,
+)
 from tests.models import build_base
 
 DIALECTS = {
@@ -467,3 +473,22 @@ def test_bases_have_the_same_transaction_table(versioning):
 
     for dialect in DIALECTS:
         assert ddl(one, dialect) == ddl(two, dialect)
+
+
+@pytest.mark.options(
+    plugins=[ActivityPlugin(), PropertyModTrackerPlugin(), TransactionChangesPlugin()],
+    issued_at_column_name="issued_at",
+    db_user_column_name="db_user",
+    operation_type_format="code",
+    transaction_columns=[Column("reason", String(50), default="import")],
+)
+def test_metadata_pickles(Base):
+    """Tables go through pickle with all that versioning adds, and are made the same."""
+    declare(Base)
+    configure_mappers()
+
+    again = pickle.loads(pickle.dumps(Base.metadata))
+    assert "activity" in again.tables
+    for dialect in DIALECTS:
+        for name, table in Base.metadata.tables.items():
+            assert ddl(again.tables[name], dialect) == ddl(table, dialect)

@@ -86,11 +86,18 @@ class TriggeredRow(TransactionRow):
             self._refuse_to_say()
             return False
         self._take_turn(connection)
-        if self._id is None or connection in self._left:
-            values = with_defaults(self._table, self._values) or self._values
-            said = build_object(self._table, values)
+        # A row that is written is known where it is; another database writes one of its own.
+        if self._id is None or connection in self._left or connection not in self._tables:
+            said = build_object(self._table, self._all_said())
             connection.execute(select(build_setting(VALUES, said)))
         return True
+
+    def _all_said(self) -> dict[str, Any]:
+        """Return what is said of the transaction by now, but for its number."""
+        number = _number(self._table).key
+        known = self._said | self._values | self._seen_values()
+        said = {key: value for key, value in known.items() if key != number}
+        return with_defaults(self._table, said) or said
 
     def _refuse_to_say(self) -> None:
         """Refuse what is said of a transaction that ends before anything is written."""

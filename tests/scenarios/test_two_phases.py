@@ -80,3 +80,33 @@ def test_prepared_transaction(two_classes, two_engines, end):
     assert [row[:2] for row in rows] == [("a", INSERT), ("b", UPDATE)][: len(known)]
     assert [row[2] for row in rows] == known
     assert len(known) == (2 if end == "commit" else 1)
+
+
+def ask_for_transaction(unit, session, Here):
+    """Say something of a transaction before anything is written."""
+    unit.create_transaction(remote_addr="10.0.0.1")
+
+
+def add_to_transaction(unit, session, Here):
+    """Say it of one that has begun with a write to one of the databases."""
+    session.add(Here(id=1, name="a"))
+    session.flush()
+    unit.current_transaction.remote_addr = "10.0.0.1"
+    session.flush()
+
+
+@pytest.mark.options(native=True)
+@pytest.mark.parametrize("say", [ask_for_transaction, add_to_transaction])
+def test_what_is_said_of_a_transaction(two_classes, two_engines, versioning, say):
+    """Each database that is written is told, also where the other one has the row already."""
+    Here, There = two_classes
+    bases = [cls.__base__ for cls in two_classes]
+    with Session(binds=dict(zip(bases, two_engines, strict=True))) as session:
+        say(versioning.unit_of_work(session), session, Here)
+        session.add_all([Here(id=2, name="a"), There(id=2, name="a")])
+        session.commit()
+
+    for engine, cls in zip(two_engines, two_classes, strict=True):
+        with Session(engine) as session:
+            transactions = session.scalars(select(transaction_class(cls))).all()
+            assert [each.remote_addr for each in transactions] == ["10.0.0.1"]

@@ -27,6 +27,7 @@ from ..model.mapping import column_properties, key_columns
 from ..model.spec import VersionSpec
 from ..options import Options
 from .generic import build_generic, is_generic
+from .merging import EndProperty
 
 __all__ = [
     "adapt_to_versions",
@@ -216,7 +217,8 @@ def version_properties(
     properties: dict[str, Any] = {key: list(group) for key, group in columns.items()}
     # One attribute for the columns of all tables, so that a condition on it finds the index of any.
     for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
-        properties[group[-1].key] = list(group)
+        is_end = group[-1] is chain[0].end_column
+        properties[group[-1].key] = EndProperty(*group) if is_end else list(group)
     for spec in chain:
         properties.update({c.key: [c] for c in (*spec.context_columns, *spec.added)})
     # Names for others come last, when these are there.

@@ -17,6 +17,7 @@ from ..model.spec import ClassSpec, Hierarchy
 from .adaption import CannotFollow, Side, adapt, columns_in
 from .collection_classes import version_collection_class
 from .links import build_links
+from .merging import NOT_MERGED
 from .validity import is_row_alive
 
 __all__ = ["build_mirror"]
@@ -46,6 +47,7 @@ def build_mirror(
     return relationship(
         live.mapper.class_ if target.spec is None else target.spec.version_class,
         viewonly=True,
+        cascade=NOT_MERGED,
         uselist=live.uselist,
         # Eager loading of the past for each version would be paid by who only lists versions.
         lazy="dynamic" if live.lazy == "dynamic" else "select",

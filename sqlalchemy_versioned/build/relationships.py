@@ -22,6 +22,7 @@ from ..reading.collection import VersionsAttribute
 from .adaption import CannotFollow
 from .attributes import other_name, synonym_target
 from .indexes import index_foreign_keys
+from .merging import NOT_MERGED
 from .mirror import build_mirror
 
 __all__ = [
@@ -103,7 +104,8 @@ def _is_ours(cls: type[Any]) -> bool:
 
 
 def _same_row(spec: ClassSpec) -> list[tuple[Any, Any]]:
-    return [(getattr(spec.parent_class, key), getattr(spec.version_class, key)) for key in spec.key]
+    # Of a union of concrete classes, attributes are columns of the union.
+    return [(pair.parent, pair.version) for pair in spec.root.key]
 
 
 def _versions(spec: ClassSpec) -> Any:
@@ -113,6 +115,7 @@ def _versions(spec: ClassSpec) -> Any:
         primaryjoin=and_(*[live == remote(foreign(version)) for live, version in pairs]),
         order_by=[getattr(spec.version_class, key) for key in spec.place],
         viewonly=True,
+        cascade=NOT_MERGED,
         uselist=True,
     )
 
@@ -123,6 +126,7 @@ def _version_parent(spec: ClassSpec) -> Any:
         spec.parent_class,
         primaryjoin=and_(*[remote(live) == foreign(version) for live, version in pairs]),
         viewonly=True,
+        cascade=NOT_MERGED,
         uselist=False,
     )
 
@@ -133,6 +137,7 @@ def _transaction(spec: ClassSpec) -> Any:
         spec.transaction_class,
         primaryjoin=remote(spec.transaction_class.id) == foreign(own),
         viewonly=True,
+        cascade=NOT_MERGED,
         uselist=False,
     )
 

@@ -6,8 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import String, inspect, text
-from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, object_session
+from sqlalchemy import String, inspect, select, text
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    configure_mappers,
+    mapped_column,
+    object_session,
+    selectinload,
+)
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqlalchemy_versioned import (
@@ -16,6 +23,7 @@ from sqlalchemy_versioned import (
     version_class,
     versions_of,
 )
+from sqlalchemy_versioned.maintenance import verify
 from tests.schemas.animals import build_animals
 
 pytestmark = pytest.mark.strategies()
@@ -369,6 +377,29 @@ def test_pickles_travel(tmp_path, strategy):
     got = run(RECEIVER, run(SENDER))
 
     assert got.startswith(b"a <PageVersion id=1, transaction_id=1")
+
+
+def test_merged_from_a_cache(article, blog, session):
+    """Merging what a cache remembers puts nothing back: no end, no live object, no relationship."""
+    article.tags.append(blog.Tag(name="t"))
+    article.name = "d"
+    session.commit()
+    version = article.versions[-1]
+    assert (version.version_parent.name, len(version.tags)) == ("d", 1)
+    cached = select(blog.Article).options(selectinload(blog.Article.versions))
+    (remembered,) = session.scalars(cached.where(blog.Article.id == article.id))
+    session.expunge_all()
+
+    session.get(blog.Article, article.id).name = "e"
+    session.commit()
+    merged = session.merge(version)
+    session.commit()
+
+    assert (merged.version_parent.name, [tag.name for tag in merged.tags]) == ("e", ["t"])
+    assert merged.next.name == "e"
+    session.merge(remembered)
+    session.commit()
+    assert verify(session) == []
 
 
 def test_version_is_an_ordinary_object(blog, session):

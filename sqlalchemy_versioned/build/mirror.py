@@ -13,6 +13,7 @@ from sqlalchemy import Table, and_, inspect
 from sqlalchemy.orm import RelationshipProperty, relationship, remote
 
 from .. import _sqlalchemy
+from ..model.mapping import is_union
 from ..model.spec import ClassSpec, Hierarchy
 from .adaption import CannotFollow, Side, adapt, columns_in
 from .collection_classes import version_collection_class
@@ -37,6 +38,11 @@ def build_mirror(
     """
     if live.entity.is_aliased_class:
         raise CannotFollow(f"it leads to an alias, {live.entity}")
+    if is_union(live.mapper):
+        raise CannotFollow(
+            f"{live.mapper.class_.__name__} is a union of concrete classes, and the versions of "
+            "each are apart"
+        )
     source = Side(inspect(spec.parent_class), spec)
     target = Side(live.mapper, _exposed(classes.get(live.mapper.class_)))
     arguments = (

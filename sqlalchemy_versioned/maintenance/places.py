@@ -19,6 +19,7 @@ from .._typing import is_table
 from ..database.sessions import sync_session
 from ..exc import ImproperlyConfigured, ReadOnlySnapshot
 from ..model.lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
+from ..model.mapping import root_mapper
 from ..model.spec import VersionSpec
 from ..query.ranges import Range, select_range_end, select_rest
 from ..query.verify import LeftOut
@@ -104,14 +105,15 @@ def find_places(models: Sequence[Any]) -> list[Place]:
         cls = spec_of(model)
         mapper: Mapper[Any] = inspect(cls.parent_class)
         for spec in cls.hierarchy.tables:
-            left_out = _left_out(mapper.base_mapper, spec, cls.root)
+            left_out = _left_out(root_mapper(mapper), spec, cls.root)
             found.setdefault(spec, Place(spec, cls.root, mapper, left_out))
     return list(found.values())
 
 
 def _left_out(base: Mapper[Any], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
     """Return which rows of a table belong to subclasses that are not versioned."""
-    others = [each for each in base.self_and_descendants if _is_left_out(each)]
+    family = [each for each in base.self_and_descendants if root_mapper(each) is base]
+    others = [each for each in family if _is_left_out(each)]
     kind: Any = base.polymorphic_on
     if not others or kind is None:
         return None

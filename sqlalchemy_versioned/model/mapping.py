@@ -9,6 +9,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.orm import ColumnProperty, InstanceState, Mapper, RelationshipProperty
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 from sqlalchemy.sql.visitors import iterate
 
 from .._sqlalchemy import plain_column
@@ -18,7 +19,9 @@ from ..exc import ImproperlyConfigured
 __all__ = [
     "column_properties",
     "is_many_to_many",
+    "is_union",
     "primary_key_attributes",
+    "root_mapper",
     "stored_key",
     "superclass_mappers",
     "table_chain",
@@ -60,6 +63,18 @@ def superclass_mappers(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
     while current is not None:
         yield current
         current = None if current.concrete else current.inherits
+
+
+def root_mapper(mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the base-most mapper that *mapper* shares rows with."""
+    *_, root = superclass_mappers(mapper)
+    return root
+
+
+def is_union(mapper: Mapper[Any]) -> bool:
+    """Tell whether objects of a class are loaded from the tables of several concrete classes."""
+    source = getattr(mapper.polymorphic_on, "table", None)
+    return isinstance(source, AliasedReturnsRows)
 
 
 def table_chain(mapper: Mapper[Any]) -> tuple[Table, ...]:

@@ -30,6 +30,7 @@ from .. import _sqlalchemy
 from .._typing import is_column, is_table, mapper_of, replaced
 from ..exc import ClassNotVersioned, RelationshipNotVersioned
 from ..model.lookup import find_spec, table_spec_of
+from ..model.mapping import is_union
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from .images import family_of
@@ -98,6 +99,9 @@ def relation_of(spec: ClassSpec, key: str) -> Membership | Reference | None:
 def _relation(relationship: RelationshipProperty[Any]) -> Membership | Reference:
     if relationship.entity.is_aliased_class:
         _refuse(relationship, f"it leads to an alias, {relationship.entity}")
+    if is_union(relationship.mapper):
+        cls = relationship.mapper.class_.__name__
+        _refuse(relationship, f"{cls} is a union of concrete classes")
     if relationship.direction is MANYTOONE:
         return _reference(relationship)
     if relationship.direction is MANYTOMANY:

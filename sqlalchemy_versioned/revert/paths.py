@@ -13,6 +13,7 @@ from .. import _sqlalchemy
 from .._typing import is_column
 from ..exc import ReverterException
 from ..model.lookup import find_spec
+from ..model.mapping import is_union
 from ..model.spec import ClassSpec
 
 __all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "remote_keys"]
@@ -68,9 +69,15 @@ def _checked(mapper: Mapper[Any], key: str, path: str) -> RelationshipProperty[A
     if key not in _known(mapper):
         why = "is view-only" if relationship.viewonly else "is excluded from history"
         raise ReverterException(f"{asked}{name}.{key} {why}; choose from: {known}")
-    if relationship.direction is ONETOMANY and find_spec(relationship.mapper.class_) is None:
+    target = relationship.mapper
+    if is_union(target):
         raise ReverterException(
-            f"{asked}{name}.{key} is recorded in {relationship.mapper.class_.__name__}, which is "
+            f"{asked}{name}.{key} leads to {target.class_.__name__}, a union of concrete classes "
+            "whose versions are apart; leave it out, and revert its objects themselves"
+        )
+    if relationship.direction is ONETOMANY and find_spec(target.class_) is None:
+        raise ReverterException(
+            f"{asked}{name}.{key} is recorded in {target.class_.__name__}, which is "
             "not versioned; version it, or leave it out"
         )
     return relationship

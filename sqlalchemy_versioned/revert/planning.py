@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
 from .._typing import mapper_of, type_of
 from ..exc import ReverterException
 from ..model.lookup import class_of, find_spec
+from ..model.mapping import root_mapper
 from ..model.spec import ClassSpec
 from .columns import column_of
 from .deletions import Deletions
@@ -101,10 +102,10 @@ def _check_classes(objects: Objects) -> None:
     groups: dict[ClassSpec, dict[Any, Node]] = {}
     for node in objects.nodes:
         mapper: Mapper[Any] = inspect(node.spec.parent_class)
-        base = find_spec(mapper.base_mapper.class_)
-        is_base = mapper.base_mapper is mapper or mapper.concrete
+        root = root_mapper(mapper)
+        base = find_spec(root.class_)
         # An object of the class itself would have been found as the live one.
-        if node.target.live is None and base is not None and not is_base:
+        if node.target.live is None and base is not None and root is not mapper:
             groups.setdefault(base, {})[node.target.identity] = node
     for spec, nodes in groups.items():
         for identity, taken in find_live(objects.session, spec, nodes, ()).items():

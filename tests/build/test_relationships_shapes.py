@@ -23,13 +23,20 @@ from sqlalchemy.orm import (
     joinedload,
     mapped_column,
     object_session,
+    polymorphic_union,
     relationship,
     remote,
     selectinload,
     subqueryload,
 )
 
-from sqlalchemy_versioned import ImproperlyConfigured, RelationshipNotVersioned, version_class
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    RelationshipNotVersioned,
+    ReverterException,
+    get_changes,
+    version_class,
+)
 from tests.schemas.nodes import build_nodes
 
 pytestmark = pytest.mark.strategies
@@ -794,6 +801,54 @@ def test_concrete_inheritance(Base, open_session):
         cls = type(live)
         joined = select(version_class(cls).name).select_from(cls).join(cls.versions)
         assert session.scalars(joined).all() == [live.name]
+
+
+def test_union_of_concrete_classes(Base, open_session):
+    """Who is related to whom in several tables is not told in part; nor is it reverted so."""
+    tables = {
+        name: Table(
+            name,
+            Base.metadata,
+            Column("id", Integer, primary_key=True),
+            Column("blog_id", ForeignKey("blog.id")),
+        )
+        for name in ("page", "note")
+    }
+    union = polymorphic_union(tables, "type", "pages")
+
+    class Blog(Base):
+        __tablename__ = "blog"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        pages = relationship("Page", back_populates="blog")
+
+    class Page(Base):
+        __table__ = tables["page"]
+        __versioned__ = {}
+        __mapper_args__ = {
+            "polymorphic_identity": "page",
+            "polymorphic_on": union.c.type,
+            "with_polymorphic": ("*", union),
+        }
+        blog = relationship(Blog, back_populates="pages")
+
+    class Note(Page):
+        __table__ = tables["note"]
+        __mapper_args__ = {"concrete": True, "polymorphic_identity": "note"}
+        blog = relationship(Blog, back_populates="pages")
+
+    session = open_session(Base)
+    blog = Blog(pages=[Page(), Note()])
+    commit(session, blog)
+
+    (version,) = blog.versions
+    with pytest.raises(RelationshipNotVersioned, match=r"Page is a union of concrete classes"):
+        _ = version.pages
+    with pytest.raises(ReverterException, match=r"leads to Page, a union of concrete classes"):
+        version.revert(relations=["pages"])
+    with pytest.raises(RelationshipNotVersioned, match=r"Page is a union of concrete classes"):
+        get_changes(Blog, session, relations=["pages"])
+    assert [page.versions[0].blog for page in blog.pages] == [version, version]
 
 
 def test_excluded_above_and_wanted_below(Base, open_session):

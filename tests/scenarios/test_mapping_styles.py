@@ -68,6 +68,7 @@ from sqlalchemy_versioned import (
     version_table,
     versioned,
 )
+from sqlalchemy_versioned.maintenance import verify
 from tests.lives import live
 from tests.models import build_base
 
@@ -653,6 +654,7 @@ def test_concrete_bases(kind, Base, open_session):
     session = open_session(Base)
     assert live(session, Article(name="a"), name="b")[0].name == "a"
     assert is_versioned(Item) is has_table
+    assert verify(session) == []
 
 
 # -- keys --------------------------------------------------------------------------------------

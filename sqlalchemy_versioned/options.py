@@ -193,6 +193,14 @@ _CHOICES = {
     "truncate": ("record", "refuse"),
     "version_id_type": ("integer", "uuid"),
 }
+#: Options that are either true or false.
+_FLAGS = tuple(f.name for f in fields(Options) if f.type == "bool")
+#: Options that name a column or a schema, and whether they may be ``None``.
+_NAMES = {
+    f.name: f.default is None
+    for f in fields(Options)
+    if f.name.endswith("_column_name") or f.name == "version_schema"
+}
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
@@ -237,10 +245,11 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     includes = any(each.get("include") for each in said[-1:])
     values["is_selective"] = includes and not values.get("exclude")
     if values.get("base_classes") is not None:
-        values["base_classes"] = tuple(values["base_classes"])
+        values["base_classes"] = _classes(values["base_classes"], owner=owner)
     if "strategy" in values:
         values["strategy"] = _strategy(values["strategy"], owner=owner)
     options = Options(**values)
+    _check_kinds(options, owner)
     _check_words(options, owner)
     _check_names(options, owner)
     _check_versions(options, owner)
@@ -300,6 +309,15 @@ def _columns(value: Any, *, name: str, owner: str) -> tuple[Column[Any], ...]:
     return columns
 
 
+def _classes(value: Any, *, owner: str) -> tuple[type, ...]:
+    classes: tuple[Any, ...] = tuple(value) if isinstance(value, _LISTS) else (value,)
+    if not all(isinstance(each, type) for each in classes):
+        raise ImproperlyConfigured(
+            f"{owner}: base_classes is {value!r}; give a tuple of classes, such as (Base,)"
+        )
+    return classes
+
+
 def _strategy(value: Any, *, owner: str) -> Strategy:
     try:
         return Strategy(value)
@@ -317,6 +335,21 @@ def _is_format(table_name: str) -> bool:
     except (TypeError, ValueError):
         return False
     return "%s" in table_name and made != "x"
+
+
+def _check_kinds(options: Options, owner: str) -> None:
+    """Refuse what is neither true nor false, or no name, where that is meant."""
+    for name in _FLAGS:
+        if getattr(options, name) not in (True, False):
+            raise ImproperlyConfigured(
+                f"{owner}: {name} is {getattr(options, name)!r}; give True or False"
+            )
+    for name, may_be_none in _NAMES.items():
+        said = getattr(options, name)
+        is_name = isinstance(said, str) and said != ""
+        if not (is_name or (may_be_none and said is None)):
+            none = ", or None" if may_be_none else ""
+            raise ImproperlyConfigured(f"{owner}: {name} is {said!r}; give a name{none}")
 
 
 def _check_words(options: Options, owner: str) -> None:

@@ -36,6 +36,11 @@ def test_defaults():
         ({"time_zone": "Mars/Olympus"}, "no time zone known here"),
         ({"time_zone": 1}, "no time zone known here"),
         ({"label": ""}, "label is ''; give the name"),
+        ({"versioning": "no"}, "versioning is 'no'; give True or False"),
+        ({"native": None}, "native_versioning is None; give True or False"),
+        ({"base_classes": 3}, "base_classes is 3; give a tuple of classes"),
+        ({"version_schema": 3}, "version_schema is 3; give a name, or None"),
+        ({"transaction_column_name": None}, "transaction_column_name is None; give a name$"),
     ],
 )
 def test_wrong_values(said, message):

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapper, object_session, registry, relationship
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
-from .._typing import mapper_of, type_of
+from .._typing import find_mapper, mapper_of, type_of
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..model.lookup import MANAGER, ensure_bound
 from ..model.naming import cut_name, name_indexes
@@ -217,15 +217,19 @@ def _user_class(said: Any, reg: registry) -> type[Any] | None:
     if not said:
         return None
     if not isinstance(said, (str, DefaultName)):
-        cls: type[Any] = said
-        return cls
+        if not isinstance(said, type) or find_mapper(said, raiseerr=False) is None:
+            raise _no_user_class(said, "which is no mapped class")
+        return said
     found = _sqlalchemy.named_class(reg, str(said))
     if found is None and isinstance(said, str):
-        raise ImproperlyConfigured(
-            f"user_cls is {said!r}, and no mapped class has that name; "
-            "give the class, the name of a mapped one, or None"
-        )
+        raise _no_user_class(said, "and no mapped class has that name")
     return found
+
+
+def _no_user_class(said: Any, why: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"user_cls is {said!r}, {why}; give the class, the name of a mapped one, or None"
+    )
 
 
 class DefaultName:

@@ -8,6 +8,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, Select, Table, event, inspect
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.orm import registry as orm_registry
 
@@ -353,6 +354,7 @@ class VersioningManager:
             it, a registry for those mapped by it, or a ``MetaData`` for what is in it.
         :param session: ``Session`` for all sessions, a Session class, factory or session; an
             asynchronous one stands for the Session class it uses.
+        :raises ImproperlyConfigured: if either is something else.
         """
         if self._registry.transaction_class is not None:
             self._check_transaction_class()
@@ -362,13 +364,22 @@ class VersioningManager:
                 event.listen(listened, name, listener)
         target = _sync_target(session)
         if not any(known is target for known in self._sessions):
-            self._sessions.append(target)
-            self._tracker.listen_to_sessions(target)
+            self._listen_to(target)
         self._cores.find()
         self._build_cores()
         if any(mapper_of(cls).configured for cls in self._pending()):
             configure_mappers()
             self._after_configured()
+
+    def _listen_to(self, sessions: Any) -> None:
+        try:
+            self._tracker.listen_to_sessions(sessions)
+        except InvalidRequestError as error:
+            raise ImproperlyConfigured(
+                f"session is {sessions!r}; give Session for all, a class derived from it, a "
+                "sessionmaker, a scoped_session or a session"
+            ) from error
+        self._sessions.append(sessions)
 
     def _class_listeners(self) -> list[tuple[Any, str, Any]]:
         return [

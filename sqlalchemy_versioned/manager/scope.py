@@ -10,9 +10,14 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.orm import registry as orm_registry
 
 from .. import _sqlalchemy
+from ..exc import ImproperlyConfigured
 from ..model.lookup import MANAGER
 
 __all__ = ["Scope"]
+
+
+#: What a manager can be for: ``Mapper`` and base classes are classes.
+_TARGETS: Any = (type, orm_registry, MetaData)
 
 
 class Scope:
@@ -31,7 +36,15 @@ class Scope:
         return bool(self._targets)
 
     def add(self, target: Any) -> None:
-        """Take in ``Mapper``, a base class, a registry or a ``MetaData``."""
+        """Take in ``Mapper``, a base class, a registry or a ``MetaData``.
+
+        :raises ImproperlyConfigured: if it is something else.
+        """
+        if not isinstance(target, _TARGETS):
+            raise ImproperlyConfigured(
+                f"mapper is {target!r}; give Mapper for all classes, or a base class, a registry "
+                "or a MetaData"
+            )
         if any(known is target for known in self._targets):
             return
         self._targets.append(target)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from .. import _sqlalchemy
-from .._typing import TABLE, is_table
+from .._typing import MAPPING, TABLE, find_mapper, is_table
 from ..exc import ClassNotVersioned, IncompleteHistory
 from .spec import ClassSpec, VersionSpec
 
@@ -147,13 +147,21 @@ def get_versioning_manager(subject: object) -> Any:
 
 
 def _not_versioned(cls: type[Any]) -> str:
-    declared = "__versioned__" in vars(cls)
-    remedy = (
-        "its mappers are not configured yet; call sqlalchemy.orm.configure_mappers()"
-        if declared
-        else "give it __versioned__ or the Versioned mixin, after make_versioned()"
-    )
-    return f"{cls.__name__} has no version class: {remedy}"
+    return f"{cls.__name__} has no version class: {_remedy(cls)}"
+
+
+def _remedy(cls: type[Any]) -> str:
+    said: Any = getattr(cls, "__versioned__", None)
+    if said is None:
+        return "give it __versioned__ or the Versioned mixin, after make_versioned()"
+    mapper = find_mapper(cls, raiseerr=False)
+    if mapper is None:
+        return "it is not mapped; give a class that is"
+    if not mapper.configured:
+        return "its mappers are not configured yet; call sqlalchemy.orm.configure_mappers()"
+    if isinstance(said, MAPPING) and not said.get("versioning", True):
+        return "its __versioned__ says {'versioning': False}"
+    return "it says __versioned__, and nothing versions it; call make_versioned(), for its base too"
 
 
 def version_class(subject: Any) -> type[Any]:
@@ -195,7 +203,7 @@ def parent_class(version_cls: Any) -> type[Any]:
     get_versioning_manager(_no_table(version_cls))
     spec = find_spec(version_cls)
     if spec is None or class_of(version_cls) is not spec.version_class:
-        raise KeyError(class_of(version_cls))
+        raise KeyError(f"{class_of(version_cls).__name__} is no version class; give one")
     return spec.parent_class
 
 

@@ -83,7 +83,7 @@ class Missing:
         :raises IncompleteHistory: if the object was to be restored, and is not known.
         """
         value = ", ".join(f"{key} = {node.value(key)!r}" for key in keys)
-        said = f"{node.target} cannot be reverted: {value} refers to a {name} that is not there"
+        said = f"{node.target} cannot be reverted: {value} refers to {name}, which is not there"
         if self._on_missing == "raise":
             raise ReverterException(
                 f"{said} any more; revert that one first, name the relationship in relations, or "

@@ -143,6 +143,28 @@ def test_misspelt_option():
         make_versioned(startegy="validity", manager=VersioningManager())
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"mapper": 3}, "mapper is 3; give Mapper for all classes"),
+        ({"session": 3}, "session is 3; give Session for all"),
+        ({"user_cls": 3}, "user_cls is 3, which is no mapped class; give the class"),
+    ],
+)
+def test_no_class_and_no_session(said, message, Base):
+    """What make_versioned() cannot do with anything is refused, and not passed over."""
+    manager = VersioningManager()
+
+    def start():
+        make_versioned(**{"mapper": Base, **said}, manager=manager)
+        declare(Base)
+        configure_mappers()
+
+    with pytest.raises(ImproperlyConfigured, match=message):
+        start()
+    manager.reset()
+
+
 def test_assigned_option_is_checked_too(Base, versioning):
     """A misspelt option on the manager surfaces when mappers are configured."""
     versioning.options["startegy"] = "validity"

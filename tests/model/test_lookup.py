@@ -2,14 +2,16 @@
 
 import pytest
 from sqlalchemy import inspect
-from sqlalchemy.orm import aliased, configure_mappers
+from sqlalchemy.orm import Mapped, aliased, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    Versioned,
     end_tx_column_name,
     get_versioning_manager,
     is_versioned,
     parent_class,
+    remove_versioning,
     transaction_class,
     tx_column_name,
     version_class,
@@ -94,9 +96,26 @@ def test_too_early(Base):
         version_class(blog.Article)
 
 
+def test_why_not_versioned(Base):
+    """What a mixin says counts, and whether anything came of it."""
+
+    class Page(Versioned, Base):
+        __tablename__ = "page"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ClassNotVersioned, match=r"call sqlalchemy.orm.configure_mappers\(\)"):
+        version_class(Page)
+    with pytest.raises(ClassNotVersioned, match="Versioned has no version class: it is not mapped"):
+        version_class(Versioned)
+    remove_versioning()
+    configure_mappers()
+    with pytest.raises(ClassNotVersioned, match=r"nothing versions it; call make_versioned\(\)"):
+        version_class(Page)
+
+
 def test_no_parent_of_a_parent(Article):
     """Only version classes have a parent class."""
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="Article is no version class"):
         parent_class(Article)
 
 

@@ -29,6 +29,8 @@ html_css_files = ["style.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# A parameter a line, where a line has no place for all.
+python_maximum_signature_line_length = 96
 # Defaults are shown as they are written, not as objects.
 autodoc_preserve_defaults = True
 

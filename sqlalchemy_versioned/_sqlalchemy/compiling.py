@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -60,6 +60,8 @@ class Recompiled:
 
     #: Part of the cache key, so that its value may differ between executions of one text.
     versioned_parameter: BindParameter[Any]
+    #: Part of the cache key as well.
+    versioned_scope: Hashable
     #: Called before anything is sent, whether the compiled statement was cached or not.
     versioned_check: Check
     _versioned_mixin: type[Any]
@@ -82,6 +84,7 @@ def recompile(
     mixin: Any,
     *,
     parameter: BindParameter[Any],
+    scope: Hashable,
     check: Check,
 ) -> Any:
     """Return a copy of *statement* that *mixin* and the dialect's compiler compile together.
@@ -92,6 +95,7 @@ def recompile(
 
     :param mixin: overrides what ``SQLCompiler`` does; its ``statement`` is the copy.
     :param parameter: a parameter that *mixin* may render.
+    :param scope: what else than the statement and the parameter decides what *mixin* makes of it.
     :param check: called with the compiler and the ``schema_translate_map`` before each execution;
         it outlives the statement in the caches, so it must hold nothing that should end.
     """
@@ -104,6 +108,7 @@ def recompile(
     said: dict[str, Any] = statement.__dict__
     copied.__dict__.update({k: v for k, v in said.items() if k not in remembered})
     copied.versioned_parameter = parameter
+    copied.versioned_scope = scope
     copied.versioned_check = check
     return copied
 
@@ -113,12 +118,13 @@ def _statement_class(cls: Any, mixin: Any) -> Any:
     # The cache key has more than what is traversed: loads of some attributes differ by it alone.
     keyed = cls._cache_key_traversal or cls._traverse_internals
     parameter = ("versioned_parameter", InternalTraversal.dp_clauseelement)
+    scope = ("versioned_scope", InternalTraversal.dp_plain_obj)
     return type(
         f"Recompiled{cls.__name__}",
         (Recompiled, cls),
         {
             "_traverse_internals": [*cls._traverse_internals, parameter],
-            "_cache_key_traversal": [*keyed, parameter],
+            "_cache_key_traversal": [*keyed, parameter, scope],
             "inherit_cache": False,
             "_versioned_mixin": mixin,
         },

@@ -32,6 +32,7 @@ __all__ = [
     "parent_class",
     "parent_table",
     "spec_of",
+    "table_specs",
     "transaction_class",
     "tx_column_name",
     "version_class",
@@ -104,6 +105,12 @@ def all_specs() -> Iterator[ClassSpec]:
         for table, manager in list(metadata.info.get(MANAGERS, {}).items()):
             if manager.has_core_table(table) and table_spec_of(table).key:
                 yield manager.spec_of_table(table)
+
+
+def table_specs() -> frozenset[VersionSpec]:
+    """Return the specs of all versioned tables."""
+    found = (metadata.info.get(TABLES, {}) for metadata in _sqlalchemy.all_metadata())
+    return frozenset(spec for specs in found for spec in list(specs.values()))
 
 
 def bind_arguments_of(spec: ClassSpec) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from .. import _sqlalchemy
 from ..database.sessions import numbering_connection, sync_session
 from ..exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..model.lookup import all_specs, bind_arguments_of
+from ..model.lookup import all_specs, bind_arguments_of, table_specs
 from ..model.spec import ClassSpec, VersionSpec
 from ..query.history import select_point
 from ..query.temporal import PastCompiler, find_unkept, select_reach
@@ -125,6 +125,9 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         self.live = live
         self.moment = moment
         self._tables = tables
+        # A statement may name tables by table(), or ones that were not versioned when it was
+        # compiled: it alone does not tell what to read for them.
+        self._versioned = table_specs()
         self._horizon = horizon
         self._is_lenient = on_incomplete == "ignore"
         self._connection: Connection | None = None
@@ -175,7 +178,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         at = bindparam("versioned_at", self.moment.transaction_id, BigInteger(), unique=True)
         state.update_execution_options(identity_token=self.moment)
         state.statement = _sqlalchemy.recompile(
-            statement, PastCompiler, parameter=at, check=self._check
+            statement, PastCompiler, parameter=at, scope=self._versioned, check=self._check
         )
 
     # -- how far history reaches ---------------------------------------------------------------

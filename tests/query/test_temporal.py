@@ -63,7 +63,7 @@ def render(blog):
 
     def render(statement, dialect=None, **kw):
         at = bindparam("at", 1, BigInteger(), unique=True)
-        past = recompile(statement, PastCompiler, parameter=at, check=lambda *_: None)
+        past = recompile(statement, PastCompiler, parameter=at, scope=None, check=lambda *_: None)
         return str(past.compile(dialect=dialect or postgresql.dialect(), compile_kwargs=kw))
 
     return render

@@ -12,8 +12,13 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import (
     JSON,
+    Column,
     ForeignKey,
+    Integer,
     Sequence,
+    String,
+    Table,
+    column,
     create_engine,
     delete,
     event,
@@ -21,6 +26,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    table,
     text,
     update,
 )
@@ -64,6 +70,8 @@ from sqlalchemy_versioned import (
     remove_versioning,
     transaction_class,
     version_class,
+    version_table,
+    versioned_table,
     versioning_manager,
 )
 from sqlalchemy_versioned.maintenance import baseline
@@ -630,6 +638,33 @@ def test_statements_that_were_executed_before(session, blog, history):
         for _ in range(2):
             assert session.scalars(statement).all() == ["c"]
             assert past.scalars(statement).all() == ["a"]
+
+
+def test_tables_that_are_versioned_later(Base, open_session):
+    """What was compiled before a table was versioned is compiled anew once it is."""
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    columns = Column("id", Integer, primary_key=True), Column("name", String(5))
+    tag = Table("tag", Base.metadata, *columns)
+    configure_mappers()
+    session = open_session(Base)
+    session.add(Article(id=1))
+    session.commit()
+    statement = select(table("tag", column("name")))
+    with as_of(session, 1) as past:
+        assert past.scalars(statement).all() == []
+
+    version_table(versioned_table(tag)).create(session.connection())
+    session.execute(insert(tag).values(id=1, name="a"))
+    session.commit()
+    session.execute(update(tag).values(name="b"))
+    session.commit()
+    with as_of(session, 2) as past:
+        assert past.scalars(statement).all() == ["a"]
 
 
 def test_memory(tables, session, blog, history):

@@ -39,6 +39,8 @@ class Storm:
     engine: Engine
     models: Any
     versioning: Any
+    #: What writes one transaction.
+    writer: "type[Writer]"
     committed: int = 0
     refused: int = 0
     errors: list[BaseException] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Storm:
         chance = random.Random(seed)
         try:
             for number in range(transactions):
-                self._try(Writer(self, seed, chance, f"{seed}.{number}"))
+                self._try(self.writer(self, seed, chance, f"{seed}.{number}"))
         except BaseException as error:
             self.errors.append(error)
 
@@ -122,28 +124,32 @@ class Writer:
     def _key(self) -> int:
         return self.chance.choice(ROWS)
 
+    def _class(self) -> Any:
+        """Return the class of what is written next."""
+        return self.models.Article
+
     def _change(self, session: Session) -> None:
-        article = session.get(self.models.Article, self._key())
-        if article is not None:
-            article.name = self.name
+        written = session.get(self._class(), self._key())
+        if written is not None:
+            written.name = self.name
             session.flush()
 
     def _insert(self, session: Session) -> None:
-        key = self._key()
-        if session.get(self.models.Article, key) is None:
-            session.add(self.models.Article(id=key, name=self.name))
+        cls, key = self._class(), self._key()
+        if session.get(cls, key) is None:
+            session.add(cls(id=key, name=self.name))
             session.flush()
 
     def _delete(self, session: Session) -> None:
-        """Delete an article; another may take its place at once."""
-        article = session.get(self.models.Article, self._key())
-        if article is None:
+        """Delete an object; another may take its place at once."""
+        cls, key = self._class(), self._key()
+        gone = session.get(cls, key)
+        if gone is None:
             return
-        key = article.id
-        session.delete(article)
+        session.delete(gone)
         session.flush()
         if self.chance.random() < 0.5:
-            session.add(self.models.Article(id=key, name=self.name))
+            session.add(cls(id=key, name=self.name))
             session.flush()
 
     def _link(self, session: Session) -> None:
@@ -161,12 +167,12 @@ class Writer:
             session.execute(insert(table).values(article_id=key, tag_id=1))
 
     def _update(self, session: Session) -> None:
-        article, key = self.models.Article, self._key()
+        cls, key = self._class(), self._key()
         keys = [key, 1 + key % 5]
-        session.execute(update(article).where(article.id.in_(keys)).values(name=self.name))
+        session.execute(update(cls).where(cls.id.in_(keys)).values(name=self.name))
 
     def _update_by_core(self, session: Session) -> None:
-        table = self.models.Article.__table__
+        table = self._class().__table__
         statement = update(table).where(table.c.id >= self._key()).values(content=self.name)
         session.connection().execute(statement)
 
@@ -197,6 +203,27 @@ class Writer:
             raise StaleDataError from None
 
 
+class WriterOfBoth(Writer):
+    """Writes one transaction of pages, which triggers record, and notes, which sessions do."""
+
+    ACTIONS = (
+        *["change", "change", "insert", "delete", "update", "update_by_core", "savepoint"],
+        *["remove", "write_text"],
+    )
+
+    def _class(self) -> Any:
+        return self.chance.choice([self.models.Page, self.models.Note])
+
+    def _remove(self, session: Session) -> None:
+        cls = self._class()
+        session.execute(delete(cls).where(cls.id == self._key()))
+
+    def _write_text(self, session: Session) -> None:
+        """Change a page as only triggers see it."""
+        statement = text("UPDATE page SET content = :name WHERE id = :key")
+        session.execute(statement, {"name": self.name, "key": self._key()})
+
+
 def populate(engine: Engine, models: Any) -> None:
     """Add the rows that the storm is about."""
     if (statement := PREPARATIONS.get(engine.dialect.name)) is not None:
@@ -224,7 +251,7 @@ def main(url: str, seed: str, transactions: str, recorder: str) -> None:
     committed = processes.Value("i", 0)
 
     def write(number: int) -> None:
-        storm = Storm(connect(make_url(url)), models, versioning_manager)
+        storm = Storm(connect(make_url(url)), models, versioning_manager, Writer)
         storm.run([int(seed) + number], int(transactions))
         with committed.get_lock():
             committed.value += storm.committed

@@ -11,14 +11,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import bindparam, delete, event, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned.maintenance import verify
-from tests.storms import CONFLICTS, Storm, populate
+from tests.storms import CONFLICTS, ROWS, Storm, Writer, WriterOfBoth, populate
 from tests.threads import waiting
 
 TRANSACTIONS = int(os.environ.get("VERSIONED_TEST_STORM", "5"))
@@ -65,10 +66,45 @@ def test_threads(tables, models, versioning, level):
     """Eight threads that write, fail, are killed and try again leave a whole history."""
     populate(tables, models)
     engine = tables.execution_options(isolation_level=level)
-    storm = Storm(engine, models, versioning)
+    storm = Storm(engine, models, versioning, Writer)
     storm.run(range(SEED, SEED + 8), TRANSACTIONS)
 
     check(tables, models)
+    assert storm.committed > TRANSACTIONS
+
+
+@pytest.fixture
+def both(Base, engine):
+    """Pages, which triggers record, and notes, which sessions do."""
+
+    def declare(table, is_native):
+        class Thing(Base):
+            __tablename__ = table
+            __versioned__ = {"native": is_native}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str]
+            content: Mapped[str | None]
+
+        return Thing
+
+    Page, Note = declare("page", is_native=True), declare("note", is_native=False)
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(cls(id=key, name="0") for cls in (Page, Note) for key in ROWS)
+        session.commit()
+    return SimpleNamespace(Page=Page, Note=Note)
+
+
+@pytest.mark.needs("triggers")
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", LEVELS)
+def test_threads_of_both_modes(both, engine, versioning, level):
+    """So do threads whose transactions triggers record in part, and sessions in part."""
+    storm = Storm(engine.execution_options(isolation_level=level), both, versioning, WriterOfBoth)
+    storm.run(range(SEED, SEED + 8), TRANSACTIONS)
+
+    check(engine, both)
     assert storm.committed > TRANSACTIONS
 
 

@@ -232,12 +232,12 @@ def _is_native(item: pytest.Item) -> bool:
         if "native" in mark.kwargs:
             return bool(mark.kwargs["native"])
     wanted = item.config.getoption("--modes")
-    if wanted != "in-turn":
-        return bool(wanted == "triggers")
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     database = str(parameters.get("database", ""))
-    if not database or not has_capabilities(database, ["triggers"]):
+    if wanted == "sessions" or not database or not has_capabilities(database, ["triggers"]):
         return False
+    if wanted == "triggers":
+        return True
     name = item.nodeid.replace(database, "").replace(str(parameters.get("strategy", "")), "")
     turn = crc32(name.encode())
     if item.get_closest_marker("shared_out"):

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     insert,
+    inspect,
     select,
 )
 from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
@@ -438,15 +439,17 @@ def test_transaction_class_of_the_application(Base, versioning):
 
     versioning.transaction_cls = Event
     table = versioned_table(page(Base.metadata))
-    declare_article(Base)
+    # A base refers to its classes weakly.
+    article = declare_article(Base)
 
     assert transaction_class(table) is Event
+    assert inspect(Event).relationships.articles.mapper.class_ is article
     assert set(Base.metadata.tables) == {"page", "page_version", "event", "article"}
 
 
 def declare_article(Base):
-    """Declare what another class refers to."""
-    type(
+    """Return what another class refers to."""
+    return type(
         "Article",
         (Base,),
         {"__tablename__": "article", "id": mapped_column(Integer, primary_key=True)},

@@ -27,7 +27,7 @@ from .columns import (
 from .found import Found
 from .names import HistoryNames
 from .operations import AlignVersionsOp, OnDowngrade, UpdateEndsOp
-from .types import plain_column, plain_type
+from .types import is_generated, plain_column, plain_type
 
 __all__ = ["amend_changes"]
 
@@ -175,6 +175,10 @@ def _restorable(
         column = plain_column(column, nullable=True)
         drop = ops.DropColumnOp.from_column_and_tablename(drop.schema, drop.table_name, column)
     now = HistoryNames.of(spec, columns=[drop.column_name])
-    before = replace(now, key=[renamed.get(name, name) for name in now.key or ()])
+    before = replace(
+        now,
+        key=[renamed.get(name, name) for name in now.key or ()],
+        generated=(drop.column_name,) if is_generated(column) else (),
+    )
     found.first.append(OnDowngrade(AlignVersionsOp(before)))
     return drop

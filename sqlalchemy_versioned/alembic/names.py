@@ -19,6 +19,7 @@ from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.naming import cut_name
 from ..model.spec import ColumnPair, VersionSpec
 from ..options import Options, Strategy
+from .types import is_generated
 
 __all__ = ["HistoryNames"]
 
@@ -49,6 +50,8 @@ class HistoryNames:
     operation_column: str = _DEFAULTS.operation_type_column_name
     #: The ids of versions, where each event has one.
     id_column: str | None = None
+    #: Those of the columns that the database alone gives values, so that rows cannot be given any.
+    generated: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("version_table", "transaction_column", "operation_column"):
@@ -56,7 +59,7 @@ class HistoryNames:
                 raise InvalidArgument(
                     f"{name} is {getattr(self, name)!r}; give the name that it has in the database"
                 )
-        for name in ("key", "columns"):
+        for name in ("key", "columns", "generated"):
             said = getattr(self, name)
             if isinstance(said, str):
                 raise InvalidArgumentType(
@@ -67,6 +70,7 @@ class HistoryNames:
     def of(cls, spec: VersionSpec, *, columns: Sequence[str] | None = None) -> HistoryNames:
         """Return the names of what a spec describes."""
         end = None if spec.end_column is None else spec.end_column.name
+        generated = {str(c.name) for c in spec.parent_table.columns if is_generated(c)}
         return cls(
             version_table=str(spec.version_table.name),
             table=str(spec.parent_table.name),
@@ -78,6 +82,7 @@ class HistoryNames:
             end_column=end,
             operation_column=spec.operation_column.name,
             id_column=None if spec.id_column is None else spec.id_column.name,
+            generated=tuple(name for name in columns or () if name in generated),
         )
 
     def spec(self, connection: Connection | None) -> VersionSpec:

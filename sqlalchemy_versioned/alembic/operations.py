@@ -20,6 +20,7 @@ from ..triggers.upkeep import build_upkeep
 from .names import HistoryNames
 from .rendering import render_by_itself
 from .statements import build_baseline, build_filling, build_restoring
+from .types import is_generated
 
 __all__ = [
     "AlignVersionsOp",
@@ -29,7 +30,7 @@ __all__ = [
     "HistoryOp",
     "OnDowngrade",
     "UpdateEndsOp",
-    "keywords_but",
+    "keywords_for",
 ]
 
 
@@ -94,12 +95,14 @@ _KEYWORDS = {
     "end_column": "end_transaction_column_name",
     "operation_column": "operation_type_column_name",
     "id_column": "version_id_column_name",
+    "generated": "generated",
 }
 
 
-def keywords_but(*left_out: str) -> dict[str, str]:
-    """Return how names are given to an operation, without those that it needs not."""
-    return {field: word for field, word in _KEYWORDS.items() if field not in left_out}
+def keywords_for(*fields: str) -> dict[str, str]:
+    """Return how names are given to an operation that takes *fields*, and where all tables are."""
+    taken = {*fields, "key", "version_schema", "transaction_column", "operation_column"}
+    return {field: word for field, word in _KEYWORDS.items() if field in taken}
 
 
 @Operations.register_operation("baseline_versions")
@@ -111,7 +114,7 @@ class BaselineVersionsOp(HistoryOp):
     """
 
     name = "baseline_versions"
-    keywords: Mapping[str, str] = keywords_but("end_column", "id_column")
+    keywords: Mapping[str, str] = keywords_for("columns", "schema")
 
     @classmethod
     def baseline_versions(
@@ -163,7 +166,7 @@ class UpdateEndsOp(HistoryOp):
 
     name = "update_end_transaction_ids"
     positional: tuple[str, ...] = ("version_table",)
-    keywords: Mapping[str, str] = keywords_but("columns", "schema", "id_column")
+    keywords: Mapping[str, str] = keywords_for("end_column")
 
     @classmethod
     def update_end_transaction_ids(
@@ -210,7 +213,7 @@ class AlignVersionsOp(HistoryOp):
     """
 
     name = "align_versions"
-    keywords: Mapping[str, str] = keywords_but("end_column")
+    keywords: Mapping[str, str] = keywords_for("columns", "schema", "id_column", "generated")
 
     @classmethod
     def align_versions(
@@ -226,6 +229,7 @@ class AlignVersionsOp(HistoryOp):
         transaction_column_name: str = "transaction_id",
         operation_type_column_name: str = "operation_type",
         version_id_column_name: str | None = None,
+        generated: Sequence[str] = (),
     ) -> None:
         """Let rows and their newest versions say the same of columns that were just added.
 
@@ -239,6 +243,8 @@ class AlignVersionsOp(HistoryOp):
         :param transaction_column_name: as the option of this name.
         :param operation_type_column_name: as the option of this name.
         :param version_id_column_name: as the option of this name, for the strategy ``'append'``.
+        :param generated: those of *columns* that the database computes, which no row is given;
+            with a connection, they are found by themselves.
         """
         names = HistoryNames(
             version_table=version_table_name,
@@ -251,6 +257,7 @@ class AlignVersionsOp(HistoryOp):
             end_column=None,
             operation_column=operation_type_column_name,
             id_column=version_id_column_name,
+            generated=generated,
         )
         operations.invoke(cls(names))
 
@@ -339,7 +346,9 @@ def _align(operations: Operations, operation: AlignVersionsOp) -> None:
     spec = operation.names.spec(_connection(operations))
     for pair in spec.pairs:
         if pair not in spec.key:
-            _execute(operations, build_restoring(spec, pair))
+            name = str(pair.parent.name)
+            if name not in operation.names.generated and not is_generated(pair.parent):
+                _execute(operations, build_restoring(spec, pair))
             _change_history(operations, build_filling(spec, pair))
 
 

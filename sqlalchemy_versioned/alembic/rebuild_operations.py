@@ -19,7 +19,7 @@ from ..query.neighbours import build_end_repair
 from ..recording.ours import OURS
 from .conversion import Conversion
 from .names import HistoryNames
-from .operations import HistoryOp, keywords_but
+from .operations import HistoryOp, keywords_for
 from .rendering import render_by_itself
 
 __all__ = ["Rebuild", "SetAsideOp", "TakeBackOp"]
@@ -63,7 +63,7 @@ class SetAsideOp(HistoryOp):
     """Copies versions as they are under another key; the first half of making a table anew."""
 
     name = "set_versions_aside"
-    keywords: Mapping[str, str] = keywords_but("columns", "end_column")
+    keywords: Mapping[str, str] = keywords_for("schema", "id_column")
 
     def __init__(self, rebuild: Rebuild) -> None:
         super().__init__(rebuild.before)
@@ -142,7 +142,7 @@ class TakeBackOp(HistoryOp):
     """Fills a table that was made anew with the versions that were set aside."""
 
     name = "take_versions_back"
-    keywords: Mapping[str, str] = keywords_but("columns", "id_column")
+    keywords: Mapping[str, str] = keywords_for("schema", "end_column")
 
     def __init__(self, names: HistoryNames, back: Rebuild | None = None) -> None:
         super().__init__(names)

@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from .. import _sqlalchemy
 from .._typing import is_array
 
-__all__ = ["plain_column", "plain_type"]
+__all__ = ["is_generated", "plain_column", "plain_type"]
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -48,6 +48,16 @@ def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     if repr(special) != repr(generic):
         return generic.with_variant(special, "mysql", "mariadb")
     return generic
+
+
+def is_generated(column: Column[Any]) -> bool:
+    """Tell whether the database alone gives a column its values.
+
+    >>> is_generated(Column(Integer, Computed("1")))
+    True
+    """
+    identity = column.identity
+    return column.computed is not None or (identity is not None and bool(identity.always))
 
 
 def plain_column(column: Column[Any], **changes: Any) -> Column[Any]:

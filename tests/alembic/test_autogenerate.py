@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Column, Integer, String, Table, select
+from sqlalchemy import Column, Computed, Integer, String, Table, select
 from sqlalchemy import column as name_column
 from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column
@@ -226,3 +226,25 @@ def test_a_required_column_of_versions_may_lack_values(migrations):
         migrations.upgrade()
         assert migrations.differences(Base.metadata) == []
     assert len(versioning_manager.plugins) == 0
+
+
+def test_a_computed_column_comes_goes_and_comes_back(migrations):
+    """Newest versions get its values from rows, which are given none, not by a downgrade either."""
+    plain = {"name": name(), "n": mapped_column(Integer)}
+    for step in range(3):
+        columns = {key: each._copy() for key, each in plain.items()}
+        if step == 1:
+            columns["twice"] = mapped_column(Integer, Computed("n * 2", persisted=True))
+        with declared(article(**columns)) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+            migrations.downgrade("-1" if step else "base")
+            migrations.upgrade()
+            assert migrations.differences(Base.metadata) == []
+            add_articles(migrations.engine, Base, {"name": "a", "n": step})
+            with Session(migrations.engine) as session:
+                assert verify(session) == []
+    versions = name_table("article_version", name_column("n"), name_column("twice"))
+    with migrations.engine.connect() as connection:
+        found = connection.execute(select(versions).order_by(versions.c.n)).all()
+    assert found == [(0, 0), (1, 2), (2, None)]

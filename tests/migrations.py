@@ -27,6 +27,7 @@ context.configure(
     target_metadata=attributes["metadata"],
     render_as_batch=attributes["batch"],
     include_schemas=attributes["schemas"],
+    compare_server_default=True,
     literal_binds=context.is_offline_mode(),
 )
 with context.begin_transaction():
@@ -120,6 +121,7 @@ class Migrations:
         with self.engine.connect() as connection:
             schemas = self.config.attributes["schemas"]
             options = {"render_as_batch": self.batch, "include_schemas": schemas}
+            options["compare_server_default"] = True
             context = MigrationContext.configure(connection, opts=options)
             return list(produce_migrations(context, metadata).upgrade_ops.ops)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Column
+from sqlalchemy.sql.elements import False_
 
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
@@ -41,7 +42,7 @@ def amend_changes(found: Found, table: ops.ModifyTableOps) -> list[ops.ModifyTab
     elif place in found.by_parent:
         _amend_rows(found, table, found.by_parent[place])
     elif place in found.transactions:
-        table.ops[:] = [each for each in map(_loosened, table.ops) if each is not None]
+        table.ops[:] = [each for each in map(_loosened, table.ops) if not _is_idle(each)]
     # Where SQLite makes another table, that has indexes on columns of before, or of now.
     parts = [list(part) for _, part in groupby(table.ops, is_renaming)]
     return [ops.ModifyTableOps(table.table_name, each, schema=table.schema) for each in parts]
@@ -56,7 +57,7 @@ def _plain(operation: MigrateOperation) -> MigrateOperation:
     return operation
 
 
-def _loosened(operation: MigrateOperation) -> MigrateOperation | None:
+def _loosened(operation: MigrateOperation) -> MigrateOperation:
     """Let no column be required that rows of before have no value for."""
     if isinstance(operation, ops.AddColumnOp):
         column = operation.column
@@ -64,8 +65,12 @@ def _loosened(operation: MigrateOperation) -> MigrateOperation | None:
             operation.column = plain_column(column, nullable=True)
     elif isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
         operation.modify_nullable = None
-        return operation if operation.has_changes() else None
     return operation
+
+
+def _is_idle(operation: MigrateOperation) -> bool:
+    """Tell whether nothing is left of an operation."""
+    return isinstance(operation, ops.AlterColumnOp) and not operation.has_changes()
 
 
 # -- version tables ----------------------------------------------------------------------------
@@ -83,8 +88,16 @@ def _amend_versions(found: Found, table: ops.ModifyTableOps, spec: VersionSpec) 
             _fill(found, operation.column, spec)
         elif isinstance(operation, ops.AlterColumnOp):
             operation = convert(operation)
+            if _are_both_false(operation.existing_server_default, operation.modify_server_default):
+                operation.modify_server_default = False
         kept.append(_loosened(operation))
-    table.ops[:] = [operation for operation in kept if operation is not None]
+    table.ops[:] = [each for each in kept if each is not None and not _is_idle(each)]
+
+
+def _are_both_false(stored: Any, wanted: Any) -> bool:
+    """Tell whether defaults of a flag are the same, which MySQL shows by its number."""
+    shown = str(getattr(getattr(stored, "arg", None), "text", ""))
+    return shown == "0" and isinstance(getattr(wanted, "arg", None), False_)
 
 
 def _retired(found: Found, drop: ops.DropColumnOp, spec: VersionSpec) -> MigrateOperation | None:

@@ -14,7 +14,8 @@ from typing import Any
 from alembic.autogenerate import comparators
 
 from .autogenerate import amend, configure, configure_late
-from .operations import AlignVersionsOp, BaselineVersionsOp, UpdateEndsOp
+from .baseline_operations import BaselineVersionsOp
+from .operations import AlignVersionsOp, UpdateEndsOp
 
 try:
     from alembic.runtime.plugins import Plugin

@@ -19,10 +19,11 @@ from sqlalchemy.orm import configure_mappers
 from .._typing import is_column
 from ..exc import ImproperlyConfigured
 from ..model.naming import cut_name
+from ..model.spec import VersionSpec
+from .beginnings import first_versions
 from .changes import amend_changes
 from .found import Found, metadata_of
-from .names import HistoryNames
-from .operations import BaselineVersionsOp, CreateSequenceOp, DropSequenceOp
+from .operations import CreateSequenceOp, DropSequenceOp
 from .rebuilding import rebuild_tables
 from .trigger_changes import compare_triggers
 from .types import plain_column
@@ -59,9 +60,11 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
     rebuild_tables(found, upgrade_ops)
     triggers = compare_triggers(autogen_context, found, upgrade_ops)
     kept: list[MigrateOperation] = []
+    begun: list[VersionSpec] = []
     for operation in upgrade_ops.ops:
         if isinstance(operation, ops.CreateTableOp):
             _amend_creation(found, operation)
+            begun += filter(None, [found.by_version.get(found.place(operation))])
         elif isinstance(operation, ops.DropTableOp):
             _drop_numbering(found, operation)
         elif isinstance(operation, ops.ModifyTableOps):
@@ -72,6 +75,7 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
         *triggers.first,
         *found.first,
         *_in_order(kept),
+        *first_versions(found, begun),
         *found.last,
         *triggers.last,
     ]
@@ -89,10 +93,6 @@ def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
         else each
         for each in creation.columns
     ]
-    spec = found.by_version.get(place)
-    if spec is not None and found.can_begin(spec):
-        columns = [str(pair.parent.name) for pair in spec.pairs]
-        found.add_last(BaselineVersionsOp(HistoryNames.of(spec, columns=columns)))
 
 
 def _make_numbering(found: Found, table: Table) -> Column[Any] | None:

@@ -12,7 +12,6 @@ from sqlalchemy import MetaData, Table
 from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
-from ..maintenance.places import find_places
 from ..model.lookup import TABLES, find_spec
 from ..model.spec import VersionSpec
 from ..options import Options
@@ -78,27 +77,6 @@ class Found:
         if not self.dialect.supports_sequences:
             return False
         return self.context.inspector.has_sequence(name, schema=schema)
-
-    @cached_property
-    def _partly_recorded(self) -> set[VersionSpec]:
-        """The histories of tables of which not all rows are recorded."""
-        return {place.spec for place in find_places(()) if place.left_out is not None}
-
-    def can_begin(self, spec: VersionSpec) -> bool:
-        """Tell whether one statement gives all rows that are there a first version.
-
-        Elsewhere each row gets it when it is changed, or by ``maintenance.baseline()``.
-        """
-        has_base = spec.base is not None or any(
-            each.base is spec for each in self.by_parent.values()
-        )
-        needed = [column for column in spec.added if not column.nullable]
-        return (
-            bool(spec.key and self.columns_of(spec.parent_table))
-            and spec not in self._partly_recorded
-            and (spec.id_column is None or (spec.is_numbered and not has_base))
-            and all(column.server_default is not None for column in needed)
-        )
 
     @cached_property
     def end_names(self) -> set[str]:

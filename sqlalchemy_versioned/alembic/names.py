@@ -52,6 +52,8 @@ class HistoryNames:
     id_column: str | None = None
     #: Those of the columns that the database alone gives values, so that rows cannot be given any.
     generated: Sequence[str] = ()
+    #: Columns of the table that are looked at, and are not kept.
+    read: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("version_table", "transaction_column", "operation_column"):
@@ -110,7 +112,7 @@ class HistoryNames:
         ours += [Column(name, transaction_id_type()) for name in self._optional]
         kept: list[Column[Any]] = [Column(name) for name in names]
         versions = Table(self.version_table, MetaData(), *kept, *ours, schema=self.version_schema)
-        live: list[Column[Any]] = [Column(name) for name in names]
+        live: list[Column[Any]] = [Column(name) for name in dict.fromkeys([*names, *self.read])]
         parent = Table(self._parent_name, MetaData(), *live, schema=self.schema)
         return parent, versions
 
@@ -141,7 +143,7 @@ class HistoryNames:
             ]
             return Table(self._parent_name, MetaData(), *live), versions
         parent = _reflect(connection, self.table, self.schema)
-        _check_columns(parent, [*(self.key or ()), *(self.columns or ())])
+        _check_columns(parent, [*(self.key or ()), *(self.columns or ()), *self.read])
         return parent, versions
 
     def _spec(self, parent: Table, versions: Table) -> VersionSpec:

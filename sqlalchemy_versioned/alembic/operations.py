@@ -1,4 +1,4 @@
-"""What migrations can do to history beside changing tables: ``op.baseline_versions()`` and others.
+"""What migrations can do to history beside changing tables: ``op.align_versions()`` and others.
 
 Every operation is a value that knows how it is written in a migration, and what undoes it.
 """
@@ -19,17 +19,18 @@ from ..recording.ours import OURS
 from ..triggers.upkeep import build_upkeep
 from .names import HistoryNames
 from .rendering import render_by_itself
-from .statements import build_baseline, build_filling, build_restoring
+from .statements import build_filling, build_restoring
 from .types import is_generated
 
 __all__ = [
     "AlignVersionsOp",
-    "BaselineVersionsOp",
     "CreateSequenceOp",
     "DropSequenceOp",
     "HistoryOp",
     "OnDowngrade",
     "UpdateEndsOp",
+    "connection_of",
+    "execute",
     "keywords_for",
 ]
 
@@ -103,57 +104,6 @@ def keywords_for(*fields: str) -> dict[str, str]:
     """Return how names are given to an operation that takes *fields*, and where all tables are."""
     taken = {*fields, "key", "version_schema", "transaction_column", "operation_column"}
     return {field: word for field, word in _KEYWORDS.items() if field in taken}
-
-
-@Operations.register_operation("baseline_versions")
-class BaselineVersionsOp(HistoryOp):
-    """Gives rows that are older than their history a first version.
-
-    >>> BaselineVersionsOp(HistoryNames("article_version", table="article")).render("op.")
-    "op.baseline_versions('article', 'article_version')"
-    """
-
-    name = "baseline_versions"
-    keywords: Mapping[str, str] = keywords_for("columns", "schema")
-
-    @classmethod
-    def baseline_versions(
-        cls,
-        operations: Operations,
-        table_name: str,
-        version_table_name: str,
-        *,
-        key: Sequence[str] | None = None,
-        columns: Sequence[str] | None = None,
-        schema: str | None = None,
-        version_schema: str | None = None,
-        transaction_column_name: str = "transaction_id",
-        operation_type_column_name: str = "operation_type",
-    ) -> None:
-        """Give the rows of a table that have no version one of their present state.
-
-        The versions stand before all transactions, as those of
-        :func:`~sqlalchemy_versioned.maintenance.baseline`; doing it again does nothing.
-
-        :param table_name: the table; *schema* is its schema.
-        :param version_table_name: the table of its versions; *version_schema* is its schema.
-        :param key: the columns by which rows are recognised; unless given, the primary key.
-        :param columns: the columns that are kept; unless given, those that both tables have.
-        :param transaction_column_name: as the option of this name.
-        :param operation_type_column_name: as the option of this name.
-        """
-        names = HistoryNames(
-            version_table=version_table_name,
-            table=table_name,
-            key=key,
-            columns=columns,
-            schema=schema,
-            version_schema=version_schema,
-            transaction_column=transaction_column_name,
-            end_column=None,
-            operation_column=operation_type_column_name,
-        )
-        operations.invoke(cls(names))
 
 
 @Operations.register_operation("update_end_transaction_ids")
@@ -331,24 +281,19 @@ class DropSequenceOp(_SequenceOp):
 # -- what they do ------------------------------------------------------------------------------
 
 
-@Operations.implementation_for(BaselineVersionsOp)
-def _baseline(operations: Operations, operation: BaselineVersionsOp) -> None:
-    _execute(operations, build_baseline(operation.names.spec(_connection(operations))))
-
-
 @Operations.implementation_for(UpdateEndsOp)
 def _update_ends(operations: Operations, operation: UpdateEndsOp) -> None:
-    _change_history(operations, build_end_repair(operation.names.spec(_connection(operations))))
+    _change_history(operations, build_end_repair(operation.names.spec(connection_of(operations))))
 
 
 @Operations.implementation_for(AlignVersionsOp)
 def _align(operations: Operations, operation: AlignVersionsOp) -> None:
-    spec = operation.names.spec(_connection(operations))
+    spec = operation.names.spec(connection_of(operations))
     for pair in spec.pairs:
         if pair not in spec.key:
             name = str(pair.parent.name)
             if name not in operation.names.generated and not is_generated(pair.parent):
-                _execute(operations, build_restoring(spec, pair))
+                execute(operations, build_restoring(spec, pair))
             _change_history(operations, build_filling(spec, pair))
 
 
@@ -364,7 +309,7 @@ def _drop_sequence(operations: Operations, operation: DropSequenceOp) -> None:
         operations.execute(DropSequence(operation.numbers))
 
 
-def _connection(operations: Operations) -> Any:
+def connection_of(operations: Operations) -> Any:
     """Return where tables can be looked up; ``None`` while SQL is written for later."""
     context = operations.migration_context
     return None if context.as_sql else context.connection
@@ -375,12 +320,13 @@ def _change_history(operations: Operations, statement: Executable) -> None:
     is_told = has_statement_triggers(operations.migration_context.dialect)
     if is_told:
         operations.execute(build_upkeep())
-    _execute(operations, statement)
+    execute(operations, statement)
     if is_told:
         operations.execute(build_upkeep(is_over=True))
 
 
-def _execute(operations: Operations, statement: Executable) -> None:
+def execute(operations: Operations, statement: Executable) -> None:
+    """Execute a statement that recording takes no notice of."""
     # Options that Alembic is given would stay on the connection.
     operations.execute(statement.execution_options(**OURS))
 

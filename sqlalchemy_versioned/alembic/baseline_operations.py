@@ -1,0 +1,133 @@
+"""What gives rows that are older than their history a first version: ``op.baseline_versions()``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alembic.operations import Operations
+
+from .._typing import new_dict
+from .names import HistoryNames
+from .operations import HistoryOp, connection_of, execute, keywords_for
+from .rendering import render_by_itself
+from .statements import build_baseline
+
+__all__ = ["BaselineVersionsOp", "FirstVersions"]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstVersions:
+    """Which rows get a first version, of a table that has rows of several classes."""
+
+    #: What a column says of those that get none.
+    left_out: Mapping[str, Sequence[Any]] = field(default_factory=new_dict)
+    #: The base-most table, where it tells of the rows of a subclass which get one.
+    base: HistoryNames | None = None
+
+
+@Operations.register_operation("baseline_versions")
+class BaselineVersionsOp(HistoryOp):
+    """Gives rows that are older than their history a first version.
+
+    >>> BaselineVersionsOp(HistoryNames("article_version", table="article")).render("op.")
+    "op.baseline_versions('article', 'article_version')"
+    """
+
+    name = "baseline_versions"
+    keywords: Mapping[str, str] = keywords_for("columns", "schema", "id_column")
+
+    def __init__(self, names: HistoryNames, which: FirstVersions = FirstVersions()) -> None:
+        super().__init__(names)
+        self.which = which
+
+    def arguments(self) -> list[str]:
+        """Return what is written, with which rows are meant."""
+        more: dict[str, Any] = {}
+        if self.which.left_out:
+            more["left_out"] = {name: list(each) for name, each in self.which.left_out.items()}
+        if self.which.base is not None:
+            more["base_version_table_name"] = self.which.base.version_table
+            more["base_key"] = list(self.which.base.key or ())
+            if self.which.base.version_schema is not None:
+                more["base_version_schema"] = self.which.base.version_schema
+        return [*super().arguments(), *[f"{key}={value!r}" for key, value in more.items()]]
+
+    @classmethod
+    def baseline_versions(
+        cls,
+        operations: Operations,
+        table_name: str,
+        version_table_name: str,
+        *,
+        key: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        schema: str | None = None,
+        version_schema: str | None = None,
+        transaction_column_name: str = "transaction_id",
+        operation_type_column_name: str = "operation_type",
+        version_id_column_name: str | None = None,
+        left_out: Mapping[str, Sequence[Any]] | None = None,
+        base_version_table_name: str | None = None,
+        base_key: Sequence[str] | None = None,
+        base_version_schema: str | None = None,
+    ) -> None:
+        """Give the rows of a table that have no version one of their present state.
+
+        The versions stand before all transactions, as those of
+        :func:`~sqlalchemy_versioned.maintenance.baseline`; doing it again does nothing.
+
+        :param table_name: the table; *schema* is its schema.
+        :param version_table_name: the table of its versions; *version_schema* is its schema.
+        :param key: the columns by which rows are recognised; unless given, the primary key.
+        :param columns: the columns that are kept; unless given, those that both tables have.
+        :param transaction_column_name: as the option of this name.
+        :param operation_type_column_name: as the option of this name.
+        :param version_id_column_name: as the option of this name, for the strategy ``'append'``,
+            unless the database numbers the versions of this table: with UUIDs, and for the tables
+            of subclasses, whose versions have the ids of those of the base-most table.
+        :param left_out: what a column says of rows that get none, because their class is not
+            versioned: ``{"kind": ["robot"]}``.
+        :param base_version_table_name: the table of the versions of the base-most table, of which
+            this one has the rows of a subclass, which get a version where that has its first of
+            them.  *base_version_schema* is its schema.
+        :param base_key: the columns by which it recognises rows, in the order of *key*; unless
+            given, they have the same names.
+        """
+        base = None
+        if base_version_table_name is not None:
+            base = HistoryNames(
+                version_table=base_version_table_name,
+                key=key if base_key is None else base_key,
+                version_schema=base_version_schema,
+                transaction_column=transaction_column_name,
+                end_column=None,
+                operation_column=operation_type_column_name,
+                id_column=version_id_column_name,
+            )
+        names = HistoryNames(
+            version_table=version_table_name,
+            table=table_name,
+            key=key,
+            columns=columns,
+            schema=schema,
+            version_schema=version_schema,
+            transaction_column=transaction_column_name,
+            end_column=None,
+            operation_column=operation_type_column_name,
+            id_column=version_id_column_name,
+            read=tuple(left_out or ()),
+        )
+        operations.invoke(cls(names, FirstVersions(left_out or {}, base)))
+
+
+@Operations.implementation_for(BaselineVersionsOp)
+def _baseline(operations: Operations, operation: BaselineVersionsOp) -> None:
+    connection, which = connection_of(operations), operation.which
+    base = None if which.base is None else which.base.spec(connection)
+    spec = operation.names.spec(connection)
+    execute(operations, build_baseline(spec, which.left_out, base))
+
+
+render_by_itself(BaselineVersionsOp)

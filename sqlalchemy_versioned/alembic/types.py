@@ -53,7 +53,8 @@ def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 def is_generated(column: Column[Any]) -> bool:
     """Tell whether the database alone gives a column its values.
 
-    >>> is_generated(Column(Integer, Computed("1")))
+    >>> from sqlalchemy import Column, Identity
+    >>> is_generated(Column(Identity(always=True)))
     True
     """
     identity = column.identity

@@ -1,12 +1,14 @@
 """Partitions are recorded whoever names them: the partitioned table, or one of them."""
 
+from io import StringIO
+
 import pytest
 from sqlalchemy import String, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import Operation, version_class
-from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.maintenance import FaultKind, repair, verify
 from sqlalchemy_versioned.triggers import check_triggers, install_triggers, uninstall_triggers
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
@@ -110,6 +112,20 @@ def test_statements_by_either_name(Base, Reading, session, run, history):
     assert verify(session) == []
 
 
+@pytest.mark.parametrize("name", ["reading", "reading_2"])
+def test_copied_rows(Base, session, engine, history, name):
+    """Rows that are copied are recorded, also by the name of a partition."""
+    install_triggers(Base.metadata, session)
+    session.commit()
+    connection = engine.raw_connection()
+    rows = StringIO("1\t2\ta\n2\t2\tb\n")
+    connection.cursor().copy_expert(f"COPY {name} (id, place, name) FROM STDIN", rows)
+    connection.commit()
+    connection.close()
+
+    assert history() == [(1, 2, "a", INSERT), (2, 2, "b", INSERT)]
+
+
 def test_partitions_that_come_later(Base, Reading, session, run, history):
     """What is written by the name of the partitioned table is recorded; what is not is refused."""
     run("INSERT INTO reading VALUES (1, 1, 'a'), (1, 3, 'a')", "UPDATE reading SET name = 'b'")
@@ -151,6 +167,68 @@ def test_partitions_that_go(Base, session, run):
     session.execute(text("INSERT INTO reading_1 VALUES (2, 1, 'a')"))
     uninstall_triggers(Base.metadata, session)
     assert not session.scalar(text("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE reading_1",
+        "ALTER TABLE reading DETACH PARTITION reading_1",
+        "DROP TABLE reading_1",
+    ],
+)
+def test_rows_that_go_unnoticed(Base, session, run, history, statement):
+    """What takes rows away without a statement that triggers hear of is told, and mended."""
+    run("INSERT INTO reading VALUES (1, 1, 'a'), (2, 1, 'a'), (1, 2, 'a')")
+    run(statement)
+    before = history()
+
+    assert {(fault.kind, tuple(fault.key)) for fault in verify(session)} == {
+        (FaultKind.MISSING_DELETE, (1, 1)),
+        (FaultKind.MISSING_DELETE, (2, 1)),
+    }
+    repair(session)
+    session.commit()
+    assert verify(session) == []
+    gone = [(1, 1, "a", DELETE), (2, 1, "a", DELETE)]
+    assert sorted(history()) == sorted([*before, *gone])
+
+
+ATTACH = "ALTER TABLE reading ATTACH PARTITION reading_far FOR VALUES IN (9)"
+INHERIT = "ALTER FOREIGN TABLE reading_far INHERIT reading"
+
+
+@pytest.fixture
+def far(run):
+    """A foreign table that could be part of the other, if that has no key."""
+    columns = "id int NOT NULL, place int NOT NULL, name varchar(255)"
+    run(
+        "CREATE FOREIGN DATA WRAPPER elsewhere",
+        "CREATE SERVER far FOREIGN DATA WRAPPER elsewhere",
+        f"CREATE FOREIGN TABLE reading_far ({columns}) SERVER far",
+        "ALTER TABLE reading DROP CONSTRAINT reading_pkey",
+    )
+    yield
+    run("DROP FOREIGN DATA WRAPPER elsewhere CASCADE")
+
+
+@pytest.mark.parametrize("attach", [ATTACH, INHERIT])
+def test_foreign_tables(Base, session, run, far, attach):
+    """A foreign table is refused where rows of others are recorded."""
+    if attach == INHERIT:
+        run(
+            "DROP TABLE reading",
+            "CREATE TABLE reading (id int NOT NULL, place int NOT NULL, name varchar(255))",
+        )
+    else:
+        with pytest.raises(DBAPIError, match="Foreign tables cannot have constraint triggers"):
+            run(attach)
+        uninstall_triggers(Base.metadata, session)
+        session.commit()
+    run(attach)
+
+    with pytest.raises(DBAPIError, match="reading_far is a foreign table and part of reading"):
+        install_triggers(Base.metadata, session)
 
 
 @pytest.mark.options(native=True, strategy="append")

@@ -451,7 +451,7 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 def _(s: Any, m: Any, ids: list[int]) -> None:
     for note in objects(s, m.Note, ids):
         s.delete(note)
-        s.add(m.Note(id=note.id))
+        s.add(m.Note(id=note.id, author_id=None))
 
 
 @path(ORM, "``update().where()``")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from ..recording.paused import is_paused
 from ..recording.recording import Recording
 from .captures import Captures
 from .cascades import Cascaded
-from .flushes import Flush, Work, collect_work
+from .flushes import Flush, Work, collect_work, find_switched
 from .native import end_events
 from .session_recorder import SessionRecorder
 from .touched import bare_key
@@ -84,7 +84,11 @@ class FlushEvents:
         flush = self.current_flush()
         if flush is not None:
             self._note_expressed(flush, mapper, target)
-        if flush is None or mapper.base_mapper in flush.first_kept or is_paused(flush.session):
+            self._keep_first_states(flush, mapper, connection)
+
+    def _keep_first_states(self, flush: Flush, mapper: Mapper[Any], connection: Connection) -> None:
+        """Keep the first states of a hierarchy's rows, once in a flush."""
+        if mapper.base_mapper in flush.first_kept or is_paused(flush.session):
             return
         flush.first_kept.add(mapper.base_mapper)
         if self._leaves_to_triggers(flush.session, mapper):
@@ -104,10 +108,11 @@ class FlushEvents:
         """Keep the first states of the objects of a class, and of rows that refer to them."""
         if not self._may_change_first(connection, spec.tables):
             return
+        switched = self._switched(flush, mapper)
         keys = [
             bare_key(state.key[1])
             for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, mapper)
-            if state.key is not None and not is_deleted
+            if state.key is not None and not (is_deleted and state not in switched)
         ]
         if not keys:
             return
@@ -123,6 +128,27 @@ class FlushEvents:
         flush = self.current_flush()
         if flush is not None:
             self._note_expressed(flush, mapper, target)
+
+    def keep_switched(self, flush: Flush, connection: Connection, table: Any) -> None:
+        """Keep the first states of rows that new objects are given, before they are updated.
+
+        SQLAlchemy tells of such objects as if they were inserted.
+        """
+        for mapper in self._tracked.mappers.get(table, ()):
+            if mapper.base_mapper not in flush.switched and self._switched(flush, mapper):
+                self._keep_first_states(flush, mapper, connection)
+
+    def _switched(self, flush: Flush, mapper: Mapper[Any]) -> Collection[InstanceState[Any]]:
+        """Return the objects of a hierarchy that are deleted and leave their rows to new ones."""
+        base = mapper.base_mapper
+        if base not in flush.switched:
+            readers = {
+                each: self._tracked.readers[each]
+                for each in _sqlalchemy.flushed_mappers(flush.context)
+                if each.base_mapper is base and each in self._tracked.readers
+            }
+            flush.switched[base] = find_switched(flush.context, readers)
+        return flush.switched[base]
 
     def _note_expressed(self, flush: Flush, mapper: Mapper[Any], target: Any) -> None:
         """Note attributes that are set to expressions, of which a flush leaves nothing."""

@@ -34,7 +34,7 @@ from .cascades import Cascaded
 from .touched import ClassReader, bare_key
 from .writes import Write
 
-__all__ = ["Flush", "LinkTable", "Work", "collect_work"]
+__all__ = ["Flush", "LinkTable", "Work", "collect_work", "find_switched"]
 
 #: How many keys are looked up by one statement.
 _CHUNK = 500
@@ -72,6 +72,8 @@ class Flush:
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows without versions were looked for.
         self.first_kept: set[Mapper[Any]] = set()
+        #: The objects that are deleted and leave their rows to new ones, by base mapper.
+        self.switched: dict[Mapper[Any], Collection[InstanceState[Any]]] = {}
         #: The connections that rows are known to be written through, by mapper.
         self.connections: dict[Mapper[Any], Connection] = {}
         #: The rows that were to be deleted, by connection and table.
@@ -157,6 +159,29 @@ def collect_work(
         for table in spec.tables:
             work.changes.setdefault(table, Changes()).extend(changes)
     return [work for work in found.values() if any(work.changes.values())]
+
+
+def find_switched(
+    context: UOWTransaction, readers: Mapping[Mapper[Any], ClassReader]
+) -> Collection[InstanceState[Any]]:
+    """Return the objects that a flush is to delete where it adds others with the same keys.
+
+    To be asked before it writes them: SQLAlchemy makes updates of the two (a row switch).
+    """
+    deleted: dict[Key, InstanceState[Any]] = {}
+    for mapper in readers:
+        for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper):
+            if is_deleted and state.key is not None:
+                deleted[bare_key(state.key[1])] = state
+    if not deleted:
+        return ()
+    added = {
+        reader.key_of(state)
+        for mapper, reader in readers.items()
+        for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper)
+        if state.key is None and not is_deleted
+    }
+    return {state for key, state in deleted.items() if key in added}
 
 
 def _add_values(

@@ -125,6 +125,8 @@ class StatementEvents:
             found = inserts.replaced(flush.session, connection, statement, sets)
             if found:
                 flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+        elif isinstance(statement, Update):
+            self._flushes.keep_switched(flush, connection, statement.table)
         elif isinstance(statement, Delete):
             self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
         return statement, others

@@ -194,6 +194,19 @@ def test_row_switch(session, models):
     assert told(session, models.Article, "name", "content") == [(0, "a", "kept"), (1, "b", "kept")]
 
 
+def test_row_switch_of_older_rows(session, models):
+    """Rows that were there before their history are kept as they were, and told only if changed."""
+    with paused(session):
+        session.add_all([models.Article(id=n, name="a") for n in (1, 2)])
+        session.commit()
+    for number, name in ((1, "a"), (2, "b")):
+        session.delete(session.get(models.Article, number))
+        session.add(models.Article(id=number, name=name))
+    session.commit()
+
+    assert told(session, models.Article, "id", "name") == [(0, 1, "a"), (0, 2, "a"), (1, 2, "b")]
+
+
 def test_number_that_is_used_again(session, models):
     """A new row with the number of one that is gone goes on with its history."""
     session.add(models.Article(id=1, name="a"))

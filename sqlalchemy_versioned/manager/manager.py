@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Select, Table, event, inspect
+from sqlalchemy import Connection, MetaData, Select, Table, event, inspect
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, configure_mappers
-from sqlalchemy.orm import registry as orm_registry
 
 from .. import _sqlalchemy
 from .._typing import mapper_of
-from ..build.context_columns import build_transaction_columns
-from ..build.core import said_of
 from ..build.home import check_transaction_class, first_class_in, settle_transaction_class
-from ..build.inheritance import declarative_base_of, has_rows
 from ..build.pipeline import Round
 from ..build.registry import Registry, forget
 from ..build.transaction import DefaultName, TransactionFactory
@@ -26,14 +22,15 @@ from ..capture.tracking import Tracker
 from ..context.session_variables import build_statement, set_variables
 from ..exc import ClassNotVersioned, ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
+from ..model.lookup import is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..options import Options, build_options, check_option_names
+from ..options import check_option_names
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
 from .cores import CoreTables
 from .native_versioning import NativeVersioning
+from .overview import Overview
 from .scope import Scope
 
 __all__ = ["VersioningManager"]
@@ -42,7 +39,7 @@ __all__ = ["VersioningManager"]
 DEFAULT_USER = DefaultName("User")
 
 
-class VersioningManager:
+class VersioningManager(Overview):
     """Versions the classes of one application, or of a part of it.
 
     Several managers can live in one process.  Each has its own options, Transaction class and
@@ -65,16 +62,16 @@ class VersioningManager:
         options: dict[str, Any] | None = None,
     ) -> None:
         self._defaults = (transaction_cls or TransactionFactory(), user_cls)
-        self.transaction_cls: Any = self._defaults[0]
+        self.transaction_cls = self._defaults[0]
         self._said_transaction_cls: Any = None
         self.user_cls: Any = user_cls
         self._current_user: Callable[[], Any] | None = None
         self._plugins = PluginCollection(plugins)
-        self.options: dict[str, Any] = dict(options or {})
+        self.options = dict(options or {})
         self._registry = Registry()
         self._scope = Scope(self)
         self._sessions: list[Any] = []
-        self._first: Mapper[Any] | None = None
+        self._first = None
         self._is_building = False
         self._surroundings = Surroundings(
             transaction_class=self._known_transaction_class,
@@ -99,27 +96,7 @@ class VersioningManager:
     def _is_on(self) -> bool:
         return bool(self.options.get("versioning", True))
 
-    # -- what there is -----------------------------------------------------------------------
-
-    @property
-    def version_class_map(self) -> dict[type[Any], type[Any]]:
-        """Version classes by parent class."""
-        return {s.parent_class: s.version_class for s in self._exposed()}
-
-    @property
-    def parent_class_map(self) -> dict[type[Any], type[Any]]:
-        """Parent classes by version class."""
-        return {s.version_class: s.parent_class for s in self._exposed()}
-
-    @property
-    def association_tables(self) -> set[Any]:
-        """The association tables whose rows are versioned."""
-        return set(self._registry.associations)
-
-    @property
-    def association_version_tables(self) -> set[Any]:
-        """The version tables of :attr:`association_tables`."""
-        return {h.root.version_table for h in self._registry.associations.values()}
+    # -- what is said ------------------------------------------------------------------------
 
     @property
     def plugins(self) -> PluginCollection:
@@ -148,56 +125,6 @@ class VersioningManager:
             )
         self._current_user = current_user
         self._surroundings.forget()
-
-    @property
-    def declarative_base(self) -> type[Any] | None:
-        """The declarative base of the first versioned class; ``None`` if it has none."""
-        return None if self._first is None else declarative_base_of(self._first)
-
-    @property
-    def registry(self) -> orm_registry:
-        """The registry of the first versioned class; one of ours where there are tables alone."""
-        if self._first is None and self._cores.tables:
-            return self._cores.registry_of(self.metadata)
-        return self._home.registry
-
-    @property
-    def metadata(self) -> MetaData:
-        """The ``MetaData`` of the first versioned class or table: the transactions are in it."""
-        if self._first is None and self._cores.tables:
-            return self._cores.tables[0].metadata
-        return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
-
-    @property
-    def context_columns(self) -> list[Column[Any]]:
-        """New columns for what transactions are to keep of the context, as the options say."""
-        return build_transaction_columns(self._build_options())
-
-    def _build_options(self) -> Options:
-        also = self.plugins.option_names
-        return build_options(self.options, owner="make_versioned()", also=also)
-
-    @property
-    def _home(self) -> Mapper[Any]:
-        if self._first is None:
-            raise ImproperlyConfigured(
-                "no versioned class is known yet; call configure_mappers() after declaring one"
-            )
-        return self._first
-
-    @property
-    def begun_transaction_table(self) -> Table | None:
-        """The transaction table in :attr:`metadata`, if tables without a class have needed it."""
-        return self._registry.transaction_tables.get(self.metadata)
-
-    def bind_arguments(self) -> Iterator[dict[str, Any]]:
-        """Yield what tells a session the databases of what is versioned."""
-        yield from (bind_arguments_of(spec) for spec in self._registry.classes.values())
-        yield from ({"clause": table} for table in self._cores.tables)
-
-    def _options_in_use(self) -> Iterator[Options]:
-        yield from (spec.options for spec in self._registry.classes.values())
-        yield from self._cores.options
 
     def unit_of_work(self, session: Any) -> UnitOfWork:
         """Return the unit of work of a session's current transaction.
@@ -258,9 +185,6 @@ class VersioningManager:
         """Find out anew, at the next flushes, which tables have rows without versions."""
         self._surroundings.look_again()
 
-    def _exposed(self) -> Iterator[ClassSpec]:
-        return (spec for spec in self._registry.classes.values() if spec.exposed)
-
     # -- tables without a class ----------------------------------------------------------------
 
     def add_table(self, table: Table, said: Mapping[str, Any]) -> None:
@@ -292,15 +216,6 @@ class VersioningManager:
     def build_transaction_table(self, metadata: MetaData) -> Table:
         """Make a transaction table, before there is a Transaction class."""
         return self.transaction_cls.build_table(metadata, self.context_columns)  # type: ignore[no-any-return]
-
-    def has_core_table(self, table: Table) -> bool:
-        """Tell whether a table is versioned without a class."""
-        return self._cores.has(table)
-
-    def is_recorded(self, table: Table) -> bool:
-        """Tell whether a versioned table is recorded, and not switched off."""
-        of_class = [s for s in self._exposed() if table is s.tables[-1].parent_table]
-        return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
 
     def spec_of_table(self, table: Table) -> ClassSpec:
         """Return the spec by which the versions of a table without a class are read.
@@ -474,19 +389,6 @@ class VersioningManager:
         if self._registry.transaction_class is None:
             self.transaction_cls = self._said_transaction_cls or self.transaction_cls
             self._first = None
-
-    def _pending(self) -> Iterator[type[Any]]:
-        for mapper in _sqlalchemy.all_mappers():
-            cls = mapper.class_
-            if (
-                SPEC in vars(cls)
-                or cls is self.transaction_cls
-                or not self._scope.has_class(mapper)
-            ):
-                continue
-            said = said_of(mapper)
-            if said is not None and said.get("versioning", True) and has_rows(mapper):
-                yield cls
 
     def _prepare(self, pending: list[type[Any]]) -> None:
         """Find or make the Transaction class."""

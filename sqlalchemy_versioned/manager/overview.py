@@ -1,0 +1,139 @@
+"""What one manager versions, for whoever asks: nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Column, MetaData, Table
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import registry as orm_registry
+
+from .. import _sqlalchemy
+from ..build.context_columns import build_transaction_columns
+from ..build.core import said_of
+from ..build.inheritance import declarative_base_of, has_rows
+from ..build.registry import Registry
+from ..exc import ImproperlyConfigured
+from ..hooks import PluginCollection
+from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
+from ..model.spec import ClassSpec
+from ..options import Options, build_options
+from .cores import CoreTables
+from .scope import Scope
+
+__all__ = ["Overview"]
+
+
+class Overview:
+    """What a manager knows of its classes and tables; the manager itself puts it together."""
+
+    transaction_cls: Any
+    options: dict[str, Any]
+    _plugins: PluginCollection
+    _registry: Registry
+    _scope: Scope
+    _cores: CoreTables
+    #: The mapper of the first versioned class, in whose registry and ``MetaData`` transactions are.
+    _first: Mapper[Any] | None
+
+    # -- for applications --------------------------------------------------------------------
+
+    @property
+    def version_class_map(self) -> dict[type[Any], type[Any]]:
+        """Version classes by parent class."""
+        return {s.parent_class: s.version_class for s in self._exposed()}
+
+    @property
+    def parent_class_map(self) -> dict[type[Any], type[Any]]:
+        """Parent classes by version class."""
+        return {s.version_class: s.parent_class for s in self._exposed()}
+
+    @property
+    def association_tables(self) -> set[Any]:
+        """The association tables whose rows are versioned."""
+        return set(self._registry.associations)
+
+    @property
+    def association_version_tables(self) -> set[Any]:
+        """The version tables of :attr:`association_tables`."""
+        return {h.root.version_table for h in self._registry.associations.values()}
+
+    @property
+    def declarative_base(self) -> type[Any] | None:
+        """The declarative base of the first versioned class; ``None`` if it has none."""
+        return None if self._first is None else declarative_base_of(self._first)
+
+    @property
+    def registry(self) -> orm_registry:
+        """The registry of the first versioned class; one of ours where there are tables alone."""
+        if self._first is None and self._cores.tables:
+            return self._cores.registry_of(self.metadata)
+        return self._home.registry
+
+    @property
+    def metadata(self) -> MetaData:
+        """The ``MetaData`` of the first versioned class or table: the transactions are in it."""
+        if self._first is None and self._cores.tables:
+            return self._cores.tables[0].metadata
+        return next(iter(self._home.tables)).metadata  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def context_columns(self) -> list[Column[Any]]:
+        """New columns for what transactions are to keep of the context, as the options say."""
+        return build_transaction_columns(self._build_options())
+
+    # -- for the rest of the package -----------------------------------------------------------
+
+    @property
+    def begun_transaction_table(self) -> Table | None:
+        """The transaction table in :attr:`metadata`, if tables without a class have needed it."""
+        return self._registry.transaction_tables.get(self.metadata)
+
+    def bind_arguments(self) -> Iterator[dict[str, Any]]:
+        """Yield what tells a session the databases of what is versioned."""
+        yield from (bind_arguments_of(spec) for spec in self._registry.classes.values())
+        yield from ({"clause": table} for table in self._cores.tables)
+
+    def has_core_table(self, table: Table) -> bool:
+        """Tell whether a table is versioned without a class."""
+        return self._cores.has(table)
+
+    def is_recorded(self, table: Table) -> bool:
+        """Tell whether a versioned table is recorded, and not switched off."""
+        of_class = [s for s in self._exposed() if table is s.tables[-1].parent_table]
+        return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
+
+    # -- for the manager -----------------------------------------------------------------------
+
+    def _build_options(self) -> Options:
+        also = self._plugins.option_names
+        return build_options(self.options, owner="make_versioned()", also=also)
+
+    def _options_in_use(self) -> Iterator[Options]:
+        yield from (spec.options for spec in self._registry.classes.values())
+        yield from self._cores.options
+
+    @property
+    def _home(self) -> Mapper[Any]:
+        if self._first is None:
+            raise ImproperlyConfigured(
+                "no versioned class is known yet; call configure_mappers() after declaring one"
+            )
+        return self._first
+
+    def _exposed(self) -> Iterator[ClassSpec]:
+        return (spec for spec in self._registry.classes.values() if spec.exposed)
+
+    def _pending(self) -> Iterator[type[Any]]:
+        for mapper in _sqlalchemy.all_mappers():
+            cls = mapper.class_
+            if (
+                SPEC in vars(cls)
+                or cls is self.transaction_cls
+                or not self._scope.has_class(mapper)
+            ):
+                continue
+            said = said_of(mapper)
+            if said is not None and said.get("versioning", True) and has_rows(mapper):
+                yield cls

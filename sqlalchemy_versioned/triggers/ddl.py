@@ -46,7 +46,8 @@ __all__ = [
 
 CREATE_FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS {returns}
-LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS {body}
 """
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Column, Integer, String, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
     paused,
@@ -188,6 +188,55 @@ def test_role_with_table_rights_only(session, blog, as_role, transactions):
         as_role()
         with pytest.raises(DBAPIError, match="permission denied"):
             session.connection().exec_driver_sql(forbidden)
+
+
+@pytest.fixture
+def owned(Base, engine):
+    """A table whose owner is no superuser, and another role that may write it."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        name: Mapped[str]
+
+    configure_mappers()
+    roles = "versioned_owner", "versioned_writer"
+    with engine.begin() as connection:
+        for role in roles:
+            connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"GRANT CREATE, USAGE ON SCHEMA public TO {', '.join(roles)}"))
+        connection.execute(text("SET LOCAL ROLE versioned_owner"))
+        Base.metadata.create_all(connection)
+        connection.execute(text("GRANT SELECT, INSERT, UPDATE ON page TO versioned_writer"))
+    yield Page
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {', '.join(roles)}"))
+        connection.execute(text(f"DROP ROLE {', '.join(roles)}"))
+
+
+def test_rows_that_the_owner_must_not_see(owned, engine):
+    """Rows that policies hide from who records are not taken for rows that are gone."""
+    with Session(engine) as session:
+
+        def act(role, *statements):
+            session.execute(text(f"SET LOCAL ROLE versioned_{role}"))
+            for statement in statements:
+                session.execute(text(statement))
+            session.commit()
+
+        own = "CREATE POLICY own ON page USING (current_user = 'versioned_writer')"
+        act("owner", "ALTER TABLE page ENABLE ROW LEVEL SECURITY", own)
+        act("writer", "INSERT INTO page VALUES (1, 'a')", "UPDATE page SET name = 'b'")
+        act("writer", "UPDATE page SET name = 'c'")
+        act("owner", "ALTER TABLE page FORCE ROW LEVEL SECURITY")
+        with pytest.raises(DBAPIError, match="affected by row-level security(?s:.)*NO FORCE"):
+            act("writer", "UPDATE page SET name = 'd'")
+        session.rollback()
+
+        version = version_class(owned)
+        names = session.scalars(select(version.name).order_by(version.transaction_id))
+        assert names.all() == ["b", "c"]
 
 
 def test_only_the_owner_pauses(session, blog, as_role):

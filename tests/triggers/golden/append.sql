@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned__$
 -- sqlalchemy_versioned 1 da24594c2dd3b8428a8820ae6c2bbdc8
 #variable_conflict use_variable

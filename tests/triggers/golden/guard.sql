@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.transaction_versioned_guard() RETURNS trigger
-LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 92bfb745e66917f702ae587c60cf2574
 DECLARE

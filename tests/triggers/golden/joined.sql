@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 b6130a10f500cb2700e5b2eaf84384c5
 #variable_conflict use_variable

@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 2b8226597b7c5d946946d876327aa73f
 #variable_conflict use_variable

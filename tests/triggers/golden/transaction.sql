@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.transaction_versioned_current() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 d7e7b2c4588da573c268e3abacad3562
 DECLARE
@@ -30,7 +31,8 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_current() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_begin() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 c37921c1d06007e8f956a1cdb945f34e
 DECLARE
@@ -57,7 +59,8 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_begin() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 57116df0c661aa35d7aa55bf500d4417
 DECLARE
@@ -98,7 +101,8 @@ END
 $versioned$;
 REVOKE ALL ON FUNCTION public.transaction_versioned_move(bigint) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION public.transaction_versioned_release(versioned_old bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 00c423a95ce009f2f11936ccab770a29
 BEGIN

@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned__$
 -- sqlalchemy_versioned 1 623d723878bf2a572d6aa10148e04960
 #variable_conflict use_variable
@@ -976,7 +977,8 @@ BEGIN
 END
 $versioned$;
 CREATE OR REPLACE FUNCTION press."Article_version_versioned_guard"() RETURNS trigger
-LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+SET jit = off SET row_security = off
 AS $versioned$
 -- sqlalchemy_versioned 1 cda70f74ea4bdbc4938dd70866fc2a47
 DECLARE

@@ -230,7 +230,7 @@ def test_rows_that_the_owner_must_not_see(owned, engine):
         act("writer", "INSERT INTO page VALUES (1, 'a')", "UPDATE page SET name = 'b'")
         act("writer", "UPDATE page SET name = 'c'")
         act("owner", "ALTER TABLE page FORCE ROW LEVEL SECURITY")
-        with pytest.raises(DBAPIError, match="affected by row-level security(?s:.)*NO FORCE"):
+        with pytest.raises(DBAPIError, match=r"affected by row-level security(?s:.)*NO FORCE"):
             act("writer", "UPDATE page SET name = 'd'")
         session.rollback()
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
+from ..database.dialects import returns_inserted
 from ..database.keys import Key
 from ..recording.changes import Changes
 from .behind import RowsBehind
@@ -51,8 +52,8 @@ class Inserts:
             if _sqlalchemy.has_prefix(pending.statement, "FAIL"):
                 return "it may stop at a row and keep those before it"
             needs_returning = write.needs_returning(dialect)
-            if needs_returning and not dialect.insert_returning:
-                return "the database does not tell which rows an INSERT of this kind makes"
+            if needs_returning and not returns_inserted(dialect, len(sets)):
+                return "the database does not tell the keys of the rows; give them, or add objects"
         reason = self._prepare_meeting(pending, connection, sets)
         if reason is None and needs_returning:
             pending.statement, pending.is_ours = write.returning(), True

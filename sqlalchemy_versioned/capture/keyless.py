@@ -14,7 +14,7 @@ from sqlalchemy import Delete, Insert, Update
 from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
-from ..database.dialects import can_go_on_after_errors
+from ..database.dialects import can_go_on_after_errors, returns_inserted
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from .conflicts import is_replacing
@@ -63,8 +63,7 @@ class KeylessWrite:
         if not self._spec.parent_table.implicit_returning:
             return False
         if isinstance(self._statement, Insert):
-            several = len(self._sets) > 1
-            return dialect.insert_executemany_returning if several else dialect.insert_returning
+            return returns_inserted(dialect, len(self._sets))
         if isinstance(self._statement, Update):
             return dialect.update_returning
         return isinstance(self._statement, Delete) and dialect.delete_returning

@@ -54,6 +54,7 @@ __all__ = [
     "pads_text",
     "refuses_nul",
     "repeats_subqueries",
+    "returns_inserted",
     "tells_texts_apart",
     "writes_past_snapshots",
 ]
@@ -335,6 +336,14 @@ def enum_places(column: ColumnElement[Any], dialect: Dialect) -> tuple[str, ...]
     type_ = stored_type(column, dialect)
     is_sorted = dialect.name in ("mysql", "mariadb") and _is_native_enum(type_)
     return tuple(type_.enums) if is_sorted and isinstance(type_, types.Enum) else ()
+
+
+def returns_inserted(dialect: Dialect, sets: int) -> bool:
+    """Tell whether an INSERT of so many sets of parameters can have a RETURNING.
+
+    Of several, an engine made with ``use_insertmanyvalues=False`` returns nothing.
+    """
+    return dialect.insert_executemany_returning if sets > 1 else dialect.insert_returning
 
 
 def can_go_on_after_errors(dialect: Dialect) -> bool:

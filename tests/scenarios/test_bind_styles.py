@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import ForeignKey, StaticPool, create_engine, event, select, text
+from sqlalchemy import ForeignKey, StaticPool, create_engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import (
     Mapped,
@@ -15,7 +15,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import NullPool
 
-from sqlalchemy_versioned import Operation, transaction_class, version_class
+from sqlalchemy_versioned import CaptureError, Operation, transaction_class, version_class
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import build_base
 
@@ -219,6 +219,20 @@ def test_pools(database, tables, models, pool):
     engine.dispose()
     with Session(tables) as session:
         assert history(session, models.Tag, "id") == [(INSERT, 1), (INSERT, 2)]
+
+
+@pytest.mark.options(native=False)
+def test_engine_that_returns_nothing_of_several(database, tables, models):
+    """Many rows whose keys the database makes are refused, before they are written."""
+    engine = database.create_engine(use_insertmanyvalues=False)
+    with Session(engine) as session:
+        with pytest.raises(CaptureError, match="does not tell the keys of the rows; give them"):
+            session.execute(insert(models.Tag), [{"name": "a"}, {"name": "b"}])
+        session.execute(insert(models.Tag), [{"id": 7, "name": "a"}, {"id": 8, "name": "b"}])
+        session.add_all([models.Tag(name="c"), models.Tag(name="d")])
+        session.commit()
+        assert len(history(session, models.Tag, "id")) == 4
+    engine.dispose()
 
 
 # -- two databases -------------------------------------------------------------------------------

@@ -14,8 +14,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Session, configure_mappers, relationship, selectinload
 from sqlalchemy_continuum import make_versioned, versioning_manager
+from sqlalchemy_continuum.plugins import ActivityPlugin
 
-make_versioned(user_cls="User", options={"native_versioning": "native" in sys.argv})
+activities = ActivityPlugin()
+make_versioned(
+    user_cls="User",
+    options={"native_versioning": "native" in sys.argv},
+    plugins=[activities],
+)
 
 
 class Base(DeclarativeBase):
@@ -363,7 +369,7 @@ def main(url, journal):
     """Do a hundred transactions; write what there was after each.  Then make mistakes."""
     engine = connect(url)
     Base.metadata.create_all(engine)
-    told = {}
+    told, read = {}, []
     with Session(engine) as session:
         users = [User(name="Ann"), User(name="Ben")]
         session.add_all(users)
@@ -373,6 +379,11 @@ def main(url, journal):
             number += 1
             program.step(number)
             session.flush()
+            article = program.some(Article, 1) if number % 9 == 0 else None
+            if article is not None:
+                session.add(activities.activity_cls(verb="read", object=article, data=[number]))
+                session.flush()
+                read.append([number, article.id])
             transaction = versioning_manager.unit_of_work(session).current_transaction
             if transaction is not None:
                 transaction.user = users[number % 2]
@@ -384,7 +395,7 @@ def main(url, journal):
                 session.commit()
         faults = Mistakes(session).make_all()
     engine.dispose()
-    Path(journal).write_text(json.dumps({"transactions": told, "faults": faults}))
+    Path(journal).write_text(json.dumps({"transactions": told, "activities": read, "faults": faults}))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def main(url: str, journal: str) -> None:
             "faults": [_plain_fault(fault) for fault in verify(session)],
             "past": _differing_past(session, told),
             "transactions": _differing_transactions(session, told),
+            "activities": _differing_activities(session, kept["activities"]),
             "versions": _differing_versions(session, told),
             "reverted": _reverted_otherwise(session, told),
             "mended": _mend(session),
@@ -85,6 +86,15 @@ def _differing_transactions(session: Session, told: Any) -> list[Any]:
         for each in session.scalars(sa.select(cls).where(cls.id.in_(told)))
     }
     return [tx for tx, (user, _) in told.items() if found.get(tx) != (user, "::1")]
+
+
+def _differing_activities(session: Session, told: list[list[int]]) -> list[Any]:
+    """Return what was told of activities, and what they are, if that differs."""
+    cls = moved.activities.activity_cls
+    found = session.scalars(sa.select(cls).order_by(cls.id)).all()
+    was = [[*each.data, each.object_id] for each in found]
+    right = all(each.object is session.get(moved.Article, each.object_id) for each in found)
+    return [] if was == told and right else [told, was]
 
 
 def _differing_versions(session: Session, told: Any) -> list[Any]:

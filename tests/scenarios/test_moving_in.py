@@ -72,6 +72,12 @@ def test_versions_are_read(answers):
 
 
 @pytest.mark.needs("returning")
+def test_activities_are_read(answers):
+    """What users did is there, and leads to the objects, whose keys it has as numbers."""
+    assert answers["activities"] == []
+
+
+@pytest.mark.needs("returning")
 def test_articles_are_put_back(answers):
     """Articles can be reverted to what they were, deleted ones and their relations included."""
     assert answers["reverted"] == []

@@ -29,7 +29,7 @@ def first_versions(found: Found, begun: Collection[VersionSpec]) -> Iterator[Bas
     :param begun: the histories that begin with the migration.
     """
     own = set(found.by_parent.values())
-    places = [each for each in find_places(()) if each.spec in own]
+    places = [each for each in find_places(()) if each.spec in own and _is_meant(found, each.spec)]
     # Rows of a class that was left out until now lack versions in the tables above it, too.
     roots = {each.first for each in places if each.spec in begun and _has_rows(found, each.spec)}
     for place in places:
@@ -37,6 +37,10 @@ def first_versions(found: Found, begun: Collection[VersionSpec]) -> Iterator[Bas
             operation = _first_versions_of(found, place)
             if operation is not None:
                 yield operation
+
+
+def _is_meant(found: Found, spec: VersionSpec) -> bool:
+    return found.is_meant(spec.parent_table) and found.is_meant(spec.version_table)
 
 
 def _has_rows(found: Found, spec: VersionSpec) -> bool:

@@ -58,6 +58,13 @@ class Found:
         schema = table.schema
         return (None if schema == self.dialect.default_schema_name else schema, str(name))
 
+    def is_meant(self, table: Table) -> bool:
+        """Tell whether migrations are about a table: ``env.py`` may leave some to others."""
+        name, names = str(table.name), {"schema_name": table.schema}
+        return self.context.run_name_filters(
+            name, "table", names
+        ) and self.context.run_object_filters(table, name, "table", False, None)
+
     def columns_of(self, table: Table) -> Mapping[str, Any]:
         """Return what the database says of the columns of a table; nothing if it has none."""
         # The one of Alembic, which remembers what it has read.

@@ -40,7 +40,7 @@ def rebuild_tables(found: Found, upgrade_ops: ops.UpgradeOps) -> None:
     :raises ImproperlyConfigured: if history cannot go on in such a table.
     """
     for place, spec in found.by_version.items():
-        before = _key_before(found, spec)
+        before = _key_before(found, spec) if found.is_meant(spec.version_table) else None
         if before is None:
             continue
         changed = [each for each in upgrade_ops.ops if isinstance(each, ops.ModifyTableOps)]

@@ -60,7 +60,7 @@ def compare_triggers(
         return changes
     schema = default_schema(connection) or "public"
     names = Names(autogen_context.dialect.identifier_preparer, schema)
-    present, wanted = _Present(connection, names), _Wanted(autogen_context, names)
+    present, wanted = _Present(connection, names), _Wanted(found, names)
     changed = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
     dropped = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
     places = {(where or schema, name) for where, name in dropped}
@@ -118,16 +118,16 @@ def _guards(kind: int, events: Collection[str]) -> str:
 class _Wanted:
     """What the models ask for."""
 
-    def __init__(self, autogen_context: AutogenContext, names: Names) -> None:
-        kind: Any = type(autogen_context.dialect)
+    def __init__(self, found: Found, names: Names) -> None:
+        kind: Any = type(found.dialect)
         # Without a driver's doubled percent signs.
         dialect = kind(paramstyle="named")
         compiler: DDLCompiler = dialect.ddl_compiler(dialect, None)
         writer = Text(compiler, SCHEMA)
         self.functions: dict[_Place, Function] = {}
         self.tables: dict[_Place, TableTriggers] = {}
-        for metadata in metadata_of(autogen_context):
-            for spec in transaction_specs(metadata):
+        for metadata in metadata_of(found.context):
+            for spec in filter(lambda each: found.is_meant(each.table), transaction_specs(metadata)):
                 schema = spec.table.schema
                 for step, name in spec.functions.items():
                     body = names.anywhere(unstamped(transaction_body(spec, step, writer, compiler)))
@@ -141,15 +141,17 @@ class _Wanted:
                 triggers = {event.value: name for event, name in trigger.triggers.items()}
                 function = Function(trigger.function, body, table.schema)
                 place = (table.schema or names.default, str(table.name))
-                if autogen_context.run_object_filters(table, table.name, "table", False, None):
+                if found.is_meant(table):
                     made_on = TableTriggers(str(table.name), function, triggers, table.schema)
                     self.tables[place] = made_on
             for guard in guards(metadata):
-                self._add_guard(guard, names)
+                if found.is_meant(guard.table):
+                    self._add_guard(guard, names)
         self.known = {
             (table.schema or names.default, str(table.name))
-            for metadata in metadata_of(autogen_context)
+            for metadata in metadata_of(found.context)
             for table in metadata.tables.values()
+            if found.is_meant(table)
         }
 
     def _add_guard(self, guard: GuardSpec, names: Names) -> None:

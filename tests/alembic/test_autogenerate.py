@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Computed, Integer, String, Table, select
@@ -226,6 +227,23 @@ def test_a_required_column_of_versions_may_lack_values(migrations):
         migrations.upgrade()
         assert migrations.differences(Base.metadata) == []
     assert len(versioning_manager.plugins) == 0
+
+
+def test_tables_that_are_left_out_are_left_alone(migrations):
+    """Neither are they made anew, nor do they lose their triggers."""
+
+    def others(object_: Any, name: str, type_: str, *_: Any) -> bool:
+        return not (type_ == "table" and name.startswith("article"))
+
+    with declared(article(name=name()), native=True) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+    changed = article({"strategy": "append"}, name=name(), code=name())
+    with declared(changed, native=True) as Base, migrations.engine.connect() as connection:
+        assert migrations.differences(Base.metadata) != []
+        context = MigrationContext.configure(connection, opts={"include_object": others})
+        found = produce_migrations(context, Base.metadata).upgrade_ops.ops
+    assert [each.to_diff_tuple()[0] for each in found if "function" not in each.name] == []
 
 
 def test_a_computed_column_comes_goes_and_comes_back(migrations):

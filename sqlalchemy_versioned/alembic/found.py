@@ -60,9 +60,10 @@ class Found:
 
     def is_meant(self, table: Table) -> bool:
         """Tell whether migrations are about a table: ``env.py`` may leave some to others."""
-        name, names = str(table.name), {"schema_name": table.schema}
+        name = str(table.name)
+        parents: Any = {"schema_name": table.schema}
         return self.context.run_name_filters(
-            name, "table", names
+            name, "table", parents
         ) and self.context.run_object_filters(table, name, "table", False, None)
 
     def columns_of(self, table: Table) -> Mapping[str, Any]:

@@ -127,9 +127,10 @@ class _Wanted:
         self.functions: dict[_Place, Function] = {}
         self.tables: dict[_Place, TableTriggers] = {}
         for metadata in metadata_of(found.context):
-            for spec in filter(lambda each: found.is_meant(each.table), transaction_specs(metadata)):
+            for spec in transaction_specs(metadata):
                 schema = spec.table.schema
-                for step, name in spec.functions.items():
+                functions = spec.functions if found.is_meant(spec.table) else {}
+                for step, name in functions.items():
                     body = names.anywhere(unstamped(transaction_body(spec, step, writer, compiler)))
                     takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
                     arguments = "versioned_old bigint" if takes else ""

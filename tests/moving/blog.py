@@ -395,7 +395,8 @@ def main(url, journal):
                 session.commit()
         faults = Mistakes(session).make_all()
     engine.dispose()
-    Path(journal).write_text(json.dumps({"transactions": told, "activities": read, "faults": faults}))
+    told = {"transactions": told, "activities": read, "faults": faults}
+    Path(journal).write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

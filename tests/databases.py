@@ -71,6 +71,8 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "triggers": POSTGRESQL,
     "two_phase": frozenset({"embedded"}) | MARIADB | MYSQL,
     "virtual_columns": SQLITE | MARIADB | MYSQL,
+    # From PostgreSQL 18, and SQLAlchemy 2.1 has them made.
+    "virtual_columns_by_text": frozenset({"embedded"}),
     "values_as_tables": POSTGRESQL,
     "writable_ctes": POSTGRESQL,
 }

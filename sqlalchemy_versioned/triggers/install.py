@@ -6,7 +6,7 @@ manager.  What it knows of a ``MetaData`` is kept there, for the functions that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ from .spec import (
     build_transaction_spec,
     build_trigger_spec,
 )
+from .virtual import check_columns
 
 __all__ = [
     "NativeTable",
@@ -144,7 +145,7 @@ class TriggerInstaller:
             if tables.intersection((spec.table, *(each.version_table for each in spec.versions)))
         ]
         guarded = [guard for guard in guards(metadata) if guard.table in tables]
-        _execute(connection, _creation(transactions, specs, guarded, default_schema(connection)))
+        _create(connection, transactions, specs, guarded)
 
     def _before_drop(self, target: Any, connection: Connection, **kw: Any) -> None:
         tables = _tables_in_question(target, kw)
@@ -241,9 +242,16 @@ def _creation(
         yield from build_guard_creation(guard, default_schema=schema)
 
 
-def _all_of(metadata: MetaData, schema: str | None) -> Iterator[ExecutableDDLElement]:
-    transactions, specs = transaction_specs(metadata), trigger_specs(metadata)
-    return _creation(transactions, specs, guards(metadata), schema)
+def _create(
+    connection: Connection,
+    transactions: Iterable[TransactionSpec],
+    specs: Collection[TriggerSpec],
+    guarded: Iterable[GuardSpec],
+) -> None:
+    schema = default_schema(connection)
+    for spec in specs:
+        check_columns(connection, spec, schema)
+    _execute(connection, _creation(transactions, specs, guarded, schema))
 
 
 def _removal(metadata: MetaData, schema: str | None) -> Iterator[ExecutableDDLElement]:
@@ -271,8 +279,8 @@ def install_triggers(metadata: MetaData, bind: Any = None) -> str | None:
     :param metadata: the ``MetaData`` of the tables.
     :param bind: an engine, a connection or a session, whose transaction is left open.
     :returns: without a bind, the statements, each ended by a semicolon.
-    :raises ImproperlyConfigured: if no table of it is recorded natively, or the database is not
-        PostgreSQL.
+    :raises ImproperlyConfigured: if no table of it is recorded natively, the database is not
+        PostgreSQL, or a version would keep a column that is computed when it is read.
 
     >>> install_triggers(blog.metadata, engine)
     Traceback (most recent call last):
@@ -280,10 +288,11 @@ def install_triggers(metadata: MetaData, bind: Any = None) -> str | None:
     triggers; call make_versioned(native=True) before the models are declared
     """
     check_metadata(metadata)
+    transactions, specs = transaction_specs(metadata), trigger_specs(metadata)
     if bind is None:
-        return _as_text(_all_of(metadata, None))
+        return _as_text(_creation(transactions, specs, guards(metadata), None))
     with connection_of(bind) as connection:
-        _execute(connection, _all_of(metadata, default_schema(connection)))
+        _create(connection, transactions, specs, guards(metadata))
     return None
 
 
@@ -425,8 +434,7 @@ def check_metadata(metadata: MetaData) -> None:
 
 
 def _renew(connection: Connection, spec: TriggerSpec) -> None:
-    schema = default_schema(connection)
-    _execute(connection, _creation([spec.transaction], [spec], _guards_of(spec), schema))
+    _create(connection, [spec.transaction], [spec], _guards_of(spec))
 
 
 def _guards_of(spec: TriggerSpec) -> list[GuardSpec]:

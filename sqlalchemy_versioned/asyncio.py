@@ -45,7 +45,8 @@ from .model.lookup import version_class
 from .reading.changeset import changeset as _changeset
 from .reading.collection import VersionCollection, versions_of
 from .reading.collection import count_versions as _count_versions
-from .reading.snapshot import Moment, Snapshot
+from .reading.moments import Moment
+from .reading.snapshot import Snapshot
 from .reading.snapshot import as_of as _as_of
 from .reading.version import Version, VersionAPI, version_api
 from .recording.paused import paused as _paused

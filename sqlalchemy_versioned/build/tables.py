@@ -17,7 +17,7 @@ from ..model.lookup import MANAGERS, TABLES
 from ..model.masks import flag_name
 from ..model.naming import cut_name, name_indexes, version_table_name
 from ..model.spec import ColumnPair, VersionSpec
-from ..options import STAMPS, Options, Strategy
+from ..options import Options, Strategy
 from .columns import (
     build_bookkeeping_columns,
     build_flag,
@@ -27,6 +27,7 @@ from .columns import (
 )
 from .context_columns import build_version_context
 from .live_ids import find_live_id
+from .table_checks import check_context, check_table
 
 __all__ = [
     "build_table_spec",
@@ -62,7 +63,7 @@ def build_table_spec(
     """
     live_id = find_live_id(table, options, base)
     attribute_keys = {c: name for c, name in attribute_keys.items() if c is not live_id}
-    _check(table, options, attribute_keys, key=key, base=base)
+    check_table(table, options, attribute_keys, key=key, base=base)
     # A surrogate key alone does not tell links apart: SQLite gives it to another link.
     primary = set(table.primary_key.columns) | set(key)
     copies = _build_copies(table, options, attribute_keys, primary)
@@ -169,7 +170,7 @@ def _build_bookkeeping(
     number = None if merges else build_id_column(options, is_numbered=is_base)
     keeps_context = is_base and not merges
     context = build_version_context(table, options) if keeps_context else []
-    _check_context(table, options, attribute_keys, context)
+    check_context(table, options, attribute_keys, context)
     return _Bookkeeping(
         transaction, end[0] if end else None, operation, number, keeps_context, tuple(context)
     )
@@ -314,84 +315,3 @@ def _text_options(table: Table) -> dict[str, Any]:
 
 def _key_of(name: str, schema: str | None) -> str:
     return name if schema is None else f"{schema}.{name}"
-
-
-def _check_context(
-    table: Table,
-    options: Options,
-    attribute_keys: Mapping[Column[Any], str],
-    context: Iterable[Column[Any]],
-) -> None:
-    """Refuse session variables that are called like something else in a version table."""
-    taken = {*options.bookkeeping_names, *attribute_keys.values()}
-    taken.update(column.name for column in attribute_keys)
-    for column in context:
-        if taken & {column.key, column.name}:
-            raise ImproperlyConfigured(
-                f"Table {table.fullname!r}: the session variable {column.key!r} is called like "
-                "another column of its version table; call it otherwise, or set the option "
-                "'session_variable_prefix'"
-            )
-
-
-def _check_base(table: Table, options: Options, base: VersionSpec | None) -> None:
-    """Refuse tables of one object that would number its versions differently."""
-    if base is None:
-        return
-    said = None if options.strategy.merges else options.version_id_type
-    above = None if base.id_column is None else "integer" if base.is_numbered else "uuid"
-    if said != above:
-        raise ImproperlyConfigured(
-            f"Table {table.fullname!r} has rows of objects that begin in "
-            f"{base.parent_table.fullname!r}, but another 'strategy' or 'version_id_type'; "
-            "an event has one id in all tables of an object: say the same of all classes"
-        )
-
-
-def _check(
-    table: Table,
-    options: Options,
-    attribute_keys: Mapping[Column[Any], str],
-    *,
-    key: Sequence[Column[Any]],
-    base: VersionSpec | None,
-) -> None:
-    """Refuse what a version table could not be made of."""
-    _check_clashes(table, options, attribute_keys)
-    _check_key(key)
-    _check_base(table, options, base)
-
-
-def _check_key(key: Sequence[Column[Any]]) -> None:
-    """Refuse keys whose sets no statement could be given: SQLAlchemy has no tuples of such."""
-    expressed = [column for column in key if _sqlalchemy.has_bind_expression(column.type)]
-    if expressed and len(key) > 1:
-        raise ImproperlyConfigured(
-            f"{expressed[0]} is one of several key columns, and its type has a bind_expression(); "
-            "rows with such a key could not be found: convert the values in process_bind_param(), "
-            "or let it be the only key column"
-        )
-
-
-def _check_clashes(
-    table: Table, options: Options, attribute_keys: Mapping[Column[Any], str]
-) -> None:
-    """Refuse columns that are called like what a version table adds."""
-    said = {
-        options.transaction_column_name: "transaction_column_name",
-        options.operation_type_column_name: "operation_type_column_name",
-    }
-    if not options.strategy.merges:
-        said[options.version_id_column_name] = "version_id_column_name"
-    stamps = zip(options.stamp_names, STAMPS, strict=True)
-    said.update({name: option for name, option in stamps if name is not None})
-    if options.strategy is Strategy.VALIDITY:
-        said[options.end_transaction_column_name] = "end_transaction_column_name"
-    for column, key in attribute_keys.items():
-        option = said.get(column.name) or said.get(key)
-        if option is not None:
-            raise ImproperlyConfigured(
-                f"Table {table.fullname!r} has a column {column.name!r} with the key {key!r}, and "
-                f"its version table has a column of that name itself; set the option {option!r} "
-                "to another name"
-            )

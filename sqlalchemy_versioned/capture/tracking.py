@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..reading.loaded import watch_versions
-from ..reading.snapshot import refuse_past_lookups, refuse_past_objects, watch_unkept
+from ..reading.past_objects import refuse_past_lookups, refuse_past_objects, watch_unkept
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork

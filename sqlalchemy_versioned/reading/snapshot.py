@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -21,28 +19,20 @@ from sqlalchemy import (
     Table,
     bindparam,
     event,
-    func,
     inspect,
-    select,
 )
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from .. import _sqlalchemy
-from ..database.sessions import numbering_connection, sync_session
-from ..exc import ClassNotVersioned, IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..model.lookup import all_specs, bind_arguments_of, table_specs
-from ..model.spec import ClassSpec, VersionSpec
-from ..query.history import select_point
-from ..query.temporal import PastCompiler, find_unkept, select_reach
+from ..database.sessions import sync_session
+from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
+from ..model.lookup import table_specs
+from ..model.spec import VersionSpec
+from ..query.temporal import PastCompiler, select_reach
+from .moments import Moment, find_moment, transaction_class_of, transaction_tables
+from .past_objects import name_of, refuse_together
 
-__all__ = [
-    "Moment",
-    "Snapshot",
-    "as_of",
-    "refuse_past_lookups",
-    "refuse_past_objects",
-    "watch_unkept",
-]
+__all__ = ["Snapshot", "as_of"]
 
 T = TypeVar("T")
 
@@ -54,17 +44,6 @@ _FUNCTION: Any = FunctionElement
 _ON_INCOMPLETE = ("raise", "ignore")
 #: The key of ``Connection.info`` under which tables are noted whose history is complete.
 _REACH = "sqlalchemy_versioned_reach"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A point in history, and the mark of the objects that were loaded as of it."""
-
-    #: The id of the last transaction that is seen.
-    transaction_id: int
-
-    def __str__(self) -> str:
-        return f"transaction {self.transaction_id}"
 
 
 def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
@@ -95,9 +74,9 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
     live = sync_session(session)
     if isinstance(live, Snapshot):
         live = live.live
-    transaction_class = _transaction_class(when)
-    moment, horizon = _resolve(live, transaction_class, when, on_incomplete)
-    return Snapshot(live, moment, _tables_of(transaction_class), horizon, on_incomplete)
+    transaction_class = transaction_class_of(when)
+    moment, horizon = find_moment(live, transaction_class, when, on_incomplete)
+    return Snapshot(live, moment, transaction_tables(transaction_class), horizon, on_incomplete)
 
 
 class Snapshot(_sqlalchemy.BorrowingSession):
@@ -133,7 +112,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         self._connection: Connection | None = None
         self._check = _weakly(self)
         self._follow(live)
-        _sqlalchemy.guard_attached(self, partial(_refuse_together, moment))
+        _sqlalchemy.guard_attached(self, partial(refuse_together, moment))
         # Last, so that it gets the statement that the others leave.
         event.listen(self, "do_orm_execute", self._read_past)
         event.listen(self, "before_attach", self._refuse_attaching)
@@ -230,13 +209,13 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         if changed:
             self.expire(state.obj(), changed)
         raise ReadOnlySnapshot(
-            f"{_name(state)} is shown as it was at {self.moment} and cannot be changed; change "
+            f"{name_of(state)} is shown as it was at {self.moment} and cannot be changed; change "
             "the object of a session of the present, or revert() it to a version"
         )
 
     def _refuse_attaching(self, session: Session, instance: Any) -> NoReturn:
         raise ReadOnlySnapshot(
-            f"{_name(inspect(instance))} cannot be added to the past, which is read as it was at "
+            f"{name_of(inspect(instance))} cannot be added to the past, which is read as it was at "
             f"{self.moment}; add it to a session of the present"
         )
 
@@ -278,35 +257,6 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         return f"<Snapshot as of {self.moment}>"
 
 
-def refuse_past_objects(session: Session, instance: Any) -> None:
-    """Refuse an object that was loaded from the past in a session of the present."""
-    state: InstanceState[Any] = inspect(instance)
-    # A merge that loads nothing gives its new object the key alone.
-    for moment in (state.identity_token, *(state.identity_key or ())):
-        if isinstance(moment, Moment):
-            raise ReadOnlySnapshot(
-                f"{_name(state)} was loaded as it was at {moment}, and cannot be used in another "
-                "session; load it there, or revert() it to a version"
-            )
-
-
-def _refuse_together(moment: Moment) -> NoReturn:
-    raise ReadOnlySnapshot(
-        f"an object that is shown as it was at {moment} cannot be used in another session, nor "
-        "one of another session beside it; load it there, or revert() it to a version"
-    )
-
-
-def refuse_past_lookups(state: ORMExecuteState) -> None:
-    """Refuse to look for an object of the past in a session of the present, as merging does."""
-    moment = _sqlalchemy.identity_token(state)
-    if isinstance(moment, Moment) and not isinstance(state.session, Snapshot):
-        raise ReadOnlySnapshot(
-            f"an object was loaded as it was at {moment}, and cannot be merged into another "
-            "session; revert() it to a version"
-        )
-
-
 def _weakly(snapshot: Snapshot) -> _sqlalchemy.Check:
     # Compiled statements are cached with the statement, and this with them.
     reference = weakref.ref(snapshot)
@@ -327,91 +277,3 @@ def _noted_by_others(live: Session) -> dict[Any, Any]:
 
 def _owner(key: Any) -> str:
     return key if isinstance(key, str) else type(key).__module__
-
-
-# -- what history has nothing of ---------------------------------------------------------------
-
-
-def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
-    """Return the listeners, as arguments of ``event.listen()``, that hide excluded columns.
-
-    Reading one of an object of the past raises, instead of giving the NULL that was loaded.
-    """
-    mapper: Mapper[Any] = inspect(spec.parent_class)
-    props = mapper.column_attrs
-    keys = [prop.key for prop in props if find_unkept(prop.columns[0]) is not None]
-
-    def hide(instance: Any, *args: Any) -> None:
-        # A rolled back object is gone by the time it is expired, if nobody else holds it.
-        state: InstanceState[Any] | None = None if instance is None else inspect(instance)
-        token: Any = None if state is None else state.identity_token
-        if state is not None and isinstance(token, Moment):
-            for key in keys:
-                _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
-
-    return [(mapper.class_, name, hide) for name in ("load", "refresh", "expire") if keys]
-
-
-def _refuse_unkept(key: str, state: InstanceState[Any], passive: Any) -> NoReturn:
-    raise IncompleteHistory(
-        f"{state.class_.__name__}.{key} is excluded from history, or masked, so that its past is "
-        "not known; read it from the live object"
-    )
-
-
-def _name(state: InstanceState[Any]) -> str:
-    identity = state.identity
-    key = "(new)" if identity is None else ", ".join(map(str, identity))
-    return f"{state.class_.__name__} {key}"
-
-
-# -- which moment ------------------------------------------------------------------------------
-
-
-def _transaction_class(when: Any) -> type[Any]:
-    """Return the Transaction class that *when* is about."""
-    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
-    if not classes:
-        raise ClassNotVersioned(
-            "there are no versioned classes, nor tables with a key, and so no history to read"
-        )
-    for cls in classes:
-        if isinstance(when, cls):
-            return cls
-    if len(classes) > 1:
-        names = ", ".join(cls.__module__ + "." + cls.__qualname__ for cls in classes)
-        raise VersioningError(
-            f"{when!r} may mean a transaction of several histories ({names}); give a Transaction"
-        )
-    return classes[0]
-
-
-def _tables_of(transaction_class: type[Any]) -> frozenset[Table]:
-    return frozenset(
-        table.transaction_table
-        for spec in all_specs()
-        if spec.transaction_class is transaction_class
-        for table in spec.tables
-    )
-
-
-def _resolve(live: Session, cls: Any, when: Any, on_incomplete: str) -> tuple[Moment, int | None]:
-    """Return the moment that *when* means, and the oldest transaction there is."""
-    wanted = select_point(cls, when).scalar_subquery()
-    oldest = select(func.min(cls.id)).scalar_subquery()
-    others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
-    connection = numbering_connection(live, cls, others)
-    found, horizon = connection.execute(select(wanted, oldest)).one()
-    if found is not None:
-        return Moment(found), horizon
-    if not isinstance(when, datetime):
-        raise VersioningError(
-            f"there is no transaction {getattr(when, 'id', when)!r}; give one that is in the table "
-            f"{cls.__table__.fullname}, or a datetime with a time zone"
-        )
-    if on_incomplete == "raise":
-        raise IncompleteHistory(
-            f"history begins after {when.isoformat()}: there is no transaction so early; choose a "
-            "later moment, or pass on_incomplete='ignore' to find nothing"
-        )
-    return Moment(0), horizon

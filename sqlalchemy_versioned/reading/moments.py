@@ -1,0 +1,80 @@
+"""Points in history: what callers may say for one, and which it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, func, select
+from sqlalchemy.orm import Session
+
+from ..database.sessions import numbering_connection
+from ..exc import ClassNotVersioned, IncompleteHistory, VersioningError
+from ..model.lookup import all_specs, bind_arguments_of
+from ..query.history import select_point
+
+__all__ = ["Moment", "find_moment", "transaction_class_of", "transaction_tables"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in history, and the mark of the objects that were loaded as of it."""
+
+    #: The id of the last transaction that is seen.
+    transaction_id: int
+
+    def __str__(self) -> str:
+        return f"transaction {self.transaction_id}"
+
+
+def transaction_class_of(when: Any) -> type[Any]:
+    """Return the Transaction class that *when* is about."""
+    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
+    if not classes:
+        raise ClassNotVersioned(
+            "there are no versioned classes, nor tables with a key, and so no history to read"
+        )
+    for cls in classes:
+        if isinstance(when, cls):
+            return cls
+    if len(classes) > 1:
+        names = ", ".join(cls.__module__ + "." + cls.__qualname__ for cls in classes)
+        raise VersioningError(
+            f"{when!r} may mean a transaction of several histories ({names}); give a Transaction"
+        )
+    return classes[0]
+
+
+def transaction_tables(transaction_class: type[Any]) -> frozenset[Table]:
+    """Return the tables, one in each ``MetaData``, in which a moment of a class is a number."""
+    return frozenset(
+        table.transaction_table
+        for spec in all_specs()
+        if spec.transaction_class is transaction_class
+        for table in spec.tables
+    )
+
+
+def find_moment(
+    live: Session, cls: Any, when: Any, on_incomplete: str
+) -> tuple[Moment, int | None]:
+    """Return the moment that *when* means, and the oldest transaction there is."""
+    wanted = select_point(cls, when).scalar_subquery()
+    oldest = select(func.min(cls.id)).scalar_subquery()
+    others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
+    connection = numbering_connection(live, cls, others)
+    found, horizon = connection.execute(select(wanted, oldest)).one()
+    if found is not None:
+        return Moment(found), horizon
+    if not isinstance(when, datetime):
+        raise VersioningError(
+            f"there is no transaction {getattr(when, 'id', when)!r}; give one that is in the table "
+            f"{cls.__table__.fullname}, or a datetime with a time zone"
+        )
+    if on_incomplete == "raise":
+        raise IncompleteHistory(
+            f"history begins after {when.isoformat()}: there is no transaction so early; choose a "
+            "later moment, or pass on_incomplete='ignore' to find nothing"
+        )
+    return Moment(0), horizon

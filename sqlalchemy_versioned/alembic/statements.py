@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from ..database.dialects import AsDeclared, StampedUuid
+from ..database.expressions import AsDeclared, StampedUuid
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import ColumnPair, VersionSpec
 from ..query.neighbours import Neighbours, rows_with_neighbours

@@ -25,7 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from .._typing import Processor, is_array
-from ..database.dialects import DatabaseUser, is_named
+from ..database.dialects import is_named
+from ..database.expressions import DatabaseUser
 from ..exc import ImproperlyConfigured
 from ..model.operation import Operation
 from ..options import Options

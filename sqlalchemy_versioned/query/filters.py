@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapper
 
-from ..database.dialects import ReadFirst
+from ..database.expressions import ReadFirst
 from ..database.keys import KeyConditions, Style
 from ..model.mapping import user_reference
 from ..model.spec import ClassSpec

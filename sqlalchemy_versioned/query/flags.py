@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from ..database.dialects import SameValue
+from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from .images import has_value

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapper
 
 from .._typing import is_column, mapper_of, replaced
-from ..database.dialects import SameValue, is_text, native_type
+from ..database.dialects import is_text, native_type
+from ..database.expressions import SameValue
 from ..model.lookup import find_spec
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 
 from .._typing import sql_literal
-from ..database.dialects import SameValue, is_text
+from ..database.dialects import is_text
+from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
 from .newest import has_not_ended, newest_version, row_key, through_key

@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .. import _sqlalchemy
-from ..database.dialects import AsDeclared, enum_places, groups_by_keys, lacks_equality
+from ..database.dialects import enum_places, groups_by_keys, lacks_equality
+from ..database.expressions import AsDeclared
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..model.lookup import TABLES, check_has_key
 from ..model.operation import Operation

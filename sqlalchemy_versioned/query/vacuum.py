@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from .._typing import select_rows, sql_literal
-from ..database.dialects import SameValue
+from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec
 from .neighbours import Neighbours, rows_with_neighbours

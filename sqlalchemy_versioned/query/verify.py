@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from .._typing import select_rows
-from ..database.dialects import SameValue
+from ..database.expressions import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
 from .newest import comes_after, comes_before, place_in

@@ -22,11 +22,8 @@ from sqlalchemy import (
     select,
 )
 
-from ..database.dialects import (
-    StampedUuid,
-    build_insert_of_missing,
-    build_upsert,
-)
+from ..database.dialects import build_insert_of_missing, build_upsert
+from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.newest import newest_version

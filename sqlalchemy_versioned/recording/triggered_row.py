@@ -33,7 +33,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.sql.functions import Function
 
 from .._sqlalchemy import commits_by_itself, info_of, translated_schema
-from ..database.dialects import BinaryJSON
+from ..database.expressions import BinaryJSON
 from ..exc import CaptureError
 from ..model.lookup import TABLES
 from ..triggers.settings import TRANSACTIONS, VALUES, WANTED

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, String, literal_column
 
-from ..database.dialects import StampedUuid
+from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns

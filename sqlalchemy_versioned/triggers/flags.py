@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, not_
 
-from ..database.dialects import SameValue
+from ..database.expressions import SameValue
 from ..model.spec import VersionSpec
 from ..query.flags import FLAGGED
 from ..query.images import has_value

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, and_
 
-from ..database.dialects import SameValue
+from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns

@@ -29,7 +29,7 @@ from sqlalchemy_versioned import (
     version_table,
     versioned_table,
 )
-from sqlalchemy_versioned.database.dialects import DatabaseUser
+from sqlalchemy_versioned.database.expressions import DatabaseUser
 from sqlalchemy_versioned.maintenance import baseline, verify
 
 pytestmark = pytest.mark.options(

@@ -21,8 +21,9 @@ from .captures import Captures
 from .cascades import Cascaded
 from .flushes import Flush, Work, collect_work, find_switched
 from .native import end_events
+from .refusals import follow_policy
 from .session_recorder import SessionRecorder
-from .touched import bare_key
+from .touched import ClassReader, bare_key
 from .tracked import Tracked
 
 __all__ = ["FlushEvents"]
@@ -262,6 +263,9 @@ class FlushEvents:
         }
         if not readers:
             return []
+        if flush.session.connection_callable is not None:
+            _refuse_shards(readers)
+            return []
         plugins = self._surroundings.plugins().overriding("version_values")
         return collect_work(
             flush.context, readers, self._recorder.added_values, plugins, flush.expressed
@@ -324,3 +328,15 @@ class FlushEvents:
         work = flush.links.setdefault(link, Work(link.hierarchy, None, connection))
         work.changes.setdefault(link.spec, Changes()).extend(changes)
         return True
+
+
+def _refuse_shards(readers: Mapping[Mapper[Any], ClassReader]) -> None:
+    """Refuse objects of one class that may be in several databases, or let them through."""
+    for reader in readers.values():
+        follow_policy(
+            reader.spec.options.capture,
+            f"objects of {reader.spec.parent_class.__name__} were flushed in a session that finds "
+            "a connection for each of them, and whose versions would be in another database. Use "
+            "a session for each database, or let it through with paused(session) or the option "
+            "capture='ignore'",
+        )

@@ -18,7 +18,7 @@ from ..exc import CaptureError
 from .recorder import Recorder, Target, UnrecordedWrite
 from .targets import Targets
 
-__all__ = ["Refusals", "give_up"]
+__all__ = ["Refusals", "follow_policy", "give_up"]
 
 
 class Refusals:
@@ -86,10 +86,15 @@ def give_up(target: Target | None, reason: str) -> None:
         f"recorded: {reason}. Write it with insert(), update() or delete(), or let it through "
         "with paused(session) or the option capture='ignore'"
     )
-    if target.policy == "raise":
+    follow_policy(target.policy, message)
+
+
+def follow_policy(policy: str, message: str) -> None:
+    """Raise, warn or say nothing, as the option ``capture`` has it."""
+    if policy == "raise":
         raise CaptureError(message)
-    if target.policy == "warn":
-        warnings.warn(message, UnrecordedWrite, stacklevel=3)
+    if policy == "warn":
+        warnings.warn(message, UnrecordedWrite, stacklevel=4)
 
 
 def _schema_of(connection: Connection, schema: str | None) -> str | None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import ForeignKey, StaticPool, create_engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import (
     Mapped,
     Session,
@@ -15,7 +16,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import NullPool
 
-from sqlalchemy_versioned import CaptureError, Operation, transaction_class, version_class
+from sqlalchemy_versioned import CaptureError, Operation, paused, transaction_class, version_class
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import build_base
 
@@ -233,6 +234,28 @@ def test_engine_that_returns_nothing_of_several(database, tables, models):
         session.commit()
         assert len(history(session, models.Tag, "id")) == 4
     engine.dispose()
+
+
+@pytest.mark.options(native=False)
+def test_session_of_shards(tables, models):
+    """Objects of which each may be in another database are refused, or let through."""
+    session = ShardedSession(
+        shards={"here": tables},
+        shard_chooser=lambda *args, **kw: "here",
+        identity_chooser=lambda *args, **kw: ["here"],
+        execute_chooser=lambda context: ["here"],
+    )
+    with session:
+        session.add(models.Tag(id=1, name="t"))
+        with pytest.raises(CaptureError, match="objects of Tag were flushed in a session that"):
+            session.commit()
+        session.rollback()
+        with paused(session):
+            session.add(models.Tag(id=2, name="t"))
+        session.commit()
+    with Session(tables) as session:
+        assert session.scalars(select(models.Tag.id)).all() == [2]
+        assert history(session, models.Tag, "id") == []
 
 
 # -- two databases -------------------------------------------------------------------------------

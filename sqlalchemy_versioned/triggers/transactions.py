@@ -15,6 +15,7 @@ from sqlalchemy.engine import Dialect
 from ..database.dialects import native_type, stored_type
 from ..model.spec import VersionSpec
 from ..query.newest import row_key
+from .settings import UPKEEP
 from .spec import TransactionSpec, TransactionStep, Variable
 from .templates import REQUIRED
 from .text import Text, fill
@@ -75,6 +76,7 @@ PERFORM set_config(
 MOVE = """
 DECLARE
     versioned_number bigint;
+    versioned_kept text := coalesce(current_setting('{upkeep}', true), '');
 BEGIN
     -- Sessions may call this, for the transaction that goes on and for no other.
     IF versioned_old IS DISTINCT FROM {current}() THEN
@@ -82,11 +84,14 @@ BEGIN
             ERRCODE = 'insufficient_privilege',
             MESSAGE = 'transaction ' || versioned_old || ' is not the one that goes on';
     END IF;
+    -- Where sessions call it, guards of history cannot tell it from others.
+    PERFORM set_config('{upkeep}', '1', true);
     INSERT INTO {table} {row}
     RETURNING {returned} INTO versioned_number;
     {versions}
     {referring}
     DELETE FROM {table} AS t WHERE {number} = versioned_old;
+    PERFORM set_config('{upkeep}', versioned_kept, true);
     {remember}
     RETURN versioned_number;
 END
@@ -256,6 +261,7 @@ def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str
         versions="\n".join(moving),
         referring="\n".join(referring),
         remember=fill(REMEMBER, **slots),
+        upkeep=UPKEEP,
         **slots,
     )
 

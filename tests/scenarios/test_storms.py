@@ -80,7 +80,7 @@ def both(Base, engine):
     def declare(table, is_native):
         class Thing(Base):
             __tablename__ = table
-            __versioned__ = {"native": is_native}
+            __versioned__ = {"native": is_native, "append_only": is_native}
             id: Mapped[int] = mapped_column(primary_key=True)
             name: Mapped[str]
             content: Mapped[str | None]

@@ -26,7 +26,7 @@ needs_triggers = pytest.mark.needs("triggers")
 
 
 def declare(Base):
-    """Return a page, which triggers record, a note, which sessions do, and marks of pages."""
+    """Return a page, which triggers record and guard, a note of sessions, and marks of pages."""
 
     class Mark(Base):
         __tablename__ = "mark"
@@ -43,7 +43,7 @@ def declare(Base):
 
     class Page(Base):
         __tablename__ = "page"
-        __versioned__ = {"native": True}
+        __versioned__ = {"native": True, "append_only": True}
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column(String(50))
         marks: Mapped[list["Mark"]] = relationship(secondary=links)

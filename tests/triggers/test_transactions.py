@@ -12,6 +12,7 @@ from sqlalchemy_versioned import (
     transaction_context,
     version_class,
 )
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.plugins import TransactionMetaPlugin
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
@@ -94,6 +95,26 @@ def test_wanted_transaction_is_kept_when_empty(session, versioning, transactions
     session.commit()
 
     assert len(transactions()) == 1
+
+
+def test_numbers_beyond_32_bits(session, blog, engine, transactions):
+    """Transactions are numbered by 64 bits wherever their number goes."""
+    session.execute(text("SELECT setval('transaction_id_seq', 1::bigint << 40)"))
+    article, author = blog.Article(id=1, name="a"), blog.Author(name="x")
+    session.add_all([article, author])
+    session.commit()
+    author.name = "y"
+    session.flush()
+    with Session(engine) as other:
+        other.get(blog.Article, 1).name = "theirs"
+        other.commit()
+    session.refresh(article)
+    article.name = "mine"
+    session.commit()
+
+    assert [each.id - (1 << 40) for each in transactions()] == [1, 3, 4]
+    assert [version.name for version in article.versions] == ["a", "theirs", "mine"]
+    assert verify(session) == []
 
 
 @pytest.mark.options(native=True, transaction_columns=[*WHO, REASON])

@@ -62,9 +62,10 @@ CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigin
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 57116df0c661aa35d7aa55bf500d4417
+-- sqlalchemy_versioned 1 607f96e58401443daab41f83c1684288
 DECLARE
     versioned_number bigint;
+    versioned_kept text := coalesce(current_setting('versioned.upkeep', true), '');
 BEGIN
     -- Sessions may call this, for the transaction that goes on and for no other.
     IF versioned_old IS DISTINCT FROM public.transaction_versioned_current() THEN
@@ -72,6 +73,8 @@ BEGIN
             ERRCODE = 'insufficient_privilege',
             MESSAGE = 'transaction ' || versioned_old || ' is not the one that goes on';
     END IF;
+    -- Where sessions call it, guards of history cannot tell it from others.
+    PERFORM set_config('versioned.upkeep', '1', true);
     INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), t.issued_at, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
     RETURNING id INTO versioned_number;
     UPDATE public.event_version AS v SET transaction_id = versioned_number
@@ -90,6 +93,7 @@ BEGIN
     UPDATE public.wheel_version AS v SET transaction_id = versioned_number
     WHERE v.transaction_id = versioned_old;
     DELETE FROM public.transaction AS t WHERE t.id = versioned_old;
+    PERFORM set_config('versioned.upkeep', versioned_kept, true);
     PERFORM set_config(
         'versioned.transactions',
         (coalesce(NULLIF(current_setting('versioned.transactions', true), ''), '{}')::jsonb

@@ -128,9 +128,10 @@ class _Wanted:
         self.tables: dict[_Place, TableTriggers] = {}
         for metadata in metadata_of(found.context):
             for spec in transaction_specs(metadata):
+                if not found.is_meant(spec.table):
+                    continue
                 schema = spec.table.schema
-                functions = spec.functions if found.is_meant(spec.table) else {}
-                for step, name in functions.items():
+                for step, name in spec.functions.items():
                     body = names.anywhere(unstamped(transaction_body(spec, step, writer, compiler)))
                     takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
                     arguments = "versioned_old bigint" if takes else ""

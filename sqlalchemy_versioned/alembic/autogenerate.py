@@ -23,6 +23,7 @@ from ..model.spec import VersionSpec
 from .beginnings import first_versions
 from .changes import amend_changes
 from .found import Found, metadata_of
+from .moves import move_tables
 from .operations import CreateSequenceOp, DropSequenceOp
 from .rebuilding import rebuild_tables
 from .trigger_changes import compare_triggers
@@ -57,6 +58,7 @@ def configure_late(autogen_context: AutogenContext) -> None:
 def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
     """Amend what Alembic has found."""
     found = Found(autogen_context)
+    move_tables(found, upgrade_ops)
     rebuild_tables(found, upgrade_ops)
     triggers = compare_triggers(autogen_context, found, upgrade_ops)
     kept: list[MigrateOperation] = []

@@ -123,8 +123,8 @@ def _other_key(spec: VersionSpec, found: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(
         f"{spec.version_table.fullname!r} {found}; rows are found in history by their keys, and "
         "the strategy 'append' has keys of its own, so that history cannot go on in this table: "
-        "give the class another 'table_name', or migrate the tables by hand and leave them out "
-        "with include_object"
+        "give the class another 'table_name' and leave this table out with include_object, or "
+        "migrate the tables by hand"
     )
 
 

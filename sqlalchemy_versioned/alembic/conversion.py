@@ -130,7 +130,8 @@ class Conversion:
                 raise ImproperlyConfigured(
                     f"{table!r} has {found} versions of {told.format(self._shown)}, so that "
                     "history cannot be told by that key; keep the key, or give the class another "
-                    "'table_name' and let its history begin anew"
+                    "'table_name', and leave this table out with include_object, so that its "
+                    "history begins anew"
                 )
 
     # -- pieces of statements -----------------------------------------------------------------

@@ -46,11 +46,18 @@ class Found:
         self.transactions: dict[_Place, Table] = {}
         #: The version tables that are dropped and created again, with all that hangs on them.
         self.remade: set[_Place] = set()
+        #: Where version tables were that are moved.
+        self.moved: set[_Place] = set()
         for metadata in metadata_of(autogen_context):
             for table, spec in metadata.info.get(TABLES, {}).items():
                 self.by_parent[self.place(table)] = spec
                 self.by_version[self.place(spec.version_table)] = spec
                 self.transactions[self.place(spec.transaction_table)] = spec.transaction_table
+
+    @property
+    def tables(self) -> Iterable[Table]:
+        """The tables of the models, and those of history."""
+        return [t for each in metadata_of(self.context) for t in each.tables.values()]
 
     def place(self, table: Any) -> _Place:
         """Return where a table is, or that of an operation."""

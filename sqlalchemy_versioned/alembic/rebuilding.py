@@ -142,7 +142,8 @@ def _refused(spec: VersionSpec, found: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(
         f"{spec.version_table.fullname!r} needs another primary key than it has, and {found}; "
         "give the key a migration of its own, after what it needs and before what it replaces, or "
-        "give the class another 'table_name', so that its history begins anew"
+        "give the class another 'table_name', and leave this table out with include_object, so "
+        "that its history begins anew"
     )
 
 

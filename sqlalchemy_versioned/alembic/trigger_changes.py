@@ -63,7 +63,7 @@ def compare_triggers(
     present, wanted = _Present(connection, names), _Wanted(found, names)
     changed = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
     dropped = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
-    places = {(where or schema, name) for where, name in dropped}
+    places = {(where or schema, name) for where, name in {*dropped, *found.moved}}
     # Triggers are taken off before their function goes, and made after it has come.
     _compare_functions(changes, present, wanted)
     changed_places = {(where or schema, name) for where, name in changed}

@@ -23,6 +23,7 @@ __all__ = [
     "DropTriggerOp",
     "ReplaceFunctionOp",
     "ReplaceTriggerOp",
+    "default_schema_of",
 ]
 
 
@@ -355,16 +356,21 @@ class DropTriggerOp(_TriggerOp):
 # -- what they do --------------------------------------------------------------------------------
 
 
+def default_schema_of(operations: Operations) -> str:
+    """Return where tables are that name no schema, in PostgreSQL."""
+    if operations.migration_context.as_sql:
+        return "public"
+    return operations.get_bind().scalar(text("SELECT current_schema()")) or "public"
+
+
 @Operations.implementation_for(_FunctionOp)
 @Operations.implementation_for(_TriggerOp)
 def _run(operations: Operations, operation: _NamedOp) -> None:
     context = operations.migration_context
     if not has_statement_triggers(context.dialect):
         return
-    default = "public"
-    if not context.as_sql:
-        default = operations.get_bind().scalar(text("SELECT current_schema()")) or default
-    for statement in operation.statements(Names(context.dialect.identifier_preparer, default)):
+    names = Names(context.dialect.identifier_preparer, default_schema_of(operations))
+    for statement in operation.statements(names):
         if context.as_sql:
             context.impl.static_output(statement + context.impl.command_terminator)
         else:

@@ -229,6 +229,56 @@ def test_a_required_column_of_versions_may_lack_values(migrations):
     assert len(versioning_manager.plugins) == 0
 
 
+@pytest.mark.shared_out
+@pytest.mark.parametrize(
+    ("where", "guarded"),
+    [
+        ({"table_name": "old_%s"}, {}),
+        pytest.param(
+            {"version_schema": "history"},
+            {"append_only": True},
+            marks=pytest.mark.needs("schemas", "triggers"),
+        ),
+    ],
+)
+def test_history_moves_to_another_table(engine, tmp_path, where, guarded):
+    """Where an option names another, the table of versions is not dropped; and moves back."""
+    migrations = Migrations(engine, tmp_path / "migrations", schemas="version_schema" in where)
+    if "version_schema" in where:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE SCHEMA history")
+    for options in ({}, where):
+        with declared(article(options, name=name()), native=True, **guarded) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+            assert migrations.differences(Base.metadata) == []
+            add_articles(engine, Base, {"name": "a"})
+    migrations.downgrade()
+    build = article(name=name())
+    with declared(build, native=True, **guarded) as Base, Session(engine) as session:
+        assert migrations.differences(Base.metadata) == []
+        assert verify(session) == []
+        names = select(name_table("article", name_column("name")))
+        assert as_of(session, 1).execute(names).all() == [("a",)]
+
+
+def test_a_move_is_a_migration_of_its_own(migrations):
+    """A table that would be changed as well is not compared; another one's is not taken."""
+    with declared(article(name=name())) as Base:
+        Base.metadata.create_all(migrations.engine)
+    moved = article({"table_name": "%s_old"}, name=name(), code=name())
+    with declared(moved) as Base, pytest.raises(ImproperlyConfigured, match=r"has not .* 'code'"):
+        migrations.generate(Base.metadata)
+
+    def others(Base: Any) -> None:
+        article({"versioning": False}, name=name())(Base)
+        columns = {"id": mapped_column(Integer, primary_key=True), "name": name()}
+        type("Old", (Base,), {"__tablename__": "old", "__versioned__": {}, **columns})
+
+    with declared(others) as Base:
+        assert "move_versions" not in migrations.generate(Base.metadata)
+
+
 def test_tables_that_are_left_out_are_left_alone(migrations):
     """Neither are they made anew, nor do they lose their triggers."""
 

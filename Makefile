@@ -9,13 +9,22 @@ MINUTES ?= 30
 PYTEST_ARGS ?= -n 3 --dist worksteal
 # What else to install beside the project, e.g. REQUIRE='sqlalchemy<2.1'.
 REQUIRE ?=
+# Another environment, whose packages the new one sees where it has none of its own.
+BORROW ?=
 
 METADATA = setup.cfg setup.py pyproject.toml
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Where an environment has its packages.
+PACKAGES = 'import sysconfig; print(sysconfig.get_path("purelib"))'
 SOURCES = sqlalchemy_versioned tests examples benchmarks docs
 
 VERSIONED_TEST_DATABASES ?= sqlite,embedded
 export VERSIONED_TEST_DATABASES
+
+# Every process would compile all modules, and pytest rewrite all tests, anew: half a minute each run.
+unexport PYTHONDONTWRITEBYTECODE
+
+COMMA = ,
 
 .PHONY: help demo test soak mutants lint types layers docs bench dist clean
 .DELETE_ON_ERROR:
@@ -77,13 +86,15 @@ clean:
 
 $(VENV)/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(if $(BORROW),--without-pip) $(VENV)
+	$(if $(BORROW),$(BORROW)/bin/python -c $(PACKAGES) >"$$($(BIN)/python -c $(PACKAGES))/borrowed.pth")
 	touch $@
 
 $(VENV)/.installed: $(METADATA) | $(VENV)/.created
 	$(PIP_INSTALL) --editable . $(if $(REQUIRE),'$(REQUIRE)')
 	touch $@
 
+# Of several extras at once, too: .installed-test,lint
 $(VENV)/.installed-%: $(METADATA) | $(VENV)/.created
 	$(PIP_INSTALL) --editable '.[$*]' $(if $(REQUIRE),'$(REQUIRE)')
-	touch $@
+	touch $(VENV)/.installed $(addprefix $(VENV)/.installed-,$(subst $(COMMA), ,$*)) $@

@@ -17,7 +17,6 @@ from sqlalchemy import String, create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
-    Operation,
     Versioned,
     VersionIsImmutable,
     make_versioned,
@@ -77,10 +76,9 @@ def reserve(session: Session) -> None:
 def print_revisions(session: Session) -> None:
     """Print what the reservation has been."""
     for each in session.scalars(select(ReservationRev).order_by(ReservationRev.rev_id)):
-        is_delete = each.operation_type is Operation.DELETE
         print(
             f"ReservationRev(rev_id={str(each.rev_id)!r}, "
-            f"rev_created={each.rev_created.timestamp()}, rev_isdelete={is_delete}, "
+            f"rev_created={each.rev_created.timestamp()}, rev_isdelete={each.is_delete}, "
             f"id={each.id}, name={each.name!r}, date={each.date}, time={each.time}, "
             f"party={each.party}, last_modified={each.last_modified})"
         )

@@ -70,6 +70,7 @@ __all__ = [
     "entity_names",
     "get_changes",
     "index",
+    "is_delete",
     "next",
     "operation_type",
     "paused",
@@ -376,6 +377,18 @@ async def index(version: Any) -> int:
     """
     place: int = await _run(version, _ask, version, "index")
     return place
+
+
+async def is_delete(version: Any) -> bool:
+    """Tell whether *version* records that its object was deleted.
+
+    >>> async def ask(article):
+    ...     return await versioned.is_delete(await versioned.versions(article).get(-1))
+    >>> run(ask)
+    False
+    """
+    found: bool = await _run(version, _ask, version, "is_delete")
+    return found
 
 
 async def operation_type(version: Any) -> int:

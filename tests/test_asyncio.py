@@ -323,6 +323,7 @@ def test_one_version(run, models):
         for version in (first, second):
             session.expire(version)
         assert await versioned.operation_type(second) == Operation.UPDATE
+        assert not await versioned.is_delete(second)
         assert (await versioned.previous(second), await versioned.next(first)) == (first, second)
         assert await versioned.index(second) == 1
         assert await versioned.transaction(second) is list(transactions)[1]

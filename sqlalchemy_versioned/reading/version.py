@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
+from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     Mapper,
     Session,
@@ -22,6 +23,7 @@ from .. import revert as reverting
 from .._typing import MAPPING, TUPLE
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
+from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from ..query.history import (
     FRESH,
@@ -85,6 +87,11 @@ class VersionAPI:
         """What this version records, as an :class:`.Operation` value."""
         operation: int = getattr(self._version, self._spec.operation_key)
         return operation
+
+    @property
+    def is_delete(self) -> bool:
+        """Whether this version records that its object was deleted."""
+        return self.operation_type == Operation.DELETE
 
     @property
     def changeset(self) -> dict[str, list[Any]]:
@@ -215,6 +222,22 @@ class Version:
     def index(self) -> int:
         """The place of this version among those of its object, from 0."""
         return VersionAPI(self).index
+
+    @hybrid_property
+    def is_delete(self) -> bool:
+        """Whether this version records that its object was deleted; a condition in queries.
+
+        >>> statement = select(version_class(Article)).where(~version_class(Article).is_delete)
+        >>> [version.name for version in session.scalars(statement)]
+        ['Draft', 'Final']
+        """
+        return VersionAPI(self).is_delete
+
+    @is_delete.inplace.expression
+    @classmethod
+    def _is_delete_expression(cls) -> ColumnElement[bool]:
+        operation: ColumnElement[Any] = getattr(cls, spec_of(cls).operation_key)
+        return operation == Operation.DELETE
 
     @property
     def changeset(self) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from sqlalchemy import String, inspect, select, text
 from sqlalchemy.orm import (
     Mapped,
     Session,
+    aliased,
     configure_mappers,
     mapped_column,
     object_session,
@@ -72,6 +73,21 @@ def test_deletion_changes_no_value(article, session):
 
     last = article.versions[-1]
     assert (last.operation_type, last.name, last.changeset) == (2, "c", {})
+
+
+@pytest.mark.options(operation_type_format="code", operation_type_column_name="done")
+def test_deletions_are_told_and_found(article, blog, session):
+    """is_delete says whether a version is a deletion, of an object and as a condition."""
+    cls = version_class(blog.Article)
+    again = aliased(cls)
+    session.delete(article)
+    session.commit()
+
+    (deletion,) = session.scalars(select(cls).where(cls.is_delete))
+    rest = session.scalars(select(again).where(again.id == deletion.id, ~again.is_delete)).all()
+
+    assert (deletion.name, deletion.is_delete) == ("c", True)
+    assert [(each.name, each.is_delete) for each in rest] == [(name, False) for name in "abc"]
 
 
 def test_difference_of_two_versions(article):

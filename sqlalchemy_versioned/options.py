@@ -66,6 +66,9 @@ class Options:
     mask: frozenset[str] = frozenset()
     #: Whether triggers do the recording, in databases that have them; ``native`` for short.
     native_versioning: bool = False
+    #: Whether ``create_all()`` and ``drop_all()`` make and remove triggers with the tables; if not,
+    #: migrations do it, or ``install_triggers()`` (manager only).
+    create_triggers: bool = True
     #: What triggers do about TRUNCATE: ``'record'`` it as deletions, or ``'refuse'`` it.
     truncate: str = "record"
     #: Whether version classes are built, or version tables only (manager only).
@@ -168,6 +171,7 @@ class Options:
 MANAGER_ONLY = frozenset(
     {
         "create_models",
+        "create_triggers",
         "session_variable_namespace",
         "time_zone",
         "transaction_columns",

@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import DDLCompiler
 
 from ..database.dialects import has_statement_triggers
 from ..model.naming import cut_name
-from ..triggers.catalogue import stored_functions, stored_triggers
+from ..triggers.catalogue import StoredTrigger, stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
 from ..triggers.guards import GuardSpec, guard_body
 from ..triggers.install import default_schema, guards, transaction_specs, trigger_specs
@@ -33,11 +33,6 @@ from .triggers import ROWS, SCHEMA, STATEMENTS, Function, Names, TableTriggers
 __all__ = ["TriggerChanges", "compare_triggers"]
 
 _Place = tuple[str, str]
-
-#: The bits of ``pg_trigger.tgtype``.
-_FOR_ROWS = 1
-_EVENTS = {4: Event.INSERT, 16: Event.UPDATE, 8: Event.DELETE, 32: Event.TRUNCATE}
-_BEFORE = 2
 
 
 class TriggerChanges:
@@ -84,19 +79,19 @@ class _Present:
         for schema, name, body, arguments, returns in stored_functions(connection):
             kept = Function(name, self._text(body), self._schema(schema), arguments, returns)
             self.functions[schema, name] = kept
-        for schema, table, name, kind, enabled, owner, function in stored_triggers(connection):
-            if kind & _FOR_ROWS and not kind & _BEFORE:
+        for each in stored_triggers(connection):
+            if each.is_for_rows and not each.comes_before:
                 # The sentry of a partitioned table comes and goes with the others.
                 continue
-            place = (schema, table)
-            called = self.functions[owner, function]
-            known = self.tables.get(place, TableTriggers(table, called, {}, self._schema(schema)))
-            events = [event.value for bit, event in _EVENTS.items() if kind & bit]
-            triggers = {**known.triggers, **dict.fromkeys(events, name)}
+            place = (each.schema, each.table)
+            called = self.functions[each.function_schema, each.function]
+            new = TableTriggers(each.table, called, {}, self._schema(each.schema))
+            known = self.tables.get(place, new)
+            triggers = {**known.triggers, **dict.fromkeys(each.events, each.name)}
             self.tables[place] = replace(
-                known, triggers=triggers, guards=known.guards or _guards(kind, events)
+                known, triggers=triggers, guards=known.guards or _guards(each)
             )
-            if enabled not in ("O", "A"):
+            if not each.is_enabled:
                 self.is_asleep.add(place)
 
     def _schema(self, schema: str) -> str | None:
@@ -108,11 +103,11 @@ class _Present:
         return shown if self._names.body(shown) == body else body
 
 
-def _guards(kind: int, events: Collection[str]) -> str:
+def _guards(trigger: StoredTrigger) -> str:
     """Return what a trigger guards, if it does; one that records comes after, but for TRUNCATE."""
-    if not kind & _BEFORE or Event.TRUNCATE.value in events:
+    if not trigger.comes_before or Event.TRUNCATE.value in trigger.events:
         return ""
-    return ROWS if kind & _FOR_ROWS else STATEMENTS
+    return ROWS if trigger.is_for_rows else STATEMENTS
 
 
 class _Wanted:

@@ -65,7 +65,8 @@ class NativeVersioning:
         self.check()
         cls = self._registry().transaction_class
         referring = [] if cls is None else referring_columns(inspect(cls))
-        self._installer.follow(self._tables(referring))
+        creates = self._options().create_triggers
+        self._installer.follow(self._tables(referring), creates=creates)
 
     def check_plugins(self) -> None:
         """Refuse plugins that do what triggers cannot, where they record all that says no more.

@@ -106,7 +106,7 @@ class Surroundings:
         engine = _sqlalchemy.root_engine(connection)
         if engine not in self._triggered:
             found = stored_triggers(connection)
-            self._triggered[engine] = {(t.schema, t.table) for t in found if t.enabled in "OA"}
+            self._triggered[engine] = {(t.schema, t.table) for t in found if t.is_enabled}
         options = connection.get_execution_options()
         schema = _sqlalchemy.translated_schema(options, table.schema)
         if (schema or dialect.default_schema_name, table.name) in self._triggered[engine]:

@@ -15,13 +15,16 @@ from .install import (
     trigger_ddl,
     uninstall_triggers,
 )
+from .reflection import InstalledTrigger, inspect_triggers
 
 __all__ = [
+    "InstalledTrigger",
     "TriggerFault",
     "TriggerState",
     "check_triggers",
     "create_trigger",
     "drop_trigger",
+    "inspect_triggers",
     "install_triggers",
     "sync_trigger",
     "trigger_ddl",

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from .spec import Event
 from .text import STAMP
 
 __all__ = [
+    "DescribedTrigger",
     "StoredFunction",
     "StoredTrigger",
     "TablesBelow",
+    "described_triggers",
     "stored_functions",
     "stored_triggers",
 ]
@@ -23,8 +26,7 @@ _FUNCTIONS = text(
     " WHERE strpos(p.prosrc, :stamp) > 0"
 )
 
-_TRIGGERS = text(
-    "SELECT tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
+_FOUND = (
     " FROM pg_catalog.pg_trigger AS t"
     " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
     " JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace"
@@ -32,8 +34,20 @@ _TRIGGERS = text(
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
     # Triggers for rows are copied to partitions.
     " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND strpos(p.prosrc, :stamp) > 0"
-    " ORDER BY t.tgname"
 )
+
+_COLUMNS = "tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
+
+_TRIGGERS = text(f"SELECT {_COLUMNS}{_FOUND} ORDER BY t.tgname")
+
+_DESCRIBED = text(
+    "SELECT pg_catalog.pg_get_triggerdef(t.oid), pg_catalog.pg_get_functiondef(p.oid),"
+    f" {_COLUMNS}{_FOUND} AND tn.nspname = :schema AND c.relname = :table ORDER BY t.tgname"
+)
+
+#: What the bits of ``pg_trigger.tgtype`` mean.
+_FOR_ROWS, _BEFORE = 1, 2
+_EVENTS = {4: Event.INSERT, 16: Event.UPDATE, 8: Event.DELETE, 32: Event.TRUNCATE}
 
 _TABLES_BELOW = text(
     "SELECT an.nspname, a.relname, a.relkind = 'p', n.nspname, c.relname"
@@ -70,6 +84,34 @@ class StoredTrigger(NamedTuple):
     function_schema: str
     function: str
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What it is fired by."""
+        return tuple(event.value for bit, event in _EVENTS.items() if self.kind & bit)
+
+    @property
+    def is_for_rows(self) -> bool:
+        """Whether it is fired for each row, and not once for a statement."""
+        return bool(self.kind & _FOR_ROWS)
+
+    @property
+    def comes_before(self) -> bool:
+        """Whether it is fired before what it is fired by."""
+        return bool(self.kind & _BEFORE)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether what applications do fires it."""
+        return self.enabled in ("O", "A")
+
+
+class DescribedTrigger(NamedTuple):
+    """A trigger, and the statements that would make it and its function."""
+
+    trigger: StoredTrigger
+    definition: str
+    function_definition: str
+
 
 def stored_functions(connection: Connection) -> list[StoredFunction]:
     """Return the functions that are ours."""
@@ -79,6 +121,15 @@ def stored_functions(connection: Connection) -> list[StoredFunction]:
 def stored_triggers(connection: Connection) -> list[StoredTrigger]:
     """Return the triggers that call one of them, by name."""
     return [StoredTrigger(*row) for row in connection.execute(_TRIGGERS, {"stamp": STAMP})]
+
+
+def described_triggers(
+    connection: Connection, schema: str, table: str
+) -> list[DescribedTrigger]:
+    """Return those of one table, by name, with what would make them."""
+    named = {"stamp": STAMP, "schema": schema, "table": table}
+    rows = connection.execute(_DESCRIBED, named)
+    return [DescribedTrigger(StoredTrigger(*row[2:]), *row[:2]) for row in rows]
 
 
 class TablesBelow:

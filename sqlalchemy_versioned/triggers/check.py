@@ -102,7 +102,7 @@ class _Found:
         }
         self.triggers = {
             (each.schema, each.table, each.name): (
-                each.enabled,
+                each.is_enabled,
                 (each.function_schema, each.function),
             )
             for each in stored_triggers(connection)
@@ -194,12 +194,13 @@ def _function_fault(state: TriggerState, place: tuple[str, str]) -> TriggerFault
 
 def _compare_triggers(wanted: _Wanted, found: _Found) -> Iterator[TriggerFault]:
     for place, function in wanted.triggers.items():
-        enabled, called = found.triggers.get(place, ("", ("", "")))
-        if not enabled:
+        if place not in found.triggers:
             yield _trigger_fault(TriggerState.MISSING, place)
-        elif called != function:
+            continue
+        is_enabled, called = found.triggers[place]
+        if called != function:
             yield _trigger_fault(TriggerState.STALE, place)
-        elif enabled not in ("O", "A"):
+        elif not is_enabled:
             yield _trigger_fault(TriggerState.DISABLED, place)
     for place, (_, called) in found.triggers.items():
         body = found.functions.get(called, "")

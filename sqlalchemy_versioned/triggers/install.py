@@ -100,15 +100,19 @@ class TriggerInstaller:
         self._listeners: list[tuple[Any, str, Any]] = []
         self._metadata: set[MetaData] = set()
 
-    def follow(self, tables: Iterable[NativeTable]) -> None:
-        """Install triggers with further tables."""
+    def follow(self, tables: Iterable[NativeTable], *, creates: bool) -> None:
+        """Know further tables, and install triggers with them.
+
+        :param creates: whether triggers come and go with tables, or somebody else makes them.
+        """
         for native in tables:
             spec = native.spec
             metadata = spec.parent_table.metadata
             metadata.info.setdefault(NATIVE, {})[spec.parent_table] = native
             self._metadata.add(metadata)
             # Tables can be made one by one as well, by ``Table.create()``.
-            for target in (metadata, *_tables_of(spec), *native.beside):
+            followed = (metadata, *_tables_of(spec), *native.beside) if creates else ()
+            for target in followed:
                 self._listen(target, "after_create", self._after_create)
                 self._listen(target, "before_drop", self._before_drop)
 

@@ -8,12 +8,15 @@ from sqlalchemy_versioned import (
     CaptureError,
     ClassNotVersioned,
     ImproperlyConfigured,
+    InvalidArgument,
+    InvalidArgumentType,
     version_class,
 )
 from sqlalchemy_versioned.triggers import (
     check_triggers,
     create_trigger,
     drop_trigger,
+    inspect_triggers,
     install_triggers,
     sync_trigger,
     trigger_ddl,
@@ -108,6 +111,55 @@ def test_what_is_wrong_is_told(metadata, engine):
         "orphan trigger public.gone_versioned_delete on public.gone",
         "stale function public.tag_versioned",
     ]
+
+
+def test_what_a_database_has_is_told(metadata, engine, blog):
+    """Triggers are reflected as they are there; what is told makes them again."""
+    table = blog.Article.__table__
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE article DISABLE TRIGGER article_versioned_delete")
+
+    installed = inspect_triggers(engine, table)
+    uninstall_triggers(metadata, engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(installed[0].function_definition.replace("%", "%%"))
+        for each in installed:
+            connection.exec_driver_sql(each.definition)
+
+    told = {each.events: each.is_enabled for each in installed}
+    assert told == {("INSERT",): True, ("UPDATE",): True, ("DELETE",): False, ("TRUNCATE",): True}
+    assert {(each.function_schema, each.function) for each in installed} == {
+        ("public", "article_versioned")
+    }
+    again = inspect_triggers(engine, "public.article")
+    assert [each.definition for each in again] == [each.definition for each in installed]
+    assert not [each for each in faults(metadata, engine) if "article_versioned_" in each]
+    assert inspect_triggers(engine, version_class(blog.Article).__table__) == []
+
+
+def test_tables_that_are_not_there_have_nothing_to_be_told(metadata, engine, blog):
+    """A name that is misspelt is no table without triggers."""
+    with pytest.raises(InvalidArgument, match="no table 'artcle' in the schema 'public'"):
+        inspect_triggers(engine, "artcle")
+    with pytest.raises(InvalidArgumentType, match="give a Table"):
+        inspect_triggers(engine, blog.Article)
+
+
+@pytest.mark.options(native=True, create_triggers=False)
+def test_triggers_can_be_left_to_migrations(metadata, engine, blog):
+    """Tables come and go, and triggers and functions stay as somebody else has made them."""
+    table = blog.Article.__table__
+    assert inspect_triggers(engine, table) == []
+
+    install_triggers(metadata, engine)
+    found = len(inspect_triggers(engine, table))
+    metadata.drop_all(engine)
+
+    with engine.connect() as connection:
+        assert (found, connection.scalar(text(OURS))) == (4, 5 + 4)
+    uninstall_triggers(metadata, engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text(OURS)) == 0
 
 
 def test_a_function_that_was_changed_by_hand(metadata, engine):

@@ -7,9 +7,10 @@ for an option by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -122,6 +123,9 @@ class Options:
     session_variable_prefix: str = ""
     #: What the names of session variables begin with in PostgreSQL (manager only).
     session_variable_namespace: str = "audit"
+    #: What opens a session for :func:`.get_changes` without one: a ``sessionmaker``, or a function
+    #: that returns or yields a session, which is closed afterwards (manager only).
+    session_factory: Callable[[], Any] | None = None
     #: Name of the time zone that moments without one are meant in where change records are
     #: filtered; ``None`` refuses them (manager only).
     time_zone: str | None = None
@@ -172,6 +176,7 @@ MANAGER_ONLY = frozenset(
     {
         "create_models",
         "create_triggers",
+        "session_factory",
         "session_variable_namespace",
         "time_zone",
         "transaction_columns",
@@ -258,6 +263,7 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     _check_names(options, owner)
     _check_versions(options, owner)
     _check_zone(options.time_zone, owner)
+    _check_factory(options.session_factory, owner)
     return options
 
 
@@ -408,6 +414,15 @@ def _check_zone(name: Any, owner: str) -> None:
             f"{owner}: time_zone is {name!r}, which is no time zone known here; give a name such "
             "as 'Europe/Vienna', or 'UTC'; where the system knows none, install tzdata"
         ) from error
+
+
+def _check_factory(factory: Any, owner: str) -> None:
+    is_awaited = iscoroutinefunction(factory) or isasyncgenfunction(factory)
+    if factory is not None and (is_awaited or not callable(factory)):
+        raise ImproperlyConfigured(
+            f"{owner}: session_factory is {factory!r}; give a sessionmaker, or a function without "
+            "arguments that returns or yields a Session, and need not be awaited"
+        )
 
 
 def _check_versions(options: Options, owner: str) -> None:

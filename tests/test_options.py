@@ -6,6 +6,10 @@ from sqlalchemy_versioned import ImproperlyConfigured, UnknownOption
 from sqlalchemy_versioned.options import Options, Strategy, build_options, check_option_names
 
 
+async def run_nothing():
+    """Be awaited."""
+
+
 def test_the_nearer_wins():
     """What a class says comes after what its manager says."""
     options = build_options({"strategy": "subquery", "ignore": ["a"]}, {"ignore": ["b"]}, owner="x")
@@ -41,6 +45,8 @@ def test_defaults():
         ({"base_classes": 3}, "base_classes is 3; give a tuple of classes"),
         ({"version_schema": 3}, "version_schema is 3; give a name, or None"),
         ({"transaction_column_name": None}, "transaction_column_name is None; give a name$"),
+        ({"session_factory": "sqlite://"}, "give a sessionmaker, or a function"),
+        ({"session_factory": run_nothing}, "need not be awaited"),
     ],
 )
 def test_wrong_values(said, message):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import inspect
+from sqlalchemy.orm import Session
 
-from ..database.sessions import sync_session
+from ..database.sessions import opened_session, sync_session
+from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound
+from ..model.spec import ClassSpec
 from .asked import check_class
 from .queries import select_changes
 from .records import ChangeRecord
@@ -20,7 +24,7 @@ __all__ = ["get_changes"]
 
 def get_changes(
     model: Any,
-    session: Any,
+    session: Any = None,
     *,
     object_ids: Any = None,
     fields: Any = None,
@@ -46,6 +50,7 @@ def get_changes(
     :param model: a versioned class; objects of its subclasses are among the records, with all their
         fields.
     :param session: where to ask; what it has not flushed is flushed, unless autoflush is off.
+        Without it, the option ``session_factory`` opens one, which is closed afterwards.
     :param object_ids: one object, primary key (a tuple if it has several columns), or a list.
     :param fields: names of columns: records that changed one of them, with only these changes.
         Names that the class does not have match nothing.
@@ -64,6 +69,7 @@ def get_changes(
     :param limit: how many records at most.
     :param offset: how many records to pass over.
     :raises ClassNotVersioned: if *model* has no version class.
+    :raises ImproperlyConfigured: if there is no session, and nothing to open one.
     :raises InvalidArgument: if a value cannot be used; it is a ``ValueError``, too.
     :raises InvalidArgumentType: if a value is of the wrong kind; it is a ``TypeError``, too.
     :raises RelationshipNotVersioned: if history does not tell of a relationship.
@@ -74,8 +80,7 @@ def get_changes(
     []
     """
 
-    spec, asked = check_class(model), sync_session(session)
-    ensure_bound(asked, spec)
+    spec = check_class(model)
     build = partial(
         select_changes,
         model,
@@ -90,8 +95,26 @@ def get_changes(
         descending=descending,
         limit=limit,
         offset=offset,
-        dialect=asked.get_bind(inspect(spec.version_class)).dialect,
     )
-    query = build()
-    # Objects may get their keys by it.
-    return read_records(asked, spec, build() if flush(asked) else query)
+    with _session_for(spec, session) as asked:
+        ensure_bound(asked, spec)
+        dialect = asked.get_bind(inspect(spec.version_class)).dialect
+        query = build(dialect=dialect)
+        # Objects may get their keys by it.
+        return read_records(asked, spec, build(dialect=dialect) if flush(asked) else query)
+
+
+def _session_for(spec: ClassSpec, session: Any) -> AbstractContextManager[Session]:
+    """Return the session that was given, or one that is opened and closed.
+
+    :raises ImproperlyConfigured: if there is neither.
+    """
+    if session is not None:
+        return nullcontext(sync_session(session))
+    factory = spec.options.session_factory
+    if factory is None:
+        raise ImproperlyConfigured(
+            f"get_changes({spec.parent_class.__name__}) has no session, and nothing opens one; "
+            "give it a session, or give make_versioned() session_factory=sessionmaker(engine)"
+        )
+    return opened_session(factory)

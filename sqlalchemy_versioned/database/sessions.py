@@ -1,9 +1,11 @@
-"""The session behind what applications hold, and the connection that it numbers transactions on."""
+"""The session that applications hold or make, and the connection it numbers transactions on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from inspect import isgenerator
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import UnboundExecutionError
@@ -11,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..exc import ImproperlyConfigured
 
-__all__ = ["numbering_connection", "sync_session"]
+__all__ = ["numbering_connection", "opened_session", "sync_session"]
 
 
 def sync_session(session: Any) -> Session:
@@ -30,6 +32,33 @@ def sync_session(session: Any) -> Session:
             f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
         )
     return found
+
+
+@contextmanager
+def opened_session(factory: Callable[[], Any]) -> Generator[Session, None, None]:
+    """Open a session as an application does, for a block, and close it at its end.
+
+    :param factory: returns a session, yields one, or returns a context manager that has one.
+    :raises ImproperlyConfigured: if it gives something else.
+    """
+    # A registry of sessions would give, and close, the one that its thread is using.
+    fresh = factory.session_factory if hasattr(factory, "registry") else factory
+    made = fresh()
+    if isgenerator(made):
+        made = contextmanager(lambda: made)()
+    if not hasattr(made, "__enter__"):
+        _refuse(factory, made)
+    with made as session:
+        if not isinstance(session, Session):
+            _refuse(factory, session)
+        yield session
+
+
+def _refuse(factory: Any, made: Any) -> NoReturn:
+    raise ImproperlyConfigured(
+        f"session_factory is {factory!r}, which gave {made!r}; give a sessionmaker, or a function "
+        "that returns or yields a Session"
+    )
 
 
 def numbering_connection(

@@ -123,9 +123,7 @@ def stored_triggers(connection: Connection) -> list[StoredTrigger]:
     return [StoredTrigger(*row) for row in connection.execute(_TRIGGERS, {"stamp": STAMP})]
 
 
-def described_triggers(
-    connection: Connection, schema: str, table: str
-) -> list[DescribedTrigger]:
+def described_triggers(connection: Connection, schema: str, table: str) -> list[DescribedTrigger]:
     """Return those of one table, by name, with what would make them."""
     named = {"stamp": STAMP, "schema": schema, "table": table}
     rows = connection.execute(_DESCRIBED, named)

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -22,6 +23,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     Mapped,
     Session,
@@ -29,6 +31,7 @@ from sqlalchemy.orm import (
     mapped_column,
     relationship,
     scoped_session,
+    sessionmaker,
 )
 from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlalchemy.types import TypeDecorator
@@ -52,6 +55,7 @@ from sqlalchemy_versioned import (
     version_class,
 )
 from sqlalchemy_versioned.changes.plain import plain_value
+from sqlalchemy_versioned.database.sessions import opened_session
 from sqlalchemy_versioned.model.lookup import spec_of
 from tests.models import Models, build_base
 
@@ -408,6 +412,90 @@ def test_moments_are_included(session, blog, article):
     assert found(first, first) == found(None, first) == "I"
     assert found(first + timedelta(microseconds=1), last) == "U"
     assert found(last + timedelta(microseconds=1), None) == ""
+
+
+class Noted(Session):
+    """Sessions of which those are known that were closed."""
+
+    closed = 0
+
+    def close(self):
+        """Note it."""
+        Noted.closed += 1
+        super().close()
+
+
+def factories(engine):
+    """Return what can open a session, by what it is."""
+    make = sessionmaker(engine, class_=Noted)
+
+    def generate():
+        session = make()
+        try:
+            yield session
+        finally:
+            session.close()
+
+    return {
+        "sessionmaker": make,
+        "scoped_session": scoped_session(make),
+        "function": lambda: make(),
+        "generator": generate,
+        "context manager": contextmanager(generate),
+    }
+
+
+@pytest.mark.shared_out
+@pytest.mark.parametrize("kind", ["sessionmaker", "function", "generator", "context manager"])
+def test_a_session_is_opened_where_none_is_given(kind, versioning, Base, engine, open_session):
+    """It is asked once, and closed, whatever comes of it."""
+    versioning.options["session_factory"] = factories(engine)[kind]
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session(Base)
+    session.add(Page(id=1))
+    session.commit()
+    Noted.closed = 0
+
+    assert [record.object_id for record in get_changes(Page, limit=5)] == [1]
+    assert Noted.closed == 1
+    with pytest.raises(InvalidArgumentType):
+        get_changes(Page, limit="5")
+    assert Noted.closed == 2
+
+
+def test_the_session_of_a_thread_is_not_closed(versioning, Base, engine, open_session):
+    """A registry makes another session for it than the one that is being used."""
+    versioning.options["session_factory"] = sessions = factories(engine)["scoped_session"]
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    open_session(Base)
+    page = Page(id=1)
+    sessions.add(page)
+
+    assert get_changes(Page) == []
+    assert page in sessions.new
+    sessions.remove()
+
+
+def test_no_session_and_nothing_to_open_one(blog, versioning):
+    """The option that does is named; what is no factory is told when it is said or asked."""
+    with pytest.raises(ImproperlyConfigured, match=r"session_factory=sessionmaker\(engine\)"):
+        get_changes(blog.Article)
+    factory = sessionmaker(class_=AsyncSession)
+    with (
+        pytest.raises(ImproperlyConfigured, match=r"which gave .*AsyncSession"),
+        opened_session(factory),
+    ):
+        pass
 
 
 @pytest.mark.options(time_zone="Asia/Tokyo")

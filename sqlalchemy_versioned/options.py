@@ -20,6 +20,7 @@ from ._typing import COLUMN, MAPPING, new_dict
 from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
+    "ATTRIBUTES",
     "MANAGER_ONLY",
     "STAMPS",
     "Options",
@@ -114,6 +115,9 @@ class Options:
     append_only: bool = False
     #: What change records call the objects; ``None`` is the name of the table.
     label: str | None = None
+    #: Key of the attribute of which change records tell the value as ``object_id``, and that
+    #: :func:`.get_changes` takes as ``object_ids``; ``None`` is the primary key.
+    object_id_attribute: str | None = None
     #: Further columns of transactions, which the context fills (manager only).
     transaction_columns: tuple[Column[Any], ...] = ()
     #: Columns that the context and session variables fill: of transactions, or under the strategy
@@ -194,6 +198,9 @@ _KEY_LISTS = ("exclude", "include", "ignore", "mask")
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 #: Options that name columns which say when a version was written, and by which database user.
 STAMPS = ("issued_at_column_name", "db_user_column_name")
+
+#: Options that name one attribute.
+ATTRIBUTES = ("object_id_attribute",)
 
 #: Options that are one of some words.
 _CHOICES = {
@@ -391,6 +398,12 @@ def _check_names(options: Options, owner: str) -> None:
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"
         )
+    for name in ATTRIBUTES:
+        key: Any = getattr(options, name)
+        if key is not None and not (isinstance(key, str) and key):
+            raise ImproperlyConfigured(
+                f"{owner}: {name} is {key!r}; give the key of one attribute, such as 'number'"
+            )
     both = options.mask & options.ignore
     if both:
         raise ImproperlyConfigured(

@@ -1,8 +1,9 @@
-"""Indexes of version tables for relationships between versions.
+"""Indexes of version tables beside those of their keys: for what versions are found by.
 
 A relationship finds the versions that it leads to by their foreign keys.  A parent table can do
 without an index on them as long as it is small; its version table is not.  See
-``docs/decisions/0008-foreign-keys-that-relationships-use.rst``.
+``docs/decisions/0008-foreign-keys-that-relationships-use.rst``.  Change records find objects by what
+they are called.
 """
 
 from __future__ import annotations
@@ -19,15 +20,13 @@ from ..model.spec import Hierarchy, VersionSpec
 from .adaption import columns_in
 from .tables import index_columns
 
-__all__ = ["index_foreign_keys"]
+__all__ = ["ensure_index", "index_foreign_keys"]
 
 
 def index_foreign_keys(
     live: RelationshipProperty[Any], associations: Mapping[Table, Hierarchy]
 ) -> None:
     """Index the foreign keys by which the versions of a relationship are found.
-
-    Those that an index or the primary key begins with already need none.
 
     :param live: the relationship between live objects.
     """
@@ -38,8 +37,7 @@ def index_foreign_keys(
         if spec is not None and column in kept:
             by_spec.setdefault(spec, []).append(kept[column])
     for spec, columns in by_spec.items():
-        if not _is_indexed(spec.version_table, columns):
-            _add_index(spec, columns)
+        ensure_index(spec, columns)
 
 
 def _found_by(live: RelationshipProperty[Any]) -> list[Column[Any]]:
@@ -63,6 +61,8 @@ def _is_indexed(table: Table, columns: list[Column[Any]]) -> bool:
     return any(set(way[: len(wanted)]) == wanted for way in ways)
 
 
-def _add_index(spec: VersionSpec, columns: list[Column[Any]]) -> None:
-    # The transaction narrows the versions of rows that many refer to.
-    index_columns(spec.version_table, [*columns, spec.transaction_column])
+def ensure_index(spec: VersionSpec, columns: list[Column[Any]]) -> None:
+    """Index columns, unless an index or the primary key begins with them."""
+    if not _is_indexed(spec.version_table, columns):
+        # The transaction narrows the versions of rows that many refer to.
+        index_columns(spec.version_table, [*columns, spec.transaction_column])

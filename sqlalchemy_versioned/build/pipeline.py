@@ -53,6 +53,7 @@ from .inheritance import (
     version_bases,
     version_class_name,
 )
+from .named import check_names, index_names
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
 from .tables import build_table_spec, expect_missing_ends, extend_table_spec, with_key
@@ -215,6 +216,7 @@ class Round:
         if not options.create_tables:
             return options
         keys = core_attribute_keys(table, options)
+        check_names(options, keys.values(), owner=owner)
         hierarchy = Hierarchy()
         spec = build_table_spec(
             table,
@@ -226,6 +228,7 @@ class Round:
             masked_keys=core_masked_keys(table, options),
             add_columns=lambda parent: self.added_columns(None, parent, keys),
         )
+        index_names(options, {p.version.key: p.version for p in spec.pairs}, [spec])
         hierarchy.add_chain((spec,))
         self.registry.cores[table] = hierarchy
         return options
@@ -280,6 +283,9 @@ class Round:
         options = self._chosen.of(mapper)
         chain = tuple(self.registry.tables[table] for table in table_chain(mapper))
         columns = kept_columns(mapper, chain)
+        if exposed:
+            check_names(options, columns, owner=mapper.class_.__name__)
+            index_names(options, {key: group[0] for key, group in columns.items()}, chain)
         root = chain[0]
         spec = ClassSpec(
             parent_class=mapper.class_,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .._typing import LISTS, find_mapper
 from ..exc import InvalidArgument, InvalidArgumentType
+from ..options import ATTRIBUTES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,6 +57,9 @@ def versioned(**options: Any) -> Callable[[type[T]], type[T]]:
     def declare(cls: type[T]) -> type[T]:
         for name in _KEY_LISTS:
             _check_keys(cls, name, options.get(name, ()))
+        for name in ATTRIBUTES:
+            if options.get(name) is not None:
+                _check_keys(cls, name, [options[name]])
         cls.__versioned__ = dict(options)  # type: ignore[attr-defined]
         return cls
 

@@ -22,9 +22,11 @@ from ..query.filters import (
     transaction_facts,
     user_facts,
 )
+from ..query.named import name_column
 from .names import known_fields, relation_names
 from .values import (
     aware_moment,
+    keys_and_names,
     object_keys,
     operation_of,
     several,
@@ -40,7 +42,7 @@ __all__ = [
     "Asked",
     "check_class",
     "key_parameters",
-    "number_parameters",
+    "value_parameters",
 ]
 
 
@@ -74,10 +76,12 @@ class Asked:
         self._add_operations(operations)
         self._add_users(user_ids)
         self._add_page(limit, offset)
+        keys, names = self._add_objects(object_ids)
         return Shape(
             fields=known_fields(self.spec, fields),
             relations=relation_names(self.spec, relations),
-            keys=self._add_keys(object_ids),
+            keys=keys,
+            names=names,
             filters=frozenset(self.filters),
             sort_by=sort_key(sort_by),
             is_descending=truth_value("descending", descending),
@@ -87,12 +91,28 @@ class Asked:
         self.filters.add(name)
         self.parameters[name] = value
 
-    def _add_keys(self, object_ids: Any) -> Style | None:
+    def _add_objects(self, object_ids: Any) -> tuple[Style | None, Style | None]:
+        """Return how keys of objects are given, and what else they are called."""
         if object_ids is None:
-            return None
-        keys = object_keys(self.spec, object_ids)
+            return None, None
+        column = name_column(self.spec)
+        if column is None:
+            return self._add_keys(object_keys(self.spec, object_ids)), None
+        keys, names = keys_and_names(self.spec, column, object_ids)
+        # An empty list matches nothing.
+        is_by_name = bool(names) or not keys
+        return self._add_keys(keys) if keys else None, (
+            self._add_set("names", column, names) if is_by_name else None
+        )
+
+    def _add_keys(self, keys: list[Any]) -> Style:
         columns = [pair.version for pair in self.spec.root.key]
         style, parameters = key_parameters(columns, keys, self.dialect)
+        self.parameters |= parameters
+        return style
+
+    def _add_set(self, name: str, column: Column[Any], values: list[Any]) -> Style:
+        style, parameters = value_parameters(name, column, values, self.dialect)
         self.parameters |= parameters
         return style
 
@@ -194,11 +214,11 @@ def key_parameters(
     return given.style, given.parameters()
 
 
-def number_parameters(
-    column: Column[Any], numbers: list[int], dialect: Dialect | None
+def value_parameters(
+    name: str, column: Column[Any], values: list[Any], dialect: Dialect | None
 ) -> tuple[Style, dict[str, Any]]:
-    """Return how the set ``transactions`` is given to a database, and the parameters for it."""
+    """Return how the set *name* is given to a database, and the parameters for it."""
     if dialect is None:
-        return Style.LIST, {"transactions": numbers}
-    given = KeyParameters([column], dialect, "").sets([], {"transactions": numbers})
-    return given.style, {"transactions": given.parameters()["transactions"]}
+        return Style.LIST, {name: values}
+    given = KeyParameters([column], dialect, "").sets([], {name: values})
+    return given.style, {name: given.parameters()[name]}

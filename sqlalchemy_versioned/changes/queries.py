@@ -22,7 +22,7 @@ from ..query.changes import BuiltChanges, build_changes
 from ..query.filters import Shape
 from ..query.images import family_of
 from ..query.member_changes import build_events
-from .asked import Asked, check_class, key_parameters, number_parameters
+from .asked import Asked, check_class, key_parameters, value_parameters
 from .reading import Members, Relations, identity, read_members, read_records
 from .records import ChangeRecord
 
@@ -74,7 +74,7 @@ class ChangeQuery:
         own, parameters = key_parameters(columns, list(keys), self._dialect)
         numbers = list(dict.fromkeys(row[0] for row in rows))
         column = self.spec.root.transaction_column
-        made, more = number_parameters(column, numbers, self._dialect)
+        made, more = value_parameters("transactions", column, numbers, self._dialect)
         return [
             (name, _events(self.spec, name, keys=own, transactions=made), {**parameters, **more})
             for name in names
@@ -89,7 +89,8 @@ class ChangeQuery:
         if table is None or not rows:
             return None
         numbers = list(dict.fromkeys(row[0] for row in rows))
-        style, parameters = number_parameters(table.c.transaction_id, numbers, self._dialect)
+        column = table.c.transaction_id
+        style, parameters = value_parameters("transactions", column, numbers, self._dialect)
         made = KeyConditions([table.c.transaction_id], style, "")
         is_asked = made.member([table.c.transaction_id], "transactions")
         statement = select_rows(table.c.transaction_id, table.c.key, table.c.value)

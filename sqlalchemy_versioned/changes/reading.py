@@ -81,12 +81,13 @@ class _Reader:
         key, at_operation = self._key, self._operation
         reads = {each: self._changes_of(each) for each in (*built.fields.values(), built.others)}
         further = self._further
+        is_named = built.is_named
         for row in rows:
             fields = built.fields.get(row[at_operation + 2], built.others)
             operation = row[at_operation]
             yield ChangeRecord(
                 fields.spec.label,
-                identity(row[key:at_operation]),
+                row[-1] if is_named else identity(row[key:at_operation]),
                 # An object that has no version of its own there was changed beside its row.
                 Operation.UPDATE if operation is None else operation,
                 _aware(row[1]),

@@ -21,6 +21,7 @@ from ..query.filters import ISSUED_AT, OBJECT, OPERATION, TRANSACTION
 
 __all__ = [
     "aware_moment",
+    "keys_and_names",
     "object_keys",
     "operation_of",
     "several",
@@ -63,6 +64,31 @@ def object_keys(spec: ClassSpec, object_ids: Any) -> list[Any]:
     given = several_keys(object_ids, size=len(spec.key))
     keys = [_key(spec, each) for each in given if not _is_keyless(spec, each)]
     return list(dict.fromkeys(keys))
+
+
+def keys_and_names(
+    spec: ClassSpec, column: Column[Any], object_ids: Any
+) -> tuple[list[Any], list[Any]]:
+    """Return the keys of objects that are given themselves, and what the others are called.
+
+    :param column: the version column of what they are called by.
+    :raises InvalidArgumentType: if something is neither.
+    """
+    keys: list[Any] = []
+    names: list[Any] = []
+    for each in several(object_ids):
+        is_object = isinstance(each, (spec.parent_class, spec.version_class))
+        if is_object or isinstance(each, MAPPING):
+            keys += object_keys(spec, each)
+            continue
+        if inspect(each, raiseerr=False) is not None:
+            raise InvalidArgumentType(
+                f"object_ids has {each!r}; objects of {spec.parent_class.__name__} are told by "
+                f"{spec.name_key}: give its value, or the object"
+            )
+        _check_type("object_ids", column, each)
+        names.append(each)
+    return list(dict.fromkeys(keys)), list(dict.fromkeys(names))
 
 
 def _is_keyless(spec: ClassSpec, given: Any) -> bool:

@@ -11,7 +11,8 @@ from ..changes.values import object_keys
 from ..database.keys import KeyParameters
 from ..exc import ImproperlyConfigured, InvalidArgument
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec
-from ..query.images import family_of, version_column
+from ..query.images import family_of
+from ..query.named import version_column
 from ..query.pruning import build_redaction
 from ..reading.loaded import expire_all_versions
 from .places import Place, Progress, find_places, present_session

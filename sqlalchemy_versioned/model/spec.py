@@ -235,6 +235,12 @@ class ClassSpec:
         """The spec of the base-most table."""
         return self.tables[0]
 
+    @property
+    def name_key(self) -> str | None:
+        """The attribute that change records call objects by; ``None`` if it is their key."""
+        key = self.options.object_id_attribute
+        return None if key is None or self.key == (key,) else key
+
     def has_table(self, table: Table) -> bool:
         """Tell whether objects of the class have rows in a table."""
         return any(spec.parent_table is table for spec in self.tables)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import aliased
 from .._typing import mapper_of, select_rows
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
-from .images import Images, version_column
+from .images import Images
+from .named import version_column
 from .newest import comes_before
 
 __all__ = ["build_blame"]

@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, case, inspect, null, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, case, func, inspect, null, select
 from sqlalchemy.orm import Mapper
 
+from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, Filters, Shape, user_facts
-from .images import Images, family_of, version_column
+from .images import Images, family_of
 from .member_changes import MemberChanges
 from .members import Membership, Reference, relations_of
+from .named import name_column, version_column
 
 __all__ = ["BuiltChanges", "Fields", "Place", "build_changes"]
 
@@ -55,7 +57,8 @@ class BuiltChanges:
     """A statement that reads changes, and what its rows are made of.
 
     A row has, in this order: the transaction (id, moment, ``facts``), the key of the object, the
-    operation, the operation of the version before, the discriminator, and then what ``fields`` say.
+    operation, the operation of the version before, the discriminator, then what ``fields`` say, and
+    what the object is called, if that is not its key.
     """
 
     statement: Select[Any]
@@ -70,6 +73,8 @@ class BuiltChanges:
     others: Fields
     #: The relationships that rows beside the object tell of, and whether they have one member.
     memberships: Mapping[str, bool]
+    #: Whether the last column has what the object is called by.
+    is_named: bool
 
 
 def build_changes(spec: ClassSpec, shape: Shape) -> BuiltChanges:
@@ -92,6 +97,7 @@ class _Changes:
         #: The columns whose values are needed, and those of them that may differ.
         self._columns = list(dict.fromkeys((*columns, *targets)))
         self._differing = Images(spec).comparable(self._columns)
+        self._name = name_column(spec)
 
     def build(self) -> BuiltChanges:
         fields = {each: self._fields(each) for each in self._asked}
@@ -112,6 +118,7 @@ class _Changes:
             },
             others=fields[self._spec],
             memberships={each.key: each.is_scalar for each in self._memberships},
+            is_named=self._name is not None,
         )
 
     @property
@@ -167,7 +174,11 @@ class _Changes:
         source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
         statement = statement.select_from(source).where(*self._made(images, transactions))
         order = self._filters.order(
-            transactions, images.key, images.operation, number=images.place[1:]
+            transactions,
+            images.key,
+            images.operation,
+            number=images.place[1:],
+            name=self._name_in(images),
         )
         return self._filters.page(statement.order_by(*order))
 
@@ -201,7 +212,17 @@ class _Changes:
             *[images.own(column) for column in self._columns],
             *[images.before(column) for column in self._differing],
             *[images.is_same(column) for column in self._differing],
+            *(() if self._name is None else (self._name_in(images),)),
         )
+
+    def _name_in(self, images: Images) -> ColumnElement[Any] | None:
+        """Return what objects are called by, if it is not their key."""
+        if self._name is None:
+            return None
+        # A plugin may have emptied what a deletion keeps.
+        own, before = images.own(self._name), images.before(self._name)
+        is_deletion = images.operation == Operation.DELETE
+        return case((is_deletion, func.coalesce(own, before)), else_=own)
 
     # -- of versions and of members ----------------------------------------------------------
 
@@ -232,5 +253,11 @@ class _Changes:
             return
         images, transactions = Images(self._spec), self._filters.transactions()
         source = images.join_made_by(transactions, self._filters.number_to_join(transactions))
-        found = changes.place(transactions, images.key, images.operation, number=images.place[1:])
+        found = changes.place(
+            transactions,
+            images.key,
+            images.operation,
+            number=images.place[1:],
+            name=changes.name_in_order(images.key, self._filters.number(transactions)),
+        )
         yield found.select_from(source).where(*self._made(images, transactions))

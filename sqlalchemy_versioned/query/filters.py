@@ -27,6 +27,7 @@ from ..database.expressions import ReadFirst
 from ..database.keys import KeyConditions, Style
 from ..model.mapping import user_reference
 from ..model.spec import ClassSpec
+from .named import had_name
 
 __all__ = [
     "ISSUED_AT",
@@ -51,6 +52,8 @@ class Shape(NamedTuple):
     relations: tuple[str, ...] = ()
     #: How the keys of objects are given, if they are.
     keys: Style | None = None
+    #: How that is given which objects are called, if it is not their keys.
+    names: Style | None = None
     #: The other filters: ``users``, ``no_user``, ``start``, ``end``, ``transactions``,
     #: ``operations``, ``limit`` (with ``last``, the number of the last record) and ``offset``.
     filters: frozenset[str] = frozenset()
@@ -103,7 +106,8 @@ class Filters:
         """
         is_page = "limit" in self.shape.filters
         is_by_transaction = self.shape.sort_by in (ISSUED_AT, TRANSACTION)
-        return is_page and is_by_transaction and self.shape.keys is None
+        names_objects = self.shape.keys is not None or self.shape.names is not None
+        return is_page and is_by_transaction and not names_objects
 
     def number_to_join(self, transactions: FromClause) -> ColumnElement[Any]:
         """Return the id of transactions, to join versions to it."""
@@ -122,11 +126,19 @@ class Filters:
     ) -> Iterator[ColumnElement[bool]]:
         """Yield what must hold of a transaction, an object and an operation."""
         yield from self.transaction_conditions(transactions)
-        if self.shape.keys is not None:
-            columns = [pair.version for pair in self._spec.root.key]
-            yield KeyConditions(columns, self.shape.keys, "").member(key, "keys")
+        is_wanted = [*self._is_wanted(key)]
+        if is_wanted:
+            yield or_(*is_wanted)
         if "operations" in self.shape.filters:
             yield operation.in_(bindparam("operations", expanding=True))
+
+    def _is_wanted(self, key: Sequence[ColumnElement[Any]]) -> Iterator[ColumnElement[bool]]:
+        """Yield the ways in which an object may be one of those that were asked for."""
+        if self.shape.keys is not None:
+            columns = [pair.version for pair in self._spec.root.key]
+            yield KeyConditions(columns, self.shape.keys).member(key, "keys")
+        if self.shape.names is not None:
+            yield had_name(self._spec, key, self.shape.names)
 
     def transaction_conditions(self, transactions: FromClause) -> Iterator[ColumnElement[bool]]:
         """Yield what must hold of a transaction."""
@@ -157,16 +169,18 @@ class Filters:
         key: Sequence[ColumnElement[Any]] = (),
         operation: ColumnElement[Any] | None = None,
         number: Sequence[ColumnElement[Any]] = (),
+        name: ColumnElement[Any] | None = None,
     ) -> list[ColumnElement[Any]]:
         """Return the order, in which the transaction and the object decide between equals.
 
         :param number: the id of the version, where versions have one.
+        :param name: what the object is called, if not by its key.
         """
         made_by, moment = self.number(transactions), self.moment(transactions)
         orders: dict[str, list[Any]] = {
             ISSUED_AT: [*(() if moment is None else (moment,)), made_by, *key],
             TRANSACTION: [made_by, *key],
-            OBJECT: [*key, made_by],
+            OBJECT: [*(() if name is None else (name,)), *key, made_by],
             OPERATION: [operation, made_by, *key],
         }
         return self.directed([*orders[self.shape.sort_by], *number])

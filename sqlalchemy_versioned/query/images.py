@@ -27,15 +27,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapper
 
-from .._typing import is_column, mapper_of, replaced
+from .._typing import is_column, replaced
 from ..database.dialects import is_text, native_type
 from ..database.expressions import SameValue
 from ..model.lookup import find_spec
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
+from .named import version_column
 from .newest import comes_before, newest_version, place_in
 
-__all__ = ["Images", "family_of", "version_column"]
+__all__ = ["Images", "family_of"]
 
 #: What stands for the rows of each table.
 Rows = dict[VersionSpec, FromClause]
@@ -46,15 +47,6 @@ def family_of(spec: ClassSpec) -> tuple[ClassSpec, ...]:
     mapper: Mapper[Any] = inspect(spec.version_class)
     found = (find_spec(each.class_) for each in mapper.self_and_descendants)
     return tuple(each for each in found if each is not None and each.root is spec.root)
-
-
-def version_column(spec: ClassSpec, key: str) -> Column[Any]:
-    """Return the column of a version table that keeps an attribute of a class, or its flag."""
-    # Of a masked attribute, its flag is all there is.
-    found = spec.masked.get(key, key)
-    column: Any = mapper_of(spec.version_class).column_attrs[found].columns[0]
-    kept: Column[Any] = column
-    return kept
 
 
 class Images:

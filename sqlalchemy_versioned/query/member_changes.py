@@ -32,6 +32,7 @@ from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
 from .members import Events, Membership, Reference, relations_of, says
+from .named import name_at
 from .rows import rows_valid_at
 
 __all__ = ["MemberChanges", "build_events", "build_members"]
@@ -78,7 +79,7 @@ class MemberChanges:
         order = [places["number"], *key]
         if self._filters.shape.sort_by == OBJECT:
             order = [*key, places["number"]]
-        elif "sorted_by" in places:
+        if "sorted_by" in places:
             order = [places["sorted_by"], *order]
         return self._filters.directed([*order, *self.place_in(places)[1:]])
 
@@ -96,23 +97,37 @@ class MemberChanges:
         key: Sequence[ColumnElement[Any]],
         operation: ColumnElement[Any],
         number: Sequence[ColumnElement[Any]] | None = None,
+        name: ColumnElement[Any] | None = None,
     ) -> Select[Any]:
         """Select an object and a transaction.
 
         :param number: the id of the version that tells of them, where versions have ids.
+        :param name: what the object is called, if not by its key.
         """
         column = self._spec.root.id_column
         if number is None:
             number = [] if column is None else [cast(null(), column.type)]
-        sorted_by = {ISSUED_AT: self._filters.moment(transactions), OPERATION: operation}.get(
-            self._filters.shape.sort_by
-        )
+        sorted_by = {
+            ISSUED_AT: self._filters.moment(transactions),
+            OPERATION: operation,
+            OBJECT: name,
+        }.get(self._filters.shape.sort_by)
         return select(
             *[column.label(f"key_{place}") for place, column in enumerate(key)],
             self._filters.number(transactions).label("number"),
             *[each.label("version") for each in number],
             *(() if sorted_by is None else [sorted_by.label("sorted_by")]),
         )
+
+    def name_in_order(
+        self, key: Sequence[ColumnElement[Any]], number: ColumnElement[Any]
+    ) -> ColumnElement[Any] | None:
+        """Return what an object was called at a transaction, if places are sorted by that.
+
+        It is the same wherever a place comes from, so that places are one that are told twice.
+        """
+        is_sorted_so = self._spec.name_key is not None and self._filters.shape.sort_by == OBJECT
+        return name_at(self._spec, key, number) if is_sorted_so else None
 
     def _places(self) -> Iterator[Select[Any]]:
         for membership in self._memberships:
@@ -125,7 +140,8 @@ class MemberChanges:
         if self._reads_last_transactions:
             transactions = self._last_transactions(membership, is_gain=is_gain)
         told = self._told(membership, transactions, is_gain=is_gain)
-        found = self.place(transactions, told.owner, told.operation)
+        name = self.name_in_order(told.owner, self._filters.number(transactions))
+        found = self.place(transactions, told.owner, told.operation, name=name)
         return found.select_from(told.source).where(*told.conditions).distinct()
 
     @property

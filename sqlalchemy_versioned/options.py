@@ -118,6 +118,9 @@ class Options:
     #: Key of the attribute of which change records tell the value as ``object_id``, and that
     #: :func:`.get_changes` takes as ``object_ids``; ``None`` is the primary key.
     object_id_attribute: str | None = None
+    #: Key of an attribute that names who last wrote the object: change records tell its value as
+    #: ``user_id`` where no context says who, before ``current_user`` is believed; not of deletions.
+    user_id_attribute: str | None = None
     #: Further columns of transactions, which the context fills (manager only).
     transaction_columns: tuple[Column[Any], ...] = ()
     #: Columns that the context and session variables fill: of transactions, or under the strategy
@@ -200,7 +203,7 @@ _COLUMN_LISTS = ("transaction_columns", "session_variables")
 STAMPS = ("issued_at_column_name", "db_user_column_name")
 
 #: Options that name one attribute.
-ATTRIBUTES = ("object_id_attribute",)
+ATTRIBUTES = ("object_id_attribute", "user_id_attribute")
 
 #: Options that are one of some words.
 _CHOICES = {

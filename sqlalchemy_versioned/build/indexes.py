@@ -2,8 +2,8 @@
 
 A relationship finds the versions that it leads to by their foreign keys.  A parent table can do
 without an index on them as long as it is small; its version table is not.  See
-``docs/decisions/0008-foreign-keys-that-relationships-use.rst``.  Change records find objects by what
-they are called.
+``docs/decisions/0008-foreign-keys-that-relationships-use.rst``.  Change records find objects by
+what they are called.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ from .inheritance import (
     version_bases,
     version_class_name,
 )
-from .named import check_names, index_names
+from .named import check_names, check_users, index_names
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
 from .tables import build_table_spec, expect_missing_ends, extend_table_spec, with_key
@@ -284,8 +284,11 @@ class Round:
         chain = tuple(self.registry.tables[table] for table in table_chain(mapper))
         columns = kept_columns(mapper, chain)
         if exposed:
-            check_names(options, columns, owner=mapper.class_.__name__)
-            index_names(options, {key: group[0] for key, group in columns.items()}, chain)
+            firsts = {key: group[0] for key, group in columns.items()}
+            owner = mapper.class_.__name__
+            check_names(options, firsts, owner=owner)
+            check_users(options, firsts, self.registry.transaction_class, owner=owner)  # type: ignore[arg-type]
+            index_names(options, firsts, chain)
         root = chain[0]
         spec = ClassSpec(
             parent_class=mapper.class_,

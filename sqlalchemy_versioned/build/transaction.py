@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Index,
     MetaData,
@@ -22,6 +23,7 @@ from .. import _sqlalchemy
 from .._typing import find_mapper, mapper_of, type_of
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..model.lookup import MANAGER, ensure_bound
+from ..model.mapping import USER_IS_SAID
 from ..model.naming import cut_name, name_indexes
 from .classes import build_mapped_class
 from .columns import UTCDateTime, transaction_id_type, utc_now
@@ -150,8 +152,8 @@ class TransactionFactory:
         """Make and map the class.
 
         :param manager: has ``declarative_base``, the base of the models, their ``registry`` and
-            ``metadata``, ``user_cls``, ``context_columns``, which are new columns, and
-            ``begun_transaction_table``, if there is a table by now.
+            ``metadata``, ``user_cls``, ``context_columns``, which are new columns,
+            ``begun_transaction_table``, if there is a table by now, and ``objects_name_users``.
         """
         reg = manager.registry
         # What may be missing or wrong is looked for first, so that nothing is left if it is.
@@ -165,6 +167,8 @@ class TransactionFactory:
             for column in further:
                 _check_free(column, table, {"user", *(each.key for each in users)})
             properties["user"] = _attach_user(table, user_class, users)
+        if manager.objects_name_users:
+            table.append_column(Column(USER_IS_SAID, Boolean()), replace_existing=True)
         return build_mapped_class(
             self.name,
             bases=(TransactionBase,),

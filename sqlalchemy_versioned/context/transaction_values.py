@@ -19,13 +19,19 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, object_s
 
 from .._typing import MAPPING, mapper_of, new_dict, type_of
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
-from ..model.mapping import primary_key_attributes, stored_key, user_reference
+from ..model.mapping import (
+    USER_ID,
+    USER_IS_SAID,
+    primary_key_attributes,
+    stored_key,
+    user_reference,
+)
 from .values import check_given, plain_text, storable
 
 __all__ = ["Places", "TransactionValues"]
 
-#: What the context calls the user, and the attribute of transactions that has the key of one.
-USER, USER_ID = "user", "user_id"
+#: What the context calls the user.
+USER = "user"
 
 #: What the key of a user may be given as, if it has several columns.
 _KEYS: Any = (tuple, list)
@@ -76,6 +82,8 @@ class Places:
         if self._user is not None:
             local = [mapper.get_property_by_column(each).key for each in self._user.local_columns]
             self._names_of_user = {USER, *local}
+        #: Where transactions note whether somebody has said who the user is, if they do.
+        self._user_is_said = self._columns.get(USER_IS_SAID)
         self._required = [column for column in self._columns.values() if _is_required(column)]
         #: Whether there is something to do although nothing is said.
         self.asks: bool = current_user is not None or bool(self._required)
@@ -101,7 +109,7 @@ class Places:
         :raises InvalidArgument: if there is no place for what is said.
         :raises MissingSessionVariable: if a column that is not nullable has no value.
         """
-        found = TransactionValues()
+        found, explicit = TransactionValues(), said
         if USER not in said and (user := self._ask_for_user(by_plugins)) is not None:
             said = {**said, USER: user}
         if USER in said:
@@ -110,6 +118,7 @@ class Places:
         for name, value in said.items():
             self._put(name, value, found, dialect, is_flushed=is_flushed)
         self._split(given, found, is_flushed=is_flushed)
+        self._note_who_said(found, is_said=not self._names_of_user.isdisjoint({*explicit, *given}))
         for column in self._required if is_checked else ():
             takes_empty = column.key not in self._variables
             check_given(column, found.columns.get(column.key), takes_empty=takes_empty)
@@ -133,6 +142,13 @@ class Places:
                 "function that returns the user, or use transaction_context()"
             )
         return user
+
+    def _note_who_said(self, found: TransactionValues, *, is_said: bool) -> None:
+        """Note whether the user was said, or answered; nothing where nobody is known."""
+        keys = {column.key for column, _ in self._user_reference} or {USER_ID}
+        is_known = USER in found.later or any(found.columns.get(key) is not None for key in keys)
+        if self._user_is_said is not None and (is_said or is_known):
+            found.columns[self._user_is_said.key] = is_said
 
     def _put_user(self, user: Any, found: TransactionValues, dialect: Dialect) -> bool:
         """Put the key of a user where it belongs; tell whether there is a place for it."""

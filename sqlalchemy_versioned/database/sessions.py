@@ -42,16 +42,21 @@ def opened_session(factory: Callable[[], Any]) -> Generator[Session, None, None]
     :raises ImproperlyConfigured: if it gives something else.
     """
     # A registry of sessions would give, and close, the one that its thread is using.
-    fresh = factory.session_factory if hasattr(factory, "registry") else factory
-    made = fresh()
-    if isgenerator(made):
-        made = contextmanager(lambda: made)()
-    if not hasattr(made, "__enter__"):
+    fresh: Any = getattr(factory, "session_factory", factory)
+    made: Any = fresh()
+    opened: Any = _yielded(made) if isgenerator(made) else made
+    if not hasattr(opened, "__enter__"):
         _refuse(factory, made)
-    with made as session:
+    with opened as session:
         if not isinstance(session, Session):
             _refuse(factory, session)
         yield session
+
+
+@contextmanager
+def _yielded(generator: Any) -> Generator[Any, None, None]:
+    """Return what a generator yields, and let it go on at the end of the block."""
+    yield from generator
 
 
 def _refuse(factory: Any, made: Any) -> NoReturn:

@@ -12,6 +12,7 @@ from .. import _sqlalchemy
 from .._typing import is_table
 from ..build.classes import forget_mapped_class
 from ..build.core import build_reader, core_attribute_keys, said_in_info, settle_types
+from ..build.named import check_users
 from ..build.pipeline import Round
 from ..build.registry import Registry, forget
 from ..build.tables import extend_table_spec
@@ -70,6 +71,11 @@ class CoreTables:
     def options(self) -> list[Options]:
         """What the options of the tables have come to."""
         return list(self._options.values())
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """What was said of the tables."""
+        return list(self._said.values())
 
     def options_of(self, table: Table) -> Options:
         """Return what the options of a table have come to."""
@@ -230,6 +236,16 @@ class CoreTables:
     def settle(self) -> None:
         """Follow what tables learn from one that was just made."""
         self._waiting = [spec for spec in self._waiting if not settle_types(spec)]
+
+    def check_users(self, transaction_class: type[Any]) -> None:
+        """Refuse tables that name users whom transactions would not know.
+
+        :raises ImproperlyConfigured: for the first of them.
+        """
+        for table, hierarchy in self._built().cores.items():
+            columns = {pair.version.key: pair.version for pair in hierarchy.root.pairs}
+            owner = f"versioned_table({table.fullname!r})"
+            check_users(self._options[table], columns, transaction_class, owner=owner)
 
     # -- reading -----------------------------------------------------------------------------
 

@@ -402,6 +402,7 @@ class VersioningManager(Overview):
     def _check_transaction_class(self) -> None:
         needs_user = self._current_user is not None
         check_transaction_class(self.transaction_cls, self.context_columns, needs_user=needs_user)
+        self._cores.check_users(self.transaction_cls)
 
     def _find_transaction_class(self, pending: list[type[Any]]) -> None:
         self._said_transaction_cls = said = self.transaction_cls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, MetaData, Table, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm import registry as orm_registry
 
@@ -82,6 +82,13 @@ class Overview:
     def context_columns(self) -> list[Column[Any]]:
         """New columns for what transactions are to keep of the context, as the options say."""
         return build_transaction_columns(self._build_options())
+
+    @property
+    def objects_name_users(self) -> bool:
+        """Whether users are named by attributes of some versioned class or table."""
+        classes = (said_of(inspect(cls)) or {} for cls in self._pending())
+        said = [self.options, *self._cores.said, *classes]
+        return any(each.get("user_id_attribute") for each in said)
 
     # -- for the rest of the package -----------------------------------------------------------
 

@@ -17,6 +17,8 @@ from .._typing import is_table
 from ..exc import ImproperlyConfigured
 
 __all__ = [
+    "USER_ID",
+    "USER_IS_SAID",
     "column_properties",
     "is_many_to_many",
     "is_union",
@@ -139,6 +141,14 @@ def _inherit_pairs(mapper: Mapper[Any]) -> list[tuple[Column[Any], Column[Any]]]
 def is_many_to_many(relationship: RelationshipProperty[Any]) -> bool:
     """Tell whether *relationship* reads and writes links in an association table."""
     return relationship.secondary is not None and not relationship.viewonly
+
+
+#: The attribute of transactions that has the key of a user, if it is one column.
+USER_ID = "user_id"
+
+#: The attribute of transactions that tells whether somebody has said who the user is, and not only
+#: answered when asked; they have it where objects may name users themselves.
+USER_IS_SAID = "user_is_said"
 
 
 def user_reference(mapper: Mapper[Any]) -> list[tuple[Column[Any], str]]:

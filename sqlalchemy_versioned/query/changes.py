@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, FromClause, Select, case, func, inspect, null, select
 from sqlalchemy.orm import Mapper
 
+from ..model.mapping import USER_IS_SAID
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, Filters, Shape, user_facts
 from .images import Images, family_of
 from .member_changes import MemberChanges
 from .members import Membership, Reference, relations_of
-from .named import name_column, version_column
+from .named import Writer, name_column, user_column, version_column
 
 __all__ = ["BuiltChanges", "Fields", "Place", "build_changes"]
 
@@ -97,7 +98,7 @@ class _Changes:
         #: The columns whose values are needed, and those of them that may differ.
         self._columns = list(dict.fromkeys((*columns, *targets)))
         self._differing = Images(spec).comparable(self._columns)
-        self._name = name_column(spec)
+        self._name, self._writer = name_column(spec), user_column(spec)
 
     def build(self) -> BuiltChanges:
         fields = {each: self._fields(each) for each in self._asked}
@@ -124,19 +125,35 @@ class _Changes:
     @property
     def _further_facts(self) -> tuple[str, ...]:
         """What is known of a transaction beside its id and moment, and of the event itself."""
-        known = ("id", ISSUED_AT, *self._spec.context)
+        known = ("id", ISSUED_AT, USER_IS_SAID, *self._spec.context)
         return (*[name for name in self._filters.facts if name not in known], *self._spec.context)
 
     def _facts(
         self, images: Images, transactions: FromClause, operation: ColumnElement[Any]
     ) -> Iterator[ColumnElement[Any]]:
         kept = {column.key: column for column in self._spec.root.context_columns}
+        users = dict(
+            zip(
+                user_facts(self._spec),
+                self._filters.user(transactions, self._writer_in(images, operation)),
+                strict=True,
+            )
+        )
         for name in self._further_facts:
             if name in kept:
                 # Where members tell of an object, its version is of another event.
                 yield case((operation.is_not(None), images.own(kept[name])))
+            elif name in users:
+                yield users[name]
             else:
                 yield transactions.c[self._filters.facts[name]]
+
+    def _writer_in(self, images: Images, operation: ColumnElement[Any]) -> Writer | None:
+        """Return what versions tell of who has written them, if they do.
+
+        :param operation: NULL where the version is not that of the change.
+        """
+        return None if self._writer is None else Writer(operation, images.own(self._writer))
 
     def _columns_of(self, spec: ClassSpec) -> dict[str, Column[Any]]:
         """Return the columns of a class that are asked for, by attribute."""
@@ -178,13 +195,18 @@ class _Changes:
             images.key,
             images.operation,
             number=images.place[1:],
-            name=self._name_in(images),
+            name=next(iter(self._name_in(images)), None),
         )
         return self._filters.page(statement.order_by(*order))
 
     def _made(self, images: Images, transactions: FromClause) -> Iterator[ColumnElement[bool]]:
         """Yield what must hold of versions."""
-        yield from self._filters.conditions(transactions, images.key, images.operation)
+        yield from self._filters.conditions(
+            transactions,
+            images.key,
+            images.operation,
+            writer=self._writer_in(images, images.operation),
+        )
         if images.is_of_class is not None:
             yield images.is_of_class
         if self._shape.fields is None:
@@ -212,17 +234,17 @@ class _Changes:
             *[images.own(column) for column in self._columns],
             *[images.before(column) for column in self._differing],
             *[images.is_same(column) for column in self._differing],
-            *(() if self._name is None else (self._name_in(images),)),
+            *self._name_in(images),
         )
 
-    def _name_in(self, images: Images) -> ColumnElement[Any] | None:
+    def _name_in(self, images: Images) -> list[ColumnElement[Any]]:
         """Return what objects are called by, if it is not their key."""
         if self._name is None:
-            return None
+            return []
         # A plugin may have emptied what a deletion keeps.
         own, before = images.own(self._name), images.before(self._name)
         is_deletion = images.operation == Operation.DELETE
-        return case((is_deletion, func.coalesce(own, before)), else_=own)
+        return [case((is_deletion, func.coalesce(own, before)), else_=own)]
 
     # -- of versions and of members ----------------------------------------------------------
 

@@ -25,9 +25,9 @@ from sqlalchemy.orm import Mapper
 
 from ..database.expressions import ReadFirst
 from ..database.keys import KeyConditions, Style
-from ..model.mapping import user_reference
+from ..model.mapping import USER_ID, USER_IS_SAID, user_reference
 from ..model.spec import ClassSpec
-from .named import had_name
+from .named import Writer, had_name, user_column, user_of
 
 __all__ = [
     "ISSUED_AT",
@@ -76,7 +76,7 @@ def user_facts(spec: ClassSpec) -> tuple[str, ...]:
     mapper: Mapper[Any] = inspect(spec.transaction_class)
     columns = [column for column, _ in user_reference(mapper)]
     names = tuple(mapper.get_property_by_column(column).key for column in columns)
-    return names or tuple({"user_id"} & transaction_facts(spec).keys())
+    return names or tuple({USER_ID} & transaction_facts(spec).keys())
 
 
 class Filters:
@@ -123,9 +123,16 @@ class Filters:
         transactions: FromClause,
         key: Sequence[ColumnElement[Any]],
         operation: ColumnElement[Any],
+        *,
+        writer: Writer | None = None,
     ) -> Iterator[ColumnElement[bool]]:
-        """Yield what must hold of a transaction, an object and an operation."""
+        """Yield what must hold of a transaction, an object and an operation.
+
+        :param writer: what the version tells of who has written it.
+        """
         yield from self.transaction_conditions(transactions)
+        if self.asks_objects_for_users:
+            yield self._is_by_users(self.user(transactions, writer))
         is_wanted = [*self._is_wanted(key)]
         if is_wanted:
             yield or_(*is_wanted)
@@ -149,9 +156,28 @@ class Filters:
             yield moment <= bindparam("end", type_=moment.type)
         if "transactions" in filters:
             yield self.number(transactions).in_(bindparam("transactions", expanding=True))
-        if filters & {"users", "no_user"}:
-            names = user_facts(self._spec)
-            yield self._is_by_users([transactions.c[self.facts[name]] for name in names])
+        if filters & {"users", "no_user"} and not self.asks_objects_for_users:
+            yield self._is_by_users(self.user(transactions))
+
+    @property
+    def asks_objects_for_users(self) -> bool:
+        """Whether users are asked for, and objects name them."""
+        is_asked = bool(self.shape.filters & {"users", "no_user"})
+        return is_asked and user_column(self._spec) is not None
+
+    def user(
+        self, transactions: FromClause, writer: Writer | None = None
+    ) -> list[ColumnElement[Any]]:
+        """Return the key of the user who has made a change.
+
+        :param writer: what the version tells of that, if there is one.
+        """
+        names = user_facts(self._spec)
+        key: list[ColumnElement[Any]] = [transactions.c[self.facts[name]] for name in names]
+        if writer is None:
+            return key
+        (user,) = key
+        return [user_of(user, transactions.c[self.facts[USER_IS_SAID]], writer)]
 
     def _is_by_users(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
         # SQLite knows no tuple of one.

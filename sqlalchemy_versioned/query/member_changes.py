@@ -32,7 +32,7 @@ from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
 from .members import Events, Membership, Reference, relations_of, says
-from .named import name_at
+from .named import Writer, name_at, table_of, user_column
 from .rows import rows_valid_at
 
 __all__ = ["MemberChanges", "build_events", "build_members"]
@@ -191,32 +191,36 @@ class MemberChanges:
             # The statement around it has the transactions.
             conditions.append(events.transaction == number)
         operation = self._spec.root.operation(Operation.UPDATE)
-        shape = self._filters.shape
-        if "operations" in shape.filters or shape.sort_by == OPERATION:
-            source, operation = self._with_operation(source, owner, events.transaction)
-        conditions += self._filters.conditions(transactions, owner, operation)
+        writer: Writer | None = None
+        shape, asks_objects = self._filters.shape, self._filters.asks_objects_for_users
+        if asks_objects or "operations" in shape.filters or shape.sort_by == OPERATION:
+            source, operation, writer = self._with_version(source, owner, events.transaction)
+        conditions += self._filters.conditions(transactions, owner, operation, writer=writer)
         if self._spec.superclasses:
             conditions.append(self._is_of_class(owner))
         return _Told(source, owner, operation, conditions)
 
-    def _with_operation(
+    def _with_version(
         self, source: FromClause, key: list[ColumnElement[Any]], number: ColumnElement[Any]
-    ) -> tuple[FromClause, ColumnElement[Any]]:
-        """Join the versions of objects, and return what was done to them.
+    ) -> tuple[FromClause, ColumnElement[Any], Writer | None]:
+        """Join the versions of objects, and return what was done to them, and by whom.
 
         An object that has none in the transaction was updated, by what became of its members; so
         was any object where each event is told by itself.
         """
-        root = self._spec.root
+        root, named = self._spec.root, user_column(self._spec)
         update = root.operation(Operation.UPDATE)
         # An event is no sum of a transaction: what happened to the object is told by its own.
         if root.id_column is not None:
-            return source, update
-        version = root.version_table.alias()
-        operation = version.c[root.operation_column.key]
-        same = [version.c[p.version.key] == value for p, value in zip(root.key, key, strict=True)]
-        is_here = version.c[root.transaction_column.key] == number
-        return source.outerjoin(version, and_(*same, is_here)), func.coalesce(operation, update)
+            return source, update, None
+        table = root if named is None else table_of(self._spec, named)
+        version = table.version_table.alias()
+        operation = version.c[table.operation_column.key]
+        same = [version.c[p.version.key] == value for p, value in zip(table.key, key, strict=True)]
+        is_here = version.c[table.transaction_column.key] == number
+        writer = None if named is None else Writer(operation, version.c[named.key])
+        joined = source.outerjoin(version, and_(*same, is_here))
+        return joined, func.coalesce(operation, update), writer
 
     def _is_of_class(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
         """Match keys of objects of a subclass."""

@@ -663,7 +663,7 @@ def test_wrong_subjects(session, blog, article):
     with pytest.raises(InvalidArgumentType, match="object_ids="):
         get_changes(article, session)
     with pytest.raises(ImproperlyConfigured, match="is no session"):
-        get_changes(blog.Article, None)
+        get_changes(blog.Article, "session")
     other = blog.Tag(id=1)
     with pytest.raises(InvalidArgumentType, match="the primary key of Article"):
         get_changes(blog.Article, session, object_ids=other)

@@ -1,7 +1,18 @@
 """Change records by attributes that an application has named: of the object, and of who did it."""
 
 import pytest
-from sqlalchemy import Column, ForeignKeyConstraint, Integer, String, Table, delete, insert
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    String,
+    Table,
+    delete,
+    insert,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import (
@@ -9,6 +20,8 @@ from sqlalchemy_versioned import (
     InvalidArgument,
     InvalidArgumentType,
     get_changes,
+    transaction_class,
+    transaction_context,
     version_table,
     versioned,
     versioned_table,
@@ -129,7 +142,7 @@ def test_a_table_without_a_class_calls_rows_by_a_column(versioning, engine, Base
     assert "nr" in indexed
 
 
-@pytest.mark.parametrize("name", ["object_id_attribute"])
+@pytest.mark.parametrize("name", ["object_id_attribute", "user_id_attribute"])
 def test_attributes_that_are_not_kept_are_refused(name, versioning, Base):
     """When they are declared, with those that there are."""
 
@@ -155,5 +168,146 @@ def test_attributes_that_are_not_kept_are_refused(name, versioning, Base):
         versioned(**{name: "titel"})(page)
     with pytest.raises(ImproperlyConfigured, match=f"{name} is 'title', which is no column"):
         configure_mappers()
-    page.__versioned__ = {name: "title"}
+    page.__versioned__ = {}
+    configure_mappers()
+
+
+class Answer:
+    """What the application answers when it is asked for the user."""
+
+    user = None
+
+
+def build_letters(Base):
+    """Declare users, letters that name who has written them, and stamps of letters."""
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Letter(Base):
+        __tablename__ = "letter"
+        __versioned__ = {"user_id_attribute": "writer"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str] = mapped_column(String(20))
+        writer: Mapped[int | None] = mapped_column("written_by")
+        stamps: Mapped[list["Stamp"]] = relationship()
+
+    class Stamp(Base):
+        __tablename__ = "stamp"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        letter_id: Mapped[int | None] = mapped_column(ForeignKey("letter.id"))
+
+    return Models(Base, User, Letter, Stamp)
+
+
+@pytest.mark.strategies
+@pytest.mark.options(current_user=lambda: Answer.user)
+class TestUsers:
+    """Who has written something, if the object says so."""
+
+    @pytest.fixture
+    def models(self, Base):
+        """Letters, their stamps and users."""
+        Answer.user = None
+        return build_letters(Base)
+
+    def test_what_is_said_comes_first_then_the_object(self, models, session):
+        """A context, then the attribute, then the function that is asked, then nobody."""
+        letters = [models.Letter(id=n, text="a", writer=n) for n in (1, 2, 3)]
+        letters[2].writer = None
+        session.add_all(letters)
+        session.commit()
+        Answer.user = 5
+        for letter in letters:
+            letter.text = "b"
+        session.commit()
+        for said in (8, None):
+            with transaction_context(user=said):
+                letters[0].text = f"of {said}"
+                session.commit()
+        session.delete(letters[1])
+        session.commit()
+
+        def found(**asked):
+            records = get_changes(models.Letter, session, **asked)
+            return {(r.object_id, r.operation.code, r.user_id) for r in records}
+
+        everything = {
+            *[(1, "I", 1), (2, "I", 2), (3, "I", None)],
+            *[(1, "U", 1), (2, "U", 2), (3, "U", 5)],
+            *[(1, "U", 8), (1, "U", None), (2, "D", 5)],
+        }
+        assert found() == everything
+        for user in (1, 2, 5, 8, None):
+            assert found(user_ids=[user]) == {each for each in everything if each[2] == user}
+
+    def test_statements_name_users_row_by_row(self, models, session):
+        """One transaction has one user, and its rows may have others."""
+        session.add_all([models.Letter(id=1, text="a"), models.Letter(id=2, text="a")])
+        session.commit()
+        Answer.user = 5
+        session.execute(update(models.Letter).values(text="b", writer=models.Letter.id + 10))
+        session.commit()
+
+        records = get_changes(models.Letter, session, operations="U", sort_by="object_id")
+
+        assert [(record.object_id, record.user_id) for record in records] == [(2, 12), (1, 11)]
+        transaction = session.get(transaction_class(models.Letter), records[0].transaction)
+        assert (transaction.user_id, transaction.user_is_said) == (5, False)
+        assert "user_is_said" not in records[0].context
+
+    def test_what_members_tell_is_not_by_the_attribute(self, models, session):
+        """It says who has written the row, and nobody has when a member comes or goes."""
+        letter = models.Letter(id=1, text="a", writer=1)
+        session.add(letter)
+        session.commit()
+        Answer.user = 5
+        letter.stamps.append(models.Stamp(id=1))
+        session.commit()
+
+        def found(**asked):
+            asked |= {"relations": ["stamps"], "fields": []}
+            return [record.user_id for record in get_changes(models.Letter, session, **asked)]
+
+        assert found() == found(user_ids=5) == found(user_ids=5, limit=1) == [5]
+        assert found(user_ids=1) == []
+
+
+@pytest.mark.needs("triggers")
+@pytest.mark.options(native=True, current_user=lambda: Answer.user)
+def test_triggers_leave_it_to_the_attribute(versioning, Base, open_session):
+    """What nobody has been asked about is of whom the row names."""
+    models = build_letters(Base)
+    session = open_session(Base)
+    Answer.user = 5
+    session.add(models.Letter(id=1, text="a", writer=1))
+    session.commit()
+    session.execute(text("UPDATE letter SET text = 'b', written_by = 2"))
+    session.commit()
+
+    assert [r.user_id for r in get_changes(models.Letter, session)] == [2, 1]
+
+
+def test_users_that_transactions_do_not_know_are_refused(versioning, Base):
+    """There must be a user class, with keys of the kind, before the first class is configured."""
+
+    def declare(name, **more):
+        namespace = {"__tablename__": name, "id": mapped_column(Integer, primary_key=True), **more}
+        return type(name.title(), (Base,), namespace)
+
+    wanted = {"user_id_attribute": "by"}
+    page = declare("page", __versioned__=wanted, by=mapped_column(String(20)))
+    with pytest.raises(ImproperlyConfigured, match=r"Page: .*give make_versioned.. a user_cls"):
+        configure_mappers()
+    declare("user")
+    with pytest.raises(ImproperlyConfigured, match="key of users is of type Integer"):
+        configure_mappers()
+    page.__versioned__ = {}
+    configure_mappers()
+    late = declare("late", __versioned__=wanted, by=mapped_column(Integer))
+    with pytest.raises(ImproperlyConfigured, match=r"Late: .* no column 'user_is_said'"):
+        configure_mappers()
+    late.__versioned__ = {}
     configure_mappers()

@@ -116,7 +116,7 @@ class Options:
     #: What change records call the objects; ``None`` is the name of the table.
     label: str | None = None
     #: Key of the attribute of which change records tell the value as ``object_id``, and that
-    #: :func:`.get_changes` takes as ``object_ids``; ``None`` is the primary key.
+    #: ``get_changes()`` takes as ``object_ids``; ``None`` is the primary key.
     object_id_attribute: str | None = None
     #: Key of an attribute that names who last wrote the object: change records tell its value as
     #: ``user_id`` where no context says who, before ``current_user`` is believed; not of deletions.
@@ -130,7 +130,7 @@ class Options:
     session_variable_prefix: str = ""
     #: What the names of session variables begin with in PostgreSQL (manager only).
     session_variable_namespace: str = "audit"
-    #: What opens a session for :func:`.get_changes` without one: a ``sessionmaker``, or a function
+    #: What opens a session for ``get_changes()`` without one: a ``sessionmaker``, or a function
     #: that returns or yields a session, which is closed afterwards (manager only).
     session_factory: Callable[[], Any] | None = None
     #: Name of the time zone that moments without one are meant in where change records are

@@ -214,11 +214,11 @@ _CHOICES = {
 }
 #: Options that are either true or false.
 _FLAGS = tuple(f.name for f in fields(Options) if f.type == "bool")
-#: Options that name a column or a schema, and whether they may be ``None``.
+#: Options that name a column, an attribute or a schema, and whether they may be ``None``.
 _NAMES = {
     f.name: f.default is None
     for f in fields(Options)
-    if f.name.endswith("_column_name") or f.name == "version_schema"
+    if f.name.endswith("_column_name") or f.name in (*ATTRIBUTES, "version_schema")
 }
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
@@ -401,12 +401,6 @@ def _check_names(options: Options, owner: str) -> None:
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"
         )
-    for name in ATTRIBUTES:
-        key: Any = getattr(options, name)
-        if key is not None and not (isinstance(key, str) and key):
-            raise ImproperlyConfigured(
-                f"{owner}: {name} is {key!r}; give the key of one attribute, such as 'number'"
-            )
     both = options.mask & options.ignore
     if both:
         raise ImproperlyConfigured(

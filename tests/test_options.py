@@ -45,7 +45,7 @@ def test_defaults():
         ({"base_classes": 3}, "base_classes is 3; give a tuple of classes"),
         ({"version_schema": 3}, "version_schema is 3; give a name, or None"),
         ({"transaction_column_name": None}, "transaction_column_name is None; give a name$"),
-        ({"object_id_attribute": ["id"]}, "give the key of one attribute"),
+        ({"object_id_attribute": ["id"]}, "give a name, or None"),
         ({"session_factory": "sqlite://"}, "give a sessionmaker, or a function"),
         ({"session_factory": run_nothing}, "need not be awaited"),
     ],

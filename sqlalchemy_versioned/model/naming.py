@@ -58,7 +58,8 @@ def conventional_name(table: Table, convention: str, *, default: str) -> str:
     said = table.metadata.naming_convention.get(convention)
     if said is None:
         return cut_name(default)
-    words = {"table_name": table.name, "schema": table.schema or ""}
+    # Names do not depend on the database, so a table without a schema is in that of PostgreSQL.
+    words = {"table_name": table.name, "schema": table.schema or "public"}
     try:
         return cut_name(str(said) % words)
     except (KeyError, TypeError, ValueError) as error:

@@ -13,6 +13,8 @@ def test_conventions_name_functions_and_triggers():
     table = Table("page", MetaData(naming_convention=conventions), schema="wiki")
 
     assert conventional_name(table, FUNCTION, default="page_function") == "wiki_page_write"
+    beside = Table("page", table.metadata)
+    assert conventional_name(beside, FUNCTION, default="page_function") == "public_page_write"
     assert conventional_name(table, TRIGGER, default="page_trigger") == "page_trigger"
 
 

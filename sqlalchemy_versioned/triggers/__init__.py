@@ -16,6 +16,7 @@ from .install import (
     uninstall_triggers,
 )
 from .reflection import InstalledTrigger, inspect_triggers
+from .syncing import sync_triggers
 
 __all__ = [
     "InstalledTrigger",
@@ -27,6 +28,7 @@ __all__ = [
     "inspect_triggers",
     "install_triggers",
     "sync_trigger",
+    "sync_triggers",
     "trigger_ddl",
     "uninstall_triggers",
 ]

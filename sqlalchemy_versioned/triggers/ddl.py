@@ -271,6 +271,22 @@ def _drop_function(element: DropTransactionFunction, compiler: DDLCompiler, **kw
     return f"DROP FUNCTION IF EXISTS {name}({types})"
 
 
+class DropByName(ExecutableDDLElement):
+    """Drop a trigger, or without a table a function, that no model asks for any more."""
+
+    def __init__(self, schema: str, name: str, table: str | None) -> None:
+        self.schema, self.name, self.table = schema, name, table
+
+
+@compiles(DropByName, "postgresql")
+def _drop_by_name(element: DropByName, compiler: DDLCompiler, **kw: Any) -> str:
+    quote = compiler.preparer.quote_identifier
+    schema, name = quote(element.schema), quote(element.name)
+    if element.table is None:
+        return f"DROP FUNCTION {schema}.{name}"
+    return f"DROP TRIGGER {name} ON {schema}.{quote(element.table)}"
+
+
 def build_creation(
     spec: TriggerSpec, *, default_schema: str | None = None
 ) -> list[ExecutableDDLElement]:

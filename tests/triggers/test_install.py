@@ -19,6 +19,7 @@ from sqlalchemy_versioned.triggers import (
     inspect_triggers,
     install_triggers,
     sync_trigger,
+    sync_triggers,
     trigger_ddl,
     uninstall_triggers,
 )
@@ -87,7 +88,10 @@ def test_statements_as_text(metadata, engine):
 
 
 def test_what_is_wrong_is_told(metadata, engine):
-    """A trigger that was dropped or disabled, a function that was changed, one too many."""
+    """A trigger that was dropped or disabled, a function that was changed, one too many.
+
+    All of it can be put right at once.
+    """
     with engine.begin() as connection:
         body = connection.scalar(
             text("SELECT prosrc FROM pg_proc WHERE proname = 'comment_versioned'")
@@ -104,13 +108,16 @@ def test_what_is_wrong_is_told(metadata, engine):
         ):
             connection.exec_driver_sql(statement)
 
-    assert faults(metadata, engine) == [
+    faults_before = faults(metadata, engine)
+    assert faults_before == [
         "disabled trigger public.author_versioned_update on public.author",
         "missing trigger public.article_versioned_insert on public.article",
         "orphan function public.gone_versioned",
         "orphan trigger public.gone_versioned_delete on public.gone",
         "stale function public.tag_versioned",
     ]
+    assert sorted(map(str, sync_triggers(metadata, engine))) == faults_before
+    assert sync_triggers(metadata, engine) == faults(metadata, engine) == []
 
 
 def test_what_a_database_has_is_told(metadata, engine, blog):

@@ -9,6 +9,7 @@ Call :func:`make_versioned` before the models are declared, let them derive from
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Select, Table
@@ -224,6 +225,24 @@ def set_session_variables(session_or_connection: Any, /, **values: Any) -> None:
     versioning_manager.set_session_variables(session_or_connection, values)
 
 
+def session_variables(session_or_connection: Any, /, **values: Any) -> AbstractContextManager[None]:
+    """Say who writes, and why, inside a block, for the transaction of a session or connection.
+
+    It is said as by :func:`set_session_variables`; what was said before is in force again at the
+    end, if the transaction goes on.  A session flushes at the end, so that what was changed inside
+    is written inside.  A transaction keeps what is said when it first writes something; under the
+    strategy ``append`` each event keeps what is said then.
+
+    :param session_or_connection: as for :func:`set_session_variables`, as are the others.
+
+    >>> with session_variables(session, remote_addr="::1"):
+    ...     article.name = "Best"
+    >>> article.versions[-1].transaction.remote_addr
+    '::1'
+    """
+    return versioning_manager.session_variables(session_or_connection, values)
+
+
 def session_variables_statement(**values: Any) -> Select[Any]:
     """Return a statement that sets session variables on PostgreSQL, until its transaction ends.
 
@@ -296,6 +315,7 @@ __all__ = [
     "remove_versioning",
     "revert_plan",
     "select_changes",
+    "session_variables",
     "session_variables_statement",
     "set_session_variables",
     "set_transaction_context",

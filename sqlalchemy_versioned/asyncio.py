@@ -21,12 +21,14 @@ executed by ``await session.scalars(…)``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_session
 from sqlalchemy.orm import Session
 
+from . import session_variables as _session_variables
 from . import set_session_variables as _set_session_variables
 from .changes import ChangeRecord
 from .changes import blame as _blame
@@ -80,6 +82,7 @@ __all__ = [
     "repair",
     "revert",
     "revert_plan",
+    "session_variables",
     "set_session_variables",
     "to_dict",
     "transaction",
@@ -601,6 +604,38 @@ async def create_transaction(unit_of_work: UnitOfWork, **attributes: Any) -> Any
     return await _run_in(unit_of_work.session, unit_of_work, lambda: create(**attributes))
 
 
+class session_variables:  # Used like the function that it is the twin of.
+    """Say who writes, and why, inside a block, for the transaction of a session or connection.
+
+    :param session_or_connection: an ``AsyncSession``, a registry of them, or an
+        ``AsyncConnection``.
+    :param values: as for :func:`sqlalchemy_versioned.session_variables`.
+
+    >>> async def rename(session, article):
+    ...     async with versioned.session_variables(session, remote_addr="::1"):
+    ...         article.name = "Best"
+    ...     last = await versioned.versions(article).get(-1)
+    ...     return (await versioned.transaction(last)).remote_addr
+    >>> run(rename)
+    '::1'
+    """
+
+    def __init__(self, session_or_connection: Any, /, **values: Any) -> None:
+        self._on = _on(session_or_connection)
+        self._values = values
+
+    async def __aenter__(self) -> None:
+        def enter(sync: Any) -> AbstractContextManager[None]:
+            block = _session_variables(sync, **self._values)
+            block.__enter__()
+            return block
+
+        self._block = await self._on.run_sync(enter)
+
+    async def __aexit__(self, *details: Any) -> None:
+        await self._on.run_sync(lambda _: self._block.__exit__(*details))
+
+
 async def set_session_variables(session_or_connection: Any, /, **values: Any) -> None:
     """Say who writes, and why, for the transaction that a session or connection is in.
 
@@ -612,9 +647,13 @@ async def set_session_variables(session_or_connection: Any, /, **values: Any) ->
     ...     await versioned.set_session_variables(session, remote_addr="::1")
     >>> run(say_why)
     """
-    is_connection = isinstance(session_or_connection, AsyncConnection)
-    found = session_or_connection if is_connection else _asynchronous(session_or_connection)
-    await found.run_sync(lambda sync: _set_session_variables(sync, **values))
+    await _on(session_or_connection).run_sync(lambda sync: _set_session_variables(sync, **values))
+
+
+def _on(session_or_connection: Any) -> AsyncSession | AsyncConnection:
+    if isinstance(session_or_connection, AsyncConnection):
+        return session_or_connection
+    return _asynchronous(session_or_connection)
 
 
 # -- looking after history -------------------------------------------------------------------

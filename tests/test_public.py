@@ -68,6 +68,7 @@ NAMES = {
     "remove_versioning",
     "revert_plan",
     "select_changes",
+    "session_variables",
     "session_variables_statement",
     "set_session_variables",
     "set_transaction_context",

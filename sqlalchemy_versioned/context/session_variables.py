@@ -7,11 +7,12 @@ savepoint that was set before is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Select, String, bindparam, func, true
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
@@ -19,9 +20,9 @@ from .._typing import select_rows
 from ..database.dialects import has_settings
 from ..database.sessions import sync_session
 from ..exc import ImproperlyConfigured, InvalidArgument
-from .values import keep_variables, plain_text
+from .values import keep_variables, plain_text, variables_of
 
-__all__ = ["build_statement", "set_variables"]
+__all__ = ["build_statement", "set_variables", "variables_set"]
 
 
 def build_statement(values: Mapping[str, Any], *, namespace: str) -> Select[Any]:
@@ -67,6 +68,32 @@ def set_variables(subject: Any, values: Mapping[str, Any], *, namespace: str) ->
     if has_settings(connection.dialect):
         connection.execute(statement)
     keep_variables(connection, values)
+
+
+@contextmanager
+def variables_set(
+    subject: Any, values: Mapping[str, Any], *, namespace: str
+) -> Generator[None, None, None]:
+    """Have variables set inside a block, and what they were before after it.
+
+    :raises ImproperlyConfigured: if *subject* has no transaction.
+    :raises InvalidArgument: if a name cannot be that of a variable, or a value is no text.
+    """
+    connection = _connection_of(subject)
+    said = variables_of(connection)
+    before = {name: said.get(name) for name in values}
+    set_variables(connection, values, namespace=namespace)
+    transaction = connection.get_transaction()
+    try:
+        yield
+        # What was changed inside is written inside.
+        if not isinstance(getattr(subject, "sync_connection", subject), Connection):
+            sync_session(subject).flush()
+    finally:
+        if transaction is not None and transaction is connection.get_transaction():
+            # After an error it may only be rolled back, and what was set goes with it.
+            with suppress(DBAPIError):
+                set_variables(connection, before, namespace=namespace)
 
 
 def _connection_of(subject: Any) -> Connection:

@@ -30,6 +30,7 @@ __all__ = [
     "row_values",
     "said_on",
     "storable",
+    "variables_of",
 ]
 
 #: The key of ``Connection.info`` that has the session variables of its transaction.
@@ -41,11 +42,16 @@ _VARIABLES = "sqlalchemy_versioned_variables"
 
 def said_on(connection: Connection) -> Mapping[str, Any]:
     """Return what is said of what *connection* writes now, not to be changed."""
-    said = values_in_force()
+    said, variables = values_in_force(), variables_of(connection)
+    return {**said, **variables} if variables else said
+
+
+def variables_of(connection: Connection) -> Mapping[str, Any]:
+    """Return the session variables of the transaction of *connection*."""
     variables: _Variables | None = _sqlalchemy.info_of(connection).get(_VARIABLES)
     if variables is None or variables.transaction is not connection.get_transaction():
-        return said
-    return {**said, **variables.values()}
+        return {}
+    return variables.values()
 
 
 def keep_variables(connection: Connection, values: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..build.registry import Registry, forget
 from ..build.transaction import DefaultName, TransactionFactory
 from ..capture.immutable import guard_versions
 from ..capture.tracking import Tracker
-from ..context.session_variables import build_statement, set_variables
+from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ClassNotVersioned, ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
 from ..model.lookup import is_switched_on
@@ -146,6 +147,19 @@ class VersioningManager(Overview):
         """
         namespace = self._build_options().session_variable_namespace
         set_variables(subject, values, namespace=namespace)
+
+    def session_variables(
+        self, subject: Any, values: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Say *values* inside a block for the transaction that a session or connection is in.
+
+        See :func:`sqlalchemy_versioned.session_variables`.
+
+        >>> with versioning_manager.session_variables(session, {"reason": "import"}):
+        ...     session.commit()
+        """
+        namespace = self._build_options().session_variable_namespace
+        return variables_set(subject, values, namespace=namespace)
 
     def session_variables_statement(self, values: Mapping[str, Any]) -> Select[Any]:
         """Return a statement that sets session variables on PostgreSQL.

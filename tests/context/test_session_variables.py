@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Column, String, Text, Uuid, func, insert, inspect, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from sqlalchemy_versioned import (
@@ -14,10 +14,12 @@ from sqlalchemy_versioned import (
     InvalidArgumentType,
     MissingSessionVariable,
     make_versioned,
+    session_variables,
     session_variables_statement,
     set_session_variables,
     transaction_class,
     transaction_context,
+    version_class,
     versioning_manager,
 )
 from tests.context.test_transaction_values import declare
@@ -59,6 +61,59 @@ def test_they_hold_for_a_transaction(opened, Article):
         opened.add(Article(name="b"))
         opened.commit()
     assert said(opened, Article) == ["O'Brien", None, "O'Brien", None]
+
+
+@pytest.mark.options(strategy="append")
+def test_they_hold_for_a_block(opened, Article):
+    """What is written inside has them; then what was said before is in force again."""
+    set_session_variables(opened, username="a")
+    opened.execute(insert(Article).values(name="1"))
+    with session_variables(opened, username="b", app_uuid=UUID(int=5)):
+        opened.execute(insert(Article).values(name="2"))
+        with session_variables(opened.connection(), username="c"):
+            opened.execute(insert(Article).values(name="3"))
+        opened.add(Article(name="4"))
+    opened.add(Article(name="5"))
+    opened.commit()
+    with session_variables(opened, username="d"):
+        opened.add(Article(name="6"))
+        opened.commit()
+        opened.execute(insert(Article).values(name="7"))
+
+    cls = version_class(Article)
+    rows = opened.execute(select(cls.name, cls.username, cls.app_uuid).order_by(cls.name)).all()
+
+    told = {name: (username, bool(app_uuid)) for name, username, app_uuid in rows}
+    assert told == {
+        "1": ("a", False),
+        "2": ("b", True),
+        "3": ("c", True),
+        "4": ("b", True),
+        "5": ("a", False),
+        "6": ("d", False),
+        "7": (None, False),
+    }
+
+
+def test_a_block_does_not_hide_errors(opened, engine):
+    """A transaction that can only be rolled back is told nothing more."""
+    with (
+        engine.connect() as connection,
+        pytest.raises(DBAPIError, match="nothing_there"),
+        session_variables(connection, username="a"),
+    ):
+        connection.execute(select(func.nothing_there()))
+
+
+@pytest.mark.needs("settings")
+def test_a_block_sets_what_triggers_read(opened, engine):
+    """Settings of the transaction are put back as well."""
+    setting = select(func.current_setting("audit.username", True))
+    with engine.connect() as connection:
+        set_session_variables(connection, username="a")
+        with session_variables(connection, username="b"):
+            assert connection.scalar(setting) == "b"
+        assert connection.scalar(setting) == "a"
 
 
 def test_they_go_with_what_is_rolled_back(opened, Article, engine):

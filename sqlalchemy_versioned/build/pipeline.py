@@ -9,7 +9,7 @@ declared later adds to what is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,11 +96,12 @@ class Round:
             self._build_associations(mapper)
         if not self._chosen.manager.create_models:
             return []
+        earlier = list(self.registry.classes.values())
         specs = [self._build_class(mapper, exposed=mappers[mapper]) for mapper in chosen]
         for spec in specs:
             # After all classes are there, because relationships lead from any to any.
             attach_parent_relationships(spec)
-        for spec in specs:
+        for spec in (*specs, *self._extended(earlier)):
             attach_relationships(spec, self.registry.classes, self.registry.associations)
         for spec in specs:
             self.plugins.call("after_version_class_built", spec.parent_class, spec.version_class)
@@ -311,6 +312,22 @@ class Round:
         self.registry.classes[mapper.class_] = spec
         self._mark(spec)
         return spec
+
+    def _extended(self, earlier: Iterable[ClassSpec]) -> Iterator[ClassSpec]:
+        """Take in relationships that classes have got since they were built, such as backrefs.
+
+        :returns: specs of those classes, with the new relationships only.
+        """
+        for spec in earlier:
+            mapper: Mapper[Any] = inspect(spec.parent_class)
+            keys = _mirrored_relationships(mapper, spec.options)
+            new = tuple(key for key in keys if key not in spec.relationships)
+            if new:
+                whole = replace(spec, relationships=keys)
+                self.registry.classes[spec.parent_class] = whole
+                for cls in (spec.parent_class, spec.version_class):
+                    type.__setattr__(cls, SPEC, whole)
+                yield replace(spec, relationships=new)
 
     def _mark(self, spec: ClassSpec) -> None:
         """Put the spec where look-ups find it."""

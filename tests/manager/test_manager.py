@@ -215,6 +215,39 @@ def test_models_declared_in_rounds(Base, versioning, open_session):
     assert transaction_class(Article) is transaction_class(Tag)
 
 
+def test_late_class_with_backrefs(Base, versioning, open_session):
+    """Versions that were built before have the relationships that a later class brings along."""
+    Article = declare(Base)
+    open_session(Base)
+    links = Table(
+        "article_tag",
+        Base.metadata,
+        Column("article_id", ForeignKey("article.id"), primary_key=True),
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    )
+    Note = declare(
+        Base,
+        "Note",
+        article_id=mapped_column(ForeignKey("article.id")),
+        article=relationship("Article", backref="notes"),
+    )
+    Tag = declare(Base, "Tag", articles=relationship("Article", secondary=links, backref="tags"))
+    session = open_session(Base)
+    article = Article(name="a", notes=[Note(name="n")], tags=[Tag(name="t")])
+    session.add(article)
+    session.commit()
+    article.name, article.notes, article.tags = "b", [], []
+    session.commit()
+
+    first, second = article.versions
+    assert [note.name for note in first.notes] == ["n"]
+    assert [tag.name for tag in first.tags] == ["t"]
+    assert (second.notes, second.tags) == ([], [])
+    first.revert(relations=["notes", "tags"])
+    session.commit()
+    assert (len(article.notes), len(article.tags)) == (1, 1)
+
+
 def test_late_single_table_subclass(Base, versioning, open_session):
     """Columns of a subclass that comes late are added to the version table."""
     Item = declare(

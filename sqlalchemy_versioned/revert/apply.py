@@ -19,7 +19,7 @@ from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committe
 from sqlalchemy.orm.collections import collection_adapter
 
 from .._typing import mapper_of
-from .columns import differs
+from .columns import changes_by_itself, differs
 from .deferral import DeferConstraint
 from .link_values import keep_until_flush
 from .live import is_unloadable, related_to
@@ -156,6 +156,8 @@ class _Application:
             # flags.
             if now is _UNSET or differs(state.mapper, key, now, value):
                 set_attribute(obj, key, value)
+            elif key not in state.committed_state and changes_by_itself(state.mapper, key):
+                flag_modified(obj, key)
 
     def _set_nulls(self, obj: Any, values: Mapping[str, Any]) -> None:
         """Set what has to be NULL, whatever a default or a type would make of ``None``.

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-__all__ = ["column_of", "differs", "is_filled", "is_made", "is_same"]
+__all__ = ["changes_by_itself", "column_of", "differs", "is_filled", "is_made", "is_same"]
 
 
 def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
@@ -39,6 +39,11 @@ def is_made(column: Column[Any]) -> bool:
     if column.computed is not None:
         return True
     return column.identity is not None and bool(column.identity.always)
+
+
+def changes_by_itself(mapper: Mapper[Any], key: str) -> bool:
+    """Tell whether an UPDATE that does not set an attribute changes its column."""
+    return column_of(mapper, key).onupdate is not None
 
 
 def is_filled(column: Column[Any]) -> bool:

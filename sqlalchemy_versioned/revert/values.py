@@ -10,17 +10,21 @@ from sqlalchemy.orm import Mapper, Session
 
 from ..exc import IncompleteHistory, ReverterException
 from ..query.conditions import is_row_of
-from .columns import column_of, differs, is_filled, is_made
+from .columns import changes_by_itself, column_of, differs, is_filled, is_made
 from .nodes import Node, key_of
 
 __all__ = ["values_of"]
 
 
 def values_of(session: Session, node: Node) -> dict[str, Any]:
-    """Return the values to set: those that differ, or all of an object to be restored."""
+    """Return the values to set: those that differ, or all of an object to be restored.
+
+    With those that differ, columns that any UPDATE would change.
+    """
     live = node.target.live
     mapper: Mapper[Any] = inspect(node.spec.parent_class)
     values: dict[str, Any] = {}
+    kept: list[str] = []
     for key in node.spec.columns:
         if key not in node.keys or not _is_writable(mapper, key, is_new=live is None):
             continue
@@ -28,10 +32,14 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
         if live is None or differs(mapper, key, getattr(live, key), value):
             _check_member(mapper, node, key, value)
             values[key] = _stored(session, node, key, value)
+        elif changes_by_itself(mapper, key):
+            kept.append(key)
     if live is None:
         _check_numbering(session, mapper, node)
         _check_unknown(mapper, node)
-    return values
+    # The UPDATE of the others would change them.
+    stays = {key: _stored(session, node, key, node.value(key)) for key in kept if values}
+    return values | stays
 
 
 def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:

@@ -2,6 +2,8 @@
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm.attributes import flag_modified
 
 from sqlalchemy_versioned import ReverterException, paused, revert_plan, version_class
 
@@ -44,6 +46,34 @@ def test_unchanged_attributes_are_not_set(session, blog):
     article.versions[0].revert()
 
     assert not session.dirty
+
+
+def test_columns_that_change_by_themselves(Base, open_session):
+    """What any UPDATE would change is as it was, too, and nothing is written for it alone."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        editor: Mapped[str | None] = mapped_column(onupdate="me")
+        edits: Mapped[int] = mapped_column(default=0, onupdate=text("edits + 1"))
+
+    session = open_session(Base)
+    page = Page(name="a")
+    session.add(page)
+    session.commit()
+    page.name, page.editor, page.edits = "b", None, 0
+    flag_modified(page, "editor")
+    flag_modified(page, "edits")
+    session.commit()
+
+    first = page.versions[0]
+    for _ in range(2):
+        first.revert()
+        session.commit()
+        assert (page.name, page.editor, page.edits) == ("a", None, 0)
+    assert len(page.versions) == 3
 
 
 def test_deleted_objects_are_restored(session, blog):

@@ -273,7 +273,10 @@ class FlushEvents:
 
     def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any]) -> bool:
         root = self._tracked.readers[mapper].spec.root
-        return self._surroundings.leaves_to_triggers(session.get_bind(mapper).dialect, root)
+        # Asking a session for its database takes longer than all the rest.
+        return root.is_native and self._surroundings.leaves_to_triggers(
+            session.get_bind(mapper).dialect, root
+        )
 
     def _begin(self, flush: Flush, *, is_early: bool) -> None:
         """Make sure there is a transaction, and tell plugins of the flush."""

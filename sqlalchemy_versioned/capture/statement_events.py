@@ -63,7 +63,8 @@ class StatementEvents:
         """Listen to what is executed on the connections of an engine."""
         if engine not in self._engines:
             for name, listener in self._engine_listeners():
-                event.listen(engine, name, listener, retval=name == "before_execute")
+                # Asked for what it returns, a listener is called without another around it.
+                event.listen(engine, name, listener, retval=name != "handle_error")
             self._engines.add(engine)
 
     def _engine_listeners(self) -> list[tuple[str, Any]]:
@@ -81,6 +82,8 @@ class StatementEvents:
         params: Any,
         execution_options: Mapping[str, Any],
     ) -> tuple[Any, Any, Any]:
+        if is_ours(execution_options):
+            return statement, multiparams, params
         if _sqlalchemy.is_lambda(statement):
             actual = _sqlalchemy.resolved(statement)
             statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
@@ -88,8 +91,7 @@ class StatementEvents:
         if is_write and self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, execution_options, is_stored)
-        is_recorded = is_write and not is_ours(execution_options)
-        if not is_recorded or statement.table in self._tracked.histories:
+        if not is_write or statement.table in self._tracked.histories:
             return statement, multiparams, params
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
@@ -157,22 +159,33 @@ class StatementEvents:
         parameters: Any,
         context: Any,
         executemany: bool,
-    ) -> None:
+    ) -> tuple[str, Any]:
         compiled = None if context is None else context.compiled
-        is_stored = partial(self._recorder.is_stored_by, connection)
-        capture = self._captures.on(connection)
-        is_native = capture is not self._captures.of_all
         if compiled is None or isinstance(compiled.statement, TextClause):
-            if is_native:
-                self._tell_triggers(connection, self.triggers.targets_in_text(statement))
-            capture.refusals.check_text(connection, statement)
-            self.guard.check_text(statement, is_stored)
-        elif context is not None and getattr(compiled, "ctes", None):
-            if is_native:
-                self._tell_triggers(connection, self.triggers.targets_in_ctes(compiled.ctes))
-            capture.refusals.check_ctes(connection, compiled.ctes)
-            if self.guard:
-                self.guard.check_ctes(compiled.ctes, context.execution_options, is_stored)
+            self._before_text(connection, statement)
+        elif (
+            context is not None
+            and getattr(compiled, "ctes", None)
+            and not is_ours(context.execution_options)
+        ):
+            self._before_ctes(connection, compiled.ctes)
+        return statement, parameters
+
+    def _before_text(self, connection: Connection, text: str) -> None:
+        capture = self._captures.on(connection)
+        if capture is not self._captures.of_all:
+            self._tell_triggers(connection, self.triggers.targets_in_text(text))
+        capture.refusals.check_text(connection, text)
+        self.guard.check_text(text, partial(self._recorder.is_stored_by, connection))
+
+    def _before_ctes(self, connection: Connection, ctes: Any) -> None:
+        capture = self._captures.on(connection)
+        if capture is not self._captures.of_all:
+            self._tell_triggers(connection, self.triggers.targets_in_ctes(ctes))
+        capture.refusals.check_ctes(connection, ctes)
+        if self.guard:
+            is_stored = partial(self._recorder.is_stored_by, connection)
+            self.guard.check_ctes(ctes, {}, is_stored)
 
     def _handle_error(self, context: Any) -> BaseException | None:
         connection: Connection | None = context.connection

@@ -22,7 +22,7 @@ from ..database.dialects import (
     repeats_subqueries,
 )
 from ..database.keys import KeyConditions, Style
-from ..query.newest import through_key
+from ..query.newest import newest_version, through_key
 from ..query.rows import (
     as_stored,
     compared_columns,
@@ -124,6 +124,16 @@ class ClosingStatements(TableStatements):
         spec = self.spec
         newest = newest_before(spec, self.keys.values("keys"), self.tx, sorts=sorts)
         return self._end(self._in_versions(), spec.transaction_column == newest)
+
+    def end_newest(self) -> Update:
+        """End the newest version of one row, if it is open and before this transaction.
+
+        Only for one that has no version of the row itself.
+        """
+        spec = self.spec
+        newest = newest_version(spec, self.keys.values("keys"), sorts=True)
+        number = spec.transaction_column
+        return self._end(self._in_versions(), number == newest, number < self.tx)
 
     def _close_before(
         self,

@@ -34,7 +34,7 @@ from ..query.rows import (
     same_key,
 )
 from .closing_statements import ClosingStatements
-from .shapes import Insertion, Shape
+from .shapes import Shape
 from .table_statements import default_of
 
 __all__ = ["ImageStatements"]
@@ -104,40 +104,19 @@ class ImageStatements(ClosingStatements):
 
         That is planned in half the time of an image that looks for the difference itself.
         """
-        spec = self.spec
-        row = {pair.parent: pair.parent for pair in spec.pairs}
-        differs = not_(holds_values(spec, spec.version_table, row))
-        row_of_it = (self._in("keys"), same_key(spec, spec.version_table))
-        ending = self._close_one(sorts=True).where(*row_of_it, differs)
-        ended = ending.returning(spec.key[0].version).cte(f"{spec.prefix}ended")
+        ending = self._close_one(sorts=True).where(*self._differs())
+        ended = ending.returning(self.spec.key[0].version).cte(f"{self.spec.prefix}ended")
         unconditional = shape._replace(condition="")
         taken: Any = self.image(unconditional, exists().select_from(ended))
         image: Insert = taken
         return image
 
-    def begin_image_and_close(self, shape: Shape, transaction: Insertion) -> Executable:
-        """Write a transaction, and what :meth:`image_and_close` does as of it.
-
-        Selects the id of the transaction, and the key of the version that was ended, if any.
-
-        :param transaction: its row.
-        """
+    def _differs(self) -> list[ColumnElement[bool]]:
+        """Match the version of one row if the row differs from it."""
         spec = self.spec
-        row = transaction.statement(spec.prefix)
-        # One round trip for all three: most flushes change one object, and pay for each.
-        numbers = row.returning(*transaction.table.primary_key).cte(f"{spec.prefix}begun")
-        tx = select(*numbers.c).scalar_subquery()
-        following = type(self)(
-            spec,
-            self.related,
-            self._dialect,
-            self.style,
-            keys_may_vary=self._keys_may_vary,
-            tx=tx,
-        )
-        closing = following.image_and_close(shape)
-        closed = closing.returning(spec.key[0].version).cte(f"{spec.prefix}closed")
-        return select(tx, select(*closed.c).scalar_subquery())
+        row = {pair.parent: pair.parent for pair in spec.pairs}
+        same = holds_values(spec, spec.version_table, row)
+        return [self._in("keys"), same_key(spec, spec.version_table), not_(same)]
 
     def first_state(self) -> Executable:
         """Take images of rows that have no version, as of a transaction before all others."""

@@ -7,10 +7,11 @@ from typing import Any
 
 __all__ = ["OURS", "is_ours"]
 
+_NAME = "sqlalchemy_versioned_ours"
 #: Execution options of statements by which the library writes version tables.
-OURS = {"sqlalchemy_versioned_ours": True}
+OURS = {_NAME: True}
 
 
 def is_ours(options: Mapping[str, Any]) -> bool:
     """Tell by its execution options whether a statement is one of the library."""
-    return OURS.keys() <= options.keys()
+    return _NAME in options

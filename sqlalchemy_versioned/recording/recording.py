@@ -230,7 +230,7 @@ class Recording:
         if set(image.fresh) != {Operation.INSERT} or others or not self._keys_are_new:
             return False
         keys = image.fresh[Operation.INSERT]
-        if not self._write_new(spec, image, transaction.id):
+        if not self._write_new(spec, image, transaction):
             # Some have one, so none of it holds; write all of them again.
             work.closing = list(keys)
             image.fresh, image.again = {}, {Operation.INSERT: keys}
@@ -238,9 +238,17 @@ class Recording:
         self._note(spec, keys, Operation.INSERT)
         return True
 
-    def _write_new(self, spec: VersionSpec, image: Image, tx: int) -> bool:
+    def _write_new(self, spec: VersionSpec, image: Image, transaction: Transaction) -> bool:
         """Write INSERT versions of rows; tell whether none of these rows has a history."""
         writer, connection = self._writers[spec], self.connection
+        insertion = transaction.insertion(connection)
+        if insertion is not None and writer.can_begin_new(insertion, image):
+            number = writer.begin_insert_new(connection, insertion, image)
+            if number is None:
+                return False
+            transaction.begun(insertion, number)
+            return True
+        tx = transaction.id
         if not locks_what_is_missing(connection.dialect):
             return writer.insert_new(connection, image, tx)
         # Apart, a look reads what is committed and locks nothing.
@@ -301,13 +309,13 @@ class Recording:
     ) -> int:
         """Write these, and if need be the transaction along with them; return how many ended."""
         insertion = transaction.insertion(self.connection)
-        if insertion is None:
-            return writer.write_and_close(self.connection, image, transaction.id, locks=locks)
-        number, closed = writer.begin_write_and_close(
-            self.connection, insertion, image, locks=locks
-        )
-        transaction.begun(insertion, number)
-        return closed
+        if insertion is not None:
+            begun = writer.begin_write_and_close(self.connection, insertion, image, locks=locks)
+            if begun is not None:
+                number, closed = begun
+                transaction.begun(insertion, number)
+                return closed
+        return writer.write_and_close(self.connection, image, transaction.id, locks=locks)
 
     def _drop_unwritten(self, spec: VersionSpec, work: _Sorted, tx: int) -> None:
         """Forget rows that are as they were, and those that were gone before they were deleted."""

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
     Insert,
     Table,
     bindparam,
     insert,
+    select,
 )
 from sqlalchemy import Sequence as Numbers
 
@@ -46,18 +50,35 @@ class Insertion:
     table: Table
     values: Mapping[str, Any]
 
+    @property
+    def numbers(self) -> Numbers | None:
+        """The sequence that the row gets its number from, if a column says so."""
+        (number,) = self.table.primary_key
+        return number.default if isinstance(number.default, Numbers) else None
+
     def statement(self, prefix: str) -> Insert:
         """Insert the row, with named parameters."""
+        named: dict[Any, Any] = {**self._named(prefix)}
+        if self.numbers is not None:
+            (number,) = self.table.primary_key
+            named[number] = self.numbers.next_value()
+        return insert(self.table).values(named)
+
+    def following(self, prefix: str, number: ColumnElement[int]) -> Insert:
+        """Insert the row once for each row that *number* is a column of, and with that number."""
+        named = self._named(prefix)
+        names: list[Any] = [*self.table.primary_key, *named]
+        labelled = [value.label(column.name) for column, value in named.items()]
+        source = select(number, *labelled)
+        return insert(self.table).from_select(names, source, include_defaults=False)
+
+    def _named(self, prefix: str) -> dict[Column[Any], BindParameter[Any]]:
         columns = self.table.c
-        named: dict[Any, Any] = {
+        return {
             columns[key]: bindparam(f"{prefix}begun_{key}", type_=columns[key].type)
             for key in self.values
         }
-        (number,) = self.table.primary_key
-        if isinstance(number.default, Numbers):
-            named[number] = number.default.next_value()
-        return insert(self.table).values(named)
 
     def parameters(self, prefix: str) -> dict[str, Any]:
-        """Return the parameters that :meth:`statement` needs."""
+        """Return the parameters that these statements need."""
         return {f"{prefix}begun_{key}": value for key, value in self.values.items()}

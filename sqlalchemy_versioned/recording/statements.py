@@ -23,14 +23,14 @@ from ..query.newest import comes_after, newest_version, place_in
 from ..query.rows import (
     as_stored,
 )
-from .image_statements import ImageStatements
+from .beginning_statements import BeginningStatements
 from .looking_statements import LookingStatements
 from .table_statements import default_of
 
 __all__ = ["StatementBuilder"]
 
 
-class StatementBuilder(ImageStatements, LookingStatements):
+class StatementBuilder(BeginningStatements, LookingStatements):
     """Builds all statements for one table; see :class:`.TableStatements`."""
 
     def mark_deleted(self) -> Executable:

@@ -19,6 +19,7 @@ from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
 from ..options import Options
 from ..triggers.catalogue import stored_triggers
+from .defaults import Defaults
 from .writer import TableWriter
 
 __all__ = ["Surroundings"]
@@ -53,6 +54,7 @@ class Surroundings:
         self._options = options
         self._current_user = current_user
         self._places: Places | None = None
+        self._defaults: Defaults | None = None
         self._is_native = is_native
         # By engine, so that they go with it.
         self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
@@ -74,6 +76,13 @@ class Surroundings:
                 takes_further=lambda: bool(self.plugins().overriding("store_context")),
             )
         return self._places
+
+    def defaults(self) -> Defaults:
+        """Return what Python gives to the rows of transactions."""
+        if self._defaults is None:
+            mapper: Mapper[Any] = inspect(self.transaction_class())
+            self._defaults = Defaults(mapper.local_table)
+        return self._defaults
 
     def leaves_to_triggers(self, dialect: Dialect, spec: VersionSpec | None = None) -> bool:
         """Tell whether what is written to a database is recorded by its triggers.
@@ -104,12 +113,16 @@ class Surroundings:
         if not has_statement_triggers(dialect) or self.leaves_to_triggers(dialect, spec):
             return
         engine = _sqlalchemy.root_engine(connection)
-        if engine not in self._triggered:
+        triggered = self._triggered.get(engine)
+        if triggered is None:
             found = stored_triggers(connection)
-            self._triggered[engine] = {(t.schema, t.table) for t in found if t.is_enabled}
+            triggered = {(t.schema, t.table) for t in found if t.is_enabled}
+            self._triggered[engine] = triggered
+        if not triggered:
+            return
         options = connection.get_execution_options()
         schema = _sqlalchemy.translated_schema(options, table.schema)
-        if (schema or dialect.default_schema_name, table.name) in self._triggered[engine]:
+        if (schema or dialect.default_schema_name, table.name) in triggered:
             raise CaptureError(
                 f"a session writes {table.fullname}, which has triggers in this database that "
                 "record it, and so it would be recorded twice; say make_versioned(native=True), "
@@ -138,6 +151,6 @@ class Surroundings:
 
     def forget(self) -> None:
         """Drop what is kept of classes that may be other ones."""
-        self._places = None
+        self._places = self._defaults = None
         self._writers.clear()
         self.look_again()

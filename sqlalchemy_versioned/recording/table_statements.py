@@ -26,6 +26,7 @@ from ..model.spec import VersionSpec
 from ..query.newest import index_hint
 from ..query.rows import (
     same_image_exists,
+    same_key,
 )
 
 __all__ = ["TableStatements", "default_of"]
@@ -92,6 +93,11 @@ class TableStatements:
                 .correlate(self.spec.parent_table)
             )
         return or_(*changes)
+
+    def _is_first(self) -> ColumnElement[bool]:
+        """Match rows of the parent table that have no version."""
+        versions = self.spec.version_table.alias()
+        return not_(exists().where(same_key(self.spec, versions)))
 
     @property
     def _new_tx(self) -> ColumnElement[int]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from .._typing import is_table
+from .defaults import Defaults
 from .shapes import Insertion
 
 __all__ = ["TransactionRow", "referring_columns"]
@@ -24,6 +25,7 @@ class TransactionRow:
     """One transaction, as a row in each database that has versions of it.
 
     :param values: column values by key; the id is not among them.
+    :param defaults: completes them.
     :param is_wanted: whether the application asked for it, so that it is kept when empty.
     """
 
@@ -33,6 +35,7 @@ class TransactionRow:
         connection: Connection,
         values: Mapping[str, Any],
         *,
+        defaults: Defaults,
         is_wanted: bool,
     ) -> None:
         table = mapper.local_table
@@ -45,6 +48,7 @@ class TransactionRow:
         self._tables: dict[Connection, Table] = {connection: table}
         self._instance: Any = None
         self._values = dict(values)
+        self._defaults = defaults
         self._id: int | None = None
         if is_wanted:
             self._write()
@@ -72,7 +76,7 @@ class TransactionRow:
         """
         if self._id is not None or connection is not self._authority:
             return None
-        values = with_defaults(self._table, self._values)
+        values = self._defaults.complete(self._values)
         return None if values is None else Insertion(self._table, values)
 
     def begun(self, insertion: Insertion, number: int) -> None:
@@ -251,34 +255,6 @@ def _write(
     result: Any = connection.execute(insert(table), dict(values))
     number: int = result.inserted_primary_key[0]
     return number, {**result.last_inserted_params(), _id_column(table).key: number}
-
-
-def with_defaults(table: Table, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return *values* with those that Python gives to other columns of a new row.
-
-    ``None`` if only SQLAlchemy can tell them, or the database does not number the rows.
-    """
-    complete = dict(values)
-    number = _id_column(table)
-    if len(table.primary_key) != 1 or number.key in values or table.autoincrement_column is None:
-        return None
-    for column in table.columns:
-        default: Any = column.default
-        if default is None or column is number or column.key in complete:
-            continue
-        if default.is_scalar:
-            complete[column.key] = default.arg
-        elif default.is_callable and _takes_nothing(default.arg):
-            complete[column.key] = default.arg(None)
-        else:
-            return None
-    return complete
-
-
-def _takes_nothing(default: Any) -> bool:
-    # SQLAlchemy wraps functions that do not want the context of the statement.
-    code = getattr(getattr(default, "__wrapped__", None), "__code__", None)
-    return code is not None and code.co_argcount == 0
 
 
 def _rename(session: Session, instance: Any, key: str, value: int | None) -> None:

@@ -38,8 +38,9 @@ from ..exc import CaptureError
 from ..model.lookup import TABLES
 from ..triggers.settings import TRANSACTIONS, VALUES, WANTED
 from ..triggers.spec import TransactionStep, step_name
+from .defaults import Defaults
 from .shapes import Insertion
-from .transaction_row import TransactionRow, with_defaults
+from .transaction_row import TransactionRow
 
 __all__ = ["TriggeredRow", "build_object", "build_setting"]
 
@@ -64,6 +65,7 @@ class TriggeredRow(TransactionRow):
         connection: Connection,
         values: Mapping[str, Any],
         *,
+        defaults: Defaults,
         is_wanted: bool,
         savepoint: Callable[[], Any],
     ) -> None:
@@ -73,7 +75,7 @@ class TriggeredRow(TransactionRow):
         self._told: WeakKeyDictionary[Connection, tuple[Any, Any]] = WeakKeyDictionary()
         #: The number that the row had when another session took its turn, by connection.
         self._left: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
-        super().__init__(mapper, connection, values, is_wanted=is_wanted)
+        super().__init__(mapper, connection, values, defaults=defaults, is_wanted=is_wanted)
 
     def announce(self, connection: Connection) -> bool:
         """Tell the triggers on a connection what the row is to hold; once is enough.
@@ -97,7 +99,7 @@ class TriggeredRow(TransactionRow):
         number = _number(self._table).key
         known = self._said | self._values | self._seen_values()
         said = {key: value for key, value in known.items() if key != number}
-        return with_defaults(self._table, said) or said
+        return self._defaults.complete(said) or said
 
     def _refuse_to_say(self) -> None:
         """Refuse what is said of a transaction that ends before anything is written."""

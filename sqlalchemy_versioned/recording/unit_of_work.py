@@ -7,6 +7,7 @@ is no map of connections, no lock and nothing global.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Table, inspect
@@ -190,14 +191,11 @@ class UnitOfWork:
             is_checked = not (is_native and (is_told or is_wanted))
             values = self._values(attributes, connection, is_checked=is_checked)
         mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
-        row: TransactionRow
+        build: Callable[..., TransactionRow] = TransactionRow
         if is_native:
-            savepoint = self._session.get_nested_transaction
-            row = TriggeredRow(
-                mapper, connection, values.columns, is_wanted=is_wanted, savepoint=savepoint
-            )
-        else:
-            row = TransactionRow(mapper, connection, values.columns, is_wanted=is_wanted)
+            build = partial(TriggeredRow, savepoint=self._session.get_nested_transaction)
+        defaults = self._surroundings.defaults()
+        row = build(mapper, connection, values.columns, defaults=defaults, is_wanted=is_wanted)
         self._records.layer(self._session.get_nested_transaction()).transaction = row
         self._later, self._further, self._stored = values.later, values.further, {}
         self._store_further()
@@ -379,7 +377,8 @@ class UnitOfWork:
             )
         for recording in recordings:
             recording.drop_undone(self._tx)
-        if self._row is not None and not self._row.is_written:
+        row = self._row
+        if row is not None and not row.is_written:
             # A savepoint that is rolled back later would take it along.
             self._records.take_back(self._session.get_nested_transaction())
         elif any(recording.came_to_nothing for recording in recordings):

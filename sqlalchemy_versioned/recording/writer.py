@@ -61,6 +61,8 @@ class TableWriter:
         self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
         self.can_replace: bool = spec.key_is_primary and has_upsert(dialect)
         self._is_stamped = spec.is_stamped
+        #: Whether new versions have values that are neither of rows nor of a transaction.
+        self._has_events: bool = self._is_stamped or bool(spec.variables)
         # See docs/decisions/0007.
         self._looks_apart = locks_what_is_missing(dialect)
         self._ends_apart = self._looks_apart and spec.key_is_primary
@@ -123,28 +125,65 @@ class TableWriter:
         sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
         parameters = {self._tx: tx, **sets.parameters(), **values}
         ended = connection.execute(statement, parameters).rowcount
-        self._write_unended(connection, shape, sets, tx, ended, values)
+        if not ended:
+            self._write_unended(connection, shape, sets, tx, values)
         return ended
 
     def begin_write_and_close(
         self, connection: Connection, transaction: Insertion, image: Image, *, locks: bool
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int] | None:
         """Write a transaction too, in the same round trip as :meth:`write_and_close`.
 
-        :returns: the id of the transaction, and how many versions were ended.
+        :returns: the id of the transaction, and how many versions were ended; ``None`` if nothing
+            was written.
         """
         shape, _ = image.shape(can_replace=self.can_replace, locks=locks)
-        name = ("begin", shape, transaction.table, tuple(transaction.values))
         statement = self._kept(
-            name, lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction)
+            ("begin", shape, transaction.table, tuple(transaction.values)),
+            lambda: self._builder(Style.ONE).begin_image_and_close(shape, transaction),
         )
+        row = self._begin(connection, statement, transaction, image)
+        if row is None:
+            return None
+        # Where that is what it begins with, there is nothing but the number.
+        if row[-1] is not None:
+            return row[0], 1
         sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
-        parameters = {**transaction.parameters(self._prefix), **sets.parameters(), **values}
-        row: Any = connection.execute(statement, parameters).one()
-        number, found = row
-        ended = 0 if found is None else 1
-        self._write_unended(connection, shape, sets, number, ended, values)
-        return number, ended
+        self._write_unended(connection, shape, sets, row[0], values)
+        return row[0], 0
+
+    def can_begin_new(self, transaction: Insertion, image: Image) -> bool:
+        """Tell whether :meth:`begin_insert_new` can write *image*: one row, numbered with it."""
+        is_one = has_writable_ctes(self._dialect) and len(image.keys()) == 1
+        return is_one and transaction.numbers is not None and not self._has_events
+
+    def begin_insert_new(
+        self, connection: Connection, transaction: Insertion, image: Image
+    ) -> int | None:
+        """Write the version of a new row, and a transaction too, in one round trip.
+
+        :returns: the id of the transaction; ``None`` if the row has a history, and so nothing was
+            written.
+        """
+        shape, _ = image.shape(can_replace=self.can_replace, locks=False)
+        numbers = transaction.numbers
+        assert numbers is not None
+        statement = self._kept(
+            ("begin new", shape, transaction.table, tuple(transaction.values)),
+            lambda: self._builder(Style.ONE).begin_new(shape, transaction, numbers),
+        )
+        row = self._begin(connection, statement, transaction, image)
+        return None if row is None else row[0]
+
+    def _begin(
+        self, connection: Connection, statement: Any, transaction: Insertion, image: Image
+    ) -> Any:
+        parameters = {
+            **transaction.parameters(self._prefix),
+            **self.keys.sets(image.keys()).parameters(),
+            **image.values(self._prefix),
+        }
+        return connection.execute(statement, parameters).one_or_none()
 
     def _write_unended(
         self,
@@ -152,11 +191,10 @@ class TableWriter:
         shape: Shape,
         sets: KeySets,
         tx: int,
-        ended: int,
         values: Mapping[str, Any],
     ) -> None:
         """Write the version of a row that differs, but had no open version to be ended."""
-        if not ended and self._builder(Style.ONE).ends_first(shape):
+        if self._builder(Style.ONE).ends_first(shape):
             self._run(connection, shape, sets, tx, values)
 
     def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:

@@ -752,6 +752,23 @@ def test_numbers_that_a_restore_has_reset(session, models, mode):
     assert [each.name for each in article.versions] == ["a"]
 
 
+def test_key_that_another_row_had(session, models):
+    """A row with the key of one that was deleted goes on with its history."""
+    first = models.Article(id=7, name="a")
+    session.add(first)
+    session.commit()
+    session.delete(first)
+    session.commit()
+    second = models.Article(id=7, name="b")
+    session.add(second)
+    session.commit()
+
+    versions = second.versions.all()
+    assert [(v.name, v.operation_type) for v in versions] == [("a", 0), ("a", 2), ("b", 0)]
+    ends = [version.end_transaction_id for version in versions]
+    assert ends == [*[version.transaction_id for version in versions[1:]], None]
+
+
 def test_rows_of_an_overtaken_transaction(Base, versioning, engine):
     """Rows that an application hangs on a transaction follow it to its later number."""
 

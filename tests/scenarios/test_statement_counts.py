@@ -88,11 +88,12 @@ def write_and_delete(session, models, extra, size):
 @pytest.mark.needs("writable_ctes")
 def test_one_row_takes_one_statement(session, models, extra, mode):
     """The version of a single row is written and the one before ended in one round trip."""
+    expected = dict.fromkeys(("article_version", "transaction"), mode.pick(1, 0))
     article = models.Article(name="a")
     session.add(article)
+    assert extra("article") == expected
     session.commit()
     article.name = "b"
-    expected = dict.fromkeys(("article_version", "transaction"), mode.pick(1, 0))
     assert extra("article") == expected
     session.commit()
     session.delete(article)

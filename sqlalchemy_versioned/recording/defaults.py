@@ -1,0 +1,63 @@
+"""What Python gives to the columns of a row that the library writes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import FromClause
+
+from .._typing import is_table
+
+__all__ = ["Defaults"]
+
+
+class Defaults:
+    """What Python gives to new rows of one table that the database numbers; found out once.
+
+    It does not follow columns that the table gets later.
+    """
+
+    def __init__(self, table: FromClause) -> None:
+        assert is_table(table)
+        #: The column that the database numbers; ``None`` if it does not.
+        self._number: str | None = None
+        if len(table.primary_key) == 1 and table.autoincrement_column is not None:
+            (number,) = table.primary_key
+            self._number = number.key
+        self._made: dict[str, Callable[[], Any]] = {}
+        #: The columns of which only SQLAlchemy can tell the default.
+        self._unknown: set[str] = set()
+        for column in table.columns:
+            default: Any = column.default
+            if default is None or column.key == self._number:
+                continue
+            make = _maker(default)
+            if make is None:
+                self._unknown.add(column.key)
+            else:
+                self._made[column.key] = make
+
+    def complete(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return *values* with those of other columns.
+
+        ``None`` if only SQLAlchemy can tell them, or the database does not number the row.
+        """
+        if self._number is None or self._number in values or not self._unknown <= values.keys():
+            return None
+        made = {key: make() for key, make in self._made.items() if key not in values}
+        return {**values, **made}
+
+
+def _maker(default: Any) -> Callable[[], Any] | None:
+    if default.is_scalar:
+        return lambda: default.arg
+    if default.is_callable and _takes_nothing(default.arg):
+        return lambda: default.arg(None)
+    return None
+
+
+def _takes_nothing(default: Any) -> bool:
+    # SQLAlchemy wraps functions that do not want the context of the statement.
+    code = getattr(getattr(default, "__wrapped__", None), "__code__", None)
+    return code is not None and code.co_argcount == 0

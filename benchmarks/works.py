@@ -206,7 +206,8 @@ def _count_link_flushes(engine: Engine, models: Models, size: int) -> Iterator[t
 
 
 def _count_late_update(bench: Bench) -> int:
-    engine = bench.new_database()
+    engine = bench.new_warm_database()
+    empty_database(engine, bench.models)
     write_history(engine, bench.models, LONG_HISTORY)
     with Session(engine) as session:
         change_articles(_load_articles(session, bench.models), "changed")
@@ -526,6 +527,12 @@ def _writers_work(kind: str, run: Callable[[Bench], Numbers], size: int) -> Work
             0.6,
         ),
         Bar("… any of 1,000 rows", ("shared",), Kind.KEPT, 0.6),
+        Bar(
+            f"commits a second of {writers.OBJECTS} objects each, {writers.WRITERS} {kind}",
+            ("several",),
+            Kind.KEPT,
+            0.6,
+        ),
     )
     return Work(f"writing-{kind}", run, bars, size, 10, peer_rounds=1, databases=(POSTGRESQL,))
 

@@ -1,6 +1,6 @@
-"""Eight writers at once, each committing changes of one object, on PostgreSQL.
+"""Eight writers at once, each committing changes of one object, or of ten, on PostgreSQL.
 
-A change is what a request does: a session of its own loads an article by its key, changes it and
+A change is what a request does: a session of its own loads articles by their keys, changes them and
 commits.  Writers are threads of one process, which share its interpreter, or processes.  Each
 changes rows of its own, or any of a pool of rows that all share.
 """
@@ -12,15 +12,14 @@ import multiprocessing
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from benchmarks.bench import Bench, Numbers
 from benchmarks.histories import Shape, write_history
-from benchmarks.libraries import Models
 from benchmarks.measuring import Stopwatch
 
 WRITERS = 8
@@ -28,6 +27,8 @@ WRITERS = 8
 OWN = 100
 #: Rows that all share: many, so that few writers wait for each other's.
 SHARED = 1_000
+#: Objects of the larger transactions, of rows of their own.
+OBJECTS = 10
 #: How often it is measured; the best counts, as whatever else a machine does only slows it down.
 SERIES = 3
 #: Commits of each writer before the clock starts, which fill its caches.
@@ -44,6 +45,8 @@ class Task:
     url: URL
     Article: Any
     commits: int
+    #: How many articles each of them changes.
+    objects: int = 1
 
 
 def commit_in_threads(bench: Bench) -> Numbers:
@@ -61,19 +64,18 @@ def _commit_at_once(bench: Bench, start: Start) -> Numbers:
     write_history(engine, bench.models, Shape(objects=max(SHARED, WRITERS * OWN), versions=1))
     # Processes must not inherit connections.
     engine.dispose()
-    task = _task(engine, bench.models, bench.size)
+    task = Task(engine.url, bench.models.Article, bench.size)
+    # As long a series, nearly.
+    large = replace(task, commits=max(1, bench.size // 4), objects=OBJECTS)
     own = [range(1 + number * OWN, 1 + (number + 1) * OWN) for number in range(WRITERS)]
     shared = [range(1, 1 + SHARED)] * WRITERS
-    numbers: Numbers = {"own": 0.0, "shared": 0.0}
+    works = {"own": (task, own), "shared": (task, shared), "several": (large, own)}
+    numbers: Numbers = dict.fromkeys(works, 0.0)
     for _ in range(SERIES):
-        for name, rows in (("own", own), ("shared", shared)):
-            seconds = start(task, rows)
-            numbers[name] = max(numbers[name], WRITERS * task.commits / seconds)
+        for name, (each, rows) in works.items():
+            seconds = start(each, rows)
+            numbers[name] = max(numbers[name], WRITERS * each.commits / seconds)
     return numbers
-
-
-def _task(engine: Engine, models: Models, commits: int) -> Task:
-    return Task(engine.url, models.Article, commits)
 
 
 def _run_threads(task: Task, rows: Sequence[Sequence[int]]) -> float:
@@ -83,7 +85,7 @@ def _run_threads(task: Task, rows: Sequence[Sequence[int]]) -> float:
 
     def write(number: int) -> None:
         try:
-            _write(task, engine, _drawn(rows[number], number), barrier)
+            _write(task, engine, _drawn(rows[number], task.objects, number), barrier)
         except BaseException as error:
             errors.append(error)
             barrier.abort()
@@ -102,7 +104,7 @@ def _run_processes(task: Task, rows: Sequence[Sequence[int]]) -> float:
     def write(number: int) -> None:
         try:
             engine = create_engine(task.url, pool_size=1)
-            _write(task, engine, _drawn(rows[number], number), barrier)
+            _write(task, engine, _drawn(rows[number], task.objects, number), barrier)
         except BaseException:
             barrier.abort()
             raise
@@ -124,13 +126,13 @@ def _run(writers: Sequence[Any], barrier: Any) -> float:
     return seconds
 
 
-def _drawn(rows: Sequence[int], seed: int) -> Iterable[int]:
+def _drawn(rows: Sequence[int], count: int, seed: int) -> Iterable[list[int]]:
     chance = random.Random(seed)
     while True:
-        yield chance.choice(rows)
+        yield chance.sample(rows, count)
 
 
-def _write(task: Task, engine: Engine, keys: Iterable[int], barrier: Any) -> None:
+def _write(task: Task, engine: Engine, keys: Iterable[list[int]], barrier: Any) -> None:
     """Commit changes, some before the clock starts; the barrier is where it starts and ends."""
     drawn = iter(keys)
     for _ in range(WARM_UP):
@@ -141,7 +143,14 @@ def _write(task: Task, engine: Engine, keys: Iterable[int], barrier: Any) -> Non
     barrier.wait()
 
 
-def _change(task: Task, engine: Engine, key: int) -> None:
+def _change(task: Task, engine: Engine, keys: list[int]) -> None:
     with Session(engine) as session:
-        session.get_one(task.Article, key).views += 1
+        for article in _load(session, task.Article, keys):
+            article.views += 1
         session.commit()
+
+
+def _load(session: Session, Article: Any, keys: list[int]) -> Iterable[Any]:
+    if len(keys) == 1:
+        return [session.get_one(Article, keys[0])]
+    return session.scalars(select(Article).where(Article.id.in_(keys)))

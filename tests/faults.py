@@ -33,6 +33,7 @@ class Fault:
 APPEND = "tests/scenarios/test_append.py"
 GUARDS = "tests/triggers/test_guards.py"
 MIXED = "tests/triggers/test_mixed_modes.py"
+TRIGGERS = "tests/triggers/test_recording.py"
 ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
@@ -944,6 +945,15 @@ FAULTS = [
         "",
         "A row that follows another by two foreign keys is inserted twice.",
         (f"{APPEND}::test_object_that_goes_along",),
+    ),
+    Fault(
+        "rows-of-in-between",
+        "triggers/fresh.py",
+        "    AND NOT EXISTS (\n        SELECT FROM pg_constraint",
+        "    AND EXISTS (\n        SELECT FROM pg_constraint",
+        "What a row was between two changes of one statement is recorded.",
+        (f"{TRIGGERS}::test_row_that_one_statement_changes_twice",),
+        "embedded",
     ),
     Fault(
         "guards-for-anybody",

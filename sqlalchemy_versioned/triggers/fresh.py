@@ -19,6 +19,16 @@ IS_FRESH = """
 versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
 """
 
+#: The same where rows are changed.  Foreign keys may do so, by one statement repeatedly; then its
+#: rows are not what is there now.
+IS_FRESH_UPDATE = """
+versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = ''
+    AND NOT EXISTS (
+        SELECT FROM pg_constraint AS c WHERE c.conrelid = TG_RELID AND c.contype = 'f'
+            AND (c.confupdtype IN ('c', 'n', 'd') OR c.confdeltype IN ('c', 'n', 'd'))
+    );
+"""
+
 #: Of rows that this transaction has no version of there is nothing to be merged.
 IS_UNTOUCHED = """
 versioned_untouched := versioned_begun OR NOT EXISTS (
@@ -101,12 +111,11 @@ UPDATED = """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what, l.{here} AS {here}_lives, p.{here} AS {here}_is_known,
         p.ctid AS {here}_place, l.{here} AND {p_end} IS NULL AS {here}_is_open{flags}
-    FROM ({touched}) AS t ({columns_of_t})
-    {live}
+    FROM {rows}
     LEFT JOIN LATERAL (
         {previous}
     ) AS p ON true
-    WHERE l.{here} IS NULL OR {changed}
+    WHERE {condition}(l.{here} IS NULL OR {changed})
 ), image AS (
     INSERT INTO {version} ({columns}, {transaction}, {operation})
     SELECT {values}, versioned_tx, found.{here}_what FROM found WHERE found.{here}_lives
@@ -138,12 +147,14 @@ FROM found INTO versioned_count, versioned_lacking;
 """
 
 
-#: What has the rows of a statement.
-_ROWS = {
-    Event.INSERT: [("n", "versioned_new")],
-    Event.UPDATE: [("o", "versioned_old"), ("n", "versioned_new")],
-    Event.DELETE: [("o", "versioned_old")],
-}
+#: Old and new rows that are what was there, and what is there now.
+ROWS_OF_UPDATE = """
+{source}
+CROSS JOIN LATERAL (SELECT {key}) AS t ({keys})
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN {arrived} IS NOT NULL THEN true END AS {here}, n.*
+) AS l
+"""
 
 
 class FreshRecorder(Recorder):
@@ -172,7 +183,11 @@ class FreshRecorder(Recorder):
         )
 
     def _is_fresh(self, event: Event) -> str:
-        return IS_FRESH.strip("\n") if self._is_known(event) else ""
+        if not self._is_known(event):
+            return ""
+        if event is not Event.UPDATE:
+            return IS_FRESH.strip("\n")
+        return IS_FRESH_UPDATE.strip("\n") if self._are_new_rows_alive() else ""
 
     def _following(self, event: Event) -> str:
         following = super()._following(event)
@@ -180,7 +195,7 @@ class FreshRecorder(Recorder):
             return following
         keys = [
             f"SELECT {self._text.columns(alias, self._key)} FROM {rows} AS {alias}"
-            for alias, rows in _ROWS[event]
+            for alias, rows in self._rows(event).items()
         ]
         touched = " UNION ALL ".join(keys)
         untouched = fill(IS_UNTOUCHED, touched=touched, **self._slots(self._spec))
@@ -222,9 +237,11 @@ class FreshRecorder(Recorder):
         """Write versions of the rows of the statement as it says that they are."""
         if event is Event.DELETE:
             return self._deleted(event, looks=False)
-        spec = self._spec
-        if event is Event.UPDATE or not self._are_new_rows_alive():
+        if not self._are_new_rows_alive():
             return ""
+        if event is Event.UPDATE:
+            return self._loop_and_leave(self._updated_rows(event, looks=False), event)
+        spec = self._spec
         slots = self._end_slots(spec)
         return fill(
             INSERTED,
@@ -254,10 +271,17 @@ class FreshRecorder(Recorder):
         )
 
     def _updated(self, event: Event) -> str:
-        gone = fill(IF_GONE, departures=self._departures(event), ends=self._ends(self._spec, event))
-        return "\n".join([self._loop(self._updated_rows(event), event), gone])
+        return self._loop_and_leave(self._updated_rows(event), event)
 
-    def _updated_rows(self, event: Event) -> str:
+    def _loop_and_leave(self, statement: str, event: Event) -> str:
+        gone = fill(IF_GONE, departures=self._departures(event), ends=self._ends(self._spec, event))
+        return "\n".join([self._loop(statement, event), gone])
+
+    def _updated_rows(self, event: Event, *, looks: bool = True) -> str:
+        """Write versions of the rows that are there.
+
+        :param looks: whether others may have changed them again.
+        """
         spec = self._spec
         slots = {**self._end_slots(spec), **self._slots_of_images(spec, event)}
         return fill(
@@ -265,11 +289,24 @@ class FreshRecorder(Recorder):
             found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
             flags="".join(f", t.{f.name} AS {self._here}_{f.name}" for f in self._flags.of(spec)),
             values=self._values("found", spec, lambda flag: f"found.{self._here}_{flag.name}"),
-            touched=self._flagged(event),
-            live=self._live(spec, join="LEFT JOIN"),
+            rows=self._rows_and_keys(event, looks=looks),
+            condition="" if looks else f"{self._moved(self._kept)} AND ",
             previous=self._previous(spec),
             changed=self._is_changed(spec, event, is_begun=True),
             ended=fill(ENDED, **slots),
+            **slots,
+        )
+
+    def _rows_and_keys(self, event: Event, *, looks: bool) -> str:
+        slots = self._slots_of_images(self._spec, event)
+        if looks:
+            live = self._live(self._spec, join="LEFT JOIN")
+            return f"({self._flagged(event)}) AS t ({slots['columns_of_t']})\n{live}"
+        return fill(
+            ROWS_OF_UPDATE,
+            source=self._source(event),
+            key=", ".join(self._keys_of(event)),
+            arrived=self._text.column("n", self._key[0]),
             **slots,
         )
 

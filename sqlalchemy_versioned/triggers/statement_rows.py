@@ -40,6 +40,14 @@ class StatementRows(VersionText):
         ]
         return f"versioned_old AS o FULL JOIN versioned_new AS n ON {' AND '.join(same)}"
 
+    def _rows(self, event: Event) -> dict[str, str]:
+        """Return what has the old and the new rows of a statement, as ``o`` and ``n``."""
+        rows = {"o": "versioned_old", "n": "versioned_new"}
+        if event is Event.UPDATE:
+            return rows
+        alias = "n" if event is Event.INSERT else "o"
+        return {alias: rows[alias]}
+
     def _new_rows(self, event: Event) -> str:
         return "versioned_new AS n" if event is Event.UPDATE else self._source(event)
 

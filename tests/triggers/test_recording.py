@@ -217,6 +217,58 @@ def test_trigger_that_undoes(Article, run, history, session):
     assert verify(session) == []
 
 
+def test_trigger_that_takes_changes_back(Article, run, history, session):
+    """What another trigger has taken back makes no version, in a transaction of its own or not."""
+    run(
+        "INSERT INTO article (id, name) VALUES (1, 'a'), (2, 'a'), (3, 'a')",
+        "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE article SET name = OLD.name WHERE id = NEW.id; RETURN NULL; END $$",
+        "CREATE TRIGGER back AFTER UPDATE ON article FOR EACH ROW "
+        "WHEN (NEW.name = 'b') EXECUTE FUNCTION back()",
+    )
+
+    run("UPDATE article SET name = 'b'")
+    run("UPDATE article SET name = 'b' WHERE id = 1")
+    assert transactions(session) == 1
+
+    run("UPDATE article SET name = 'c' WHERE id = 3", "UPDATE article SET name = 'b' WHERE id = 1")
+    assert [row[:3] for row in history(Article)] == [
+        (1, "a", INSERT),
+        (2, "a", INSERT),
+        (3, "a", INSERT),
+        (3, "c", UPDATE),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_row_that_one_statement_changes_twice(open_session, Base, count):
+    """What several foreign keys change has one version, of what it is in the end."""
+
+    class Place(Base):
+        __tablename__ = "place"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Route(Base):
+        __tablename__ = "route"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        start: Mapped[int] = mapped_column(ForeignKey("place.id", onupdate="CASCADE"))
+        goal: Mapped[int] = mapped_column(ForeignKey("place.id", onupdate="CASCADE"))
+
+    session = open_session(Base)
+    session.execute(text("INSERT INTO place VALUES (1)"))
+    session.execute(text(f"INSERT INTO route SELECT n, 1, 1 FROM generate_series(1, {count}) AS n"))
+    session.commit()
+
+    session.execute(text("UPDATE place SET id = 2"))
+    session.commit()
+
+    table = version_class(Route).__table__
+    rows = session.execute(select(table.c.start, table.c.goal).order_by("transaction_id"))
+    assert [tuple(row) for row in rows] == [(1, 1)] * count + [(2, 2)] * count
+    assert verify(session) == []
+
+
 def test_one_table_of_an_object(open_session, Base, database):
     """A change in one table of an object makes a version of the whole of it."""
 

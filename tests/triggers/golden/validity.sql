@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 623d723878bf2a572d6aa10148e04960
+-- sqlalchemy_versioned 1 418b6eeb4734f909fe054467e8cd5bd7
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -148,19 +148,19 @@ BEGIN
                 SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
                     p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
                 FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
                 LEFT JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
                     WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
                 ) AS p ON true
-                WHERE l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                WHERE (l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
                 OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1
+            OR t.f1)
             ), image AS (
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                 SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives
@@ -225,7 +225,6 @@ BEGIN
             IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
                 RETURN NULL;
             END IF;
-            versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
@@ -319,19 +318,19 @@ BEGIN
                     SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
                         p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
                     FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                        WHERE r.id = t.k1 OFFSET 0
-                    ) AS l ON true
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
                     LEFT JOIN LATERAL (
                         SELECT v.ctid, true AS versioned_here, v.*
                         FROM press."Article_version" AS v
                         WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
                         ORDER BY v.transaction_id DESC LIMIT 1
                     ) AS p ON true
-                    WHERE l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                    WHERE (l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
                     OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-                OR t.f1
+                OR t.f1)
                 ), image AS (
                     INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                     SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives

@@ -956,6 +956,15 @@ FAULTS = [
         "embedded",
     ),
     Fault(
+        "succeeded-by-itself",
+        "triggers/one_row.py",
+        "    WHERE {p_transaction} < versioned_tx AND {p_end} IS NULL",
+        "    WHERE {p_end} IS NULL",
+        "A row that a transaction changes twice, by statements of one row, is refused.",
+        (f"{TRIGGERS}::test_nothing_is_left_of_what_was_undone",),
+        "embedded",
+    ),
+    Fault(
         "guards-for-anybody",
         "triggers/guards.py",
         "        AND pg_has_role(\n",

@@ -14,7 +14,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from .appender import Appender
-from .fresh import FreshRecorder
+from .one_row import OneRowRecorder
 from .part_appender import PartAppender
 from .partitions import sentry_name, write_spreading
 from .recorder import Recorder
@@ -181,7 +181,7 @@ def write_triggers_of_partitions(
 
 def recorder_body(spec: TriggerSpec, text: Text) -> str:
     """Return the body of the function of a table, as the database keeps it."""
-    kind: type[Recorder] = FreshRecorder
+    kind: type[Recorder] = OneRowRecorder
     if not spec.spec.strategy.merges:
         kind = PartAppender if spec.related else Appender
     return stamped(kind(spec, text).body())

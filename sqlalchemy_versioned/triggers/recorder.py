@@ -33,6 +33,7 @@ from .templates import (
     MISTAKEN,
     OVERTAKEN,
     PREVIOUS,
+    RECORDING,
     UNLESS_ANY,
     VARIABLES,
 )
@@ -120,15 +121,25 @@ class Recorder(StatementRows):
     def _branch(self, event: Event) -> str:
         return fill(
             BRANCH,
-            unless_any=fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}"),
+            unless_any=self._unless_any(event),
             unless_changed=self._unless_changed(event),
             is_fresh=self._is_fresh(event),
+            recording=self._recording(event),
+            names=self._entity_names(event),
+            **self._steps,
+        )
+
+    def _unless_any(self, event: Event) -> str:
+        """Leave a transaction alone by which nothing changes."""
+        return fill(UNLESS_ANY, rows=f"SELECT FROM {self._new_rows(event)}")
+
+    def _recording(self, event: Event) -> str:
+        return fill(
+            RECORDING,
             following=self._following(event),
             first_states=self._all_first_states(event),
             erasing=self._all_erasing(event),
             versions=self._versions(event),
-            names=self._entity_names(event),
-            **self._steps,
         )
 
     def _is_fresh(self, event: Event) -> str:

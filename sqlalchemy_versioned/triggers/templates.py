@@ -30,6 +30,7 @@ __all__ = [
     "OVERTAKEN",
     "OWN",
     "PREVIOUS",
+    "RECORDING",
     "REQUIRED",
     "UNLESS_ANY",
     "UNLESS_CHANGED",
@@ -92,16 +93,21 @@ IF versioned_tx IS NULL THEN
     versioned_tx := {begin}();
     versioned_begun := true;
 END IF;
+{recording}
+{names}
+IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+    PERFORM {release}(versioned_tx);
+END IF;
+"""
+
+#: Whatever this transaction has recorded before.
+RECORDING = """
 {following}
 {first_states}
 IF NOT versioned_begun THEN
     {erasing}
 END IF;
 {versions}
-{names}
-IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
-    PERFORM {release}(versioned_tx);
-END IF;
 """
 
 UNLESS_CHANGED = """

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 b6130a10f500cb2700e5b2eaf84384c5
+-- sqlalchemy_versioned 1 16f7f96c4ced3f7323eed1e8a41b3323
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -15,6 +15,7 @@ DECLARE
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
+    versioned_rows bigint;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 418b6eeb4734f909fe054467e8cd5bd7
+-- sqlalchemy_versioned 1 d6e13f97cdd89a7e50b1e39249215624
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -16,6 +16,7 @@ DECLARE
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
+    versioned_rows bigint;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
@@ -74,7 +75,8 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
+        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_new LIMIT 2) AS few);
+        IF versioned_rows = 0 THEN
             RETURN NULL;
         END IF;
         versioned_tx := public.transaction_versioned_current();
@@ -83,241 +85,88 @@ BEGIN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
-        FOR versioned_drawn IN 1..100 LOOP
-            EXIT WHEN NOT (
-                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
-                AND EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-        CROSS JOIN LATERAL (
-            SELECT FROM press."Article_version" AS v
-            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later)
-            );
-            IF versioned_drawn = 100 THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'integrity_constraint_violation',
-                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
-                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
-            END IF;
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END LOOP;
-        versioned_untouched := versioned_begun OR NOT EXISTS (
-            SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-            CROSS JOIN LATERAL (
-                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-            ) AS own
-        );
-        IF NOT versioned_begun THEN
-            IF NOT versioned_untouched THEN
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT v.ctid
-                    FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT FROM press."Article_version" AS own
-                        WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
-                            AND own.operation_type <> 2 OFFSET 0
-                    ) AS own
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
-                    ) AS v
-                ));
-                WITH erased AS (
-                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                        SELECT own.ctid
-                        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                        CROSS JOIN LATERAL (
-                            SELECT v.ctid, v.* FROM press."Article_version" AS v
-                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                        ) AS own
-                        LEFT JOIN LATERAL (
-                            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                            WHERE r.id = t.k1 OFFSET 0
-                        ) AS l ON true
-                        WHERE l.versioned_here OR own.operation_type <> 2
-                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-                ), flagged AS (
-                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-                )
-                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-                FROM flagged INTO versioned_count, versioned_flags;
-                versioned_left := versioned_left - versioned_count;
-            END IF;
-        END IF;
-        IF versioned_untouched THEN
-            WITH found AS MATERIALIZED (
-                SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
-                    p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
-                FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l ON true
-                LEFT JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p ON true
-                WHERE (l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1)
-            ), image AS (
-                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives
-            ), ended AS (
-                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
-            )
-            SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
-            FROM found INTO versioned_count, versioned_lacking, versioned_gone;
-            versioned_left := versioned_count;
-        ELSE
+        IF versioned_rows = 1 THEN
             INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
-                CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+            SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 0
             FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
             CROSS JOIN LATERAL (
                 SELECT true AS versioned_here, r.* FROM press."Article" AS r
                 WHERE r.id = t.k1 OFFSET 0
             ) AS l
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, t.k1)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
             LEFT JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
+                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = t.k1 LIMIT 1
             ) AS p ON true
-            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                ) AS own ON true
-                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-            ));
-        END IF;
-        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
-            PERFORM public.transaction_versioned_release(versioned_tx);
-        END IF;
-    ELSIF TG_OP = 'UPDATE' THEN
-        IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
-            RETURN NULL;
-        END IF;
-        versioned_tx := public.transaction_versioned_current();
-        IF versioned_tx IS NULL THEN
-            IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
-                RETURN NULL;
+            WHERE p.versioned_here IS NULL;
+            IF FOUND THEN
+                versioned_left := 1;
             END IF;
-            versioned_tx := public.transaction_versioned_begin();
-            versioned_begun := true;
         END IF;
-        FOR versioned_drawn IN 1..100 LOOP
-            EXIT WHEN NOT (
-                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
-                AND EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
-        CROSS JOIN LATERAL (
-            SELECT FROM press."Article_version" AS v
-            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later)
-            );
-            IF versioned_drawn = 100 THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'integrity_constraint_violation',
-                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
-                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
-            END IF;
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END LOOP;
-        versioned_untouched := versioned_begun OR NOT EXISTS (
-            SELECT FROM (SELECT o.id FROM versioned_old AS o UNION ALL SELECT n.id FROM versioned_new AS n) AS t (k1)
+        IF versioned_left = 0 THEN
+            FOR versioned_drawn IN 1..100 LOOP
+                EXIT WHEN NOT (
+                    (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                    AND EXISTS (SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
             CROSS JOIN LATERAL (
-                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-            ) AS own
-        );
-        IF NOT versioned_untouched THEN
-            IF EXISTS (
-                SELECT FROM versioned_old AS o
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                ) AS p ON true
-                WHERE p.versioned_here IS NULL
-            ) THEN
-                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT o.id, o."select", o.seen, false, 0, 0
-                FROM (
-                    SELECT DISTINCT ON (w.id) w.* FROM (
-                        SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count,
-                            min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
-                                OVER (PARTITION BY u.id) AS versioned_here_arrival
-                        FROM (
-                            SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
-                            FROM versioned_old AS o
-                            UNION ALL
-                            SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
-                        ) AS u
-                    ) AS w
-                    LEFT JOIN LATERAL (
-                        SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
-                    ) AS r ON true
-                    WHERE w.versioned_here_side = 1 AND (
-                        w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
-                    )
-                    ORDER BY w.id, w.versioned_here_place
-                ) AS o
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                ) AS p ON true
-                WHERE p.versioned_here IS NULL
-                ON CONFLICT DO NOTHING;
-            END IF;
-        END IF;
-        IF NOT versioned_begun THEN
-            IF NOT versioned_untouched THEN
-                WITH erased AS (
+                SELECT FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+            ) AS later)
+                );
+                IF versioned_drawn = 100 THEN
+                    RAISE EXCEPTION USING
+                        ERRCODE = 'integrity_constraint_violation',
+                        MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                        HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+                END IF;
+                versioned_tx := public.transaction_versioned_move(versioned_tx);
+            END LOOP;
+            versioned_untouched := versioned_begun OR NOT EXISTS (
+                SELECT FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own
+            );
+            IF NOT versioned_begun THEN
+                IF NOT versioned_untouched THEN
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                        SELECT own.ctid
-                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                        SELECT v.ctid
+                        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
                         CROSS JOIN LATERAL (
-                            SELECT v.ctid, v.* FROM press."Article_version" AS v
-                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                            SELECT FROM press."Article_version" AS own
+                            WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
+                                AND own.operation_type <> 2 OFFSET 0
                         ) AS own
-                        LEFT JOIN LATERAL (
-                            SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                            WHERE r.id = t.k1 OFFSET 0
-                        ) AS l ON true
-                        WHERE l.versioned_here OR own.operation_type <> 2
-                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-                ), flagged AS (
-                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-                )
-                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-                FROM flagged INTO versioned_count, versioned_flags;
-                versioned_left := versioned_left - versioned_count;
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                        ) AS v
+                    ));
+                    WITH erased AS (
+                        DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                            SELECT own.ctid
+                            FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, v.* FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                            ) AS own
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                                WHERE r.id = t.k1 OFFSET 0
+                            ) AS l ON true
+                            WHERE l.versioned_here OR own.operation_type <> 2
+                        )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                    ), flagged AS (
+                        SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                    )
+                    SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                    FROM flagged INTO versioned_count, versioned_flags;
+                    versioned_left := versioned_left - versioned_count;
+                END IF;
             END IF;
-        END IF;
-        IF versioned_untouched THEN
-            LOOP
+            IF versioned_untouched THEN
                 WITH found AS MATERIALIZED (
                     SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
                         p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
-                    FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
+                    FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
                 LEFT JOIN LATERAL (
                     SELECT true AS versioned_here, r.* FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
@@ -340,16 +189,120 @@ BEGIN
                 )
                 SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
                 FROM found INTO versioned_count, versioned_lacking, versioned_gone;
-                EXIT WHEN versioned_lacking = 0 OR versioned_again;
-                versioned_again := true;
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                versioned_left := versioned_count;
+            ELSE
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
+                    CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+                FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
+                CROSS JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN versioned_flags <> '{}' THEN
+                        versioned_flags -> jsonb_build_array(0, t.k1)::text
+                    END AS versioned_here OFFSET 0
+                ) AS f0
+                LEFT JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p ON true
+                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                    OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+                OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
+                GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                versioned_left := versioned_left + versioned_count;
+                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                WHERE v.ctid = ANY (ARRAY(
+                    SELECT p.ctid
+                    FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
                     CROSS JOIN LATERAL (
-                        SELECT v.ctid FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                    ) AS own ON true
+                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
                 ));
+            END IF;
+        END IF;
+        IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
+            PERFORM public.transaction_versioned_release(versioned_tx);
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_old LIMIT 2) AS few);
+        IF versioned_rows = 0 THEN
+            RETURN NULL;
+        END IF;
+        versioned_tx := public.transaction_versioned_current();
+        IF versioned_tx IS NULL THEN
+            IF NOT EXISTS (SELECT FROM (SELECT * FROM versioned_old LIMIT 1) AS o CROSS JOIN (SELECT * FROM versioned_new LIMIT 1) AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret))) AND NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
+                RETURN NULL;
+            END IF;
+            versioned_tx := public.transaction_versioned_begin();
+            versioned_begun := true;
+        END IF;
+        IF versioned_rows = 1 THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = (
+                SELECT p.ctid
+                FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret))) AS t (k1, f1)
+                CROSS JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2
+                    AND ((l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+            OR t.f1)
+            );
+            IF FOUND THEN
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 1
+                FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n) AS t (k1, f1)
+            CROSS JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l;
+                versioned_left := 1;
+            END IF;
+        END IF;
+        IF versioned_left = 0 THEN
+            FOR versioned_drawn IN 1..100 LOOP
+                EXIT WHEN NOT (
+                    (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                    AND EXISTS (SELECT FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+            ) AS later)
+                );
+                IF versioned_drawn = 100 THEN
+                    RAISE EXCEPTION USING
+                        ERRCODE = 'integrity_constraint_violation',
+                        MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                        HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+                END IF;
+                versioned_tx := public.transaction_versioned_move(versioned_tx);
+            END LOOP;
+            versioned_untouched := versioned_begun OR NOT EXISTS (
+                SELECT FROM (SELECT o.id FROM versioned_old AS o UNION ALL SELECT n.id FROM versioned_new AS n) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own
+            );
+            IF NOT versioned_untouched THEN
                 IF EXISTS (
                     SELECT FROM versioned_old AS o
                     LEFT JOIN LATERAL (
@@ -385,9 +338,174 @@ BEGIN
                     WHERE p.versioned_here IS NULL
                     ON CONFLICT DO NOTHING;
                 END IF;
-            END LOOP;
-            versioned_left := versioned_count;
-            IF versioned_gone > 0 THEN
+            END IF;
+            IF NOT versioned_begun THEN
+                IF NOT versioned_untouched THEN
+                    WITH erased AS (
+                        DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                            SELECT own.ctid
+                            FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, v.* FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                            ) AS own
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                                WHERE r.id = t.k1 OFFSET 0
+                            ) AS l ON true
+                            WHERE l.versioned_here OR own.operation_type <> 2
+                        )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                    ), flagged AS (
+                        SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                    )
+                    SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                    FROM flagged INTO versioned_count, versioned_flags;
+                    versioned_left := versioned_left - versioned_count;
+                END IF;
+            END IF;
+            IF versioned_untouched THEN
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT l.id, l."select", l.seen, CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END AS versioned_here_what, l.versioned_here AS versioned_here_lives, p.versioned_here AS versioned_here_is_known,
+                            p.ctid AS versioned_here_place, l.versioned_here AND p.end_transaction_id IS NULL AS versioned_here_is_open, t.f1 AS versioned_here_f1
+                        FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = t.k1 OFFSET 0
+                    ) AS l ON true
+                        LEFT JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p ON true
+                        WHERE (l.versioned_here IS NULL OR (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                        OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+                    OR t.f1)
+                    ), image AS (
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT found.id, found."select", found.seen, found.versioned_here_f1, versioned_tx, found.versioned_here_what FROM found WHERE found.versioned_here_lives
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                    )
+                    SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
+                    FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+                    EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                    versioned_again := true;
+                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                        SELECT own.ctid
+                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        ) AS own
+                    ));
+                    IF EXISTS (
+                        SELECT FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                    ) THEN
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT o.id, o."select", o.seen, false, 0, 0
+                        FROM (
+                            SELECT DISTINCT ON (w.id) w.* FROM (
+                                SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.id) AS versioned_here_count,
+                                    min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                                        OVER (PARTITION BY u.id) AS versioned_here_arrival
+                                FROM (
+                                    SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                                    FROM versioned_old AS o
+                                    UNION ALL
+                                    SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
+                                ) AS u
+                            ) AS w
+                            LEFT JOIN LATERAL (
+                                SELECT 1 AS versioned_here FROM press."Article" AS r WHERE r.id = w.id LIMIT 1
+                            ) AS r ON true
+                            WHERE w.versioned_here_side = 1 AND (
+                                w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                            )
+                            ORDER BY w.id, w.versioned_here_place
+                        ) AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                        ON CONFLICT DO NOTHING;
+                    END IF;
+                END LOOP;
+                versioned_left := versioned_count;
+                IF versioned_gone > 0 THEN
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
+                    FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
+                    CROSS JOIN LATERAL (
+                        SELECT CASE WHEN versioned_flags <> '{}' THEN
+                            versioned_flags -> jsonb_build_array(0, o.id)::text
+                        END AS versioned_here OFFSET 0
+                    ) AS f0
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                        WHERE r.id = o.id OFFSET 0
+                    ) AS l ON true
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v
+                        WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
+                    ) AS own ON true
+                    WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+                    GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                    versioned_left := versioned_left + versioned_count;
+                    UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                    WHERE v.ctid = ANY (ARRAY(
+                        SELECT p.ctid
+                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                        ) AS own ON true
+                        WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                    ));
+                END IF;
+            ELSE
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
+                    CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
+                FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
+                CROSS JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN versioned_flags <> '{}' THEN
+                        versioned_flags -> jsonb_build_array(0, t.k1)::text
+                    END AS versioned_here OFFSET 0
+                ) AS f0
+                LEFT JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.*
+                    FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p ON true
+                WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
+                    OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
+                OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
+                GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                versioned_left := versioned_left + versioned_count;
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                 SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
                 FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
@@ -430,78 +548,13 @@ BEGIN
                     WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
                 ));
             END IF;
-        ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT l.id, l."select", l.seen, t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx,
-                CASE WHEN p.versioned_here IS NULL OR p.operation_type = 2 THEN 0 ELSE 1 END
-            FROM (SELECT coalesce(n.id, o.id), bool_or(CASE WHEN o.id IS NULL THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END GROUP BY 1) AS t (k1, f1)
-            CROSS JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, t.k1)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            LEFT JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p ON true
-            WHERE (l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = o.id OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.*
-                    FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                    ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                ) AS own ON true
-                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-            ));
         END IF;
         IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
-        IF NOT EXISTS (SELECT FROM versioned_old AS o) THEN
+        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_old LIMIT 2) AS few);
+        IF versioned_rows = 0 THEN
             RETURN NULL;
         END IF;
         versioned_tx := public.transaction_versioned_current();
@@ -510,217 +563,242 @@ BEGIN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
-        FOR versioned_drawn IN 1..100 LOOP
-            EXIT WHEN NOT (
-                (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
-                AND EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-        CROSS JOIN LATERAL (
-            SELECT FROM press."Article_version" AS v
-            WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
-        ) AS later)
+        IF versioned_rows = 1 THEN
+            UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+            WHERE v.ctid = (
+                SELECT p.ctid
+                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = t.k1 OFFSET 0
+                ) AS l ON true
+                CROSS JOIN LATERAL (
+                    SELECT v.ctid, true AS versioned_here, v.* FROM press."Article_version" AS v
+                    WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
+                ) AS p
+                WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2
+                    AND (l.versioned_here IS NULL)
             );
-            IF versioned_drawn = 100 THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'integrity_constraint_violation',
-                    MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
-                    HINT = 'Let what numbers transactions go on after the greatest transaction id.';
-            END IF;
-            versioned_tx := public.transaction_versioned_move(versioned_tx);
-        END LOOP;
-        versioned_untouched := versioned_begun OR NOT EXISTS (
-            SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-            CROSS JOIN LATERAL (
-                SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-            ) AS own
-        );
-        IF NOT versioned_untouched THEN
-            IF EXISTS (
-                SELECT FROM versioned_old AS o
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                ) AS p ON true
-                WHERE p.versioned_here IS NULL
-            ) THEN
+            IF FOUND THEN
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT o.id, o."select", o.seen, false, 0, 0
-                FROM versioned_old AS o
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                ) AS p ON true
-                WHERE p.versioned_here IS NULL
-                ON CONFLICT DO NOTHING;
+                SELECT o.id, o."select", o.seen, false, versioned_tx, 2
+                FROM versioned_old AS o;
+                versioned_left := 1;
             END IF;
         END IF;
-        IF NOT versioned_begun THEN
+        IF versioned_left = 0 THEN
+            FOR versioned_drawn IN 1..100 LOOP
+                EXIT WHEN NOT (
+                    (SELECT max(v.transaction_id) FROM press."Article_version" AS v) > versioned_tx
+                    AND EXISTS (SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+            CROSS JOIN LATERAL (
+                SELECT FROM press."Article_version" AS v
+                WHERE v.id = t.k1 AND v.transaction_id > versioned_tx LIMIT 1
+            ) AS later)
+                );
+                IF versioned_drawn = 100 THEN
+                    RAISE EXCEPTION USING
+                        ERRCODE = 'integrity_constraint_violation',
+                        MESSAGE = 'transaction ' || versioned_tx || ' is behind the history of ' || 'Article',
+                        HINT = 'Let what numbers transactions go on after the greatest transaction id.';
+                END IF;
+                versioned_tx := public.transaction_versioned_move(versioned_tx);
+            END LOOP;
+            versioned_untouched := versioned_begun OR NOT EXISTS (
+                SELECT FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                CROSS JOIN LATERAL (
+                    SELECT FROM press."Article_version" AS v WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                ) AS own
+            );
             IF NOT versioned_untouched THEN
-                WITH erased AS (
+                IF EXISTS (
+                    SELECT FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                ) THEN
+                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                    SELECT o.id, o."select", o.seen, false, 0, 0
+                    FROM versioned_old AS o
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                    ) AS p ON true
+                    WHERE p.versioned_here IS NULL
+                    ON CONFLICT DO NOTHING;
+                END IF;
+            END IF;
+            IF NOT versioned_begun THEN
+                IF NOT versioned_untouched THEN
+                    WITH erased AS (
+                        DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                            SELECT own.ctid
+                            FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, v.* FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                            ) AS own
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                                WHERE r.id = t.k1 OFFSET 0
+                            ) AS l ON true
+                            WHERE l.versioned_here IS NULL AND own.operation_type <> 2
+                        )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
+                    ), flagged AS (
+                        SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
+                    )
+                    SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
+                    FROM flagged INTO versioned_count, versioned_flags;
+                    versioned_left := versioned_left - versioned_count;
+                END IF;
+            END IF;
+            IF versioned_fresh THEN
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
+                            p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                        FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p ON true
+                        WHERE (p.versioned_here IS NULL OR p.operation_type <> 2)
+                    ), image AS (
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                    )
+                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
+                    FROM found INTO versioned_count, versioned_lacking;
+                    EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                    versioned_again := true;
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
                         SELECT own.ctid
                         FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
                         CROSS JOIN LATERAL (
-                            SELECT v.ctid, v.* FROM press."Article_version" AS v
+                            SELECT v.ctid FROM press."Article_version" AS v
                             WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
                         ) AS own
+                    ));
+                    IF EXISTS (
+                        SELECT FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                    ) THEN
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT o.id, o."select", o.seen, false, 0, 0
+                        FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                        ON CONFLICT DO NOTHING;
+                    END IF;
+                END LOOP;
+                versioned_left := versioned_count;
+            ELSIF versioned_untouched THEN
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
+                            p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
+                        FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = o.id AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p ON true
                         LEFT JOIN LATERAL (
                             SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                            WHERE r.id = t.k1 OFFSET 0
+                            WHERE r.id = o.id OFFSET 0
                         ) AS l ON true
-                        WHERE l.versioned_here IS NULL AND own.operation_type <> 2
-                    )) RETURNING jsonb_build_array(0, v.id)::text AS k, ARRAY[v.secret_mask] AS f
-                ), flagged AS (
-                    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-                )
-                SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{}')
-                FROM flagged INTO versioned_count, versioned_flags;
-                versioned_left := versioned_left - versioned_count;
-            END IF;
-        END IF;
-        IF versioned_fresh THEN
-            LOOP
-                WITH found AS MATERIALIZED (
-                    SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
-                        p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
-                    FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT v.ctid, true AS versioned_here, v.*
-                        FROM press."Article_version" AS v
-                        WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                        ORDER BY v.transaction_id DESC LIMIT 1
-                    ) AS p ON true
-                    WHERE (p.versioned_here IS NULL OR p.operation_type <> 2)
-                ), image AS (
-                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                    SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
-                ), ended AS (
-                    UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                    WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
-                )
-                SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
-                FROM found INTO versioned_count, versioned_lacking;
-                EXIT WHEN versioned_lacking = 0 OR versioned_again;
-                versioned_again := true;
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
-                ));
-                IF EXISTS (
-                    SELECT FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                    ) AS p ON true
-                    WHERE p.versioned_here IS NULL
-                ) THEN
-                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                    SELECT o.id, o."select", o.seen, false, 0, 0
-                    FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                    ) AS p ON true
-                    WHERE p.versioned_here IS NULL
-                    ON CONFLICT DO NOTHING;
-                END IF;
-            END LOOP;
-            versioned_left := versioned_count;
-        ELSIF versioned_untouched THEN
-            LOOP
-                WITH found AS MATERIALIZED (
-                    SELECT o.id, o."select", o.seen, p.versioned_here AS versioned_here_is_known,
-                        p.ctid AS versioned_here_place, p.end_transaction_id IS NULL AS versioned_here_is_open
-                    FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT v.ctid, true AS versioned_here, v.*
-                        FROM press."Article_version" AS v
-                        WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                        ORDER BY v.transaction_id DESC LIMIT 1
-                    ) AS p ON true
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                        WHERE r.id = o.id OFFSET 0
-                    ) AS l ON true
-                    WHERE (p.versioned_here IS NULL OR p.operation_type <> 2) AND l.versioned_here IS NULL
-                ), image AS (
-                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                    SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
-                ), ended AS (
-                    UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                    WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
-                )
-                SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
-                FROM found INTO versioned_count, versioned_lacking;
-                EXIT WHEN versioned_lacking = 0 OR versioned_again;
-                versioned_again := true;
-                DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
-                    SELECT own.ctid
-                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
-                    ) AS own
-                ));
-                IF EXISTS (
-                    SELECT FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                    ) AS p ON true
-                    WHERE p.versioned_here IS NULL
-                ) THEN
-                    INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                    SELECT o.id, o."select", o.seen, false, 0, 0
-                    FROM versioned_old AS o
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
-                    ) AS p ON true
-                    WHERE p.versioned_here IS NULL
-                    ON CONFLICT DO NOTHING;
-                END IF;
-            END LOOP;
-            versioned_left := versioned_count;
-        ELSE
-            INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
-            FROM versioned_old AS o
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN versioned_flags <> '{}' THEN
-                    versioned_flags -> jsonb_build_array(0, o.id)::text
-                END AS versioned_here OFFSET 0
-            ) AS f0
-            CROSS JOIN LATERAL (
-                SELECT v.ctid, true AS versioned_here, v.*
-                FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id <> versioned_tx
-                ORDER BY v.transaction_id DESC LIMIT 1
-            ) AS p
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
-                WHERE r.id = o.id OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v
-                WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
-            ) AS own ON true
-            WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
-            GET DIAGNOSTICS versioned_count = ROW_COUNT;
-            versioned_left := versioned_left + versioned_count;
-            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-            WHERE v.ctid = ANY (ARRAY(
-                SELECT p.ctid
-                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                        WHERE (p.versioned_here IS NULL OR p.operation_type <> 2) AND l.versioned_here IS NULL
+                    ), image AS (
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT found.id, found."select", found.seen, false, versioned_tx, 2 FROM found WHERE found.versioned_here_is_known
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                    )
+                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
+                    FROM found INTO versioned_count, versioned_lacking;
+                    EXIT WHEN versioned_lacking = 0 OR versioned_again;
+                    versioned_again := true;
+                    DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
+                        SELECT own.ctid
+                        FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx OFFSET 0
+                        ) AS own
+                    ));
+                    IF EXISTS (
+                        SELECT FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                    ) THEN
+                        INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                        SELECT o.id, o."select", o.seen, false, 0, 0
+                        FROM versioned_old AS o
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = o.id LIMIT 1
+                        ) AS p ON true
+                        WHERE p.versioned_here IS NULL
+                        ON CONFLICT DO NOTHING;
+                    END IF;
+                END LOOP;
+                versioned_left := versioned_count;
+            ELSE
+                INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
+                SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
+                FROM versioned_old AS o
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN versioned_flags <> '{}' THEN
+                        versioned_flags -> jsonb_build_array(0, o.id)::text
+                    END AS versioned_here OFFSET 0
+                ) AS f0
                 CROSS JOIN LATERAL (
                     SELECT v.ctid, true AS versioned_here, v.*
                     FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                    WHERE v.id = o.id AND v.transaction_id <> versioned_tx
                     ORDER BY v.transaction_id DESC LIMIT 1
                 ) AS p
                 LEFT JOIN LATERAL (
+                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    WHERE r.id = o.id OFFSET 0
+                ) AS l ON true
+                LEFT JOIN LATERAL (
                     SELECT true AS versioned_here FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                    WHERE v.id = o.id AND v.transaction_id = versioned_tx AND NOT versioned_begun LIMIT 1
                 ) AS own ON true
-                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-            ));
+                WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
+                GET DIAGNOSTICS versioned_count = ROW_COUNT;
+                versioned_left := versioned_left + versioned_count;
+                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                WHERE v.ctid = ANY (ARRAY(
+                    SELECT p.ctid
+                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                    CROSS JOIN LATERAL (
+                        SELECT v.ctid, true AS versioned_here, v.*
+                        FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                        ORDER BY v.transaction_id DESC LIMIT 1
+                    ) AS p
+                    LEFT JOIN LATERAL (
+                        SELECT true AS versioned_here FROM press."Article_version" AS v
+                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                    ) AS own ON true
+                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                ));
+            END IF;
         END IF;
         IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
             PERFORM public.transaction_versioned_release(versioned_tx);
@@ -752,6 +830,7 @@ BEGIN
                     versioned_again boolean := false;
                     versioned_lacking bigint;
                     versioned_gone bigint;
+                    versioned_rows bigint;
                 BEGIN
                     IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
                         RETURN;

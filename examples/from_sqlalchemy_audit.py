@@ -26,6 +26,7 @@ from sqlalchemy_versioned.plugins import NullDeletePlugin
 
 make_versioned(
     strategy="append",
+    class_name="%sRev",
     table_name="%s_rev",
     version_id_column_name="rev_id",
     version_id_type="uuid",

@@ -55,6 +55,8 @@ class Options:
     versioning: bool = True
     #: Bases of the version class in place of the declarative base.
     base_classes: tuple[type, ...] | None = None
+    #: Format of the version class's name.
+    class_name: str = "%sVersion"
     #: Format of the version table's name.
     table_name: str = "%s_version"
     #: Keys of attributes that are not versioned.
@@ -348,13 +350,15 @@ def _strategy(value: Any, *, owner: str) -> Strategy:
         ) from error
 
 
-def _is_format(table_name: str) -> bool:
-    """Tell whether a format has a place for one name, and makes another name of it."""
+def _is_format(said: Any) -> bool:
+    """Tell whether a text has a place for one name, and makes another name of it."""
+    if not isinstance(said, str):
+        return False
     try:
-        made = table_name % "x"
+        made = said % "x"
     except (TypeError, ValueError):
         return False
-    return "%s" in table_name and made != "x"
+    return "%s" in said and made != "x"
 
 
 def _check_kinds(options: Options, owner: str) -> None:
@@ -400,6 +404,11 @@ def _check_names(options: Options, owner: str) -> None:
         raise ImproperlyConfigured(
             f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
             "name, and something beside it, such as '%s_version'"
+        )
+    if not _is_format(options.class_name) or not (options.class_name % "x").isidentifier():
+        raise ImproperlyConfigured(
+            f"{owner}: class_name is {options.class_name!r}; it needs '%s' for the name of the "
+            "class, and letters, digits or underscores beside it, such as '%sVersion'"
         )
     both = options.mask & options.ignore
     if both:

@@ -35,6 +35,8 @@ def test_defaults():
         ({"table_name": "versions"}, "needs '%s'"),
         ({"table_name": "%s"}, "needs '%s'"),
         ({"table_name": "%s_%d"}, "needs '%s'"),
+        ({"class_name": "Revision"}, "class_name is 'Revision'; it needs '%s'"),
+        ({"class_name": "%s-Rev"}, "letters, digits or underscores"),
         ({"transaction_column_name": "operation_type"}, "give them different names"),
         ({"label": 3}, "label is 3; give the name"),
         ({"time_zone": "Mars/Olympus"}, "no time zone known here"),

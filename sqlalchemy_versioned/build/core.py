@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 #: Options that are about classes.
-_OF_CLASSES = frozenset({"base_classes", *MANAGER_ONLY})
+_OF_CLASSES = frozenset({"base_classes", "class_name", *MANAGER_ONLY})
 
 _KEY_LISTS = ("exclude", "include", "ignore", "mask")
 

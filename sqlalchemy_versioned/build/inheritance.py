@@ -23,8 +23,8 @@ __all__ = [
 
 
 def version_class_name(cls: type[Any], options: Options) -> str:
-    """Return the name of the version class of *cls*."""
-    name = f"{cls.__name__}Version"
+    """Return the name of the version class of *cls*, by its options."""
+    name = options.class_name % cls.__name__
     if options.use_module_name:
         name = "".join(part.title() for part in cls.__module__.split(".")) + name
     return name

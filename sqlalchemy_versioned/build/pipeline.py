@@ -360,7 +360,7 @@ class Round:
         mapped = {column for group in groups for column in group}
         base = None if above or options.base_classes else declarative_base_of(mapper)
         cls = build_mapped_class(
-            version_class_name(mapper.class_, self._chosen.manager),
+            version_class_name(mapper.class_, options),
             bases=version_bases(options) if above is None else (above.version_class,),
             declarative_base=base,
             registry=mapper.registry,

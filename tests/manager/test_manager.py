@@ -455,6 +455,20 @@ def test_models_of_equal_names(versioning, open_session):
     assert version_class(A) is not version_class(B)
 
 
+@pytest.mark.options(class_name="%sRev")
+def test_version_classes_are_called_as_options_say(Base):
+    """By their name they are found in the registry of their class; the nearer option wins."""
+    page = declare(Base, "Page")
+    note = declare(Base, "Note", __versioned__={"class_name": "Former%s"})
+    configure_mappers()
+
+    names = [version_class(each).__name__ for each in (page, note)]
+
+    assert names == ["PageRev", "FormerNote"]
+    found = {mapper.class_.__name__ for mapper in Base.registry.mappers}
+    assert found >= {"PageRev", "FormerNote"}
+
+
 @pytest.mark.options(use_module_name=True)
 def test_use_module_name(Base, versioning):
     """The module can be made part of the name."""

@@ -31,7 +31,8 @@ from ..database.keys import KeyConditions, Style
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
-from .members import Events, Membership, Reference, relations_of, says
+from .member_events import Events, says
+from .members import Membership, Reference, relations_of
 from .named import Writer, name_at, table_of, user_column
 from .rows import rows_valid_at
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from sqlalchemy import Null, inspect
 from sqlalchemy.orm import (
-    MANYTOMANY,
-    MANYTOONE,
     ONETOMANY,
     InstanceState,
     Mapper,
@@ -16,9 +14,9 @@ from sqlalchemy.orm import (
     Session,
 )
 from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
-from sqlalchemy.orm.collections import collection_adapter
 
 from .._typing import mapper_of
+from .attaching import attach_members, attach_one, detach_others
 from .columns import changes_by_itself, differs
 from .deferral import DeferConstraint
 from .link_values import keep_until_flush
@@ -219,69 +217,19 @@ class _Application:
         )
 
     def _detach(self, link: SetScalar | SetCollection) -> None:
-        """Take out of a collection what does not belong there.
-
-        Before columns are set, because a keyed collection finds its members by their old values.
-        """
-        owner, relationship = link.target.live, _relationship(link)
-        if owner is None or isinstance(link, SetScalar):
-            return
-        wanted = {id(member.live) for member in link.members}
-        surplus = [
-            each
-            for each in related_to(self._session, owner, relationship)
-            if id(each) not in wanted
-        ]
-        if relationship.direction is MANYTOMANY:
-            for each in surplus:
-                remove_member(owner, relationship, each)
-        # Of a write-only collection only what this session has added can be taken out.
-        elif is_unloadable(relationship):
-            added = inspect(owner).attrs[link.key].history.added or ()
-            for each in surplus:
-                if any(each is one for one in added):
-                    remove_member(owner, relationship, each)
+        owner = link.target.live
+        if owner is not None and isinstance(link, SetCollection):
+            members = [member.live for member in link.members]
+            detach_others(self._session, owner, _relationship(link), members)
 
     def _attach(self, link: SetScalar | SetCollection) -> None:
         owner, relationship = self._object(link.target), _relationship(link)
         if isinstance(link, SetScalar):
             value = None if link.value is None else self._object(link.value)
-            self._attach_one(owner, relationship, value)
-            return
-        members = [self._object(member) for member in link.members]
-        if is_unloadable(relationship):
-            self._attach_unloaded(owner, relationship, members)
-            return
-        if relationship.direction is not MANYTOMANY:
-            _drop_others(owner, relationship, members)
-        now = set(map(id, related_to(self._session, owner, relationship)))
-        # Members have their new values, but still stand under the keys that the old ones gave.
-        _rename(getattr(owner, link.key))
-        for member in members:
-            if id(member) not in now:
-                # The adapter knows how to add to lists, sets and dicts alike; events set the other
-                # side.
-                collection_adapter(getattr(owner, link.key)).append_with_event(member)
-        _order(getattr(owner, link.key), members)
-
-    def _attach_one(
-        self, owner: Any, relationship: RelationshipProperty[Any], value: Any | None
-    ) -> None:
-        state: InstanceState[Any] = inspect(owner)
-        key = relationship.key
-        is_changed = state.attrs[key].history.has_changes()
-        if not is_changed and getattr(owner, key) is value and value is not None:
-            return
-        if relationship.direction is MANYTOMANY:
-            set_attribute(owner, key, value)
-            return
-        is_reference = relationship.direction is MANYTOONE
-        if not is_reference or (value is None and _may_orphan(state.mapper)):
-            # Its foreign key says where the former one belongs.  To take it out by an event
-            # would have the flush empty that key, or delete an orphan.
-            set_committed_value(owner, key, None)
-        if value is not None or (is_reference and not _may_orphan(state.mapper)):
-            set_attribute(owner, key, value)
+            attach_one(owner, relationship, value)
+        else:
+            members = [self._object(member) for member in link.members]
+            attach_members(self._session, owner, relationship, members)
 
     def _reload(self, owner: Any, key: str) -> None:
         state: InstanceState[Any] = inspect(owner)
@@ -289,16 +237,6 @@ class _Application:
             self._session.expire(owner, [key])
         elif key in state.dict:
             set_committed_value(owner, key, None)
-
-    def _attach_unloaded(
-        self, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
-    ) -> None:
-        now = set(map(id, related_to(self._session, owner, relationship)))
-        for member in members:
-            # What is stored already comes by its foreign key.
-            is_stored = relationship.direction is not MANYTOMANY and inspect(member).persistent
-            if id(member) not in now and not is_stored:
-                getattr(owner, relationship.key).add(member)
 
 
 _UNSET: Any = object()
@@ -331,52 +269,3 @@ def _is_child(parent: Any, child: Any, relationship: RelationshipProperty[Any]) 
     """Tell whether the foreign key of *child* says that it belongs to *parent*."""
     here, there = pair_keys(relationship)
     return [getattr(parent, key) for key in here] == [getattr(child, key) for key in there]
-
-
-def _drop_others(
-    owner: Any, relationship: RelationshipProperty[Any], members: Sequence[Any]
-) -> None:
-    """Take other objects out of a one-to-many collection, without events.
-
-    Their foreign keys say where they belong.  An event would have the flush empty them, or delete
-    orphans.
-    """
-    state: InstanceState[Any] = inspect(owner)
-    now = list(collection_adapter(getattr(owner, relationship.key)))
-    history = state.attrs[relationship.key].history
-    # Nobody is to go, and nothing is pending: members that are missing are appended.
-    if not history.has_changes() and not {*map(id, now)} - {*map(id, members)}:
-        return
-    added = set(map(id, history.added or ()))
-    present = set(map(id, now)) - added
-    # What was added and not flushed would be inserted with this parent; it is appended anew.
-    kept = [member for member in members if id(member) in present]
-    set_committed_value(owner, relationship.key, kept)
-
-
-def _rename(collection: Any) -> None:
-    """Put the members of a keyed collection under their present keys, without events."""
-    keyfunc = getattr(collection, "keyfunc", None)
-    plain: Any = dict
-    if isinstance(collection, plain) and keyfunc is not None:
-        members = {keyfunc(member): member for member in collection.values()}
-        # Methods of plain dicts, because those of the collection fire events.
-        if [*members] != [*collection]:
-            plain.clear(collection)
-            plain.update(collection, members)
-
-
-def _order(collection: Any, members: Sequence[Any]) -> None:
-    """Put a list into the order of *members*, without events."""
-    plain: Any = list
-    if isinstance(collection, plain) and [*map(id, collection)] != [*map(id, members)]:
-        plain.__setitem__(collection, slice(None), members)
-
-
-def _may_orphan(mapper: Mapper[Any]) -> bool:
-    """Tell whether an object of *mapper* that loses its parent may be deleted for it."""
-    return any(
-        relationship.cascade.delete_orphan and mapper.isa(relationship.mapper)
-        for each in mapper.registry.mappers
-        for relationship in each.relationships
-    )

@@ -1,0 +1,142 @@
+"""Links set as they shall be, by the collections and attributes that applications see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import (
+    MANYTOMANY,
+    MANYTOONE,
+    InstanceState,
+    Mapper,
+    RelationshipProperty,
+    Session,
+)
+from sqlalchemy.orm.attributes import set_attribute, set_committed_value
+from sqlalchemy.orm.collections import collection_adapter
+
+from .live import is_unloadable, related_to
+from .pending import remove_member
+
+__all__ = ["attach_members", "attach_one", "detach_others"]
+
+
+def detach_others(
+    session: Session, owner: Any, relationship: RelationshipProperty[Any], members: Sequence[Any]
+) -> None:
+    """Take out of a collection whoever is none of *members*.
+
+    Before columns are set, because a keyed collection finds its members by their old values.
+    """
+    wanted = set(map(id, members))
+    surplus = [each for each in related_to(session, owner, relationship) if id(each) not in wanted]
+    if relationship.direction is MANYTOMANY:
+        for each in surplus:
+            remove_member(owner, relationship, each)
+    # Of a write-only collection only what this session has added can be taken out.
+    elif is_unloadable(relationship):
+        added = inspect(owner).attrs[relationship.key].history.added or ()
+        for each in surplus:
+            if any(each is one for one in added):
+                remove_member(owner, relationship, each)
+
+
+def attach_members(
+    session: Session, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
+) -> None:
+    """Let a collection have *members*, in their order if it has one."""
+    if is_unloadable(relationship):
+        _attach_unloaded(session, owner, relationship, members)
+        return
+    if relationship.direction is not MANYTOMANY:
+        _drop_others(owner, relationship, members)
+    now = set(map(id, related_to(session, owner, relationship)))
+    # Members have their new values, but still stand under the keys that the old ones gave.
+    _rename(getattr(owner, relationship.key))
+    for member in members:
+        if id(member) not in now:
+            # The adapter knows how to add to lists, sets and dicts alike; events set the other
+            # side.
+            collection_adapter(getattr(owner, relationship.key)).append_with_event(member)
+    _order(getattr(owner, relationship.key), members)
+
+
+def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any | None) -> None:
+    """Let a relationship to one lead to *value*."""
+    state: InstanceState[Any] = inspect(owner)
+    key = relationship.key
+    is_changed = state.attrs[key].history.has_changes()
+    if not is_changed and getattr(owner, key) is value and value is not None:
+        return
+    if relationship.direction is MANYTOMANY:
+        set_attribute(owner, key, value)
+        return
+    is_reference = relationship.direction is MANYTOONE
+    if not is_reference or (value is None and _may_orphan(state.mapper)):
+        # Its foreign key says where the former one belongs.  To take it out by an event
+        # would have the flush empty that key, or delete an orphan.
+        set_committed_value(owner, key, None)
+    if value is not None or (is_reference and not _may_orphan(state.mapper)):
+        set_attribute(owner, key, value)
+
+
+def _attach_unloaded(
+    session: Session, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
+) -> None:
+    now = set(map(id, related_to(session, owner, relationship)))
+    for member in members:
+        # What is stored already comes by its foreign key.
+        is_stored = relationship.direction is not MANYTOMANY and inspect(member).persistent
+        if id(member) not in now and not is_stored:
+            getattr(owner, relationship.key).add(member)
+
+
+def _drop_others(
+    owner: Any, relationship: RelationshipProperty[Any], members: Sequence[Any]
+) -> None:
+    """Take other objects out of a one-to-many collection, without events.
+
+    Their foreign keys say where they belong.  An event would have the flush empty them, or delete
+    orphans.
+    """
+    state: InstanceState[Any] = inspect(owner)
+    now = list(collection_adapter(getattr(owner, relationship.key)))
+    history = state.attrs[relationship.key].history
+    # Nobody is to go, and nothing is pending: members that are missing are appended.
+    if not history.has_changes() and not {*map(id, now)} - {*map(id, members)}:
+        return
+    added = set(map(id, history.added or ()))
+    present = set(map(id, now)) - added
+    # What was added and not flushed would be inserted with this parent; it is appended anew.
+    kept = [member for member in members if id(member) in present]
+    set_committed_value(owner, relationship.key, kept)
+
+
+def _rename(collection: Any) -> None:
+    """Put the members of a keyed collection under their present keys, without events."""
+    keyfunc = getattr(collection, "keyfunc", None)
+    plain: Any = dict
+    if isinstance(collection, plain) and keyfunc is not None:
+        members = {keyfunc(member): member for member in collection.values()}
+        # Methods of plain dicts, because those of the collection fire events.
+        if [*members] != [*collection]:
+            plain.clear(collection)
+            plain.update(collection, members)
+
+
+def _order(collection: Any, members: Sequence[Any]) -> None:
+    """Put a list into the order of *members*, without events."""
+    plain: Any = list
+    if isinstance(collection, plain) and [*map(id, collection)] != [*map(id, members)]:
+        plain.__setitem__(collection, slice(None), members)
+
+
+def _may_orphan(mapper: Mapper[Any]) -> bool:
+    """Tell whether an object of *mapper* that loses its parent may be deleted for it."""
+    return any(
+        relationship.cascade.delete_orphan and mapper.isa(relationship.mapper)
+        for each in mapper.registry.mappers
+        for relationship in each.relationships
+    )

@@ -8,11 +8,12 @@ from typing import Any
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, ops
-from sqlalchemy import Column
+from sqlalchemy import Column, MetaData, Table
 
 from ..database.dialects import conversion_arguments
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
+from ..options import Options
 from ..query.flags import FLAGGED
 
 __all__ = [
@@ -28,6 +29,9 @@ __all__ = [
 
 #: The key of ``Column.info`` that says how a column was called before.
 RENAMED_FROM = "renamed_from"
+
+
+_USUAL = Options()
 
 
 class ChangeColumnOp(ops.AlterColumnOp):
@@ -112,7 +116,10 @@ def _drops(operations: Iterable[MigrateOperation]) -> list[MigrateOperation]:
 def _renaming(
     autogen_context: AutogenContext, dropped: ops.DropColumnOp, new: Column[Any]
 ) -> ChangeColumnOp:
-    old = dropped.to_column()
+    old, table_of_new = dropped.to_column(), getattr(new, "table", None)
+    if table_of_new is None:
+        # Comparing asks for it, and a copy with a plain type has none.
+        Table(dropped.table_name, MetaData(), new)
     renaming = ChangeColumnOp(
         dropped.table_name,
         dropped.column_name,
@@ -143,7 +150,8 @@ def renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str, str]:
 def version_renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str, str]:
     """Return the columns that a version table still has by their names of before.
 
-    Those are columns whose values are kept, and flags that are called after columns.
+    Those are columns whose values are kept, flags that are called after columns, and columns of
+    ours that had the usual names.
 
     :param present: the columns that the version table has in the database.
     :returns: the names of before by those of now.
@@ -158,7 +166,24 @@ def version_renamings_of(spec: VersionSpec, present: Container[str]) -> dict[str
         # A name that was cut to what a database takes does not tell of its column.
         if old is not None and flag.name.startswith(new):
             kept[str(flag.name)] = old + flag.name.removeprefix(new)
-    return _still({new: old for new, old in kept.items() if old is not None}, present)
+    said_of_kept = {new: old for new, old in kept.items() if old is not None}
+    return _still(said_of_kept | _usual_names(spec), present)
+
+
+def _usual_names(spec: VersionSpec) -> dict[str, str]:
+    """Return how bookkeeping columns are called that an option gives another name.
+
+    What option they had before nobody knows; mostly none.
+    """
+    number, end = spec.id_column, spec.end_column
+    usual: list[tuple[Column[Any] | None, str]] = [
+        (spec.transaction_column, _USUAL.transaction_column_name),
+        (spec.operation_column, _USUAL.operation_type_column_name),
+        (end, _USUAL.end_transaction_column_name),
+        (number, _USUAL.version_id_column_name),
+    ]
+    taken = {str(column.name) for column in spec.version_table.columns}
+    return {str(c.name): old for c, old in usual if c is not None and old not in taken}
 
 
 def _said_names(spec: VersionSpec) -> dict[str, str]:

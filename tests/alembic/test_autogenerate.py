@@ -158,6 +158,28 @@ def test_flags_are_renamed_with_their_columns(migrations):
     assert "'code_mod'" in text
 
 
+def test_columns_of_ours_get_other_names(migrations):
+    """An option renames them, and history goes on; a downgrade gives them back the usual ones."""
+    named = {
+        "transaction_column_name": "tx_id",
+        "end_transaction_column_name": "ends",
+        "operation_type_column_name": "kind",
+    }
+    for options in ({}, named):
+        with declared(article(options, name=name()), native=True) as Base:
+            migrations.generate(Base.metadata)
+            migrations.upgrade()
+            assert migrations.differences(Base.metadata) == []
+            add_articles(migrations.engine, Base, {"name": "a"})
+            with Session(migrations.engine) as session:
+                assert verify(session) == []
+                names = select(name_table("article", name_column("name")))
+                assert as_of(session, 1).execute(names).all() == [("a",)]
+    migrations.downgrade()
+    with declared(article(name=name()), native=True) as Base:
+        assert migrations.differences(Base.metadata) == []
+
+
 @pytest.mark.needs("schemas")
 def test_history_in_another_schema_goes_on(engine, tmp_path):
     """Names may need quotes, and version tables have those of a convention."""

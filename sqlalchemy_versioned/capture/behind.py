@@ -99,6 +99,10 @@ class RowsBehind:
         keys: list[Key],
         changed: set[Column[Any]] | None,
     ) -> Cascaded:
+        """Return what is behind rows that are about to change, as far as it must be known before.
+
+        :param changed: the columns that change; ``None`` for any.
+        """
         if not self.cascades.acts_on_update(table, changed):
             return Cascaded()
         behind = self.cascades.behind(table, changed)

@@ -147,6 +147,7 @@ class PastCompiler:
     # -- tables ------------------------------------------------------------------------------
 
     def visit_table(self, table: Any, asfrom: bool = False, **kw: Any) -> Any:
+        """Bring in what hides a versioned table, wherever one is named."""
         # Elsewhere the table only qualifies a column, whose table is hidden by then.
         if asfrom or kw.get("ashint") or kw.get("within_tstring"):
             self._hide(table, kw.get("visiting_cte"), literal_binds=kw.get("literal_binds", False))
@@ -200,6 +201,7 @@ class PastCompiler:
         return past
 
     def visit_cte(self, cte: CTE, *args: Any, **kw: Any) -> Any:
+        """Claim the name of a CTE of the application, which may be that of a table."""
         if cte not in self.past.values() and cte not in self._nested.values():
             self._claim_name(str(cte.name), cte)
         return super().visit_cte(cte, *args, **kw)  # type: ignore[misc]
@@ -219,6 +221,7 @@ class PastCompiler:
         return self._specs[table]
 
     def format_from_hint_text(self, sqltext: str, table: Any, *args: Any) -> Any:
+        """Leave out hints about tables that are hidden."""
         if self._spec_of(_bare(table)) is not None:
             # Hints are about indexes and locks of tables.
             return sqltext
@@ -227,6 +230,7 @@ class PastCompiler:
     # -- groups ------------------------------------------------------------------------------
 
     def group_by_clause(self, select: Select[Any], **kw: Any) -> str:
+        """Group by what is shown of a table, too, where its key would have told the rest."""
         above: Any = super()
         text: str = above.group_by_clause(select, **kw)
         keyed = self._keyed_groups(select)
@@ -270,10 +274,12 @@ class PastCompiler:
     # -- orders ------------------------------------------------------------------------------
 
     def order_by_clause(self, select: Any, **kw: Any) -> Any:
+        """Order enums as the column of the table would be."""
         ordered = _sqlalchemy.with_order(select, self._as_ordered)
         return super().order_by_clause(ordered, **kw)  # type: ignore[misc]
 
     def visit_over(self, over: Any, **kw: Any) -> Any:
+        """Order the rows of windows likewise."""
         ordered = _sqlalchemy.with_order(over, self._as_ordered)
         return super().visit_over(ordered, **kw)  # type: ignore[misc]
 
@@ -290,6 +296,7 @@ class PastCompiler:
     # -- columns and text --------------------------------------------------------------------
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> Any:
+        """Refuse columns of which history keeps nothing."""
         if column.is_literal:
             self._check_text(str(column.name))
         # What is selected was checked at the start, where a column that is not kept is told by
@@ -301,6 +308,7 @@ class PastCompiler:
         return self._as_grouped(column, text)
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> Any:
+        """Refuse text that may name tables."""
         # Text in the place of a table, or instead of a statement, surely names tables.
         if kw.get("asfrom") or not self.stack:
             self._refuse_text(textclause.text)
@@ -308,6 +316,7 @@ class PastCompiler:
         return super().visit_textclause(textclause, *args, **kw)  # type: ignore[misc]
 
     def visit_textual_select(self, taf: Any, *args: Any, **kw: Any) -> Any:
+        """Refuse a statement that is text."""
         self._refuse_text(taf.element.text)
 
     def _check_text(self, text: str) -> None:
@@ -324,6 +333,7 @@ class PastCompiler:
     # -- what would write or lock ------------------------------------------------------------
 
     def visit_insert(self, *args: Any, **kw: Any) -> Any:
+        """Refuse whatever writes."""
         self._refuse_writing()
 
     visit_update = visit_insert
@@ -336,12 +346,14 @@ class PastCompiler:
         )
 
     def for_update_clause(self, *args: Any, **kw: Any) -> Any:
+        """Refuse to lock rows of the past."""
         raise ReadOnlySnapshot(
             "rows of the past cannot be locked; leave out with_for_update(), or lock the row in a "
             "session of the present"
         )
 
     def visit_tablesample(self, tablesample: Any, *args: Any, **kw: Any) -> Any:
+        """Refuse samples of tables that are hidden."""
         if self._spec_of(tablesample.element) is not None:
             raise VersioningError(
                 f"{tablesample.element.name} cannot be sampled in the past: TABLESAMPLE takes "

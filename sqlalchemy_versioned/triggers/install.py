@@ -192,11 +192,13 @@ def _tables_in_question(target: Any, kw: Mapping[str, Any]) -> set[Table]:
 
 
 def trigger_specs(metadata: MetaData) -> list[TriggerSpec]:
+    """Return what describes the triggers of each table that has them."""
     found = [trigger_spec_of(table) for table in native_tables(metadata)]
     return [spec for spec in found if spec is not None]
 
 
 def transaction_specs(metadata: MetaData) -> list[TransactionSpec]:
+    """Return what describes the functions of each table of transactions."""
     natives = native_tables(metadata).values()
     # Of one manager all have the same variables, so any of them tells.
     tables = {each.spec.transaction_table: each for each in natives}

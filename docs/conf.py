@@ -20,7 +20,8 @@ else:
     # bear the names of the modules that define them.
     nitpicky = True
     nitpick_ignore_regex = [
-        ("py:class", r"(collections|contextlib|datetime|sqlalchemy)\..*|(Column|MetaData|Session|Table)"),
+        ("py:class", r"(collections|contextlib|datetime|sqlalchemy)\..*"),
+        ("py:class", r"Column|MetaData|Session|Table"),
         ("py:class", r"sqlalchemy_versioned\.(\w+\.)*(T|\w+\.\w+)"),
     ]
 html_theme = "furo"

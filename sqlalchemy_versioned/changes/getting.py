@@ -51,14 +51,15 @@ def get_changes(
         fields.
     :param session: where to ask; what it has not flushed is flushed, unless autoflush is off.
         Without it, the option ``session_factory`` opens one, which is closed afterwards.
-    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.
+    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.  With
+        the option ``object_id_attribute``, values of that attribute instead of keys.
     :param fields: names of columns: records that changed one of them, with only these changes.
         Names that the class does not have match nothing.
     :param relations: names of relationships whose changes are to be told as well: of one with many
         members, whom it lost and gained; of others, the former and the new target, all by their
         primary keys.  An object of which nothing else changed then has a record, too.
     :param user_ids: keys of users (tuples if they have several columns), or users; ``None`` in a
-        list matches transactions without one.
+        list matches changes of nobody who is known.
     :param between: first and last moment, both included; ``None`` for either leaves it open.
         Without a time zone they are meant in that of the option ``time_zone``, if there is one.
     :param transaction: a Transaction, its id, or a list.

@@ -91,14 +91,16 @@ class ChangeRecord(_Attributed):
 
     #: What the class is called: the name of its table.
     object_type: str
-    #: The primary key: a value, or a tuple of the values of several columns.
+    #: The primary key: a value, or a tuple of the values of several columns.  With the option
+    #: ``object_id_attribute``, the value that this attribute had.
     object_id: Any
     operation: Operation
     #: When; aware, in UTC.
     issued_at: datetime | None
     #: The id of the transaction.
     transaction: int
-    #: The key of the user: a value, or a tuple of the values of several columns; or ``None``.
+    #: The key of the user: a value, or a tuple of the values of several columns; or ``None``.  With
+    #: the option ``user_id_attribute``, it may be whom the object names.
     user_id: Any
     #: What else is known of the transaction, by attribute or by what the context calls it.
     context: Mapping[str, Any]

@@ -258,6 +258,20 @@ class TestUsers:
         assert (transaction.user_id, transaction.user_is_said) == (5, False)
         assert "user_is_said" not in records[0].context
 
+    def test_history_that_is_older_than_the_option(self, models, session):
+        """Of transactions that do not know whether somebody has said it, the user is believed."""
+        Answer.user = 5
+        session.add(models.Letter(id=1, text="a", writer=1))
+        session.commit()
+        Answer.user = None
+        session.add(models.Letter(id=2, text="a", writer=2))
+        session.commit()
+        session.execute(update(transaction_class(models.Letter)).values(user_is_said=None))
+
+        records = get_changes(models.Letter, session, sort_by="object_id", descending=False)
+
+        assert [record.user_id for record in records] == [5, 2]
+
     def test_what_members_tell_is_not_by_the_attribute(self, models, session):
         """It says who has written the row, and nobody has when a member comes or goes."""
         letter = models.Letter(id=1, text="a", writer=1)

@@ -34,6 +34,7 @@ from sqlalchemy_versioned import (
     make_versioned,
     parent_class,
     remove_versioning,
+    session_variables,
     session_variables_statement,
     set_session_variables,
     transaction_class,
@@ -126,6 +127,8 @@ def say_who_and_why(session: Session) -> None:
         assert_type(entered, None)
         assert_type(get_transaction_context(), dict[str, Any])
     set_session_variables(session, reason="typo")
+    with session_variables(session, reason="typo") as entered:
+        assert_type(entered, None)
     assert_type(session_variables_statement(reason="typo"), Select[Any])
 
 
@@ -133,6 +136,7 @@ def look_up_changes(session: Session) -> None:
     """Read change records."""
     records = get_changes(Article, session, fields=["name"], limit=50)
     assert_type(records, list[ChangeRecord])
+    assert_type(get_changes(Article, object_ids=7), list[ChangeRecord])
     assert_type(records[0].changes, tuple[FieldChange, ...])
     assert_type(records[0].to_json(), str)
     assert_type(flatten(records), list[FlatChange])
@@ -170,5 +174,7 @@ async def look_back_without_blocking(session: AsyncSession) -> None:
     async with awaitable.as_of(session, 1) as past:
         assert_type(past.moment.transaction_id, int)
         assert_type(await past.get(Article, 1), Article | None)
+    async with awaitable.session_variables(session, reason="typo"):
+        assert_type(await awaitable.is_delete(article), bool)
     async with awaitable.paused(session):
         await session.flush()

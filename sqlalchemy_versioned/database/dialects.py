@@ -38,6 +38,7 @@ __all__ = [
     "is_named",
     "is_native_enum",
     "is_text",
+    "joins_whole_tables",
     "lacks_equality",
     "locks_one_table",
     "locks_what_is_missing",
@@ -282,6 +283,11 @@ def repeats_subqueries(dialect: Dialect) -> bool:
 
     PostgreSQL makes one query of both, unless the inner one has an OFFSET.
     """
+    return dialect.name == "postgresql"
+
+
+def joins_whole_tables(dialect: Dialect) -> bool:
+    """Tell whether tables can be joined without a look in one for each row of the other."""
     return dialect.name == "postgresql"
 
 

@@ -28,6 +28,7 @@ from ..query.rows import (
     compared_columns,
     holds_values,
     newest_before,
+    same_key,
 )
 from .table_statements import TableStatements
 
@@ -90,6 +91,21 @@ class ClosingStatements(TableStatements):
             spec.transaction_column == transaction,
             not_(holds_values(spec, spec.version_table, rows)),
         )
+
+    def close_open_changed(self) -> Executable:
+        """End the open versions of those rows that are no longer as these say; of very many rows.
+
+        Of few rows, a look for what is open might read all of their history.
+        """
+        spec = self.spec
+        return self._end(*self._differs(), spec.transaction_column < self.tx)
+
+    def _differs(self) -> list[ColumnElement[bool]]:
+        """Match versions of rows that differ from them."""
+        spec = self.spec
+        row = {pair.parent: pair.parent for pair in spec.pairs}
+        same = holds_values(spec, spec.version_table, row)
+        return [self._in("keys"), same_key(spec, spec.version_table), not_(same)]
 
     def reopen(self) -> Executable:
         """Undo :meth:`close`."""

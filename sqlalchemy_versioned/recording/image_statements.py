@@ -29,7 +29,6 @@ from ..model.spec import VersionSpec
 from ..query.newest import newest_version
 from ..query.rows import (
     as_stored,
-    holds_values,
     newest_other,
     same_key,
 )
@@ -110,13 +109,6 @@ class ImageStatements(ClosingStatements):
         taken: Any = self.image(unconditional, exists().select_from(ended))
         image: Insert = taken
         return image
-
-    def _differs(self) -> list[ColumnElement[bool]]:
-        """Match the version of one row if the row differs from it."""
-        spec = self.spec
-        row = {pair.parent: pair.parent for pair in spec.pairs}
-        same = holds_values(spec, spec.version_table, row)
-        return [self._in("keys"), same_key(spec, spec.version_table), not_(same)]
 
     def first_state(self) -> Executable:
         """Take images of rows that have no version, as of a transaction before all others."""

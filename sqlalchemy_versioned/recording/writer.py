@@ -20,6 +20,7 @@ from ..database.dialects import (
     has_concurrent_writers,
     has_upsert,
     has_writable_ctes,
+    joins_whole_tables,
     locks_what_is_missing,
 )
 from ..database.key_forms import KeyForms
@@ -36,6 +37,8 @@ __all__ = ["TableWriter"]
 
 #: More rows than this are not looked through for one without a version.
 _MANY = 100_000
+#: Of so many rows it is sooner found which versions are open than which is the last of each.
+_JOINED = 10_000
 #: How many keys are looked up one by one by one statement.
 _LOOKED_UP = 100
 
@@ -212,7 +215,10 @@ class TableWriter:
         image.sets = sets = self.keys.sets(keys)
         if self.spec.end_column is None or self.spec.may_lack_ends or not sets.can_be_looked_up:
             return None
-        return self._run(connection, "close_changed", sets, tx)
+        is_joined = len(keys) >= _JOINED and joins_whole_tables(self._dialect)
+        return self._run(
+            connection, "close_open_changed" if is_joined else "close_changed", sets, tx
+        )
 
     def _write_given(self, connection: Connection, keys: list[Key], tx: int) -> int:
         """Write DELETE versions of rows that are their keys."""

@@ -6,7 +6,9 @@ and remove them with the tables.  The functions here do it for tables that are t
 
 from __future__ import annotations
 
-from .check import TriggerFault, TriggerState, check_triggers
+from typing import TYPE_CHECKING
+
+from .._on_demand import names_on_demand
 from .install import (
     create_trigger,
     drop_trigger,
@@ -15,8 +17,24 @@ from .install import (
     trigger_ddl,
     uninstall_triggers,
 )
-from .reflection import InstalledTrigger, inspect_triggers
-from .syncing import sync_triggers
+
+# What records needs the triggers that are to be; few programs look which there are.
+if TYPE_CHECKING:
+    from .check import TriggerFault, TriggerState, check_triggers
+    from .reflection import InstalledTrigger, inspect_triggers
+    from .syncing import sync_triggers
+else:
+    __getattr__ = names_on_demand(
+        __name__,
+        {
+            "InstalledTrigger": "reflection",
+            "TriggerFault": "check",
+            "TriggerState": "check",
+            "check_triggers": "check",
+            "inspect_triggers": "reflection",
+            "sync_triggers": "syncing",
+        },
+    )
 
 __all__ = [
     "InstalledTrigger",

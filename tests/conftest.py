@@ -333,10 +333,10 @@ def mode(request: pytest.FixtureRequest, database: Database) -> Mode:
 def engine(request: pytest.FixtureRequest, database: Database, keeper: Keeper) -> Iterator[Engine]:
     """An engine on the test's database."""
     keeps = _keeps_tables(request.node)
-    engine = keeper.lend_engine(database) if keeps else database.create_engine()
+    engine = keeper.create_engine(database) if keeps else database.create_engine()
     yield engine
     close_all_sessions()
-    keeper.return_engine(database, engine)
+    engine.dispose()
 
 
 # -- models -------------------------------------------------------------------
@@ -423,7 +423,7 @@ def empty_tables(
 
     def empty() -> None:
         close_all_sessions()
-        keeper.return_engine(database, tables)
+        tables.dispose()
         keeper.clean(database)
         keeper.make_tables(database, tables, models)
 

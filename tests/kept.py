@@ -2,9 +2,9 @@
 
 Declaring models, configuring their mappers, building their versions and creating the tables takes
 several times as long as what most tests do with them. A :class:`Keeper` keeps one set of models,
-with versioning on, and for each database an engine and the tables, emptied. Whatever a test
-changed about them, be it a listener, an attribute of a class, an option of the manager or a column
-of a table, makes the keeper let go of them, and the next test gets new ones.
+with versioning on, and for each database the tables, emptied, and what was compiled. Whatever a
+test changed about them, be it a listener, an attribute of a class, an option of the manager or a
+column of a table, makes the keeper let go of them, and the next test gets new ones.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine, MetaData, Table
 from sqlalchemy.orm import Mapper, QueryableAttribute, configure_mappers, registry
 
+from tests.compiled import CompiledStatements
 from tests.databases import Database
 from tests.leftovers import (
     Registrations,
@@ -74,14 +75,6 @@ class KeptTables:
     memory: Any
 
 
-@dataclass(frozen=True)
-class KeptEngine:
-    """An engine, which has compiled the statements of earlier tests."""
-
-    engine: Engine
-    registrations: Registrations
-
-
 class Keeper:
     """Keeps versioning, one set of models, and their tables on each database."""
 
@@ -89,7 +82,8 @@ class Keeper:
         self._versioning: KeptVersioning | None = None
         self._models: KeptModels | None = None
         self._tables: dict[str, KeptTables] = {}
-        self._engines: dict[Database, KeptEngine] = {}
+        #: For engines on which nothing but kept models is used.
+        self.compiled = CompiledStatements()
 
     # -- models --------------------------------------------------------------------------
 
@@ -164,27 +158,14 @@ class Keeper:
         dispose_registries(self.registries)
         left = list_listeners() - self._versioning.others
         self._versioning = self._models = None
-        for database in list(self._engines):
-            self._engines.pop(database).engine.dispose()
+        self.compiled.clear()
         assert not left, f"listeners left behind: {sorted(map(str, left))}"
 
     # -- databases -----------------------------------------------------------------------
 
-    def lend_engine(self, database: Database) -> Engine:
-        """Return the engine on *database* that stays with the models."""
-        if database not in self._engines:
-            engine = database.create_engine()
-            self._engines[database] = KeptEngine(engine, list_registrations([engine]))
-        return self._engines[database].engine
-
-    def return_engine(self, database: Database, engine: Engine) -> None:
-        """Close the connections of a lent engine, and forget it if it was changed."""
-        engine.dispose()
-        known = self._engines.get(database)
-        if known is None or known.engine is not engine:
-            return
-        if not are_registrations_unchanged(known.registrations, list_registrations([engine])):
-            del self._engines[database]
+    def create_engine(self, database: Database) -> Engine:
+        """Return a new engine on *database*, which need not compile what earlier ones did."""
+        return self.compiled.share(database, database.create_engine())
 
     def make_tables(self, database: Database, engine: Engine, models: Any) -> None:
         """Create the tables of *models*, unless *database* has kept them."""

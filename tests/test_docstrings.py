@@ -33,10 +33,10 @@ def find_examples():
 
 
 @pytest.fixture
-def scene(blog):
+def scene(blog, keeper):
     """The names that examples can use."""
     configure_mappers()
-    engine = create_engine("sqlite://")
+    engine = keeper.compiled.share("scene", create_engine("sqlite://"))
     blog.metadata.create_all(engine)
     with Session(engine) as session:
         article = blog.Article(name="Draft")

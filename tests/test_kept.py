@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Column, Integer, event, inspect, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from sqlalchemy_versioned import Plugin, transaction_class, version_class, versioning_manager
 from tests.kept import TooLate
@@ -133,11 +134,11 @@ def write(blog, engine):
 
 def test_kept_tables_are_emptied(keeper, database, kept):
     """The next test finds no row, and the numbers begin with 1 again."""
-    engine = keeper.lend_engine(database)
+    engine = keeper.create_engine(database)
     for _ in range(3):
         keeper.make_tables(database, engine, kept)
         assert write(kept, engine) == [[1], [1], [1]]
-        keeper.return_engine(database, engine)
+        engine.dispose()
         keeper.clean(database)
 
 
@@ -152,11 +153,11 @@ DDL = {
 @pytest.mark.parametrize("statement", DDL.values(), ids=list(DDL))
 def test_changed_tables_are_not_kept(keeper, database, kept, statement):
     """The next test finds no table, column or index that this one made."""
-    engine = keeper.lend_engine(database)
+    engine = keeper.create_engine(database)
     keeper.make_tables(database, engine, kept)
     with engine.begin() as connection:
         connection.execute(text(statement))
-    keeper.return_engine(database, engine)
+    engine.dispose()
 
     keeper.clean(database)
     keeper.make_tables(database, engine, kept)
@@ -166,29 +167,45 @@ def test_changed_tables_are_not_kept(keeper, database, kept, statement):
     assert not found.get_view_names()
     assert "more" not in {column["name"] for column in found.get_columns("tag")}
     assert not found.get_indexes("tag")
-    keeper.return_engine(database, engine)
+    engine.dispose()
 
 
-def test_changed_engines_are_not_kept(keeper, database):
-    """An engine that somebody listens to is not lent again."""
-    engine = keeper.lend_engine(database)
-    keeper.return_engine(database, engine)
-    assert keeper.lend_engine(database) is engine
-    event.listen(engine, "before_execute", repr)
+def test_engines_share_what_was_compiled(monkeypatch, keeper, database):
+    """The next engine compiles nothing again, and nobody listens to it."""
+    keeper.let_go()
+    keeper.switch_on({})
+    kept = keeper.models(build_blog)
+    compiled = []
+    compile_ = SQLCompiler.__init__
+    monkeypatch.setattr(
+        SQLCompiler,
+        "__init__",
+        lambda compiler, *args, **kw: compiled.append(args) or compile_(compiler, *args, **kw),
+    )
+    counts, heard = [], []
+    for _ in range(2):
+        engine = keeper.create_engine(database)
+        keeper.make_tables(database, engine, kept)
+        compiled.clear()
+        write(kept, engine)
+        counts.append(len(compiled))
+        assert heard == []
+        for name in ("before_execute", "do_execute"):
+            event.listen(engine, name, lambda *args: heard.append(args))
+        engine.dispose()
+        keeper.clean(database)
 
-    keeper.return_engine(database, engine)
-
-    assert keeper.lend_engine(database) is not engine
-    keeper.return_engine(database, keeper.lend_engine(database))
+    assert counts[0] > 10
+    assert counts[1:] == [0]
 
 
 def test_others_find_no_kept_tables(keeper, database, kept):
     """A test that makes tables by itself gets an empty database."""
-    engine = keeper.lend_engine(database)
+    engine = keeper.create_engine(database)
     keeper.make_tables(database, engine, kept)
-    keeper.return_engine(database, engine)
+    engine.dispose()
 
     keeper.empty(database)
 
     assert not inspect(engine).get_table_names()
-    keeper.return_engine(database, engine)
+    engine.dispose()

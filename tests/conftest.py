@@ -83,6 +83,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="in databases that can, let triggers record in every other test, those of the next "
         "database in the others; or in none; or in all, as --native does",
     )
+    parser.addoption(
+        "--drivers",
+        choices=("both", "in-turn"),
+        default="both",
+        help="run tests that have an asynchronous variant with both drivers, or with one of them",
+    )
     parser.addoption("--native", action="store_const", dest="modes", const="triggers")
 
 
@@ -246,8 +252,20 @@ def _is_native(item: pytest.Item) -> bool:
     return (turn + database.startswith("embedded")) % 2 == 0
 
 
+def _is_its_driver(item: pytest.Item) -> bool:
+    """Tell whether a test that each driver could run is one for the driver that it has."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    database = str(parameters.get("database", ""))
+    variants = list_variants(item.path, [database.partition("+")[0]])
+    # Of what runs with several strategies, few have an asynchronous variant.
+    if item.config.getoption("--drivers") == "both" or not variants or "strategy" in parameters:
+        return True
+    turn = crc32(item.nodeid.replace(database, "").encode())
+    return (turn + is_asynchronous(item)) % 2 == 0
+
+
 def _can_run(item: pytest.Item) -> bool:
-    if is_left_out(item):
+    if is_left_out(item) or not _is_its_driver(item):
         return False
     callspec = getattr(item, "callspec", None)
     if not isinstance(getattr(callspec, "params", {}).get("strategy", ""), str):

@@ -180,6 +180,7 @@ def test_history_equals_gits(story: Story, run: Run, write: Callable[[Story], No
     assert "Everything is as git says." in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", [["--bare"], ["--depth", "2"]])
 def test_bare_and_shallow_clones_are_replayed(
     story: Story, run: Run, tmp_path: Path, how: list[str]
@@ -193,6 +194,7 @@ def test_bare_and_shallow_clones_are_replayed(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("content", [None, "the only file"])
 def test_one_commit_is_enough(story: Story, run: Run, content: str | None) -> None:
     """A single commit is replayed, even if there is nothing in it."""
@@ -205,6 +207,7 @@ def test_one_commit_is_enough(story: Story, run: Run, content: str | None) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 def test_empty_repository_is_refused(story: Story, run: Run) -> None:
     """Without a commit there is nothing to replay, and the message says so."""
     done = run(story.path)
@@ -213,6 +216,7 @@ def test_empty_repository_is_refused(story: Story, run: Run) -> None:
     assert "the repository has no commits yet" in done.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("exists", [True, False])
 def test_path_without_repository_is_refused(run: Run, tmp_path: Path, exists: bool) -> None:
     """A directory that is no repository, or not there, gives git's reason and no traceback."""
@@ -227,6 +231,7 @@ def test_path_without_repository_is_refused(run: Run, tmp_path: Path, exists: bo
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.once
 def test_history_of_one_file_is_printed(story: Story, run: Run) -> None:
     """Each version is shown with its author, its operation and what it changed."""
     write_short_story(story)
@@ -239,6 +244,7 @@ def test_history_of_one_file_is_printed(story: Story, run: Run) -> None:
     assert "DELETE" in done.stdout
 
 
+@pytest.mark.once
 def test_unknown_file_is_refused(story: Story, run: Run) -> None:
     """The history of a file that never was is no empty list."""
     write_short_story(story)
@@ -249,6 +255,7 @@ def test_unknown_file_is_refused(story: Story, run: Run) -> None:
     assert "never had a file lib/z.py" in done.stderr
 
 
+@pytest.mark.once
 def test_limit_replays_the_beginning(story: Story, run: Run) -> None:
     """The first commits alone can be replayed and compared."""
     write_short_story(story)
@@ -276,6 +283,7 @@ def test_database_keeps_the_replay(replayed: tuple[Path, Path], run: Run, tmp_pa
     assert codes == [2, 0, 2]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "tampering",
     [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._typing import mapper_of
+from .._typing import MAPPING, mapper_of
 from ..changes.asked import check_class
 from ..changes.names import column_names
-from ..changes.values import object_keys
+from ..changes.values import object_keys, several
 from ..database.keys import KeyParameters
 from ..exc import ImproperlyConfigured, InvalidArgument
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec
@@ -36,7 +36,8 @@ def redact(
     What was done is kept by committing, which *progress* may do.
 
     :param model: a versioned class; columns of its subclasses can be named, too.
-    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.
+    :param object_ids: one object, primary key (a tuple if it has several columns), or a list.  With
+        the option ``object_id_attribute`` a key is a dict, so that no name is taken for one.
     :param columns: names of attributes, or the attributes of the class: one or a list.
     :param batch_size: how many objects one statement is about.
     :param progress: called with the name of the table and how many objects were gone through.
@@ -59,7 +60,7 @@ def redact(
         raise ImproperlyConfigured(
             f"batch_size is {batch_size!r}; give a number of objects, such as 10_000"
         )
-    pairs, keys = _pairs(spec, column_names(spec, columns)), object_keys(spec, object_ids)
+    pairs, keys = _pairs(spec, column_names(spec, columns)), _keys(spec, object_ids)
     found = present_session(session)
     places, redacted = {place.spec: place for place in find_places((model,))}, 0
     for table, emptied in pairs.items():
@@ -70,6 +71,22 @@ def redact(
                 progress(str(table.parent_table.fullname), start + len(part))
     expire_all_versions(found)
     return redacted
+
+
+def _keys(spec: ClassSpec, object_ids: Any) -> list[Any]:
+    """Return the keys of the objects that are asked for.
+
+    :raises InvalidArgument: if one may as well be what another object is called.
+    """
+    keys = object_keys(spec, object_ids)
+    for given in several(object_ids) if spec.name_key is not None else ():
+        if not isinstance(given, (MAPPING, spec.parent_class, spec.version_class)):
+            owner, wanted = spec.parent_class.__name__, ", ".join(f"{k!r}: …" for k in spec.key)
+            raise InvalidArgument(
+                f"object_ids has {given!r}, and {owner} calls its objects by {spec.name_key!r}; "
+                f"say which is meant by its primary key, {{{wanted}}}, or give the object"
+            )
+    return keys
 
 
 def _pairs(spec: ClassSpec, names: tuple[str, ...]) -> dict[VersionSpec, list[ColumnPair]]:

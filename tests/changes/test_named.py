@@ -26,6 +26,7 @@ from sqlalchemy_versioned import (
     versioned,
     versioned_table,
 )
+from sqlalchemy_versioned.maintenance import redact
 from sqlalchemy_versioned.plugins import NullDeletePlugin
 from tests.models import Models
 
@@ -123,6 +124,15 @@ class TestObjects:
         for wrong in (1, (1, 2), models.Item()):
             with pytest.raises(InvalidArgumentType, match="object_ids has"):
                 found(wrong)
+
+    def test_nothing_is_redacted_by_mistake(self, models, session, orders):
+        """What may be a name of one object and the key of another is neither."""
+        for given in ("C", (1, 1), [(1, 1)]):
+            with pytest.raises((InvalidArgument, InvalidArgumentType), match="object_ids has"):
+                redact(session, models.Order, object_ids=given, columns="number")
+        one = {"shop": 1, "place": 2}
+
+        assert redact(session, models.Order, object_ids=one, columns="number") == 1
 
 
 def test_a_table_without_a_class_calls_rows_by_a_column(versioning, engine, Base, open_session):

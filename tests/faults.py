@@ -235,7 +235,7 @@ FAULTS = [
     ),
     Fault(
         "no-look-for-unrecorded",
-        "recording/writer.py",
+        "recording/looks.py",
         "return bool(is_lacking) or count > _MANY",
         "return count > _MANY",
         "Rows older than their history get no first state.",
@@ -243,7 +243,7 @@ FAULTS = [
     ),
     Fault(
         "other-forms-unfound",
-        "recording/writer.py",
+        "recording/looks.py",
         "return unchanged + [key for key, form in forms.items() if form in others]",
         "return unchanged",
         "Rows that the database finds under another spelling of their key are taken for absent.",

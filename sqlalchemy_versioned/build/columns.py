@@ -30,6 +30,7 @@ from ..database.expressions import DatabaseUser
 from ..exc import ImproperlyConfigured
 from ..model.operation import Operation
 from ..options import Options
+from ..recording.stamps import utc_now
 
 __all__ = [
     "StoredEnum",
@@ -120,15 +121,6 @@ class UTCDateTime(types.TypeDecorator[datetime]):
         if loaded.tzinfo is not None:
             return loaded.astimezone(timezone.utc)
         return loaded.replace(tzinfo=timezone.utc)
-
-
-def utc_now(context: Any) -> datetime:
-    """Return the present moment, aware and in UTC.
-
-    :param context: the execution that wants it.  Of a function without arguments SQLAlchemy keeps a
-        function around it, with which no table can be pickled.
-    """
-    return datetime.now(timezone.utc)
 
 
 class StoredEnum(types.TypeDecorator[Any]):

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import FromClause
 
 from .._typing import is_table
+from .stamps import utc_now
 
 __all__ = ["Defaults"]
 
@@ -52,7 +53,7 @@ class Defaults:
 def _maker(default: Any) -> Callable[[], Any] | None:
     if default.is_scalar:
         return lambda: default.arg
-    if default.is_callable and _takes_nothing(default.arg):
+    if default.is_callable and (default.arg is utc_now or _takes_nothing(default.arg)):
         return lambda: default.arg(None)
     return None
 

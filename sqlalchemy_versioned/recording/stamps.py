@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from datetime import datetime, timezone
+from typing import Any
 
-__all__ = ["build_uuid", "stamp"]
+__all__ = ["build_uuid", "stamp", "utc_now"]
 
 # Whatever is done to the clock afterwards, a process sees one order.
 _STARTED = time.time_ns() - time.monotonic_ns()
@@ -32,3 +34,12 @@ def build_uuid(begun: str) -> uuid.UUID:
     7
     """
     return uuid.UUID(f"{begun}8{os.urandom(8).hex()[1:]}")
+
+
+def utc_now(context: Any) -> datetime:
+    """Return the present moment, aware and in UTC.
+
+    :param context: the execution that wants it.  Of a function without arguments SQLAlchemy keeps a
+        function around it, with which no table can be pickled.
+    """
+    return datetime.now(timezone.utc)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Column
 
-from ._typing import COLUMN, MAPPING, new_dict
+from ._typing import COLUMN, new_dict
 from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "Strategy",
     "build_options",
     "check_option_names",
-    "options_in_info",
 ]
 
 
@@ -193,9 +192,6 @@ MANAGER_ONLY = frozenset(
     }
 )
 
-#: The key of ``Table.info`` under which an application says how a table is versioned.
-IN_INFO = "versioned"
-
 #: Options that have a shorter name.
 _IN_FULL = {"native": "native_versioning"}
 
@@ -277,27 +273,6 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     _check_zone(options.time_zone, owner)
     _check_factory(options.session_factory, owner)
     return options
-
-
-def options_in_info(info: Mapping[Any, Any], *, owner: str) -> dict[str, Any] | None:
-    """Return the options that the ``info`` of a table has; ``None`` if it is not to be versioned.
-
-    :param owner: what the table is called in messages.
-    :raises ImproperlyConfigured: if what it says are no options.
-
-    >>> options_in_info({"versioned": {"exclude": ["body"]}}, owner="Table 'page'")
-    {'exclude': ['body']}
-    """
-    said = info.get(IN_INFO)
-    if said is None or said is False:
-        return None
-    if said is True:
-        return {}
-    if not isinstance(said, MAPPING):
-        raise ImproperlyConfigured(
-            f"{owner} has {said!r} in info[{IN_INFO!r}]; give a dict of options, such as {{}}"
-        )
-    return dict(said) if said.get("versioning", True) else None
 
 
 # Of Any, checkers would make Iterable[Unknown] and the like.

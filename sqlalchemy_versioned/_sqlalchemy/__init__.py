@@ -76,6 +76,7 @@ from .sessions import (
     guard_modified,
     refuse_reading,
     session_options,
+    sync_target,
 )
 from .writes import (
     assigned_columns,
@@ -175,6 +176,7 @@ __all__ = [
     "shown_of_groups",
     "statement_parameters",
     "subject_of",
+    "sync_target",
     "translated_schema",
     "with_options_of",
     "with_order",

@@ -19,6 +19,7 @@ __all__ = [
     "guard_modified",
     "refuse_reading",
     "session_options",
+    "sync_target",
 ]
 
 
@@ -42,6 +43,16 @@ def session_options(session: Session) -> dict[str, Any]:
     if said := getattr(session, "execution_options", None):
         options["execution_options"] = said
     return options
+
+
+def sync_target(session: Any) -> Any:
+    """Return what to listen to for sessions: of what is asynchronous, the synchronous part."""
+    if hasattr(session, "sync_session"):
+        return session.sync_session
+    # A factory has its class, and may have been given a Session class for its sessions.
+    cls = getattr(session, "class_", session)
+    said = getattr(session, "kw", {}).get("sync_session_class")
+    return said or getattr(cls, "sync_session_class", session)
 
 
 def guard_modified(session: Session, guard: Callable[[InstanceState[Any]], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from alembic.operations import Operations
@@ -95,30 +95,25 @@ class BaselineVersionsOp(HistoryOp):
         :param base_key: the columns by which it recognises rows, in the order of *key*; unless
             given, they have the same names.
         """
-        base = None
-        if base_version_table_name is not None:
-            base = HistoryNames(
-                version_table=base_version_table_name,
-                key=key if base_key is None else base_key,
-                version_schema=base_version_schema,
-                transaction_column=transaction_column_name,
-                end_column=None,
-                operation_column=operation_type_column_name,
-                id_column=version_id_column_name,
-            )
-        names = HistoryNames(
+        shared = HistoryNames(
             version_table=version_table_name,
-            table=table_name,
             key=key,
-            columns=columns,
-            schema=schema,
             version_schema=version_schema,
             transaction_column=transaction_column_name,
             end_column=None,
             operation_column=operation_type_column_name,
             id_column=version_id_column_name,
-            read=tuple(left_out or ()),
         )
+        base = None
+        if base_version_table_name is not None:
+            base = replace(
+                shared,
+                version_table=base_version_table_name,
+                key=key if base_key is None else base_key,
+                version_schema=base_version_schema,
+            )
+        read = tuple(left_out or ())
+        names = replace(shared, table=table_name, columns=columns, schema=schema, read=read)
         operations.invoke(cls(names, FirstVersions(left_out or {}, base)))
 
 

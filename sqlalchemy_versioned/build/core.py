@@ -18,7 +18,7 @@ from ..exc import ImproperlyConfigured
 from ..model.lookup import SPEC
 from ..model.mapping import superclass_mappers
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..options import MANAGER_ONLY, Options, options_in_info
+from ..options import MANAGER_ONLY, Options
 from .attributes import check_masked
 from .classes import build_mapped_class
 from .columns import version_type
@@ -34,6 +34,9 @@ __all__ = [
     "settle_types",
 ]
 
+#: The key of ``Table.info`` under which an application says how a table is versioned.
+IN_INFO = "versioned"
+
 #: Options that are about classes.
 _OF_CLASSES = frozenset({"base_classes", "class_name", *MANAGER_ONLY})
 
@@ -47,8 +50,21 @@ def said_in_info(table: Table) -> dict[str, Any] | None:
     """Return the options that the info of a table has; ``None`` if it is not to be versioned.
 
     :raises ImproperlyConfigured: if what it says are no options.
+
+    >>> said_in_info(Table("page", MetaData(), info={"versioned": {"exclude": ["body"]}}))
+    {'exclude': ['body']}
     """
-    return options_in_info(table.info, owner=f"Table {table.fullname!r}")
+    said = table.info.get(IN_INFO)
+    if said is None or said is False:
+        return None
+    if said is True:
+        return {}
+    if not isinstance(said, MAPPING):
+        raise ImproperlyConfigured(
+            f"Table {table.fullname!r} has {said!r} in info[{IN_INFO!r}]; give a dict of options, "
+            "such as {}"
+        )
+    return dict(said) if said.get("versioning", True) else None
 
 
 def said_of(mapper: Mapper[Any]) -> dict[str, Any] | None:

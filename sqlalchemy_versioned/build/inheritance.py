@@ -1,28 +1,84 @@
-"""How version classes derive from each other: as the classes do whose versions they hold."""
+"""Version classes, which derive from each other as the classes do whose versions they hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Column, Table, and_, inspect
 from sqlalchemy.orm import Mapper
 
 from ..model.mapping import superclass_mappers
+from ..model.masks import MaskedAttribute
 from ..model.spec import ClassSpec, VersionSpec
 from ..options import Options
 from ..reading.version import Version
-from .attributes import adapt_to_versions
+from .attributes import (
+    adapt_to_versions,
+    copied_descriptors,
+    is_hybrid,
+    masked_attributes,
+    version_properties,
+)
+from .classes import build_mapped_class
 
 __all__ = [
     "declarative_base_of",
     "has_rows",
-    "inheritance_arguments",
-    "version_bases",
-    "version_class_name",
+    "map_version_class",
+    "superclass_versions",
 ]
 
 
-def version_class_name(cls: type[Any], options: Options) -> str:
+def map_version_class(
+    mapper: Mapper[Any],
+    chain: tuple[VersionSpec, ...],
+    columns: Mapping[str, list[Column[Any]]],
+    *,
+    options: Options,
+    known: dict[type[Any], ClassSpec],
+) -> type[Any]:
+    """Make the version class of a mapped class, below that of the class above.
+
+    :param chain: the specs of its tables, the base-most first.
+    :param columns: the columns that are kept, by attribute.
+    :param known: the specs of the classes that are versioned already.
+    """
+    above = _superclass_spec(mapper, known)
+    own = chain[-1]
+    shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
+    properties = version_properties(mapper, chain, columns)
+    groups: list[list[Any]] = [each for each in properties.values() if isinstance(each, list)]
+    mapped = {column for group in groups for column in group}
+    base = None if above or options.base_classes else declarative_base_of(mapper)
+    cls = build_mapped_class(
+        _version_class_name(mapper.class_, options),
+        bases=_version_bases(options) if above is None else (above.version_class,),
+        declarative_base=base,
+        registry=mapper.registry,
+        table=None if shares_table else own.version_table,
+        properties=properties,
+        module=mapper.class_.__module__,
+        exclude_properties=[c.key for c in own.version_table.c if c not in mapped],
+        **_inheritance_arguments(mapper, chain, above),
+    )
+    named = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
+    for key, descriptor in (*copied_descriptors(mapper), *named.items()):
+        if _gives_way(cls, key):
+            type.__setattr__(cls, key, descriptor)
+    return cls
+
+
+def _gives_way(cls: type[Any], key: str) -> bool:
+    """Tell whether a version class has nothing of its own by a name that a model uses.
+
+    What every version has gives way, and so does what a version class above has copied.
+    """
+    owner = next((each for each in cls.__mro__ if key in vars(each)), Version)
+    return owner is Version or (issubclass(owner, Version) and is_hybrid(vars(owner)[key]))
+
+
+def _version_class_name(cls: type[Any], options: Options) -> str:
     """Return the name of the version class of *cls*, by its options."""
     name = options.class_name % cls.__name__
     if options.use_module_name:
@@ -30,7 +86,7 @@ def version_class_name(cls: type[Any], options: Options) -> str:
     return name
 
 
-def version_bases(options: Options) -> tuple[type[Any], ...]:
+def _version_bases(options: Options) -> tuple[type[Any], ...]:
     """Return the bases of a version class that inherits from no other."""
     return (*(options.base_classes or ()), Version)
 
@@ -56,7 +112,7 @@ def has_rows(mapper: Mapper[Any]) -> bool:
     return not any(heir.concrete for heir in mapper.self_and_descendants)
 
 
-def inheritance_arguments(
+def _inheritance_arguments(
     mapper: Mapper[Any], chain: tuple[VersionSpec, ...], above: ClassSpec | None
 ) -> dict[str, Any]:
     """Return the mapper arguments by which version classes inherit as parent classes do."""
@@ -96,7 +152,7 @@ def _discriminator(mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> dict[
     return {"polymorphic_on": adapt_to_versions(expression, chain)}
 
 
-def superclass_spec(mapper: Mapper[Any], classes: dict[type[Any], ClassSpec]) -> ClassSpec | None:
+def _superclass_spec(mapper: Mapper[Any], classes: dict[type[Any], ClassSpec]) -> ClassSpec | None:
     """Return the spec of the class that *mapper* inherits from, if that is versioned."""
     return None if mapper.inherits is None else classes.get(mapper.inherits.class_)
 

@@ -28,31 +28,18 @@ from ..model.mapping import (
     superclass_mappers,
     table_chain,
 )
-from ..model.masks import MaskedAttribute
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import Options
-from ..reading.version import Version
 from .attributes import (
     attribute_keys,
-    copied_descriptors,
-    is_hybrid,
     kept_columns,
     masked_attributes,
     masked_keys,
-    version_properties,
 )
 from .chosen import ChosenOptions
-from .classes import build_mapped_class, place_beside
+from .classes import place_beside
 from .core import check_core_options, check_key, core_attribute_keys, core_masked_keys
-from .inheritance import (
-    declarative_base_of,
-    has_rows,
-    inheritance_arguments,
-    superclass_spec,
-    superclass_versions,
-    version_bases,
-    version_class_name,
-)
+from .inheritance import has_rows, map_version_class, superclass_versions
 from .named import check_names, check_users, index_names
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
@@ -293,7 +280,9 @@ class Round:
         root = chain[0]
         spec = ClassSpec(
             parent_class=mapper.class_,
-            version_class=self._map_version_class(mapper, chain, columns),
+            version_class=map_version_class(
+                mapper, chain, columns, options=options, known=self.registry.classes
+            ),
             transaction_class=self.registry.transaction_class,  # type: ignore[arg-type]
             options=options,
             hierarchy=self.registry.hierarchy_of(root.parent_table),
@@ -344,46 +333,6 @@ class Round:
         if spec.exposed:
             type.__setattr__(cls, MANAGER, self.manager)
             place_beside(version_class, cls, attribute=VERSION_CLASS)
-
-    def _map_version_class(
-        self,
-        mapper: Mapper[Any],
-        chain: tuple[VersionSpec, ...],
-        columns: Mapping[str, list[Column[Any]]],
-    ) -> type[Any]:
-        options = self._chosen.of(mapper)
-        above = superclass_spec(mapper, self.registry.classes)
-        own = chain[-1]
-        shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
-        properties = version_properties(mapper, chain, columns)
-        groups: list[list[Any]] = [each for each in properties.values() if isinstance(each, list)]
-        mapped = {column for group in groups for column in group}
-        base = None if above or options.base_classes else declarative_base_of(mapper)
-        cls = build_mapped_class(
-            version_class_name(mapper.class_, options),
-            bases=version_bases(options) if above is None else (above.version_class,),
-            declarative_base=base,
-            registry=mapper.registry,
-            table=None if shares_table else own.version_table,
-            properties=properties,
-            module=mapper.class_.__module__,
-            exclude_properties=[c.key for c in own.version_table.c if c not in mapped],
-            **inheritance_arguments(mapper, chain, above),
-        )
-        named = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
-        for key, descriptor in (*copied_descriptors(mapper), *named.items()):
-            if _gives_way(cls, key):
-                type.__setattr__(cls, key, descriptor)
-        return cls
-
-
-def _gives_way(cls: type[Any], key: str) -> bool:
-    """Tell whether a version class has nothing of its own by a name that a model uses.
-
-    What every version has gives way, and so does what a version class above has copied.
-    """
-    owner = next((each for each in cls.__mro__ if key in vars(each)), Version)
-    return owner is Version or (issubclass(owner, Version) and is_hybrid(vars(owner)[key]))
 
 
 def _mirrored_relationships(mapper: Mapper[Any], options: Options) -> tuple[str, ...]:

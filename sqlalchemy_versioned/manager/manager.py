@@ -291,7 +291,7 @@ class VersioningManager(Overview):
         for listened, name, listener in self._class_listeners():
             if not event.contains(listened, name, listener):
                 event.listen(listened, name, listener)
-        target = _sync_target(session)
+        target = _sqlalchemy.sync_target(session)
         if not any(known is target for known in self._sessions):
             self._listen_to(target)
         self._cores.find()
@@ -428,13 +428,3 @@ class VersioningManager(Overview):
         if settle_transaction_class(self._registry, cls, owner=owner):
             self._tracker.track_tables(self._cores.targets, immutable=self._cores.immutable)
             self._native.install()
-
-
-def _sync_target(session: Any) -> Any:
-    """Return what to listen to for sessions: of what is asynchronous, the synchronous part."""
-    if hasattr(session, "sync_session"):
-        return session.sync_session
-    # A factory has its class, and may have been given a Session class for its sessions.
-    cls = getattr(session, "class_", session)
-    said = getattr(session, "kw", {}).get("sync_session_class")
-    return said or getattr(cls, "sync_session_class", session)

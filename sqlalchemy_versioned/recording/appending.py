@@ -14,7 +14,8 @@ from ..model.spec import Hierarchy, VersionSpec
 from .added import shared_values
 from .changes import Changes
 from .image import Image
-from .recording import Recording, Transaction
+from .recording import Recording
+from .shapes import Transaction
 
 __all__ = ["Appending", "with_base"]
 

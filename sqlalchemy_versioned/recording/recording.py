@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -24,10 +24,10 @@ from .changes import Changes
 from .image import Image
 from .records import Records
 from .same_rows import find_known_forms
-from .shapes import Insertion
+from .shapes import Transaction
 from .writer import TableWriter
 
-__all__ = ["Recording", "Transaction"]
+__all__ = ["Recording"]
 
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
@@ -50,25 +50,6 @@ class _Sorted:
     is_complete: bool = True
     #: How many of them are new rows, which have no version before.
     new: int = 0
-
-
-class Transaction(Protocol):
-    """The transaction that is recorded."""
-
-    @property
-    def id(self) -> int:
-        """Its number, drawn when it is first asked for."""
-        ...
-
-    def insertion(self, connection: Connection) -> Insertion | None:
-        """Return how to write it through *connection* along with something else.
-
-        ``None`` if it is written, or must be written alone.
-        """
-        ...
-
-    def begun(self, insertion: Insertion, number: int) -> None:
-        """Note that it was written so."""
 
 
 class Recording:

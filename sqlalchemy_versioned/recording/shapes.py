@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Connection,
     Insert,
     Table,
     bindparam,
@@ -20,7 +21,7 @@ from sqlalchemy import Sequence as Numbers
 
 from ..model.operation import Operation
 
-__all__ = ["Insertion", "Shape"]
+__all__ = ["Insertion", "Shape", "Transaction"]
 
 
 class Shape(NamedTuple):
@@ -82,3 +83,22 @@ class Insertion:
     def parameters(self, prefix: str) -> dict[str, Any]:
         """Return the parameters that these statements need."""
         return {f"{prefix}begun_{key}": value for key, value in self.values.items()}
+
+
+class Transaction(Protocol):
+    """The transaction that is recorded."""
+
+    @property
+    def id(self) -> int:
+        """Its number, drawn when it is first asked for."""
+        ...
+
+    def insertion(self, connection: Connection) -> Insertion | None:
+        """Return how to write it through *connection* along with something else.
+
+        ``None`` if it is written, or must be written alone.
+        """
+        ...
+
+    def begun(self, insertion: Insertion, number: int) -> None:
+        """Note that it was written so."""

@@ -3,6 +3,8 @@
 It looks at sets: the rows of the statement come as transition tables, ``versioned_old`` and
 ``versioned_new``.  What is recorded follows from states alone, so that it does not matter how often
 a transaction changed a row: the version before this transaction, and the row as it is now.
+
+It is longer than others, so that all that may stand in the function stands in one place.
 """
 
 from __future__ import annotations

@@ -47,7 +47,13 @@ def flushed_states(
 
 def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:
     """Return the mappers that a flush concerns.  Uses ``UOWTransaction.mappers``."""
-    return cast("Mapping[Mapper[Any], Any]", flush_context.mappers)
+    mappers = cast("Mapping[Mapper[Any], Any]", flush_context.mappers)
+    # They come in the order of a set; the same objects are to be recorded by the same statements.
+    return mappers if len(mappers) < 2 else sorted(mappers, key=_name_of)
+
+
+def _name_of(mapper: Mapper[Any]) -> str:
+    return mapper.class_.__qualname__
 
 
 def has_post_updates(flush_context: UOWTransaction, mapper: Mapper[Any]) -> bool:

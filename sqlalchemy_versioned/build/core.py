@@ -50,9 +50,6 @@ def said_in_info(table: Table) -> dict[str, Any] | None:
     """Return the options that the info of a table has; ``None`` if it is not to be versioned.
 
     :raises ImproperlyConfigured: if what it says are no options.
-
-    >>> said_in_info(Table("page", MetaData(), info={"versioned": {"exclude": ["body"]}}))
-    {'exclude': ['body']}
     """
     said = table.info.get(IN_INFO)
     if said is None or said is False:

@@ -21,6 +21,7 @@ from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
     "ATTRIBUTES",
+    "DEFAULTS",
     "MANAGER_ONLY",
     "STAMPS",
     "Options",
@@ -178,6 +179,9 @@ class Options:
         """Return the name of the version table of *table_name*."""
         return self.table_name % table_name
 
+
+#: The options where nobody says anything.
+DEFAULTS = Options()
 
 #: Options that a single class cannot have, because they shape the whole manager.
 MANAGER_ONLY = frozenset(

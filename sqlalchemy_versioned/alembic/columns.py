@@ -13,7 +13,7 @@ from sqlalchemy import Column, MetaData, Table
 from ..database.dialects import conversion_arguments
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
-from ..options import Options
+from ..options import DEFAULTS
 from ..query.flags import FLAGGED
 
 __all__ = [
@@ -29,9 +29,6 @@ __all__ = [
 
 #: The key of ``Column.info`` that says how a column was called before.
 RENAMED_FROM = "renamed_from"
-
-
-_USUAL = Options()
 
 
 class ChangeColumnOp(ops.AlterColumnOp):
@@ -177,10 +174,10 @@ def _usual_names(spec: VersionSpec) -> dict[str, str]:
     """
     number, end = spec.id_column, spec.end_column
     usual: list[tuple[Column[Any] | None, str]] = [
-        (spec.transaction_column, _USUAL.transaction_column_name),
-        (spec.operation_column, _USUAL.operation_type_column_name),
-        (end, _USUAL.end_transaction_column_name),
-        (number, _USUAL.version_id_column_name),
+        (spec.transaction_column, DEFAULTS.transaction_column_name),
+        (spec.operation_column, DEFAULTS.operation_type_column_name),
+        (end, DEFAULTS.end_transaction_column_name),
+        (number, DEFAULTS.version_id_column_name),
     ]
     taken = {str(column.name) for column in spec.version_table.columns}
     return {str(c.name): old for c, old in usual if c is not None and old not in taken}

@@ -14,13 +14,11 @@ from sqlalchemy import Table
 from ..exc import ImproperlyConfigured
 from ..model.naming import cut_name
 from ..model.spec import VersionSpec
-from ..options import Options
+from ..options import DEFAULTS
 from .found import Found
 from .move_operations import MoveVersionsOp
 
 __all__ = ["move_tables"]
-
-_USUAL = Options()
 
 
 def move_tables(found: Found, upgrade_ops: ops.UpgradeOps) -> None:
@@ -56,7 +54,7 @@ def _may_be(found: Found, table: Table, spec: VersionSpec) -> bool:
 
 
 def _usual_name(parent: str) -> str:
-    return cut_name(_USUAL.table_name % parent)
+    return cut_name(DEFAULTS.table_name % parent)
 
 
 def _check_same(table: Table, spec: VersionSpec) -> None:

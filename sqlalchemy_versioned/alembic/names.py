@@ -18,12 +18,10 @@ from ..build.columns import transaction_id_type
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.naming import cut_name
 from ..model.spec import ColumnPair, VersionSpec
-from ..options import Options, Strategy
+from ..options import DEFAULTS, Strategy
 from .types import is_generated
 
 __all__ = ["HistoryNames"]
-
-_DEFAULTS = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,10 @@ class HistoryNames:
     schema: str | None = None
     #: The schema of the version table.
     version_schema: str | None = None
-    transaction_column: str = _DEFAULTS.transaction_column_name
+    transaction_column: str = DEFAULTS.transaction_column_name
     #: ``None`` if versions have no end.
-    end_column: str | None = _DEFAULTS.end_transaction_column_name
-    operation_column: str = _DEFAULTS.operation_type_column_name
+    end_column: str | None = DEFAULTS.end_transaction_column_name
+    operation_column: str = DEFAULTS.operation_type_column_name
     #: The ids of versions, where each event has one.
     id_column: str | None = None
     #: Those of the columns that the database alone gives values, so that rows cannot be given any.

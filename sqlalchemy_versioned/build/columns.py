@@ -41,7 +41,6 @@ __all__ = [
     "build_stamp_columns",
     "build_version_column",
     "transaction_id_type",
-    "utc_now",
 ]
 
 _BY_CODE = {each.code: each for each in Operation}

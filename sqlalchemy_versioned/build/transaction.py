@@ -25,8 +25,9 @@ from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..model.lookup import MANAGER, ensure_bound
 from ..model.mapping import USER_IS_SAID
 from ..model.naming import cut_name, name_indexes
+from ..recording.stamps import utc_now
 from .classes import build_mapped_class
-from .columns import UTCDateTime, transaction_id_type, utc_now
+from .columns import UTCDateTime, transaction_id_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Beginnings of UUIDs that are in the order of time, for rows that a database makes by itself."""
+"""The present moment, as rows have it: by itself, or as the beginning of a UUID."""
 
 from __future__ import annotations
 

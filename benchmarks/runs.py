@@ -55,8 +55,10 @@ class Job:
     @property
     def rounds(self) -> int:
         """How often to run it at most."""
-        rounds = self.work.peer_rounds if self.library.is_peer else self.work.rounds
-        return min(rounds, NATIVE_ROUNDS) if self.library.is_native else rounds
+        if self.library.is_native:
+            # Peers too: what is compared is close.
+            return min(self.work.rounds, NATIVE_ROUNDS)
+        return self.work.peer_rounds if self.library.is_peer else self.work.rounds
 
     def seconds(self, limit: float) -> float:
         """How long to wait for it, given the limit of the run."""

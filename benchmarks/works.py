@@ -149,11 +149,17 @@ def commit_often(bench: Bench) -> Numbers:
     with Session(engine, expire_on_commit=False) as session:
         articles = _load_articles(session, bench.models)
         session.commit()
-        with stopwatch() as watch:
-            for article in articles:
-                article.name = "changed"
-                session.commit()
-            return {"commits": watch.wall, "processor": watch.processor}
+        # The quickest of three: whatever else the machine and its disk did only adds.
+        series = [_time_commits(session, articles, f"changed {n}") for n in range(3)]
+        return {key: min(watch[key] for watch in series) for key in series[0]}
+
+
+def _time_commits(session: Session, articles: Sequence[Any], name: str) -> Numbers:
+    with stopwatch() as watch:
+        for article in articles:
+            article.name = name
+            session.commit()
+        return {"commits": watch.wall, "processor": watch.processor}
 
 
 # Work 3: statements ----------------------------------------------------------

@@ -184,6 +184,8 @@ class PluginCollection:
 
     def call(self, hook: str, *args: Any) -> list[Any]:
         """Call *hook* of every plugin and return what they returned."""
+        if not self.plugins:
+            return []
         return [getattr(plugin, hook)(*args) for plugin in self.overriding(hook)]
 
     @property

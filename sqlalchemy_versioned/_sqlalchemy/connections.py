@@ -30,7 +30,8 @@ def root_engine(connection: Connection) -> Engine:
 
     Uses ``OptionEngine._proxied``.
     """
-    return root_engine_of(connection.engine)
+    engine = connection.engine
+    return engine if type(engine) is Engine else root_engine_of(engine)
 
 
 def root_engine_of(engine: Engine) -> Engine:
@@ -43,10 +44,12 @@ def root_engine_of(engine: Engine) -> Engine:
 
 
 def info_of(connection: Connection) -> dict[Any, Any]:
-    """Return ``Connection.info``; of a connection that is lost, an empty one."""
-    if connection.closed or connection.invalidated:
-        return {}
-    return connection.info
+    """Return ``Connection.info``; of a connection that is lost, an empty one.
+
+    Uses ``Connection._dbapi_connection``: none where it is closed or invalidated.
+    """
+    held = connection._dbapi_connection
+    return {} if held is None else held.info
 
 
 def savepoints_of(connection: Connection) -> list[str]:

@@ -143,7 +143,8 @@ class Cascades:
 
     def acts_on_delete(self, table: Table) -> bool:
         """Tell whether deleting rows of a table may do something to rows of other objects."""
-        return any(not edge.is_inheritance for edge in self._on_delete.get(table, ()))
+        edges = self._on_delete.get(table)
+        return edges is not None and any(not edge.is_inheritance for edge in edges)
 
     def of_deleted(self, connection: Connection, table: Table, keys: list[Key]) -> Cascaded:
         """Return what deleting rows is going to do; locks the rows."""
@@ -194,7 +195,7 @@ class Cascades:
 
     def acts_on_update(self, table: Table, changed: Changed = None) -> bool:
         """Tell whether changing columns of a table may do something to versioned rows."""
-        return any(self._first_edges(table, changed))
+        return table in self._on_update and any(self._first_edges(table, changed))
 
     def _first_edges(self, table: Table, changed: Changed) -> Iterator[Edge]:
         for edge in self._on_update.get(table, ()):

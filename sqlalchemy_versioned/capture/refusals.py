@@ -47,10 +47,11 @@ class Refusals:
 
     def check_name(self, connection: Connection, table: Any) -> None:
         """Refuse a statement that knows a versioned table by an object that is not its own."""
-        if self._targets.get(table) is not None:
+        named = self._targets.named(table.name)
+        if not named or self._targets.get(table) is not None:
             return
         schema = _schema_of(connection, getattr(table, "schema", None))
-        for target in self._targets.named(table.name):
+        for target in named:
             if _schema_of(connection, target.spec.parent_table.schema) == schema:
                 reason = "it is made with another Table object of that name"
                 self._refuse(connection, target, reason)

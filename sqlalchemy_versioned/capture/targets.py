@@ -22,6 +22,8 @@ class Targets:
     def __init__(self) -> None:
         self._targets: dict[Table, Target] = {}
         self._by_spec: dict[VersionSpec, Target] = {}
+        #: By name in small letters, whatever the schema.
+        self._by_name: dict[str, list[Target]] = {}
         self._texts: TextualWrites | None = None
         self._cascades: Cascades | None = None
 
@@ -29,12 +31,16 @@ class Targets:
         """Record writes to further tables."""
         self._targets.update(targets)
         self._by_spec.update({target.spec: target for target in targets.values()})
+        self._by_name.clear()
+        for table, target in self._targets.items():
+            self._by_name.setdefault(str(table.name).lower(), []).append(target)
         self._texts = self._cascades = None
 
     def clear(self) -> None:
         """Let go of all tables."""
         self._targets.clear()
         self._by_spec.clear()
+        self._by_name.clear()
         self._texts = self._cascades = None
 
     def __len__(self) -> int:
@@ -57,8 +63,8 @@ class Targets:
 
     def named(self, name: str) -> list[Target]:
         """Return the versioned tables of a name, in any schema."""
-        found = [t for table, t in self._targets.items() if str(table.name).lower() == name.lower()]
-        return [target for target in found if target.is_on()]
+        found = self._by_name.get(name.lower())
+        return [target for target in found if target.is_on()] if found else []
 
     def written_by_text(self, text: str) -> list[Target]:
         """Return the versioned tables that SQL text may write."""

@@ -256,7 +256,7 @@ def is_switched_on(spec: ClassSpec) -> bool:
     """
     said = spec.parent_class.__versioned__.get("versioning")
     if said is None:
-        said = get_versioning_manager(spec.parent_class).options.get("versioning", True)
+        said = getattr(spec.parent_class, MANAGER).options.get("versioning", True)
     return bool(said)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..context.transaction_values import Places
 from ..database.dialects import has_statement_triggers
 from ..database.keys import Key
@@ -23,6 +24,18 @@ from .defaults import Defaults
 from .writer import TableWriter
 
 __all__ = ["Surroundings"]
+
+
+class _Known:
+    """What was found out about the tables of one engine."""
+
+    def __init__(self) -> None:
+        #: By table, and those that share objects with it.
+        self.writers: dict[Any, TableWriter] = {}
+        #: Whether rows may have no version.
+        self.lacking: dict[VersionSpec, bool] = {}
+        #: The tables that have triggers of ours, by schema and name; ``None`` until looked up.
+        self.triggered: set[tuple[str, str]] | None = None
 
 
 class Surroundings:
@@ -55,18 +68,22 @@ class Surroundings:
         self._current_user = current_user
         self._places: Places | None = None
         self._defaults: Defaults | None = None
+        self._mapper: Mapper[Any] | None = None
         self._is_native = is_native
-        # By engine, so that they go with it.
-        self._writers: WeakKeyDictionary[Engine, dict[Any, TableWriter]] = WeakKeyDictionary()
-        self._lacking: WeakKeyDictionary[Engine, dict[VersionSpec, bool]] = WeakKeyDictionary()
-        self._triggered: WeakKeyDictionary[Engine, set[tuple[str, str]]] = WeakKeyDictionary()
+        # By engine, so that it goes with it.
+        self._known: WeakKeyDictionary[Engine, _Known] = WeakKeyDictionary()
+
+    def transaction_mapper(self) -> Mapper[Any]:
+        """Return the mapper of the Transaction class."""
+        if self._mapper is None:
+            self._mapper = mapper_of(self.transaction_class())
+        return self._mapper
 
     def places(self) -> Places:
         """Return where transactions keep what is said of them."""
         if self._places is None:
-            mapper: Mapper[Any] = inspect(self.transaction_class())
             self._places = Places(
-                mapper,
+                self.transaction_mapper(),
                 current_user=self._current_user(),
                 variables={
                     column.key
@@ -80,8 +97,7 @@ class Surroundings:
     def defaults(self) -> Defaults:
         """Return what Python gives to the rows of transactions."""
         if self._defaults is None:
-            mapper: Mapper[Any] = inspect(self.transaction_class())
-            self._defaults = Defaults(mapper.local_table)
+            self._defaults = Defaults(self.transaction_mapper().local_table)
         return self._defaults
 
     def leaves_to_triggers(self, dialect: Dialect, spec: VersionSpec | None = None) -> bool:
@@ -99,30 +115,30 @@ class Surroundings:
 
         :raises CaptureError: if triggers record the table, too.
         """
-        self._refuse_triggered(spec, connection)
-        writers = self._writers.setdefault(_sqlalchemy.root_engine(connection), {})
-        writer = writers.get((spec, related))
+        known = self._known_of(connection)
+        if known.triggered is None or known.triggered:
+            self._refuse_triggered(spec, connection, known)
+        writer = known.writers.get((spec, related))
         if writer is None:
             writer = TableWriter(spec, related, connection.dialect)
-            writers[spec, related] = writer
+            known.writers[spec, related] = writer
         return writer
 
-    def _refuse_triggered(self, spec: VersionSpec, connection: Connection) -> None:
+    def _known_of(self, connection: Connection) -> _Known:
+        engine = _sqlalchemy.root_engine(connection)
+        return self._known.get(engine) or self._known.setdefault(engine, _Known())
+
+    def _refuse_triggered(self, spec: VersionSpec, connection: Connection, known: _Known) -> None:
         """Refuse to record what triggers record; they are looked up once for each engine."""
         dialect, table = connection.dialect, spec.parent_table
-        if not has_statement_triggers(dialect) or self.leaves_to_triggers(dialect, spec):
+        if self.leaves_to_triggers(dialect, spec):
             return
-        engine = _sqlalchemy.root_engine(connection)
-        triggered = self._triggered.get(engine)
-        if triggered is None:
-            found = stored_triggers(connection)
-            triggered = {(t.schema, t.table) for t in found if t.is_enabled}
-            self._triggered[engine] = triggered
-        if not triggered:
-            return
+        if known.triggered is None:
+            found = stored_triggers(connection) if has_statement_triggers(dialect) else ()
+            known.triggered = {(t.schema, t.table) for t in found if t.is_enabled}
         options = connection.get_execution_options()
         schema = _sqlalchemy.translated_schema(options, table.schema)
-        if (schema or dialect.default_schema_name, table.name) in triggered:
+        if (schema or dialect.default_schema_name, table.name) in known.triggered:
             raise CaptureError(
                 f"a session writes {table.fullname}, which has triggers in this database that "
                 "record it, and so it would be recorded twice; say make_versioned(native=True), "
@@ -134,10 +150,12 @@ class Surroundings:
 
         That is looked up once for each engine and table.
         """
-        lacking = self._lacking.setdefault(_sqlalchemy.root_engine(connection), {})
-        if spec not in lacking:
-            lacking[spec] = self.writer(spec, (), connection).may_lack_versions(connection)
-        return lacking[spec]
+        lacking = self._known_of(connection).lacking
+        found = lacking.get(spec)
+        if found is None:
+            found = self.writer(spec, (), connection).may_lack_versions(connection)
+            lacking[spec] = found
+        return found
 
     def keep_first_state(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
         """Write versions of those rows of a table that have none, before they are changed."""
@@ -146,11 +164,11 @@ class Surroundings:
 
     def look_again(self) -> None:
         """Forget which tables have rows without versions, or triggers."""
-        self._lacking.clear()
-        self._triggered.clear()
+        for known in list(self._known.values()):
+            known.lacking.clear()
+            known.triggered = None
 
     def forget(self) -> None:
         """Drop what is kept of classes that may be other ones."""
-        self._places = self._defaults = None
-        self._writers.clear()
-        self.look_again()
+        self._places = self._defaults = self._mapper = None
+        self._known.clear()

@@ -544,7 +544,7 @@ FAULTS = [
     Fault(
         "paused-recorded",
         "capture/flush_events.py",
-        "        if is_paused(flush.session):\n            return []\n",
+        "        if is_paused(flush.session):\n            return readers\n",
         "",
         "Flushes are recorded although recording is paused.",
         ("tests/scenarios/test_threads.py::test_pausing_in_one_thread_only",),

@@ -55,6 +55,7 @@ from .flushing import (
     is_flushing,
     is_mutable,
     is_of_mapper,
+    may_switch_rows,
     original_values,
 )
 from .mapping import (
@@ -72,6 +73,7 @@ from .mapping import (
 )
 from .sessions import (
     BorrowingSession,
+    begun_connections,
     guard_attached,
     guard_modified,
     refuse_reading,
@@ -112,6 +114,7 @@ __all__ = [
     "assigned_values",
     "association_columns",
     "attribute_of_keyfunc",
+    "begun_connections",
     "column_of",
     "columns_in",
     "columns_of_keyfunc",
@@ -152,6 +155,7 @@ __all__ = [
     "is_within_nested",
     "mapped_metadata",
     "may_meet_rows",
+    "may_switch_rows",
     "named_class",
     "narrows_by_itself",
     "original_values",

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter, itemgetter
 from typing import Any, cast
 
 from sqlalchemy.orm import (
@@ -27,6 +28,7 @@ __all__ = [
     "is_flushing",
     "is_mutable",
     "is_of_mapper",
+    "may_switch_rows",
     "original_values",
 ]
 
@@ -63,17 +65,28 @@ def has_post_updates(flush_context: UOWTransaction, mapper: Mapper[Any]) -> bool
     return bool(updated) and any(m.base_mapper is mapper.base_mapper for m in updated)
 
 
+#: Whether an object is deleted, of a value of ``UOWTransaction.states``.
+_is_deleted: Callable[[tuple[bool, bool]], bool] = itemgetter(0)
+
+
+def may_switch_rows(flush_context: UOWTransaction) -> bool:
+    """Tell whether a flush may give rows of objects that it deletes to new ones.
+
+    That needs some of either.  Uses ``Session._new`` and ``UOWTransaction.states``, where orphans
+    are as well, of which ``Session.deleted`` knows nothing.
+    """
+    untyped: Any = flush_context
+    return bool(untyped.session._new) and any(map(_is_deleted, untyped.states.values()))
+
+
 def is_flushing(session: Session) -> bool:
     """Tell whether *session* is inside a flush.  Uses ``Session._flushing``."""
     return session._flushing
 
 
-def original_values(state: InstanceState[Any]) -> Mapping[str, Any]:
-    """Return the attributes changed since the last flush, with their former values.
-
-    Uses ``InstanceState.committed_state``.
-    """
-    return state.committed_state
+#: Returns the attributes of an object changed since the last flush, with their former values.  Uses
+#: ``InstanceState.committed_state``; made of nothing but C, as it is asked for every object.
+original_values: Callable[[InstanceState[Any]], Mapping[str, Any]] = attrgetter("committed_state")
 
 
 def has_changed(state: InstanceState[Any], key: str, before: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import (
     InstanceState,
     Session,
@@ -15,6 +16,7 @@ from sqlalchemy.orm import (
 
 __all__ = [
     "BorrowingSession",
+    "begun_connections",
     "guard_attached",
     "guard_modified",
     "refuse_reading",
@@ -32,6 +34,16 @@ class BorrowingSession(Session):
 
     def _connection_for_bind(self, engine: Any, *args: Any, **kw: Any) -> Any:
         return engine
+
+
+def begun_connections(session: Session) -> list[Connection]:
+    """Return the connections on which a session has begun its transaction.
+
+    Uses ``SessionTransaction._connections``.
+    """
+    transaction: Any = session.get_transaction()
+    begun = () if transaction is None else transaction._connections
+    return [each for each in begun if isinstance(each, Connection)]
 
 
 def session_options(session: Session) -> dict[str, Any]:

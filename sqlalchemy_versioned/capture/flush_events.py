@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, inspect
+from sqlalchemy import Connection, Table
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
@@ -17,6 +17,7 @@ from ..reading.loaded import expire_versions, has_loaded_versions
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
 from ..recording.recording import Recording
+from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
 from .cascades import Cascaded
 from .flushes import Flush, Work, collect_work, find_switched
@@ -46,7 +47,7 @@ class FlushEvents:
             "sqlalchemy_versioned_flush"
         )
 
-    def before_flush(self, session: Session, context: UOWTransaction, instances: Any) -> None:
+    def before_flush(self, session: Session, context: UOWTransaction) -> None:
         """Begin to follow a flush."""
         outer = self.current_flush()
         if outer is not None and outer.session is session:
@@ -64,13 +65,14 @@ class FlushEvents:
             flush = None if flush.outer is None else flush.outer()
         return flush
 
-    def before_delete(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+    def before_deletions(
+        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
+    ) -> None:
         """Take the images of a hierarchy while the rows to be deleted are still there."""
-        flush = self.current_flush()
-        if flush is None or mapper.base_mapper in flush.imaged:
+        if base_mapper in flush.imaged:
             return
-        flush.imaged.add(mapper.base_mapper)
-        for work in self._collect(flush, lambda each: each.base_mapper is mapper.base_mapper):
+        flush.imaged.add(base_mapper)
+        for work in self._collect(flush, lambda each: each.base_mapper is base_mapper):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             self._recorder.keep_first_state(connection, work.hierarchy, gone)
             absent = self._take_images(flush, work, locks=True).absent
@@ -80,36 +82,24 @@ class FlushEvents:
                 flush.going.setdefault((connection, spec.parent_table), []).extend(left)
                 self._record_cascaded(flush, connection, spec.parent_table, keys)
 
-    def before_update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
+    def before_updates(
+        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
+    ) -> None:
         """Keep the state of rows that are changed for the first time since they are recorded."""
-        flush = self.current_flush()
-        if flush is not None:
-            self._note_expressed(flush, mapper, target)
-            self._keep_first_states(flush, mapper, connection)
-
-    def _keep_first_states(self, flush: Flush, mapper: Mapper[Any], connection: Connection) -> None:
-        """Keep the first states of a hierarchy's rows, once in a flush."""
-        if mapper.base_mapper in flush.first_kept or is_paused(flush.session):
+        if base_mapper in flush.first_kept:
             return
-        flush.first_kept.add(mapper.base_mapper)
-        if self._leaves_to_triggers(flush.session, mapper):
-            return
-        if flush.session.connection_callable is None:
-            flush.connections[mapper] = connection
-        for each in list(_sqlalchemy.flushed_mappers(flush.context)):
-            reader = self._tracked.readers.get(each)
-            if reader is None or each.base_mapper is not mapper.base_mapper:
-                continue
-            if self._tracked.is_on(reader.spec):
-                self._keep_before_update(flush, connection, each, reader.spec)
+        flush.first_kept.add(base_mapper)
+        for mapper, reader in self._readers_of(flush).items():
+            if mapper.base_mapper is base_mapper and self._may_change_first(
+                connection, reader.spec.tables
+            ):
+                self._keep_first_states(flush, connection, mapper, reader.spec)
 
-    def _keep_before_update(
+    def _keep_first_states(
         self, flush: Flush, connection: Connection, mapper: Mapper[Any], spec: ClassSpec
     ) -> None:
         """Keep the first states of the objects of a class, and of rows that refer to them."""
-        if not self._may_change_first(connection, spec.tables):
-            return
-        switched = self._switched(flush, mapper)
+        switched = self._switched(flush, mapper.base_mapper)
         keys = [
             bare_key(state.key[1])
             for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, mapper)
@@ -124,38 +114,26 @@ class FlushEvents:
             found = behind.keep_referring(connection, table.parent_table, keys)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
-    def before_insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
-        """Note what an object is given by expressions, before it is inserted."""
-        flush = self.current_flush()
-        if flush is not None:
-            self._note_expressed(flush, mapper, target)
+    def _switched(self, flush: Flush, base_mapper: Mapper[Any]) -> Collection[InstanceState[Any]]:
+        """Return the objects of a hierarchy that are deleted and leave their rows to new ones.
 
-    def keep_switched(self, flush: Flush, connection: Connection, table: Any) -> None:
-        """Keep the first states of rows that new objects are given, before they are updated.
-
-        SQLAlchemy tells of such objects as if they were inserted.
+        SQLAlchemy tells of the new ones as if they were inserted.
         """
-        for mapper in self._tracked.mappers.get(table, ()):
-            if mapper.base_mapper not in flush.switched and self._switched(flush, mapper):
-                self._keep_first_states(flush, mapper, connection)
-
-    def _switched(self, flush: Flush, mapper: Mapper[Any]) -> Collection[InstanceState[Any]]:
-        """Return the objects of a hierarchy that are deleted and leave their rows to new ones."""
-        base = mapper.base_mapper
-        if base not in flush.switched:
+        if base_mapper not in flush.switched:
             readers = {
-                each: self._tracked.readers[each]
-                for each in _sqlalchemy.flushed_mappers(flush.context)
-                if each.base_mapper is base and each in self._tracked.readers
+                mapper: reader
+                for mapper, reader in self._readers_of(flush).items()
+                if mapper.base_mapper is base_mapper
             }
-            flush.switched[base] = find_switched(flush.context, readers)
-        return flush.switched[base]
+            flush.switched[base_mapper] = find_switched(flush.context, readers)
+        return flush.switched[base_mapper]
 
-    def _note_expressed(self, flush: Flush, mapper: Mapper[Any], target: Any) -> None:
+    def note_expressed(
+        self, mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]
+    ) -> None:
         """Note attributes that are set to expressions, of which a flush leaves nothing."""
-        reader = self._tracked.readers.get(mapper)
-        if reader is not None and reader.has_added:
-            state: InstanceState[Any] = inspect(target)
+        flush, reader = self.current_flush(), self._tracked.readers.get(mapper)
+        if flush is not None and reader is not None:
             expressed = reader.expressed(state)
             if expressed:
                 flush.expressed[state] = expressed
@@ -163,11 +141,12 @@ class FlushEvents:
     def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
         """Tell whether an update may be the first change of a row, or of one that refers to it."""
         cascades = self._captures.on(connection).cascades
-        return any(
-            self._recorder.may_lack_versions(connection, spec)
-            or cascades.acts_on_update(spec.parent_table)
-            for spec in specs
-        )
+        for spec in specs:
+            if cascades.acts_on_update(spec.parent_table):
+                return True
+            if self._surroundings.may_lack_versions(connection, spec):
+                return True
+        return False
 
     def _record_cascaded(
         self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
@@ -185,7 +164,8 @@ class FlushEvents:
         if flush is None:
             return
         self._flush.set(flush.outer)
-        for work in self._collect(flush, flush.is_due):
+        plugins = self._surroundings.plugins()
+        for work in self._collect(flush, flush.is_due if flush.imaged else None):
             if not work.hierarchy.root.strategy.merges and flush.has_imaged(work.mapper):
                 for changes in work.changes.values():
                     changes.look_again()
@@ -196,16 +176,17 @@ class FlushEvents:
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
         self._settle_deletions(flush)
-        self._settle_cascaded(flush)
+        for connection, found in flush.cascaded.items():
+            self._captures.on(connection).behind.settle(session, connection, found)
         if flush.is_left_to_triggers:
             end_events(flush)
             self._recorder.follow_triggers(session)
-        if flush.is_recorded:
-            unit = self._sessions.unit_of_work(session)
+        unit = flush.unit
+        if unit is not None:
             unit.finish()
             for hierarchy, keys in flush.touched:
                 expire_versions(session, hierarchy, keys)
-            self._surroundings.plugins().call("after_create_version_objects", unit, session)
+            plugins.call("after_create_version_objects", unit, session)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
         """Set what objects could not be given while they were flushed."""
@@ -222,13 +203,10 @@ class FlushEvents:
                 changes = self._captures.on(connection).changes
                 changes.settle_deletion(flush.session, connection, table, keys)
 
-    def _settle_cascaded(self, flush: Flush) -> None:
-        for connection, found in flush.cascaded.items():
-            self._captures.on(connection).behind.settle(flush.session, connection, found)
-
     def _follow_updated(self, flush: Flush, work: Work) -> None:
+        cascades = self._captures.of_all.cascades
         for spec, changes in work.changes.items():
-            if self._captures.of_all.cascades.acts_on_update(spec.parent_table):
+            if cascades.acts_on_update(spec.parent_table):
                 moved = {key: key for key in changes.updated} | changes.former
                 if moved:
                     connection = self._connection_of(flush, work)
@@ -244,57 +222,70 @@ class FlushEvents:
     def _connection_of(self, flush: Flush, work: Work) -> Connection:
         if work.connection is not None:
             return work.connection
+        for spec in work.changes:
+            known = flush.connections.get(spec.parent_table)
+            if known is not None:
+                return known
         assert work.mapper is not None
-        known = flush.connections.get(work.mapper)
-        if known is not None:
-            return known
         return flush.session.connection(bind_arguments={"mapper": work.mapper})
 
-    def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool]) -> list[Work]:
-        if is_paused(flush.session):
-            return []
-        readers = {
-            mapper: reader
-            for mapper in _sqlalchemy.flushed_mappers(flush.context)
-            if (reader := self._tracked.readers.get(mapper))
-            and self._tracked.is_on(reader.spec)
-            and is_wanted(mapper)
-            and not self._leaves_to_triggers(flush.session, mapper)
-        }
+    def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool] | None) -> list[Work]:
+        """Return what a flush does with objects of the mappers that are wanted; all of them."""
+        readers = self._readers_of(flush)
+        if is_wanted is not None:
+            readers = {mapper: reader for mapper, reader in readers.items() if is_wanted(mapper)}
         if not readers:
-            return []
-        if flush.session.connection_callable is not None:
-            _refuse_shards(readers)
             return []
         plugins = self._surroundings.plugins().overriding("version_values")
         return collect_work(
             flush.context, readers, self._recorder.added_values, plugins, flush.expressed
         )
 
-    def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any]) -> bool:
-        root = self._tracked.readers[mapper].spec.root
+    def _readers_of(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
+        """Return what reads the objects of a flush that are recorded.
+
+        Asked once: which mappers it concerns is settled when it executes its first statement.
+        """
+        if flush.readers is None:
+            flush.readers = self._find_readers(flush)
+        return flush.readers
+
+    def _find_readers(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
+        readers: dict[Mapper[Any], ClassReader] = {}
+        if is_paused(flush.session):
+            return readers
+        for mapper in _sqlalchemy.flushed_mappers(flush.context):
+            reader = self._tracked.readers.get(mapper)
+            if reader is None or not self._tracked.is_on(reader.spec):
+                continue
+            if not self._leaves_to_triggers(flush.session, mapper, reader.spec.root):
+                readers[mapper] = reader
+        if readers and flush.session.connection_callable is not None:
+            _refuse_shards(readers)
+            return {}
+        return readers
+
+    def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any], root: VersionSpec) -> bool:
         # Asking a session for its database takes longer than all the rest.
         return root.is_native and self._surroundings.leaves_to_triggers(
             session.get_bind(mapper).dialect, root
         )
 
-    def _begin(self, flush: Flush, *, is_early: bool) -> None:
+    def _begin(self, flush: Flush, *, is_early: bool) -> UnitOfWork:
         """Make sure there is a transaction, and tell plugins of the flush."""
-        unit, plugins = self._sessions.unit_of_work(flush.session), self._surroundings.plugins()
-        flush.is_recorded = True
+        unit = flush.unit = self._sessions.unit_of_work(flush.session)
         # An id that is drawn now is later than all locks, unless there are more to come.
         flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early
-        plugins.call("before_flush", unit, flush.session)
+        self._surroundings.plugins().call("before_flush", unit, flush.session)
+        return unit
 
     def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> Recording:
         session = flush.session
-        if not flush.is_recorded:
-            self._begin(flush, is_early=False)
+        unit = flush.unit or self._begin(flush, is_early=False)
         flush.is_early |= locks
-        unit, plugins = self._sessions.unit_of_work(session), self._surroundings.plugins()
         if not flush.is_imaged:
             flush.is_imaged = True
-            plugins.call("before_create_version_objects", unit, session)
+            self._surroundings.plugins().call("before_create_version_objects", unit, session)
         connection = self._connection_of(flush, work)
         recording = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
@@ -304,13 +295,6 @@ class FlushEvents:
             keys = [changes.keys() for changes in work.changes.values()] if are_certain else [None]
             flush.touched += [(work.hierarchy, some) for some in keys]
         return recording
-
-    def flush_of(self, statement: Any, execution_options: Mapping[str, Any]) -> Flush | None:
-        """Return the flush that is going on, if a statement writes objects of it."""
-        for mapper in self._tracked.mappers.get(statement.table, ()):
-            if _sqlalchemy.is_of_mapper(execution_options, mapper):
-                return self.current_flush()
-        return None
 
     def note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:
         """Note the links that a relationship is about to write."""

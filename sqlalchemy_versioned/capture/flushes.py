@@ -17,7 +17,6 @@ from sqlalchemy import (
     Insert,
     Table,
     Update,
-    inspect,
     select,
     tuple_,
 )
@@ -30,6 +29,7 @@ from ..hooks import Plugin
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
+from ..recording.unit_of_work import UnitOfWork
 from .cascades import Cascaded
 from .touched import ClassReader, bare_key
 from .writes import Write
@@ -54,6 +54,8 @@ class Work:
     mapper: Mapper[Any] | None
     connection: Connection | None = None
     changes: dict[VersionSpec, Changes] = field(default_factory=new_dict)
+    #: Whether anything is to be recorded.
+    is_telling: bool = False
 
 
 class Flush:
@@ -74,8 +76,10 @@ class Flush:
         self.first_kept: set[Mapper[Any]] = set()
         #: The objects that are deleted and leave their rows to new ones, by base mapper.
         self.switched: dict[Mapper[Any], Collection[InstanceState[Any]]] = {}
-        #: The connections that rows are known to be written through, by mapper.
-        self.connections: dict[Mapper[Any], Connection] = {}
+        #: What reads the objects that are recorded; ``None`` until that is asked.
+        self.readers: Mapping[Mapper[Any], ClassReader] | None = None
+        #: The connections that rows are written through, by table.
+        self.connections: dict[Any, Connection] = {}
         #: The rows that were to be deleted, by connection and table.
         self.going: dict[tuple[Connection, Table], list[Key]] = {}
         #: Where fewer rows were deleted than were to be: triggers keep rows.
@@ -88,8 +92,8 @@ class Flush:
         self.links: dict[LinkTable, Work] = {}
         #: Attributes that were set to SQL expressions, where that must be known, by object.
         self.expressed: dict[InstanceState[Any], frozenset[str]] = {}
-        #: Whether anything is recorded of it.
-        self.is_recorded = False
+        #: What records it, once there is anything to record.
+        self.unit: UnitOfWork | None = None
         #: Whether it wrote what triggers record.
         self.is_left_to_triggers = False
         #: Connections whose triggers were told that statements are of one event.
@@ -102,15 +106,14 @@ class Flush:
     def without_absent(
         self, statement: Any, sets: Sequence[Mapping[str, Any]]
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
-        """Return a statement and its parameters, for no row that was not there to be recorded.
+        """Return a DELETE and its parameters, for no row that was not there to be recorded.
 
         Another transaction may have added it by then, as another row.
         """
-        if self.absent and isinstance(statement, Delete):
-            for spec, keys in self.absent.items():
-                if spec.parent_table is statement.table:
-                    key = [pair.parent for pair in spec.key]
-                    return Write(key, statement, sets).without(keys)
+        for spec, keys in self.absent.items():
+            if spec.parent_table is statement.table:
+                key = [pair.parent for pair in spec.key]
+                return Write(key, statement, sets).without(keys)
         return statement, None
 
     def has_imaged(self, mapper: Mapper[Any] | None) -> bool:
@@ -150,15 +153,19 @@ def collect_work(
     found: dict[Hierarchy, Work] = {}
     for mapper, reader in readers.items():
         spec, changes = reader.spec, reader.changes(context, mapper)
-        if not changes and not changes.replaced:
+        is_telling = bool(changes)
+        if not is_telling and not changes.replaced:
             continue
         if reader.has_added:
             states = _sqlalchemy.flushed_states(context, mapper)
             _add_values(states, reader, changes, values_of, plugins, expressed)
-        work = found.setdefault(spec.hierarchy, Work(spec.hierarchy, mapper))
+        work = found.get(spec.hierarchy)
+        if work is None:
+            work = found[spec.hierarchy] = Work(spec.hierarchy, mapper)
         for table in spec.tables:
             work.changes.setdefault(table, Changes()).extend(changes)
-    return [work for work in found.values() if any(work.changes.values())]
+        work.is_telling |= is_telling
+    return [work for work in found.values() if work.is_telling]
 
 
 def find_switched(
@@ -168,13 +175,13 @@ def find_switched(
 
     To be asked before it writes them: SQLAlchemy makes updates of the two (a row switch).
     """
+    if not _sqlalchemy.may_switch_rows(context):
+        return ()
     deleted: dict[Key, InstanceState[Any]] = {}
     for mapper in readers:
         for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted and state.key is not None:
                 deleted[bare_key(state.key[1])] = state
-    if not deleted:
-        return ()
     added = {
         reader.key_of(state)
         for mapper, reader in readers.items()
@@ -227,18 +234,11 @@ class LinkTable:
 
     def __init__(self, hierarchy: Hierarchy, mapped: ClassSpec | None) -> None:
         self._link = hierarchy.root
-        self._mapper: Mapper[Any] | None = None if mapped is None else inspect(mapped.parent_class)
         self.hierarchy: Hierarchy = hierarchy if mapped is None else mapped.hierarchy
         self.spec: VersionSpec = self._link if mapped is None else mapped.tables[-1]
         columns = [pair.parent for pair in self._link.key]
         own = [pair.parent for pair in self.spec.key]
         self._places = [columns.index(c) for c in own] if set(own) == set(columns) else None
-
-    def is_of_class(self, execution_options: Mapping[str, Any]) -> bool:
-        """Tell whether a statement writes objects of the class that has the table."""
-        if self._mapper is None:
-            return False
-        return _sqlalchemy.is_of_mapper(execution_options, self._mapper)
 
     def understands(self, statement: Any, sets: Iterable[Any]) -> bool:
         """Tell whether the parameters of *statement* say which rows it is about."""

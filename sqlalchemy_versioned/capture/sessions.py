@@ -98,6 +98,10 @@ class Sessions:
             return session
         return None
 
+    def has_begun(self, session: Session) -> bool:
+        """Tell whether a session is known to write by some connection."""
+        return self._name in session.info
+
     def begun(self, session: Session, connection: Connection) -> None:
         """Note that a session writes by a connection from now on."""
         info = _sqlalchemy.info_of(connection)

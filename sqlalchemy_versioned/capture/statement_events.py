@@ -25,6 +25,8 @@ from .tracked import Tracked
 
 __all__ = ["StatementEvents"]
 
+_WRITES = (Insert, Update, Delete)
+
 
 class StatementEvents:
     """Has recorded what statements write, by whoever does that: a flush, capture or triggers."""
@@ -84,14 +86,15 @@ class StatementEvents:
     ) -> tuple[Any, Any, Any]:
         if is_ours(execution_options):
             return statement, multiparams, params
-        if _sqlalchemy.is_lambda(statement):
+        if not isinstance(statement, _WRITES):
             actual = _sqlalchemy.resolved(statement)
-            statement = actual if isinstance(actual, (Insert, Update, Delete)) else statement
-        is_write = isinstance(statement, (Insert, Update, Delete))
-        if is_write and self.guard:
+            if not isinstance(actual, _WRITES):
+                return statement, multiparams, params
+            statement = actual
+        if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, execution_options, is_stored)
-        if not is_write or statement.table in self._tracked.histories:
+        if statement.table in self._tracked.histories:
             return statement, multiparams, params
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
@@ -100,8 +103,15 @@ class StatementEvents:
             if not capture.has_tables or self.triggers.has(statement.table):
                 return statement, multiparams, params
         sets = _sqlalchemy.statement_parameters(multiparams, params)
-        flush = self._flushes.flush_of(statement, execution_options)
-        if flush is not None:
+        base_mapper = self._tracked.base_mapper_of(statement, execution_options)
+        flush = None if base_mapper is None else self._flushes.current_flush()
+        if base_mapper is not None and flush is not None:
+            flush.connections[statement.table] = connection
+            if isinstance(statement, Update):
+                self._flushes.before_updates(flush, connection, base_mapper)
+                return statement, multiparams, params
+            if isinstance(statement, Delete):
+                self._flushes.before_deletions(flush, connection, base_mapper)
             statement, others = self._before_flushed(flush, connection, statement, sets)
         elif self._flushes.note_links(connection, statement, sets):
             others = None
@@ -120,18 +130,15 @@ class StatementEvents:
         statement: Any,
         sets: Sequence[Mapping[str, Any]],
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
-        """Prepare to record what a flush executes for its objects."""
-        statement, others = flush.without_absent(statement, sets)
-        if isinstance(statement, Insert):
-            inserts = self._captures.on(connection).inserts
-            found = inserts.replaced(flush.session, connection, statement, sets)
-            if found:
-                flush.cascaded.setdefault(connection, Cascaded()).extend(found)
-        elif isinstance(statement, Update):
-            self._flushes.keep_switched(flush, connection, statement.table)
-        elif isinstance(statement, Delete):
+        """Prepare to record what a flush inserts or deletes."""
+        if isinstance(statement, Delete):
             self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
-        return statement, others
+            return flush.without_absent(statement, sets)
+        inserts = self._captures.on(connection).inserts
+        found = inserts.replaced(flush.session, connection, statement, sets)
+        if found:
+            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
+        return statement, None
 
     def _after_execute(
         self,
@@ -142,9 +149,10 @@ class StatementEvents:
         execution_options: Any,
         result: Any,
     ) -> None:
-        if not isinstance(statement, (Insert, Update, Delete)):
+        if not isinstance(statement, _WRITES):
             return
-        flush = self._flushes.flush_of(statement, execution_options)
+        base_mapper = self._tracked.base_mapper_of(statement, execution_options)
+        flush = None if base_mapper is None else self._flushes.current_flush()
         if flush is None:
             self._captures.on(connection).after(connection, statement, result)
         elif isinstance(statement, Delete):
@@ -214,7 +222,7 @@ class StatementEvents:
             flush = None
         if flush is not None and not (flush.is_left_to_triggers or is_paused(session)):
             flush.is_left_to_triggers = True
-            if not flush.is_recorded:
+            if flush.unit is None:
                 unit.ensure_transaction(is_wanted=False)
                 self._surroundings.plugins().call("before_flush", unit, session)
         self.triggers.tell(targets, connection, session, unit, flush=flush)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, inspect, types
@@ -35,6 +36,7 @@ class ClassReader:
         self.spec = spec
         self.key_of: Callable[[InstanceState[Any]], Any] = _key_getter(spec.key)
         self._key = frozenset(spec.key)
+        self._bare: Callable[[Any], Any] = itemgetter(0) if len(spec.key) == 1 else tuple
         mapper: Mapper[Any] = inspect(spec.parent_class)
         ignored = {column for table in spec.tables for column in table.ignored}
         kept = (*spec.columns, *spec.masked)
@@ -91,42 +93,37 @@ class ClassReader:
                 assert state.key is not None
                 # The row of an object that is only looked at is given to a new object.
                 keys = changes.replaced if is_bystander else changes.deleted
-                keys.append(bare_key(state.key[1]))
+                keys.append(self._bare(state.key[1]))
             elif state.key is None:
                 if not is_bystander:
                     changes.inserted.append(self.key_of(state))
-            elif self._may_differ(state):
-                self._add_update(changes, state)
+            else:
+                self._add_update(changes, state, self._bare(state.key[1]))
         return changes
 
-    def _add_update(self, changes: Changes, state: InstanceState[Any]) -> None:
-        assert state.key is not None
-        now = before = bare_key(state.key[1])
+    def _add_update(self, changes: Changes, state: InstanceState[Any], before: Any) -> None:
+        """Add an object that has a row, if the flush may have changed what is kept of it."""
+        former = _sqlalchemy.original_values(state)
+        if self._moving.isdisjoint(former) and not self._is_expressed(state):
+            return
         # Only what was assigned changes a key; one that is loaded may come back in another form.
-        if not self._key.isdisjoint(_sqlalchemy.original_values(state)):
-            now = self.key_of(state)
+        now = before if self._key.isdisjoint(former) else self.key_of(state)
         if before != now:
             changes.departed.append(before)
             changes.inserted.append(now)
             changes.former[now] = before
             return
         changes.updated.append(now)
-        if not self._differs(state):
+        if not self._differs(state.dict, former):
             changes.doubtful.add(now)
 
-    def _may_differ(self, state: InstanceState[Any]) -> bool:
-        """Tell whether a flush may have changed what is kept of an object.
-
-        Attributes set to SQL expressions are expired by the flush.
-        """
-        if not self._moving.isdisjoint(_sqlalchemy.original_values(state)):
-            return True
+    def _is_expressed(self, state: InstanceState[Any]) -> bool:
+        """Tell whether attributes were set to SQL expressions: the flush has expired them."""
         return state.modified and not self._telling.isdisjoint(state.expired_attributes)
 
-    def _differs(self, state: InstanceState[Any]) -> bool:
+    def _differs(self, now: Mapping[str, Any], former: Mapping[str, Any]) -> bool:
         """Tell whether a flush has certainly changed what is kept of an object."""
-        now = state.dict
-        for key, before in _sqlalchemy.original_values(state).items():
+        for key, before in former.items():
             if key in self._plain and type(before) in _PLAIN_VALUES:
                 after = now.get(key)
                 if type(after) is type(before) and after != before:

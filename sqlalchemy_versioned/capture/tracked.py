@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
+from .. import _sqlalchemy
 from ..model.spec import ClassSpec
 from .flushes import LinkTable
 from .touched import ClassReader
@@ -34,6 +35,15 @@ class Tracked:
         self.live_ids: dict[type[Any], str] = {}
         #: The tables that only we write.
         self.histories: set[Any] = set()
+
+    def base_mapper_of(
+        self, statement: Any, execution_options: Mapping[str, Any]
+    ) -> Mapper[Any] | None:
+        """Return the base mapper of the objects that a statement of a flush writes, or ``None``."""
+        for mapper in self.mappers.get(statement.table, ()):
+            if _sqlalchemy.is_of_mapper(execution_options, mapper):
+                return mapper.base_mapper
+        return None
 
     def clear(self) -> None:
         """Forget all of it."""

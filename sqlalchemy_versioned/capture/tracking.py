@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
@@ -65,7 +65,7 @@ class Tracker:
         self.sessions.hears_all |= target is Session
         self._listen(target, "before_attach", self._before_attach)
         self._listen(target, "do_orm_execute", self._do_orm_execute)
-        self._listen(target, "before_flush", self._flushes.before_flush)
+        self._listen(target, "before_flush", self._before_flush)
         self._listen(target, "after_flush", self._flushes.after_flush)
         self._listen(target, "after_flush_postexec", self._flushes.after_flush_postexec)
         self._listen(target, "after_begin", self._after_begin)
@@ -76,11 +76,11 @@ class Tracker:
     def track_class(self, spec: ClassSpec) -> None:
         """Record what happens to the objects of a class."""
         mapper: Mapper[Any] = inspect(spec.parent_class)
-        self._tracked.readers[mapper] = ClassReader(spec)
-        self._listen(mapper, "before_update", self._flushes.before_update)
-        if self._tracked.readers[mapper].has_added:
-            self._listen(mapper, "before_insert", self._flushes.before_insert)
-        self._listen(mapper, "before_delete", self._flushes.before_delete)
+        reader = self._tracked.readers[mapper] = ClassReader(spec)
+        if reader.has_added:
+            # Listeners are called for each object: nobody else should pay for that.
+            self._listen(mapper, "before_insert", self._flushes.note_expressed, raw=True)
+            self._listen(mapper, "before_update", self._flushes.note_expressed, raw=True)
         for target, name, listener in (*watch_versions(spec.version_class), *watch_unkept(spec)):
             self._listen(target, name, listener)
         live_id = spec.root.live_id_column
@@ -141,8 +141,8 @@ class Tracker:
         self._captures.clear()
         self._statements.stop()
 
-    def _listen(self, target: Any, name: str, listener: Any) -> None:
-        event.listen(target, name, listener)
+    def _listen(self, target: Any, name: str, listener: Any, **options: bool) -> None:
+        event.listen(target, name, listener, **options)
         self._listeners.append((target, name, listener))
 
     def _before_attach(self, session: Session, instance: Any) -> None:
@@ -154,10 +154,17 @@ class Tracker:
     def _after_begin(
         self, session: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
-        if not self._tracked.histories:
-            return
-        self._statements.watch(_sqlalchemy.root_engine(connection))
-        self.sessions.begun(session, connection)
+        if self._tracked.histories:
+            self._statements.watch(_sqlalchemy.root_engine(connection))
+            self.sessions.begun(session, connection)
+
+    def _before_flush(self, session: Session, context: UOWTransaction, instances: Any) -> None:
+        if not self.sessions.has_begun(session):
+            # What was begun before it was listened to, or before anything was versioned.
+            for connection in _sqlalchemy.begun_connections(session):
+                self._statements.watch(_sqlalchemy.root_engine(connection))
+                self.sessions.begun(session, connection)
+        self._flushes.before_flush(session, context)
 
     def unit_of_work(self, session: Any) -> UnitOfWork:
         """Return the unit of work of the session's current transaction."""

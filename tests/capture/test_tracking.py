@@ -654,6 +654,32 @@ def test_flush_inside_a_flush(session, models, tables):
     assert links(session, models.article_tag) == [(0, 1, 1)]
 
 
+def test_session_that_had_begun_before(Base, engine):
+    """What a session is writing is recorded also if nothing was versioned when it began."""
+    with Session(engine) as session:
+        connection = session.connection()
+
+        class Paper(Base):
+            __tablename__ = "paper"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str] = mapped_column(String(50))
+
+        configure_mappers()
+        Base.metadata.create_all(connection)
+        connection.execute(insert(Paper), [{"id": n, "name": "a"} for n in (1, 2)])
+        session.get(Paper, 1).name = "b"
+        session.delete(session.get(Paper, 2))
+        session.commit()
+
+        assert told(session, Paper, "id", "name") == [
+            (0, 1, "a"),
+            (0, 2, "a"),
+            (1, 1, "b"),
+            (2, 2, "a"),
+        ]
+
+
 @pytest.mark.parametrize(
     "mode", ["conditional_savepoint", "rollback_only", "control_fully", "create_savepoint"]
 )

@@ -271,8 +271,8 @@ FAULTS = [
     Fault(
         "ended-from-behind",
         "recording/closing_statements.py",
-        "number == newest, number < self.tx)",
-        "number == newest)",
+        "number == newest, number < drawing)",
+        "number == newest, drawing > 0)",
         "A version ends before it begins, where numbers are behind the history.",
         (f"{TRACKING}::test_numbers_that_a_restore_has_reset",),
         "embedded",

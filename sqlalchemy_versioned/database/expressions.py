@@ -21,6 +21,7 @@ __all__ = [
     "AsDeclared",
     "BinaryJSON",
     "DatabaseUser",
+    "LastDrawn",
     "ReadFirst",
     "SameValue",
     "StampedUuid",
@@ -118,6 +119,27 @@ def _stamped_uuid_mysql(element: StampedUuid, compiler: SQLCompiler, **kw: Any) 
     (digits,) = (compiler.process(clause, **kw) for clause in element.clauses)
     # Functions for random bytes are not in every release that is supported.
     return f"concat({digits}, '8', substr(md5(concat(uuid(), rand())), 2, 15))"
+
+
+class LastDrawn(FunctionElement[int]):
+    """The number that was drawn last from a sequence on this connection.
+
+    :param drawing: what draws one.
+    """
+
+    name = "last_drawn"
+    inherit_cache: bool | None = True
+
+    def __init__(self, drawing: ColumnElement[int]) -> None:
+        super().__init__(drawing)
+        self.type: types.TypeEngine[int] = drawing.type
+
+
+@compiles(LastDrawn, "postgresql")
+def _last_drawn_postgresql(element: LastDrawn, compiler: SQLCompiler, **kw: Any) -> str:
+    (drawing,) = element.clauses
+    # Both take the name of the sequence, which is spelled where it is drawn from.
+    return f"currval{compiler.process(drawing, **kw).removeprefix('nextval')}"
 
 
 class DatabaseUser(FunctionElement[str]):

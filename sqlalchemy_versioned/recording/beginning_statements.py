@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, select
 from sqlalchemy import Sequence as Numbers
 
+from ..database.expressions import LastDrawn
 from ..model.operation import Operation
-from ..query.rows import as_stored
 from .image_statements import ImageStatements
 from .shapes import Insertion, Shape
 
@@ -57,17 +57,15 @@ class BeginningStatements(ImageStatements):
         """
         spec, prefix = self.spec, self.spec.prefix
         assert spec.end_column is not None
-        drawn = select(numbers.next_value().label("number")).cte(f"{prefix}drawn")
-        following = self._as_of(select(*drawn.c).scalar_subquery())
-        ending = following.end_newest().where(*(self._differs() if shape.condition else ()))
-        key = [pair.version for pair in spec.key]
-        ended = ending.returning(*key, spec.end_column).cte(f"{prefix}ended")
-        *ended_key, number = ended.c
-        of_row = [
-            column == as_stored(pair.parent)
-            for column, pair in zip(ended_key, spec.key, strict=True)
-        ]
-        image: Any = self._as_of(number).image(shape._replace(condition=""), *of_row)
+        drawing = numbers.next_value()
+        # The number is compared with, and so drawn, before the row that passes gets it.
+        ending = self._as_of(LastDrawn(drawing)).end_newest(drawing)
+        if shape.condition:
+            ending = ending.where(*self._differs())
+        ended = ending.returning(spec.end_column).cte(f"{prefix}ended")
+        (number,) = ended.c
+        # One row at most, of the same key; to compare their keys again would only be planned.
+        image: Any = self._as_of(number).image(shape._replace(condition=""), beside=ended)
         row = transaction.following(prefix, number).add_cte(image.cte(f"{prefix}image"))
         return row.returning(*transaction.table.primary_key)
 

@@ -141,15 +141,17 @@ class ClosingStatements(TableStatements):
         newest = newest_before(spec, self.keys.values("keys"), self.tx, sorts=sorts)
         return self._end(self._in_versions(), spec.transaction_column == newest)
 
-    def end_newest(self) -> Update:
+    def end_newest(self, drawing: ColumnElement[int]) -> Update:
         """End the newest version of one row, if it is open and before this transaction.
 
         Only for one that has no version of the row itself.
+
+        :param drawing: draws the number of the transaction.
         """
         spec = self.spec
         newest = newest_version(spec, self.keys.values("keys"), sorts=True)
         number = spec.transaction_column
-        return self._end(self._in_versions(), number == newest, number < self.tx)
+        return self._end(self._in_versions(), number == newest, number < drawing)
 
     def _close_before(
         self,

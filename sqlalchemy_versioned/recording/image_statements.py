@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    FromClause,
     Insert,
     String,
     Update,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
 )
 
 from ..database.dialects import build_insert_of_missing, build_upsert
@@ -42,10 +44,13 @@ __all__ = ["ImageStatements"]
 class ImageStatements(ClosingStatements):
     """Builds statements that insert versions, some of which end the versions before as well."""
 
-    def image(self, shape: Shape, *criteria: ColumnElement[bool]) -> Executable:
+    def image(
+        self, shape: Shape, *criteria: ColumnElement[bool], beside: FromClause | None = None
+    ) -> Executable:
         """Take images of rows of the parent table, in the given shape.
 
         :param criteria: what must hold beside what the shape says.
+        :param beside: taken once for each row of this.
         """
         spec, parent = self.spec, self.spec.parent_table
         operation = self._operation(shape)
@@ -59,6 +64,8 @@ class ImageStatements(ClosingStatements):
             *self._said(),
             *extra.values(),
         ).where(self._in("keys"), *criteria)
+        if beside is not None:
+            source = source.select_from(parent.join(beside, true()))
         if shape.condition == "unopened":
             source = source.where(not_(self._open_exists()))
         elif shape.condition == "changed":

@@ -102,6 +102,8 @@ class KeyParameters:
         self.width: int = len(columns)
         self.dialect = dialect
         self.prefix = prefix
+        #: The parameters of a statement that is for one row.
+        self._names = [f"{prefix}keys_{place}" for place in range(len(columns))]
         #: What makes of each value what the driver would get, where it is not the value itself.
         self.processors: list[Any] = [kind.bind_processor(dialect) for kind in kinds]
         self.has_expressions: bool = any(map(has_bind_expression, kinds))
@@ -113,6 +115,12 @@ class KeyParameters:
     def sets(self, keys: list[Key], others: Mapping[str, list[Key]] | None = None) -> KeySets:
         """Return *keys* as the set ``keys`` of a statement, with *others* beside it by name."""
         return KeySets(self, {"keys": keys, **(others or {})}, {})
+
+    def one(self, key: Key) -> dict[str, Any]:
+        """Return the parameters of a statement that is for one row."""
+        if self.width == 1:
+            return {self._names[0]: key}
+        return dict(zip(self._names, key, strict=True))
 
     def stored(self, key: Key) -> Any:
         """Return *key* as the driver would get it."""
@@ -184,16 +192,14 @@ class KeySets:
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the statement that are for these sets."""
+        if self.style is Style.ONE:
+            return self._on.one(self._sets["keys"][0])
         width = self._on.width
         sets = {f"{self._on.prefix}{name}": keys for name, keys in self._sets.items()}
         if self.style is Style.JSON:
             return dict(zip(sets, self._texts, strict=True))
         if self.style is Style.LIST or (width == 1 and self.style is Style.ARRAY):
             return sets
-        if self.style is Style.ONE:
-            ((name, (key,)),) = sets.items()
-            values = key if width > 1 else (key,)
-            return {f"{name}_{place}": value for place, value in enumerate(values)}
         return {
             f"{name}_{place}": [key[place] for key in keys]
             for name, keys in sets.items()

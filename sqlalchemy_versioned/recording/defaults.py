@@ -21,17 +21,17 @@ class Defaults:
 
     def __init__(self, table: FromClause) -> None:
         assert is_table(table)
-        #: The column that the database numbers; ``None`` if it does not.
-        self._number: str | None = None
+        #: The key of the column that the database numbers; ``None`` if it does not.
+        self.number: str | None = None
         if len(table.primary_key) == 1 and table.autoincrement_column is not None:
             (number,) = table.primary_key
-            self._number = number.key
+            self.number = number.key
         self._made: dict[str, Callable[[], Any]] = {}
         #: The columns of which only SQLAlchemy can tell the default.
         self._unknown: set[str] = set()
         for column in table.columns:
             default: Any = column.default
-            if default is None or column.key == self._number:
+            if default is None or column.key == self.number:
                 continue
             make = _maker(default)
             if make is None:
@@ -44,10 +44,15 @@ class Defaults:
 
         ``None`` if only SQLAlchemy can tell them, or the database does not number the row.
         """
-        if self._number is None or self._number in values or not self._unknown <= values.keys():
+        if self.number is None or self.number in values:
             return None
-        made = {key: make() for key, make in self._made.items() if key not in values}
-        return {**values, **made}
+        if self._unknown and not self._unknown <= values.keys():
+            return None
+        complete = dict(values)
+        for key in self._made:
+            if key not in complete:
+                complete[key] = self._made[key]()
+        return complete
 
 
 def _maker(default: Any) -> Callable[[], Any] | None:

@@ -41,9 +41,10 @@ class Image:
 
         :param can_replace: whether one statement can write rows anew.
         """
-        operations: dict[Operation, list[Key]] = {}
-        for part in (self.fresh, self.again):
-            for operation, keys in part.items():
+        operations = self.fresh
+        if self.again:
+            operations = {operation: list(keys) for operation, keys in self.fresh.items()}
+            for operation, keys in self.again.items():
                 operations.setdefault(operation, []).extend(keys)
         lists: dict[str, list[Key]] = {}
         # Almost always; then the statement needs no CASE, and no lists beside the keys.
@@ -61,7 +62,7 @@ class Image:
         if self.given:
             lists["given"] = self.given
         replaces = bool(self.again) and can_replace
-        added = _name_rows(self.added, lists)
+        added = _name_rows(self.added, lists) if self.added else ()
         return Shape(one, condition, replaces, locks, bool(self.given), added), lists
 
     def values(self, prefix: str) -> dict[str, Any]:

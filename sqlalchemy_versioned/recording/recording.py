@@ -249,8 +249,8 @@ class Recording:
         else:
             written, ended = self._write_several(spec, work, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
-        if self._keys_are_new:
-            work.new = len(image.fresh.get(Operation.INSERT, []))
+        if Operation.INSERT in image.fresh and self._keys_are_new:
+            work.new = len(image.fresh[Operation.INSERT])
         deletes = bool(image.fresh.get(Operation.DELETE))
         # A row that replaces another counts twice on some databases.
         is_short = not image.again and written < expected
@@ -260,7 +260,8 @@ class Recording:
             work.is_complete = False
         if ended is not None and ended == len(work.closing):
             work.closed = ended
-        self._note(spec, image.given, Operation.DELETE)
+        if image.given:
+            self._note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():
                 self._note(spec, some, operation)

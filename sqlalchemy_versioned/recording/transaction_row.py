@@ -81,8 +81,9 @@ class TransactionRow:
 
     def begun(self, insertion: Insertion, number: int) -> None:
         """Note that the row was written so."""
+        assert self._defaults.number is not None
         self._id = number
-        self._values = {**insertion.values, _id_column(self._table).key: number}
+        self._values = {**insertion.values, self._defaults.number: number}
 
     def object_in(self, session: Session) -> Any:
         """Return the transaction as an object of *session*, without asking for its row."""

@@ -142,12 +142,12 @@ class TableWriter(TableLooks):
     def _begin(
         self, connection: Connection, statement: Any, transaction: Insertion, image: Image
     ) -> Any:
-        parameters = {
-            **transaction.parameters(self._prefix),
-            **self.keys.sets(image.keys()).parameters(),
-            **image.values(self._prefix),
-        }
-        return connection.execute(statement, parameters).one_or_none()
+        """Execute *statement* for the one row of *image*; return what it selects, if anything."""
+        ((key,),) = image.fresh.values()
+        parameters = {**transaction.parameters(self._prefix), **self.keys.one(key)}
+        if image.added:
+            parameters |= image.values(self._prefix)
+        return connection.execute(statement, parameters).first()
 
     def _write_unended(
         self,

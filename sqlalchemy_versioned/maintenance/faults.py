@@ -39,6 +39,9 @@ class FaultKind(Enum):
     OPEN = "open"
     #: The newest version has ended.
     CLOSED = "closed"
+    #: The operation of a version cannot follow that of the one before: an insertion of what was
+    #: there, or something else than an insertion of what was gone.
+    IMPOSSIBLE = "impossible"
     #: The row is not as its newest version says.
     DIFFERENT = "different"
     #: The row is there, and its newest version is a deletion.
@@ -73,6 +76,8 @@ class Fault:
     found: int | None = None
     #: Where it should end.
     expected: int | None = None
+    #: The operation of the version before, and its own, if that cannot follow.
+    operations: tuple[Operation, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.table} {', '.join(map(str, self.key))}: {self.kind.value}"]
@@ -83,6 +88,8 @@ class Fault:
             text += " is open" if self.found is None else f" ends at {self.found}"
         if self.expected is not None:
             text += f", the next begins at {self.expected}"
+        if self.operations:
+            text += ", {1.name} after {0.name}".format(*self.operations)
         return text + (f" in {', '.join(self.columns)}" if self.columns else "")
 
 
@@ -122,10 +129,8 @@ def faults_within(session: Session, place: Place, within: Range) -> Iterator[Fau
         for row in session.execute(statement, **place.where):
             yield tuple(row[:size]), row
 
-    if spec.end_column is not None:
-        for key, row in run(select_broken_chains(spec, within)):
-            kind = _kind_of_break(row.ended, row.followed)
-            yield Fault(kind, name, key, row.began, found=row.ended, expected=row.followed)
+    for key, row in run(select_broken_chains(spec, within, place.left_out)):
+        yield from _faults_of_version(name, key, row)
     for key, row in run(select_different_rows(spec, within, place.left_out)):
         differing = [
             p.parent.name for p, flag in zip(spec.pairs, row[size + 2 :], strict=True) if flag
@@ -146,6 +151,15 @@ def orphans_within(session: Session, place: Place, within: Range) -> Iterator[Fa
     for row in session.execute(select_orphans(place.spec, within), **place.where):
         *key, number = row
         yield Fault(FaultKind.ORPHAN, place.spec.parent_table.fullname, tuple(key), number)
+
+
+def _faults_of_version(name: str, key: tuple[Any, ...], row: Any) -> Iterator[Fault]:
+    if row.is_broken:
+        kind = _kind_of_break(row.ended, row.followed)
+        yield Fault(kind, name, key, row.began, found=row.ended, expected=row.followed)
+    if row.is_impossible:
+        operations = Operation(row.preceded), Operation(row.operation)
+        yield Fault(FaultKind.IMPOSSIBLE, name, key, row.began, operations=operations)
 
 
 def _kind_of_break(ended: int | None, followed: int | None) -> FaultKind:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     not_,
+    null,
     or_,
     select,
     true,
@@ -75,26 +76,68 @@ class LeftOut:
         )
 
 
-def select_broken_chains(spec: VersionSpec, within: Range) -> Select[Any]:
-    """Select versions that do not end where the next one begins, with both places."""
-    assert spec.end_column is not None
-    key = [pair.version for pair in spec.key]
-    window: Any = {"partition_by": key, "order_by": spec.transaction_column}
-    rows = (
+def select_broken_chains(
+    spec: VersionSpec, within: Range, left_out: LeftOut | None = None
+) -> Select[Any]:
+    """Select versions that do not end where the next one begins, or cannot follow the one before.
+
+    After the key come the transaction, where the version ends and where the next one begins, its
+    operation and that of the version before, and a flag for each of the two faults.
+    """
+    rows = _with_neighbours(spec, within, left_out)
+    broken = rows.c.ended.is_distinct_from(rows.c.followed)
+    if spec.may_lack_ends or spec.end_column is None:
+        # Links that were recorded by others have no ends at all.
+        broken = and_(broken, rows.c.ended.is_not(None))
+    impossible = _is_impossible(rows) if _is_unique(spec) else false()
+    flags = [
+        case((fault, 1), else_=0).label(name)
+        for fault, name in ((broken, "is_broken"), (impossible, "is_impossible"))
+    ]
+    return select_rows(*rows.c, *flags).where(or_(broken, impossible)).order_by(*rows.c)
+
+
+def _with_neighbours(spec: VersionSpec, within: Range, left_out: LeftOut | None) -> FromClause:
+    """Select all versions, each with where the next one begins and what the one before is."""
+    key, operation = [pair.version for pair in spec.key], spec.operation_column
+    window: Any = {"partition_by": key, "order_by": spec.place}
+    preceded: Any = func.lag(operation, type_=operation.type).over(**window)
+    if left_out is not None:
+        # Statements record them and flushes do not, so that anything may follow.
+        preceded = case((_is_told(spec, spec.version_table, left_out), preceded))
+    ended: Any = null()
+    followed: Any = null()
+    if spec.end_column is not None:
+        ended = spec.end_column
+        followed = func.lead(spec.transaction_column).over(**window)
+    return (
         select(
             *[column.label(f"k{n}") for n, column in enumerate(key)],
             spec.transaction_column.label("began"),
-            spec.end_column.label("ended"),
-            func.lead(spec.transaction_column).over(**window).label("followed"),
+            ended.label("ended"),
+            followed.label("followed"),
+            operation.label("operation"),
+            preceded.label("preceded"),
         )
         .where(is_within(key, within))
         .subquery()
     )
-    broken = rows.c.ended.is_distinct_from(rows.c.followed)
-    if spec.may_lack_ends:
-        # Links that were recorded by others have no ends at all.
-        broken = and_(broken, rows.c.ended.is_not(None))
-    return select_rows(*rows.c).where(broken).order_by(*rows.c)
+
+
+def _is_unique(spec: VersionSpec) -> bool:
+    """Tell whether there cannot be two rows of one key, as of links that have none."""
+    primary = set(spec.parent_table.primary_key.columns)
+    return not spec.may_lack_ends or (bool(primary) and primary <= {p.parent for p in spec.key})
+
+
+def _is_impossible(rows: FromClause) -> ColumnElement[bool]:
+    """Match versions that cannot follow the one before: only what is gone comes, and only that."""
+    operation, preceded = rows.c.operation, rows.c.preceded
+    # Before a first version is NULL, which matches neither: nobody knows what was there.
+    return or_(
+        and_(operation == Operation.INSERT, preceded != Operation.DELETE),
+        and_(operation != Operation.INSERT, preceded == Operation.DELETE),
+    )
 
 
 def select_different_rows(
@@ -152,7 +195,7 @@ def select_missing_deletions(
         .where(
             versions.c[spec.operation_column.key] != Operation.DELETE,
             not_(there.correlate(versions)),
-            true() if left_out is None else not_(left_out.kept(spec, versions)),
+            _is_told(spec, versions, left_out),
         )
         .order_by(*shown)
     )
@@ -247,6 +290,12 @@ def select_unrecorded_keys(
 def _is_meant(left_out: LeftOut | None) -> ColumnElement[bool]:
     # A row without a discriminator is of no class that is left out; NULL would leave it out.
     return true() if left_out is None else not_(func.coalesce(left_out.live, false()))
+
+
+def _is_told(
+    spec: VersionSpec, versions: FromClause, left_out: LeftOut | None
+) -> ColumnElement[bool]:
+    return true() if left_out is None else not_(left_out.kept(spec, versions))
 
 
 def _same_object(

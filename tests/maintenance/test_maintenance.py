@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy_versioned import (
     ClassNotVersioned,
     ImproperlyConfigured,
+    Operation,
     ReadOnlySnapshot,
     as_of,
     paused,
@@ -188,6 +189,23 @@ def damages(session, subject):
         transactions = transaction_class(subject.cls).__table__
         session.execute(delete(transactions).where(transactions.c.id == second))
 
+    def impossible(tx, before, own, tables):
+        more = {"transaction_id": tx, "operations": (before, own)}
+        return subject.faults(kind.IMPOSSIBLE, 1, tables, **more)
+
+    insertion, change_, deletion = Operation
+    for edited, operation, wrong in (
+        (second, insertion, (second, insertion, insertion)),
+        (third, insertion, (third, change_, insertion)),
+        (first, deletion, (second, deletion, change_)),
+    ):
+
+        def set_operation(tx=edited, operation=operation):
+            for spec in subject.tables:
+                subject.edit(session, spec, tx, operation=operation)
+
+        yield set_operation, impossible(*wrong, subject.tables)
+
     gone = versions_of(session, subject.cls, tuple(subject.attributes(2).values()))[-1]
     base = subject.tables[:1]
     more = {"transaction_id": third, "columns": ("name",)}
@@ -204,8 +222,10 @@ def damages(session, subject):
     for tx in (first, second) if subject.tables[1:] else ():
         split = subject.faults(kind.SPLIT, 1, subject.tables[1:], transaction_id=tx)
         yield (lambda tx=tx: subject.remove(session, subject.tables[0], tx)), split
-        operation = 2 if tx == first else 0
-        edit = {"operation": operation}
+        edit = {"operation": deletion if tx == first else insertion}
+        split += impossible(
+            second, *((deletion, change_) if tx == first else (insertion,) * 2), base
+        )
         yield (lambda tx=tx, e=edit: subject.edit(session, subject.tables[0], tx, **e)), split
 
 
@@ -284,6 +304,16 @@ def test_each_fault_of_links_is_found(session, models, name):
             session.execute(damage)
         assert verify(session, table, batch_size=2) == [fault]
         session.rollback()
+
+
+def test_links_that_stand_twice(session, models):
+    """A link may be made again where nothing forbids it."""
+    session.add(models.Post(id=1, name="p", marks=[models.Tag(id=1, name="t")]))
+    session.commit()
+    session.execute(insert(models.links["marks"]).values(post_id=1, tag_id=1))
+    session.commit()
+
+    assert verify(session) == []
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -377,6 +407,8 @@ def test_classes_that_are_not_recorded(Base, open_session, is_joined):
     session.execute(update(Pet.__table__).values(name="u"))
     toys[0].name = "changed"
     session.delete(toys[1])
+    session.commit()
+    session.add(Cat(id=3))
     session.commit()
     assert verify(session) == []
     with paused(session):

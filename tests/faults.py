@@ -320,7 +320,7 @@ FAULTS = [
     Fault(
         "first-state-again",
         "recording/image_statements.py",
-        '.where(self._in("keys"), not_(recorded))',
+        '.where(self._in("keys"), self._is_first())',
         '.where(self._in("keys"))',
         "Rows that have a history get a second beginning.",
         (FIRST_STATES,),

@@ -25,6 +25,7 @@ from ..model.mapping import (
     is_many_to_many,
     key_columns,
     primary_key_attributes,
+    root_mapper,
     superclass_mappers,
     table_chain,
 )
@@ -145,6 +146,7 @@ class Round:
             masked_keys=masked_keys(mapper, table, self._chosen.of),
             add_columns=lambda parent: self.added_columns(mapper.class_, parent, keys),
             base=self.registry.tables.get(table_chain(mapper)[0]),
+            kind=root_mapper(mapper).polymorphic_on,
         )
 
     def _extend_table(self, mapper: Mapper[Any], spec: VersionSpec) -> None:

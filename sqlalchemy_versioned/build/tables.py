@@ -50,6 +50,7 @@ def build_table_spec(
     masked_keys: Mapping[Column[Any], str] = MappingProxyType({}),
     add_columns: Callable[[Table], Iterable[Column[Any]]] = lambda table: (),
     base: VersionSpec | None = None,
+    kind: Any = None,
 ) -> VersionSpec:
     """Build the version table of *table* and return the spec of both.
 
@@ -59,6 +60,7 @@ def build_table_spec(
     :param masked_keys: for each masked column, the key of its attribute.
     :param add_columns: returns further columns, for plugins.
     :param base: the base-most table of its objects, if it is another.
+    :param kind: what tells classes apart.
     :raises ImproperlyConfigured: if a name is taken.
     """
     live_id = find_live_id(table, options, base)
@@ -85,6 +87,7 @@ def build_table_spec(
         ignored=frozenset(c for c, name in attribute_keys.items() if name in options.ignore),
         added=tuple(added),
         base=base,
+        kind=pairs.get(kind),
         live_id_column=live_id,
         masked=masked,
     )

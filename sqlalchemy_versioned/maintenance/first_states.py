@@ -25,7 +25,8 @@ def baseline(
     """Give the rows that have no version one of their present state; return how many there were.
 
     The versions stand before all transactions, as those that are written when such a row is changed
-    for the first time.  Doing it again does nothing; what was done is kept by committing, which
+    for the first time; in the table of a subclass, where history tells of the object already, they
+    begin with it.  Doing it again does nothing; what was done is kept by committing, which
     *progress* may do.  Once it is committed, flushes of this process stop looking for such rows.
 
     :param model: a versioned class, with all it shares tables with by inheritance, or a table

@@ -60,6 +60,8 @@ class VersionSpec:
     id_column: Column[Any] | None = None
     #: The base-most table of its objects, which numbers their versions; ``None`` if that is itself.
     base: VersionSpec | None = None
+    #: What tells the classes of its objects apart, if that is a column that is kept.
+    kind: ColumnPair | None = None
     #: The column of the parent table that has the id of the newest version, if there is one.
     live_id_column: Column[Any] | None = None
     #: What the context and session variables must, or may, say for each version.

@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     literal_column,
     not_,
     null,
@@ -28,9 +29,10 @@ from ..database.dialects import build_insert_of_missing, build_upsert
 from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
-from ..query.newest import newest_version
+from ..query.newest import comes_before, newest_version, place_in
 from ..query.rows import (
     as_stored,
+    is_of_present_life,
     newest_other,
     same_key,
 )
@@ -118,23 +120,52 @@ class ImageStatements(ClosingStatements):
         return image
 
     def first_state(self) -> Executable:
-        """Take images of rows that have no version, as of a transaction before all others."""
+        """Take images of rows that have no version, as of a transaction before all others.
+
+        Where the base-most table tells of the object already, they are of all versions there since
+        it came: an object begins, and is changed, in all of its tables at once.
+        """
         spec, parent = self.spec, self.spec.parent_table
-        versions = spec.version_table.alias()
-        recorded = exists().where(same_key(spec, versions)).correlate(parent)
-        source = select(
-            *[pair.parent for pair in spec.pairs],
-            self.tx.label(spec.transaction_column.name),
-            spec.operation(Operation.INSERT).label(spec.operation_column.name),
-            *self._numbers([as_stored(pair.parent) for pair in spec.key]),
-            *[null().label(column.name) for column in spec.context_columns],
-            *[default_of(column).label(column.name) for column in spec.added],
-        ).where(self._in("keys"), not_(recorded))
+        rows, told = self._told_by_base()
+        source = (
+            select(
+                *[pair.parent for pair in spec.pairs],
+                *[value.label(column.name) for column, value in told.items()],
+                *[null().label(column.name) for column in spec.context_columns],
+                *[default_of(column).label(column.name) for column in spec.added],
+            )
+            .select_from(rows)
+            .where(self._in("keys"), self._is_first())
+        )
         if parent.primary_key.columns:
             # Others wait here, and not where they find the same version missing.
-            source = source.with_for_update()
-        names = [*self._names(), *spec.added]
+            source = source.with_for_update(of=parent)
+        kept = [pair.version for pair in spec.pairs]
+        names = [*kept, *told, *spec.context_columns, *spec.added]
         return build_insert_of_missing(self._dialect, spec.version_table, names, source)
+
+    def _told_by_base(self) -> tuple[FromClause, dict[Column[Any], ColumnElement[Any]]]:
+        """Return where first versions are from, and what their bookkeeping is."""
+        spec, base, parent = self.spec, self.spec.base, self.spec.parent_table
+        key = [as_stored(pair.parent) for pair in spec.key]
+        inserted = spec.operation(Operation.INSERT)
+        told = {spec.transaction_column: self.tx, spec.operation_column: inserted}
+        if base is None:
+            if spec.id_column is not None and not spec.is_numbered:
+                (told[spec.id_column],) = self._numbers(key)
+            return parent, told
+        versions, earlier = base.version_table.alias(), base.version_table.alias()
+        for own, theirs in zip(spec.bookkeeping, base.bookkeeping, strict=True):
+            told[own] = versions.c[theirs.key]
+        told[spec.transaction_column] = func.coalesce(told[spec.transaction_column], self.tx)
+        # The object may have been one of another class before, without a row here.
+        has_come = exists().where(
+            is_of_present_life(base, earlier, key),
+            comes_before(place_in(base, earlier), place_in(base, versions)),
+        )
+        there = (has_come.correlate_except(earlier), told[spec.operation_column])
+        told[spec.operation_column] = case(there, else_=inserted)
+        return parent.outerjoin(versions, is_of_present_life(base, versions, key)), told
 
     def given(self) -> Executable:
         """Write DELETE versions of rows that are their keys."""

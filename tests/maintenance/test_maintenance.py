@@ -561,6 +561,32 @@ def test_subclasses_get_first_versions(session, models):
     }
 
 
+@pytest.mark.strategies
+def test_first_versions_begin_where_objects_do(session, models):
+    """The row of a subclass has its first version where the object has, not before."""
+    animal = models.Animal.__table__
+    session.execute(insert(animal).values(id=1, kind="animal", name="gone"))
+    session.commit()
+    session.execute(delete(animal))
+    session.commit()
+    session.execute(insert(animal).values(id=1, kind="animal", name="a"))
+    session.commit()
+    session.execute(update(animal).values(kind="dog"))
+    session.commit()
+    for name in ("b", "c"):
+        session.execute(update(animal).values(name=name))
+        session.commit()
+    with paused(session):
+        session.execute(insert(models.Dog.__table__).values(dog_id=1, breed="pug"))
+    session.commit()
+
+    baseline(session, models.Animal)
+    session.commit()
+    dogs = session.get(models.Animal, 1).versions.filter_by(kind="dog")
+    assert [(dog.name, dog.breed) for dog in dogs] == [("a", "pug"), ("b", "pug"), ("c", "pug")]
+    assert verify(session) == []
+
+
 def count_of_a_change(session, engine, obj, name):
     """Return how many statements are issued for a change, but for loading the object."""
     assert obj.name != name

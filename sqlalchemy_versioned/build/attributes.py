@@ -27,7 +27,7 @@ from ..model.mapping import column_properties, key_columns
 from ..model.spec import VersionSpec
 from ..options import Options
 from .generic import build_generic, is_generic
-from .merging import EndProperty
+from .merging import KeptProperty
 
 __all__ = [
     "adapt_to_versions",
@@ -214,13 +214,12 @@ def version_properties(
     columns: Mapping[str, list[Column[Any]]],
 ) -> dict[str, Any]:
     """Return the properties of the version class: columns, and names for them."""
-    properties: dict[str, Any] = {key: list(group) for key, group in columns.items()}
+    properties: dict[str, Any] = {key: KeptProperty(*group) for key, group in columns.items()}
     # One attribute for the columns of all tables, so that a condition on it finds the index of any.
     for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
-        is_end = group[-1] is chain[0].end_column
-        properties[group[-1].key] = EndProperty(*group) if is_end else list(group)
+        properties[group[-1].key] = KeptProperty(*group)
     for spec in chain:
-        properties.update({c.key: [c] for c in (*spec.context_columns, *spec.added)})
+        properties.update({c.key: KeptProperty(c) for c in (*spec.context_columns, *spec.added)})
     # Names for others come last, when these are there.
     for prop in sorted(mapper.attrs, key=lambda prop: isinstance(prop, SynonymProperty)):
         if prop.key in properties:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .. import _sqlalchemy
+from ..exc import InvalidArgumentType
 from ..model.lookup import ensure_bound, spec_of
 from ..model.spec import ClassSpec
 from ..query.conditions import is_row_of, place_of, transaction_of
@@ -28,6 +29,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
 
     Every use asks the database, for what it needs and no more: an index is one row, ``len()`` a
     count.  :meth:`filter`, :meth:`filter_by` and :meth:`order_by` return narrower collections.
+    Pickled, it is the object that goes along, and no version.
 
     >>> article.versions[-1].name
     'Final'
@@ -39,14 +41,15 @@ class VersionCollection(Sequence[Any], Generic[T]):
         self,
         obj: Any,
         spec: ClassSpec,
-        wanted: Select[Any],
+        wanted: Select[Any] | None = None,
         order: tuple[Any, ...] | None = None,
     ) -> None:
         # The object, not only its state: nobody else may hold it, as in get(…).versions[0].
         self._obj = obj
         self._state: InstanceState[Any] = inspect(obj)
         self._spec = spec
-        self._wanted = wanted
+        self._is_whole = wanted is None and order is None
+        self._wanted = select(spec.version_class) if wanted is None else wanted
         self._order = order
         self._running: tuple[Callable[[], Any], int] = (lambda: None, 0)
 
@@ -186,6 +189,15 @@ class VersionCollection(Sequence[Any], Generic[T]):
         cls, identity = self._spec.parent_class.__name__, self._state.identity
         return f"<VersionCollection of {cls} {identity}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What the statements of SQLAlchemy refer to is of one process.
+        if not self._is_whole:
+            raise InvalidArgumentType(
+                f"{self!r} was narrowed or ordered, and cannot be pickled; pickle the list of its "
+                "versions, all(), or the object"
+            )
+        return versions_of, (self._obj,)
+
     # -- statements --------------------------------------------------------------------------
 
     @property
@@ -273,7 +285,7 @@ def versions_of(obj: Any) -> VersionCollection[Any]:
     2
     """
     spec = spec_of(obj)
-    return VersionCollection(obj, spec, select(spec.version_class))
+    return VersionCollection(obj, spec)
 
 
 def count_versions(obj: Any) -> int:

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import pickle
 import uuid
 from datetime import date, datetime, timedelta, timezone
 
@@ -13,6 +14,7 @@ from sqlalchemy.schema import CreateSchema
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    InvalidArgumentType,
     VersioningError,
     count_versions,
     version_class,
@@ -50,6 +52,12 @@ def test_oldest_comes_first(article):
 def test_index_is_that_of_a_list(article, place):
     """An index, negative ones too, finds what it finds in a list."""
     assert article.versions[place] is article.versions.all()[place]
+
+
+def test_narrowed_versions_are_not_pickled(article):
+    """A statement cannot go along; the error tells what can."""
+    with pytest.raises(InvalidArgumentType, match="pickle the list of its versions"):
+        pickle.dumps(article.versions.filter_by(name="a"))
 
 
 @pytest.mark.parametrize("place", [5, -6])

@@ -24,7 +24,7 @@ from sqlalchemy_versioned import (
     version_class,
     versions_of,
 )
-from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.maintenance import redact, verify
 from tests.schemas.animals import build_animals
 
 pytestmark = pytest.mark.strategies()
@@ -366,7 +366,7 @@ with Session(engine) as session:
     twin = pickle.loads(pickle.dumps(version))
     session.add(twin)
     assert (twin.index, twin.to_dict()) == (0, version.to_dict())
-    sent = {"version": twin, "class": version_class(pages.Page)}
+    sent = {"all": page.versions, "version": twin, "class": version_class(pages.Page)}
     sys.stdout.buffer.write(pickle.dumps(sent))
 """
 
@@ -375,7 +375,7 @@ import pickle, sys
 got = pickle.load(sys.stdin.buffer)
 import pages
 assert type(got["version"]) is got["class"] is pages.PageVersion
-print(got["version"].name, got["version"])
+print(got["version"].name, got["version"], got["all"])
 """
 
 
@@ -393,6 +393,7 @@ def test_pickles_travel(tmp_path, strategy):
     got = run(RECEIVER, run(SENDER))
 
     assert got.startswith(b"a <PageVersion id=1, transaction_id=1")
+    assert got.endswith(b"<VersionCollection of Page (1,)>\n")
 
 
 def test_merged_from_a_cache(article, blog, session):
@@ -416,6 +417,19 @@ def test_merged_from_a_cache(article, blog, session):
     session.merge(remembered)
     session.commit()
     assert verify(session) == []
+
+
+def test_what_was_redacted_stays_so(article, blog, session):
+    """A copy of a version from before brings back nothing but what the application sets in it."""
+    remembered, changed = (copy.deepcopy(article.versions[0]) for _ in range(2))
+    changed.description = "set"
+    redact(session, blog.Article, object_ids=[article.id], columns=["name"])
+    session.commit()
+
+    assert session.merge(remembered).name is None
+    merged = session.merge(changed)
+    session.commit()
+    assert (merged.name, merged.description) == (None, "set")
 
 
 def test_version_is_an_ordinary_object(blog, session):

@@ -1,11 +1,12 @@
 """The example ``examples/git_history.py``, run as its users run it: as a program, on SQLite."""
 
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,6 +26,21 @@ ODD_NAMES = (
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+#: Importing takes longer than what the program then does. One process imports it, and each run is
+#: a child of that one, which has seen no other run.
+RUNS = """if True:
+    import json, os, sys
+    from git_history import main
+    for line in sys.stdin:
+        arguments, *files = json.loads(line)
+        child = os.fork()
+        if not child:
+            for number, name in enumerate(files, 1):
+                os.dup2(os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+            sys.exit(main(arguments))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -77,7 +93,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "GIT_AUTHOR_EMAIL": "ann@example.org",
         "GIT_COMMITTER_NAME": "Carl",
         "GIT_COMMITTER_EMAIL": "carl@example.org",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAM.parent)]),
         "PYTHONWARNINGS": "error",
         "PYTHONIOENCODING": "utf-8",
     }
@@ -90,30 +106,42 @@ def story(tmp_path: Path, environment: dict[str, str]) -> Story:
 
 
 @pytest.fixture(scope="module")
-def run(environment: dict[str, str]) -> Run:
+def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Return the program as a function of its arguments."""
+    files = [tmp_path_factory.mktemp("said") / name for name in ("output", "errors")]
 
     def run_program(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(PROGRAM), *map(str, arguments)],
-            check=False,
-            capture_output=True,
-            encoding="utf-8",
-            env=environment,
-        )
+        process.stdin.write(json.dumps([list(map(str, arguments)), *map(str, files)]) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        said = [path.read_text("utf-8") for path in files]
+        return subprocess.CompletedProcess(arguments, code, *said)
 
-    return run_program
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment,
+    ) as process:
+        yield run_program
 
 
 @pytest.fixture(scope="module")
 def replayed(
-    environment: dict[str, str], run: Run, tmp_path_factory: pytest.TempPathFactory
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """Return the repository of the short story, and a database that it was replayed into."""
     directory = tmp_path_factory.mktemp("replayed")
     story = Story(directory / "repository", environment)
     write_short_story(story)
-    done = run(story.path, "--database", f"sqlite:///{directory}/history.db")
+    done = subprocess.run(
+        [sys.executable, PROGRAM, story.path, "--database", f"sqlite:///{directory}/history.db"],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env=environment,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return story.path, directory / "history.db"
 

@@ -42,8 +42,8 @@ def begun_connections(session: Session) -> list[Connection]:
     Uses ``SessionTransaction._connections``.
     """
     transaction: Any = session.get_transaction()
-    begun = () if transaction is None else transaction._connections
-    return [each for each in begun if isinstance(each, Connection)]
+    begun = None if transaction is None else transaction._connections
+    return [each for each in begun if isinstance(each, Connection)] if begun else []
 
 
 def session_options(session: Session) -> dict[str, Any]:

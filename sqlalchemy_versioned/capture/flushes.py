@@ -162,8 +162,14 @@ def collect_work(
         work = found.get(spec.hierarchy)
         if work is None:
             work = found[spec.hierarchy] = Work(spec.hierarchy, mapper)
-        for table in spec.tables:
+        *above, own = spec.tables
+        for table in above:
             work.changes.setdefault(table, Changes()).extend(changes)
+        if own in work.changes:
+            work.changes[own].extend(changes)
+        else:
+            # Nobody else has them.
+            work.changes[own] = changes
         work.is_telling |= is_telling
     return [work for work in found.values() if work.is_telling]
 

@@ -66,16 +66,19 @@ class Sessions:
 
     def after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
         """Let the unit of work end with its transaction, or drop what a savepoint takes back."""
-        if transaction.parent is None:
+        is_outermost = transaction.parent is None
+        if is_outermost:
             for info in session.info.pop(self._name, ()):
                 info.pop(self._name, None)
+        elif not transaction.nested:
+            return
         unit = session.info.get(self)
         if unit is None:
             return
         if transaction.nested:
             if unit.ended(transaction):
                 expire_all_versions(session)
-        elif transaction.parent is None:
+        elif is_outermost:
             del session.info[self]
             unit.end(may_go_on=not isinstance(session, _ConnectionSession))
 

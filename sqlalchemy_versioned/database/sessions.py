@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from inspect import isgenerator
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapper, Session
 
 from ..exc import ImproperlyConfigured
 
@@ -67,15 +67,16 @@ def _refuse(factory: Any, made: Any) -> NoReturn:
 
 
 def numbering_connection(
-    session: Session, transaction_class: type[Any], others: Iterable[dict[str, Any]]
+    session: Session, transactions: Mapper[Any], others: Iterable[dict[str, Any]]
 ) -> Connection:
     """Return the connection on which transactions are numbered.
 
+    :param transactions: the mapper of the Transaction class.
     :param others: bind arguments of what is versioned, one of which a session may know the database
         of where it does not know that of the Transaction class.
     """
     try:
-        return session.connection(bind_arguments={"mapper": inspect(transaction_class)})
+        return session.connection(bind_arguments={"mapper": transactions})
     except UnboundExecutionError:
         for arguments in others:
             try:

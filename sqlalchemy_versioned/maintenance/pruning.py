@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Session
 
+from .._typing import mapper_of
 from ..database.sessions import numbering_connection
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType, VersioningError
 from ..model.lookup import all_specs, bind_arguments_of
@@ -113,7 +114,9 @@ def _transactions(spec: ClassSpec) -> Table:
 
 
 def _numbering(session: Session, spec: ClassSpec) -> Connection:
-    return numbering_connection(session, spec.transaction_class, [bind_arguments_of(spec)])
+    return numbering_connection(
+        session, mapper_of(spec.transaction_class), [bind_arguments_of(spec)]
+    )
 
 
 def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int | None:

@@ -76,7 +76,7 @@ class VersioningManager(Overview):
         self._is_building = False
         self._surroundings = Surroundings(
             transaction_class=self._known_transaction_class,
-            plugins=lambda: self.plugins,
+            plugins=lambda: self._plugins,
             versioned=self.bind_arguments,
             options=self._options_in_use,
             current_user=lambda: self._current_user,

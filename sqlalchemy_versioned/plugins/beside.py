@@ -160,4 +160,5 @@ class ModelPlugin(Plugin):
 
     def connection(self, session: Any) -> Connection:
         """Return the connection on which the transactions of a session are numbered."""
-        return numbering_connection(session, self._transaction_class, self.manager.bind_arguments())
+        mapper: Mapper[Any] = inspect(self._transaction_class)
+        return numbering_connection(session, mapper, self.manager.bind_arguments())

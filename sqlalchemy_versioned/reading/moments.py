@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
+from .._typing import mapper_of
 from ..database.sessions import numbering_connection
 from ..exc import ClassNotVersioned, IncompleteHistory, VersioningError
 from ..model.lookup import all_specs, bind_arguments_of
@@ -63,7 +64,7 @@ def find_moment(
     wanted = select_point(cls, when).scalar_subquery()
     oldest = select(func.min(cls.id)).scalar_subquery()
     others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
-    connection = numbering_connection(live, cls, others)
+    connection = numbering_connection(live, mapper_of(cls), others)
     found, horizon = connection.execute(select(wanted, oldest)).one()
     if found is not None:
         return Moment(found), horizon

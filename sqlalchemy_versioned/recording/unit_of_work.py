@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, inspect
-from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy import Connection, Table
+from sqlalchemy.orm import Session, SessionTransaction
 
 from .. import _sqlalchemy
 from ..context.request import current_request
@@ -118,22 +118,16 @@ class UnitOfWork:
         """
         if self._row is not None:
             return True
-        self._begin_transaction({}, is_wanted=is_wanted, is_told=is_told)
-        if self._later and self._row is not None:
-            self._row.is_wanted = True
+        row = self._begin_transaction({}, is_wanted=is_wanted, is_told=is_told)
+        if self._later:
+            row.is_wanted = True
         # Triggers may have begun it at any time.
-        begun: TransactionRow | None = self._records.transaction
-        return isinstance(begun, TriggeredRow)
+        return isinstance(row, TriggeredRow)
 
     @property
     def _row(self) -> TransactionRow | None:
         row: TransactionRow | None = self._records.transaction
         return row
-
-    @property
-    def _tx(self) -> int:
-        assert self._row is not None
-        return self._row.id
 
     def prepare(self, connection: Connection) -> None:
         """Refuse what is said of the transaction and cannot be written, before anything is.
@@ -150,7 +144,7 @@ class UnitOfWork:
     def _numbering_connection(self) -> Connection:
         surroundings = self._surroundings
         return numbering_connection(
-            self._session, surroundings.transaction_class(), surroundings.versioned()
+            self._session, surroundings.transaction_mapper(), surroundings.versioned()
         )
 
     def _values(
@@ -181,7 +175,7 @@ class UnitOfWork:
 
     def _begin_transaction(
         self, attributes: Mapping[str, Any], *, is_wanted: bool, is_told: bool = False
-    ) -> None:
+    ) -> TransactionRow:
         is_flushing = _sqlalchemy.is_flushing(self._session)
         connection = self._numbering_connection()
         values, self._prepared = self._prepared, None
@@ -190,7 +184,7 @@ class UnitOfWork:
         if values is None or is_flushing or is_wanted:
             is_checked = not (is_native and (is_told or is_wanted))
             values = self._values(attributes, connection, is_checked=is_checked)
-        mapper: Mapper[Any] = inspect(self._surroundings.transaction_class())
+        mapper = self._surroundings.transaction_mapper()
         build: Callable[..., TransactionRow] = TransactionRow
         if is_native:
             build = partial(TriggeredRow, savepoint=self._session.get_nested_transaction)
@@ -201,6 +195,7 @@ class UnitOfWork:
         self._store_further()
         if not is_flushing:
             self.set_later()
+        return row
 
     def _store_further(self) -> None:
         """Hand what transactions have no column for to plugins, once there is a row."""
@@ -307,7 +302,8 @@ class UnitOfWork:
         :param locks: lock the rows, because they are about to be deleted.
         :returns: what has come of it so far.
         """
-        assert self._row is not None
+        row = self._row
+        assert row is not None
         appends = not hierarchy.root.strategy.merges
         if appends:
             changes = with_base(hierarchy, changes)
@@ -328,7 +324,7 @@ class UnitOfWork:
             if spec in changes:
                 self._ensure_row_on(connection, spec.transaction_table)
                 self._connections[spec] = connection
-                recording.take_images(spec, changes[spec], self._row, locks=locks)
+                recording.take_images(spec, changes[spec], row, locks=locks)
         return recording
 
     def write_rows(
@@ -339,10 +335,10 @@ class UnitOfWork:
         connection: Connection,
     ) -> None:
         """Write versions of rows of a table without a key, as they are told."""
-        self._ensure_row_on(connection, spec.transaction_table)
+        row = self._ensure_row_on(connection, spec.transaction_table)
         self._connections[spec] = connection
         writer = self._surroundings.writer(spec, (), connection)
-        writer.write_rows(connection, operation, rows, self._tx)
+        writer.write_rows(connection, operation, rows, row.id)
         # Which rows they were cannot be told; that there were some can.
         self._note(spec, [()], operation)
 
@@ -352,38 +348,46 @@ class UnitOfWork:
         is_given = isinstance(self._session.bind, Connection)
         return is_given or has_concurrent_writers(connection.dialect)
 
-    def _ensure_row_on(self, connection: Connection, table: Table) -> None:
+    def _ensure_row_on(self, connection: Connection, table: Table) -> TransactionRow:
         row = self._row
         assert row is not None
         if row.ensure_on(connection, table):
             self._records.layer(self._session.get_nested_transaction()).copies.append(
                 (row, connection)
             )
+        return row
 
     def finish(self) -> None:
         """Close the versions before, once all images of a flush are taken."""
         recordings, self._recordings = self._recordings, []
-        overtaken = [recording for recording in recordings if recording.close(self._tx)]
-        for _ in range(_MOST_DRAWN if overtaken else 0):
-            self._renumber()
-            overtaken = [recording for recording in overtaken if recording.close(self._tx)]
-            if not overtaken:
-                break
-        if overtaken:
-            raise CaptureError(
-                f"transaction {self._tx} changes rows that have versions of later transactions, "
-                f"and so would the next {_MOST_DRAWN}: what numbers transactions is behind the "
-                "history, as after a restore; let it go on after the greatest transaction id"
-            )
-        for recording in recordings:
-            recording.drop_undone(self._tx)
-        row = self._row
+        row, came_to_nothing = self._row, False
+        if recordings:
+            assert row is not None
+            self._close(recordings, row)
+            for recording in recordings:
+                recording.drop_undone(row.id)
+                came_to_nothing |= recording.came_to_nothing
         if row is not None and not row.is_written:
             # A savepoint that is rolled back later would take it along.
             self._records.take_back(self._session.get_nested_transaction())
-        elif any(recording.came_to_nothing for recording in recordings):
+        elif came_to_nothing:
             self._take_back_if_empty()
         self._store_further()
+
+    def _close(self, recordings: list[Recording], row: TransactionRow) -> None:
+        """Close the versions before, under a later id if other transactions have overtaken it."""
+        for drawn in range(_MOST_DRAWN + 1):
+            if drawn:
+                self._renumber(row)
+            tx = row.id
+            recordings = [recording for recording in recordings if recording.close(tx)]
+            if not recordings:
+                return
+        raise CaptureError(
+            f"transaction {row.id} changes rows that have versions of later transactions, and so "
+            f"would the next {_MOST_DRAWN}: what numbers transactions is behind the history, as "
+            "after a restore; let it go on after the greatest transaction id"
+        )
 
     def __repr__(self) -> str:
         row = self._row
@@ -403,20 +407,19 @@ class UnitOfWork:
     def _note_added(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> None:
         self._records.note_added(self._session.get_nested_transaction(), spec, added)
 
-    def _renumber(self) -> None:
+    def _renumber(self, row: TransactionRow) -> None:
         """Draw a later id: another transaction drew its own later, but wrote first.
 
         The rows are locked by now, so nobody can pass the new id.
         """
-        assert self._row is not None
 
         def move(old: int, new: int) -> None:
             for spec, connection in self._connections.items():
                 self._surroundings.writer(spec, (), connection).move(connection, old, new)
 
         layer = self._records.layer(self._session.get_nested_transaction())
-        layer.former_ids.setdefault(self._row, self._row.id)
-        self._row.renumber(self._session, move)
+        layer.former_ids.setdefault(row, row.id)
+        row.renumber(self._session, move)
 
     def _take_back_if_empty(self) -> None:
         row = self._row

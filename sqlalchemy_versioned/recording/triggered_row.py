@@ -47,6 +47,10 @@ __all__ = ["TriggeredRow", "build_object", "build_setting"]
 # Of Any, checkers would make ref[Unknown].
 _REFERENCE: Any = ref
 
+#: The key of ``Connection.info`` that has who has told triggers what a row is to hold, and in which
+#: savepoint.
+_TELLER = "sqlalchemy_versioned_teller"
+
 #: Stands for a row whose session has done with it, while the database's transaction goes on.
 _LEFT = "left"
 
@@ -82,17 +86,28 @@ class TriggeredRow(TransactionRow):
 
         :returns: whether they had to be told.
         """
-        if self._has_turn(connection):
+        has_turn = self._has_turn(connection)
+        if has_turn and (self._told_last(connection) or self._is_written_on(connection)):
             return False
         if commits_by_itself(connection):
             self._refuse_to_say()
             return False
-        self._take_turn(connection)
+        if not has_turn:
+            self._take_turn(connection)
         # A row that is written is known where it is; another database writes one of its own.
-        if self._id is None or connection in self._left or connection not in self._tables:
+        if connection in self._left or not self._is_written_on(connection):
             said = build_object(self._table, self._all_said())
             connection.execute(select(build_setting(VALUES, said)))
+            info_of(connection)[_TELLER] = (ref(self), self._savepoint())
         return True
+
+    def _told_last(self, connection: Connection) -> bool:
+        """Tell whether no row of another manager was told of since: the setting is one for all."""
+        teller, _ = info_of(connection).get(_TELLER, (None, None))
+        return teller is not None and teller() is self
+
+    def _is_written_on(self, connection: Connection) -> bool:
+        return self._id is not None and connection in self._tables
 
     def _all_said(self) -> dict[str, Any]:
         """Return what is said of the transaction by now, but for its number."""
@@ -149,13 +164,20 @@ class TriggeredRow(TransactionRow):
         for connection, (told, before) in list(self._told.items()):
             if told is savepoint:
                 self._told[connection] = (around, before)
+            if self._told_in(connection, savepoint):
+                info_of(connection)[_TELLER] = (ref(self), around)
 
     def rolled_back(self, savepoint: Any) -> None:
         """Note that what was told in a savepoint is told no more."""
         for connection, (told, before) in list(self._told.items()):
+            if self._told_in(connection, savepoint):
+                del info_of(connection)[_TELLER]
             if told is savepoint:
                 info_of(connection)[self._turn] = before
                 del self._told[connection]
+
+    def _told_in(self, connection: Connection, savepoint: Any) -> bool:
+        return self._told_last(connection) and info_of(connection)[_TELLER][1] is savepoint
 
     def end(self, *, may_go_on: bool) -> None:
         """Let go of all connections.

@@ -17,6 +17,7 @@ from sqlalchemy import (
     event,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.orm import (
     Mapped,
@@ -44,6 +45,7 @@ from sqlalchemy_versioned import (
     make_versioned,
     remove_versioning,
     transaction_class,
+    transaction_context,
     tx_column_name,
     version_api,
     version_class,
@@ -343,6 +345,33 @@ def test_managers_with_bases_of_their_own(engine, open_session):
     two.commit()
     two.rollback()
     assert one.scalars(select(version_class(A)).filter_by(name="other session")).all() == []
+    for manager in managers:
+        remove_versioning(manager=manager)
+
+
+@pytest.mark.needs("triggers")
+def test_managers_tell_triggers_their_own(engine, open_session):
+    """What one manager tells triggers of its transaction is not taken for that of another."""
+    managers = VersioningManager(), VersioningManager()
+    bases = build_base(), build_base()
+    for number, (manager, base) in enumerate(zip(managers, bases, strict=True)):
+        reason = Column("reason", String(9))
+        make_versioned(mapper=base, manager=manager, native=True, transaction_columns=[reason])
+        manager.transaction_cls = TransactionFactory(table_name=f"transaction_{number}")
+    classes = [declare(base, name) for base, name in zip(bases, ("One", "Two"), strict=True)]
+    session = [open_session(base) for base in bases][0]
+
+    for reason, cls in zip(("one", "two"), classes, strict=True):
+        with transaction_context(reason=reason):
+            session.execute(update(cls).values(name="nothing"))
+    with session.begin_nested() as savepoint:
+        session.add(classes[0](name="a"))
+        session.flush()
+        savepoint.rollback()
+    session.add_all([cls(name="a") for cls in classes])
+    session.commit()
+    said = [session.scalars(select(transaction_class(cls).reason)).all() for cls in classes]
+    assert said == [["one"], ["two"]]
     for manager in managers:
         remove_versioning(manager=manager)
 

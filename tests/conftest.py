@@ -393,6 +393,12 @@ def versioning(
 
 
 @pytest.fixture
+def unversioned(keeper: Keeper) -> None:
+    """Nothing is versioned, whatever was kept; for tests that call ``make_versioned()``."""
+    keeper.let_go()
+
+
+@pytest.fixture
 def Base(versioning: Any) -> Iterator[type[DeclarativeBase]]:
     """A new declarative base, with versioning on."""
     base = build_base()

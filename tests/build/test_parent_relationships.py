@@ -155,6 +155,7 @@ def test_superclass_that_is_not_versioned_has_no_versions(Base, open_session):
     assert tool.versions[0].transaction.id == tool.versions[0].transaction_id
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_everything_can_be_undone_and_done_again(engine):
     """Without versioning nothing of it remains on the classes; it can be turned on again."""
     base = build_base()

@@ -128,6 +128,7 @@ def test_info_is_no_options(metadata):
     assert not metadata.tables
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_before_versioning_is_on():
     """A table can be declared first; make_versioned() then makes what belongs to it."""
     metadata = MetaData()
@@ -143,6 +144,7 @@ def test_before_versioning_is_on():
     assert (list(metadata.tables), metadata.info) == (["page"], {})
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_mistakes_leave_other_tables_alone():
     """A table that cannot be versioned is refused when versioning begins, and others are."""
     metadata = MetaData()
@@ -162,6 +164,7 @@ def test_mistakes_leave_other_tables_alone():
         engine.dispose()
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_info_before_versioning_is_on():
     """Tables beside classes are found later, and those in a MetaData that is named."""
     base, metadata = build_base(), MetaData()
@@ -177,6 +180,7 @@ def test_info_before_versioning_is_on():
     assert metadata.info == {}
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_classes_of_a_metadata():
     """A MetaData that is named stands for the classes that are mapped in it, too."""
     bases = [build_base(), build_base()]

@@ -193,6 +193,7 @@ def test_make_versioned_is_idempotent(Base, versioning, open_session):
     live(session, Article(name="a"), name="b")
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_late_make_versioned(open_session):
     """Models that are configured already are versioned when versioning is turned on."""
     Base = build_base()
@@ -359,7 +360,7 @@ def test_managers_tell_triggers_their_own(engine, open_session):
         make_versioned(mapper=base, manager=manager, native=True, transaction_columns=[reason])
         manager.transaction_cls = TransactionFactory(table_name=f"transaction_{number}")
     classes = [declare(base, name) for base, name in zip(bases, ("One", "Two"), strict=True)]
-    session = [open_session(base) for base in bases][0]
+    session, _ = [open_session(base) for base in bases]
 
     for reason, cls in zip(("one", "two"), classes, strict=True):
         with transaction_context(reason=reason):
@@ -858,6 +859,7 @@ def snapshot(Base, classes):
     }
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_remove_versioning_leaves_nothing(engine):
     """Models, tables, registries and listeners are as they were before."""
     Base, listeners = build_base(), list_listeners()
@@ -884,6 +886,7 @@ def test_remove_versioning_leaves_nothing(engine):
     assert len(versioning_manager.plugins) == 0
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_what_was_said_is_forgotten():
     """Options, plugins, user and Transaction class are as they were before, each time."""
     said = versioning_manager.transaction_cls, versioning_manager.user_cls
@@ -901,6 +904,7 @@ def test_what_was_said_is_forgotten():
         Base.registry.dispose()
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_models_stay_usable(engine):
     """After removal the same models are written without history."""
     Base = build_base()
@@ -918,6 +922,7 @@ def test_models_stay_usable(engine):
     assert inspect(engine).get_table_names() == ["article"]
 
 
+@pytest.mark.usefixtures("unversioned")
 def test_cycles(open_session):
     """It can be made and removed any number of times, with the same models."""
     Base = build_base()

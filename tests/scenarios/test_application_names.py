@@ -69,7 +69,7 @@ def declaration(table, **more):
 
 
 @pytest.fixture
-def names(engine):
+def names(engine, unversioned):
     """The names that the library uses itself; ask for them before anything is declared."""
     Base = build_base()
     make_versioned()
@@ -249,7 +249,7 @@ stored = st.text(
 )
 
 
-def test_random_names(engine):
+def test_random_names(engine, unversioned):
     """Attributes, columns and tables of random names are recorded, read and reverted."""
     some = st.lists(stored, min_size=4, max_size=4, unique_by=str.casefold)
 

@@ -53,7 +53,7 @@ MIGRATION = [
 
 
 @pytest.fixture
-def age(engine):
+def age(engine, unversioned):
     """Declare a thing with an enum, as it is in one age of the application; end the one before."""
     bases = []
 

@@ -26,7 +26,7 @@ __all__ = ["Appender"]
 APPENDING = """
 {unless_any}
 {said}
-versioned_tx := {current}();
+{known}
 IF versioned_tx IS NULL THEN
     versioned_tx := {begin}();
     versioned_begun := true;
@@ -115,6 +115,7 @@ class Appender(Recorder):
             APPENDING,
             unless_any=self._unless_any(event),
             said=self._said(),
+            known=self._known,
             following=self._following(event) if self._key else "",
             stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._all_first_states(event) if self._key else "",

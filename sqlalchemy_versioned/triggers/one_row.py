@@ -15,7 +15,8 @@ __all__ = ["OneRowRecorder"]
 
 #: Leave a transaction alone by which nothing changes.
 COUNTED = """
-versioned_rows := (SELECT count(*) FROM (SELECT FROM {rows} LIMIT 2) AS few);
+PERFORM FROM {rows} LIMIT 2;
+GET DIAGNOSTICS versioned_rows = ROW_COUNT;
 IF versioned_rows = 0 THEN
     RETURN NULL;
 END IF;

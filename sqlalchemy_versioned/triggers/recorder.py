@@ -124,6 +124,7 @@ class Recorder(StatementRows):
         return fill(
             BRANCH,
             unless_any=self._unless_any(event),
+            known=self._known,
             unless_changed=self._unless_changed(event),
             is_fresh=self._is_fresh(event),
             recording=self._recording(event),

@@ -26,6 +26,7 @@ __all__ = [
     "FUNCTION",
     "IF_LACKING",
     "IMAGES",
+    "KNOWN",
     "MISTAKEN",
     "OVERTAKEN",
     "OWN",
@@ -86,7 +87,7 @@ END IF;
 
 BRANCH = """
 {unless_any}
-versioned_tx := {current}();
+{known}
 IF versioned_tx IS NULL THEN
     {unless_changed}
     {is_fresh}
@@ -97,6 +98,26 @@ END IF;
 {names}
 IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
     PERFORM {release}(versioned_tx);
+END IF;
+"""
+
+#: The transaction that goes on.  Mostly it has written its row outside of savepoints; whether it
+#: has in any other way, the function tells, and a call of it takes longer.  A table of a few rows
+#: would be read as a whole, were its order not asked for.
+KNOWN = """
+versioned_tx := (
+    NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+    ->> '{table_text}'::regclass::oid::text
+)::bigint;
+IF versioned_tx IS NOT NULL THEN
+    PERFORM FROM (
+        SELECT {number} AS id, t.xmin FROM {table} AS t
+        WHERE {number} >= versioned_tx ORDER BY {number} LIMIT 1
+    ) AS t
+    WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+    IF NOT FOUND THEN
+        versioned_tx := {current}();
+    END IF;
 END IF;
 """
 

@@ -15,6 +15,7 @@ from .flags import Flag, Flags
 from .spec import EMPTIED, Event, TriggerSpec
 from .templates import (
     CHANGED_ELSEWHERE,
+    KNOWN,
     OWN,
     PREVIOUS,
 )
@@ -40,6 +41,20 @@ class VersionText:
             step.value: text.beside(triggers.transaction.table, name)
             for step, name in triggers.transaction.functions.items()
         }
+
+    @property
+    def _known(self) -> str:
+        """Find the number of the transaction that goes on."""
+        transaction, text = self._triggers.transaction, self._text
+        table = text.table(transaction.table)
+        return fill(
+            KNOWN,
+            table=table,
+            # It stands inside of a string.
+            table_text=table.replace("'", "''"),
+            number=text.column("t", transaction.number),
+            **self._steps,
+        )
 
     def _is_keyed(self, spec: VersionSpec) -> bool:
         """Tell whether rows are recognised by the primary key of their table."""

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 da24594c2dd3b8428a8820ae6c2bbdc8
+-- sqlalchemy_versioned 1 d94be14770d0e149433fe063b5933636
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -55,7 +55,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -88,7 +101,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -121,7 +147,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -169,7 +208,20 @@ BEGIN
                             MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                             HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
                     END IF;
-                    versioned_tx := public.transaction_versioned_current();
+                    versioned_tx := (
+                        NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+                        ->> 'public.transaction'::regclass::oid::text
+                    )::bigint;
+                    IF versioned_tx IS NOT NULL THEN
+                        PERFORM FROM (
+                            SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                            WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+                        ) AS t
+                        WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+                        IF NOT FOUND THEN
+                            versioned_tx := public.transaction_versioned_current();
+                        END IF;
+                    END IF;
                     IF versioned_tx IS NULL THEN
                         versioned_tx := public.transaction_versioned_begin();
                         versioned_begun := true;

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 16f7f96c4ced3f7323eed1e8a41b3323
+-- sqlalchemy_versioned 1 19592ae1b367a7ed2086075e9d8726df
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -76,7 +76,20 @@ BEGIN
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -240,7 +253,20 @@ BEGIN
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             IF NOT EXISTS (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) THEN
                 RETURN NULL;
@@ -468,7 +494,20 @@ BEGIN
         IF NOT EXISTS (SELECT FROM versioned_old AS o) THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 2b8226597b7c5d946946d876327aa73f
+-- sqlalchemy_versioned 1 69efeeb3af79ae93b3e3db02f8239aab
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -60,7 +60,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -160,7 +173,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -362,7 +388,20 @@ BEGIN
                 MESSAGE = 'the session variable ' || 'audit.reason' || ' is missing or empty',
                 HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 d6e13f97cdd89a7e50b1e39249215624
+-- sqlalchemy_versioned 1 dd334a7a6e7a353859e9ac0ec4a3b7c4
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -75,11 +75,25 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_new LIMIT 2) AS few);
+        PERFORM FROM versioned_new LIMIT 2;
+        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
         IF versioned_rows = 0 THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
@@ -237,11 +251,25 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_old LIMIT 2) AS few);
+        PERFORM FROM versioned_old LIMIT 2;
+        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
         IF versioned_rows = 0 THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             IF NOT EXISTS (SELECT FROM (SELECT * FROM versioned_old LIMIT 1) AS o CROSS JOIN (SELECT * FROM versioned_new LIMIT 1) AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret))) AND NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
                 RETURN NULL;
@@ -553,11 +581,25 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
-        versioned_rows := (SELECT count(*) FROM (SELECT FROM versioned_old LIMIT 2) AS few);
+        PERFORM FROM versioned_old LIMIT 2;
+        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
         IF versioned_rows = 0 THEN
             RETURN NULL;
         END IF;
-        versioned_tx := public.transaction_versioned_current();
+        versioned_tx := (
+            NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+            ->> 'public.transaction'::regclass::oid::text
+        )::bigint;
+        IF versioned_tx IS NOT NULL THEN
+            PERFORM FROM (
+                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+            ) AS t
+            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+            IF NOT FOUND THEN
+                versioned_tx := public.transaction_versioned_current();
+            END IF;
+        END IF;
         IF versioned_tx IS NULL THEN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
@@ -835,7 +877,20 @@ BEGIN
                     IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
                         RETURN;
                     END IF;
-                    versioned_tx := public.transaction_versioned_current();
+                    versioned_tx := (
+                        NULLIF(current_setting('versioned.transactions', true), '')::jsonb
+                        ->> 'public.transaction'::regclass::oid::text
+                    )::bigint;
+                    IF versioned_tx IS NOT NULL THEN
+                        PERFORM FROM (
+                            SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                            WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
+                        ) AS t
+                        WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
+                        IF NOT FOUND THEN
+                            versioned_tx := public.transaction_versioned_current();
+                        END IF;
+                    END IF;
                     IF versioned_tx IS NULL THEN
                         versioned_tx := public.transaction_versioned_begin();
                         versioned_begun := true;

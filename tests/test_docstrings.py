@@ -11,6 +11,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import sqlite3
 
 import pytest
 from sqlalchemy import Column, Integer, Text, create_engine, select
@@ -32,11 +33,8 @@ def find_examples():
     return [test for test in tests if test.examples]
 
 
-@pytest.fixture
-def scene(blog, keeper):
-    """The names that examples can use."""
-    configure_mappers()
-    engine = keeper.compiled.share("scene", create_engine("sqlite://"))
+def write(engine, blog):
+    """Write what examples find in their database."""
     blog.metadata.create_all(engine)
     with Session(engine) as session:
         article = blog.Article(name="Draft")
@@ -44,6 +42,32 @@ def scene(blog, keeper):
         session.commit()
         article.name = "Final"
         session.commit()
+
+
+@pytest.fixture(scope="module")
+def written():
+    """What has been written, as an SQLite database, by the blog that it was written with."""
+    databases = {}
+    yield databases
+    for each in databases.values():
+        each.close()
+
+
+@pytest.fixture
+def scene(blog, keeper, written):
+    """The names that examples can use."""
+    configure_mappers()
+    engine = keeper.compiled.share("scene", create_engine("sqlite://"))
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if blog.metadata in written:
+            written[blog.metadata].backup(driver)
+        else:
+            write(engine, blog)
+            written[blog.metadata] = sqlite3.connect(":memory:")
+            driver.backup(written[blog.metadata])
+    with Session(engine) as session:
+        article = session.scalars(select(blog.Article)).one()
         transaction = sqlalchemy_versioned.transaction_class(blog.Article)
         first, last = session.scalars(select(transaction).order_by(transaction.id))
         names = {cls.__name__: cls for cls in blog.classes}

@@ -146,6 +146,8 @@ def other_written_tables(statement: Any) -> set[Any]:
     Uses ``ValuesBase._values`` and ``Update._ordered_values``.
     """
     said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
+    if not said:
+        return set()
     names = map(_name_of, said)
     tables = {name.table for name in map(_bare, names) if isinstance(name, Column)}
     return tables - {written_table(statement)}

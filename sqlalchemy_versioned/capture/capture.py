@@ -79,7 +79,8 @@ class Capture:
         :returns: a statement, and its sets of parameters if they are not to be *sets*.
         :raises CaptureError: if it cannot be known which rows it touches.
         """
-        target, table = self._targets.written_by(statement), _sqlalchemy.written_table(statement)
+        table = _sqlalchemy.written_table(statement)
+        target = self._targets.recorded(table)
         if target is None:
             self.refusals.check_name(connection, table)
         else:

@@ -87,6 +87,8 @@ class StatementEvents:
         if is_ours(execution_options):
             return statement, multiparams, params
         if not isinstance(statement, _WRITES):
+            if not _sqlalchemy.is_lambda(statement):
+                return statement, multiparams, params
             actual = _sqlalchemy.resolved(statement)
             if not isinstance(actual, _WRITES):
                 return statement, multiparams, params

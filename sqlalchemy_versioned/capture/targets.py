@@ -58,7 +58,11 @@ class Targets:
         """Return the versioned table that *statement* writes."""
         if not isinstance(statement, (Insert, Update, Delete)):
             return None
-        target = self._targets.get(_sqlalchemy.written_table(statement))
+        return self.recorded(_sqlalchemy.written_table(statement))
+
+    def recorded(self, table: Any) -> Target | None:
+        """Return the target that is a table, if it is switched on."""
+        target = self._targets.get(table)
         return target if target is not None and target.is_on() else None
 
     def named(self, name: str) -> list[Target]:

@@ -40,6 +40,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "deferrable_unique": POSTGRESQL,
     "delete_using": SERVERS,
     "dumps": frozenset({"embedded"}),
+    "ends_at_once": POSTGRESQL | SQLITE,
     "enum_types": POSTGRESQL,
     "exclusion_constraints": POSTGRESQL,
     "full_cascades": POSTGRESQL | SQLITE,

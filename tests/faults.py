@@ -251,6 +251,14 @@ FAULTS = [
     ),
     # -- statements --------------------------------------------------------------------------
     Fault(
+        "replaced-in-passing",
+        "database/dialects.py",
+        "set_={mark.key: new[mark.key], required.key: kept}",
+        "set_={mark.key: new[mark.key]}",
+        "A version is taken for written where another stands that lost its transaction.",
+        (f"{RECORDING}::test_version_of_the_number_that_a_transaction_gets",),
+    ),
+    Fault(
         "deleted-unlocked",
         "recording/image_statements.py",
         "if shape.locks and parent.primary_key.columns:",

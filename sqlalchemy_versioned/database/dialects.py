@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Executable, Table, func, types
+from sqlalchemy import Column, Connection, Executable, Table, case, func, types
 from sqlalchemy import insert as generic_insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
@@ -19,6 +19,7 @@ from .._typing import is_array
 
 __all__ = [
     "build_insert_of_missing",
+    "build_insert_or_mark",
     "build_upsert",
     "can_go_on_after_errors",
     "can_select_from_target",
@@ -28,6 +29,7 @@ __all__ = [
     "enum_places",
     "groups_by_keys",
     "has_concurrent_writers",
+    "has_insert_or_mark",
     "has_native_uuids",
     "has_rolled_back",
     "has_settings",
@@ -296,6 +298,14 @@ def has_upsert(dialect: Dialect) -> bool:
     return dialect.name in ("sqlite", "postgresql", "mysql", "mariadb")
 
 
+def has_insert_or_mark(dialect: Dialect) -> bool:
+    """Tell whether :func:`build_insert_or_mark` is for the dialect.
+
+    SQLite counts each row once, inserted or not, and lets nobody else write meanwhile.
+    """
+    return dialect.name == "sqlite"
+
+
 def build_upsert(
     dialect: Dialect,
     table: Table,
@@ -332,8 +342,35 @@ def build_insert_of_missing(
     return missing
 
 
+def build_insert_or_mark(
+    table: Table,
+    names: Sequence[Column[Any]],
+    source: Any,
+    *,
+    mark: Column[Any],
+    required: Column[Any],
+) -> Executable:
+    """Build an ``INSERT … SELECT`` of new rows, and of rows that are there and get a *mark*.
+
+    A row without a mark that is there all the same is an error, as any INSERT of it would be.
+
+    :param required: a column that cannot be NULL, by which it becomes one.
+    """
+    statement: Any = _insert("sqlite")(table).from_select(names, source, include_defaults=False)
+    new = statement.excluded
+    kept = case((new[mark.key].is_not(None), new[required.key]))
+    marking: Executable = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={mark.key: new[mark.key], required.key: kept},
+    )
+    return marking
+
+
 def _insert_of(dialect: Dialect) -> Any:
     """Return the ``insert()`` of a dialect, which is imported already."""
-    package = {"mariadb": "mysql"}.get(dialect.name, dialect.name)
+    return _insert({"mariadb": "mysql"}.get(dialect.name, dialect.name))
+
+
+def _insert(package: str) -> Any:
     module = sys.modules.get(f"sqlalchemy.dialects.{package}")
     return getattr(module, "insert", generic_insert)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import FromClause
+from sqlalchemy import FromClause, Insert, insert
 
 from .._typing import is_table
 from .stamps import utc_now
@@ -21,6 +21,8 @@ class Defaults:
 
     def __init__(self, table: FromClause) -> None:
         assert is_table(table)
+        #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
+        self.insert: Insert = insert(table)
         #: The key of the column that the database numbers; ``None`` if it does not.
         self.number: str | None = None
         if len(table.primary_key) == 1 and table.autoincrement_column is not None:

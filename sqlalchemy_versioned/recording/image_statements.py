@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-from ..database.dialects import build_insert_of_missing, build_upsert
+from ..database.dialects import build_insert_of_missing, build_insert_or_mark, build_upsert
 from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
@@ -33,6 +33,7 @@ from ..query.newest import comes_before, newest_version, place_in
 from ..query.rows import (
     as_stored,
     is_of_present_life,
+    newest_before,
     newest_other,
     same_key,
 )
@@ -54,6 +55,21 @@ class ImageStatements(ClosingStatements):
         :param criteria: what must hold beside what the shape says.
         :param beside: taken once for each row of this.
         """
+        spec = self.spec
+        names, source = self._images(shape, *criteria, beside=beside)
+        if not shape.replaces:
+            return _insert_from(spec, names, source)
+        # The key of a version is that of its row, to the letter.
+        keys = [pair.version for pair in spec.key] if self._keys_may_vary else []
+        replaced = [c for c in names if not c.primary_key] + keys
+        return build_upsert(
+            self._dialect, spec.version_table, names=names, source=source, replaced=replaced
+        )
+
+    def _images(
+        self, shape: Shape, *criteria: ColumnElement[bool], beside: FromClause | None = None
+    ) -> tuple[list[Column[Any]], Any]:
+        """Return the columns that images are taken into, and what selects them."""
         spec, parent = self.spec, self.spec.parent_table
         operation = self._operation(shape)
         extra = self._added_values(shape.added)
@@ -82,13 +98,34 @@ class ImageStatements(ClosingStatements):
         if shape.gives:
             # They are gone from the table already; their keys are all there is to them.
             source = source.union_all(self._given_rows("given", extra))
-        if not shape.replaces:
-            return _insert_from(spec, names, source)
-        # The key of a version is that of its row, to the letter.
-        keys = [pair.version for pair in spec.key] if self._keys_may_vary else []
-        replaced = [c for c in names if not c.primary_key] + keys
-        return build_upsert(
-            self._dialect, spec.version_table, names=names, source=source, replaced=replaced
+        return names, source
+
+    def image_with_end(self, shape: Shape) -> Executable:
+        """Take the image of one row, and replace the version before it by the same with an end.
+
+        Affects two rows, or one if there is no open version before, or none if no image is taken.
+        For databases where a second statement costs more than a conflict does.
+        """
+        spec = self.spec
+        assert spec.end_column is not None
+        names, image = self._images(shape)
+        before = spec.version_table.alias()
+        taken = [self._changed()] if shape.condition == "changed" else []
+        there = exists().select_from(spec.parent_table).where(self._in("keys"), *taken)
+        values = self.keys.values("keys")
+        ended = select(*[before.c[column.key] for column in names], self.tx.label("end_")).where(
+            *[before.c[p.version.key] == v for p, v in zip(spec.key, values, strict=True)],
+            before.c[spec.transaction_column.key] == newest_before(spec, values, self.tx),
+            before.c[spec.end_column.key].is_(None),
+            there,
+        )
+        source = image.add_columns(null().label("end_")).union_all(ended)
+        return build_insert_or_mark(
+            spec.version_table,
+            [*names, spec.end_column],
+            source,
+            mark=spec.end_column,
+            required=spec.operation_column,
         )
 
     def ends_first(self, shape: Shape) -> bool:

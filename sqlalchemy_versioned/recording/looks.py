@@ -13,7 +13,12 @@ from sqlalchemy import Connection, Executable, delete, false
 from sqlalchemy.engine import Dialect
 
 from ..context.values import row_values
-from ..database.dialects import has_concurrent_writers, has_upsert, locks_what_is_missing
+from ..database.dialects import (
+    has_concurrent_writers,
+    has_insert_or_mark,
+    has_upsert,
+    locks_what_is_missing,
+)
 from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style
 from ..model.spec import VersionSpec
@@ -50,6 +55,13 @@ class TableLooks:
         self._prefix = spec.prefix
         self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
         self.can_replace: bool = spec.key_is_primary and has_upsert(dialect)
+        #: Whether an INSERT can end versions as well.
+        self._replaces_ends: bool = (
+            has_insert_or_mark(dialect)
+            and spec.key_is_primary
+            and spec.end_column is not None
+            and not spec.operation_column.nullable
+        )
         self._is_stamped = spec.is_stamped
         #: Whether new versions have values that are neither of rows nor of a transaction.
         self._has_events: bool = self._is_stamped or bool(spec.variables)

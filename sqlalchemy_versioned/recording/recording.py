@@ -246,6 +246,9 @@ class Recording:
         ended: int | None = None
         if not work.departed and self._writers[spec].can_close_at_once(image):
             written = self._write_one(spec, work, transaction, locks=locks)
+        elif not work.departed and self._writers[spec].can_write_with_end(image):
+            writer, tx = self._writers[spec], transaction.id
+            written, work.closed = writer.write_with_end(self.connection, image, tx)
         else:
             written, ended = self._write_several(spec, work, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given

@@ -67,7 +67,15 @@ class TransactionRow:
         return self._id is not None
 
     def _write(self) -> None:
-        self._id, self._values = _write(self._authority, self._table, self._values)
+        self._id = self._insert(self._values)
+
+    def _insert(self, values: Mapping[str, Any]) -> int:
+        """Write a row, remember what it holds, and return the number that it has got."""
+        # Executed alone, the statement has one primary key and one set of parameters.
+        result: Any = self._authority.execute(self._defaults.insert, dict(values))
+        number: int = result.inserted_primary_key[0]
+        self._values = {**result.last_inserted_params(), _id_column(self._table).key: number}
+        return number
 
     def insertion(self, connection: Connection) -> Insertion | None:
         """Return how to write the row through *connection* along with something else.
@@ -188,8 +196,7 @@ class TransactionRow:
         """Write the row anew, and return the number that it has got."""
         stored = self._stored(old)
         del stored[_id_column(self._table).key]
-        number, self._values = _write(self._authority, self._table, stored)
-        return number
+        return self._insert(stored)
 
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
@@ -247,15 +254,6 @@ def referring_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
         for local, remote in relationship.local_remote_pairs or ()
         if local is number and isinstance(remote, Column) and is_table(remote.table)
     ]
-
-
-def _write(
-    connection: Connection, table: Table, values: Mapping[str, Any]
-) -> tuple[int, dict[str, Any]]:
-    # Executed alone, the statement has one primary key and one set of parameters.
-    result: Any = connection.execute(insert(table), dict(values))
-    number: int = result.inserted_primary_key[0]
-    return number, {**result.last_inserted_params(), _id_column(table).key: number}
 
 
 def _rename(session: Session, instance: Any, key: str, value: int | None) -> None:

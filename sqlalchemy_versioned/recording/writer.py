@@ -68,6 +68,24 @@ class TableWriter(TableLooks):
             shape, sets = shape._replace(gives=False), sets.without("given")
         return rows + self._run(connection, shape, sets, tx, image.values(self._prefix))
 
+    def can_write_with_end(self, image: Image) -> bool:
+        """Tell whether :meth:`write_with_end` can write *image*: one row, written once."""
+        return self._replaces_ends and not (image.again or image.given) and len(image.keys()) == 1
+
+    def write_with_end(self, connection: Connection, image: Image, tx: int) -> tuple[int, int]:
+        """Write the version of one row and end the one before, by one INSERT.
+
+        :returns: how many versions were written, and how many ended.
+        """
+        shape, _ = image.shape(can_replace=False, locks=False)
+        statement = self._kept(
+            ("with end", shape), lambda: self._builder(Style.ONE).image_with_end(shape)
+        )
+        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
+        parameters = {self._tx: tx, **self._event(connection), **sets.parameters(), **values}
+        written = connection.execute(statement, parameters).rowcount
+        return min(written, 1), max(written - 1, 0)
+
     def can_close_at_once(self, image: Image) -> bool:
         """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
         return (

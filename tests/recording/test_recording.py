@@ -1,7 +1,10 @@
 """Added columns, several databases: what a recording does beyond images of rows."""
 
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import Boolean, Column, create_engine, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import transaction_class, version_class
@@ -226,3 +229,24 @@ def test_rollback_on_both_sides(two):
     session.rollback()
     assert name == "c"
     assert number in transactions_on(engines[1], There)
+
+
+@by_sessions
+def test_version_of_the_number_that_a_transaction_gets(session, blog):
+    """What is there under the number of the transaction stays; the change fails or has another."""
+    article = blog.factories.Article(name="a")
+    session.commit()
+    versions = version_class(blog.Article).__table__
+    first = session.execute(select(versions)).mappings().one()
+    lost = {**first, "name": "lost", "transaction_id": first["transaction_id"] + 1}
+    session.execute(versions.insert(), lost)
+    session.execute(versions.update().values(end_transaction_id=None))
+    session.commit()
+    article.name = "b"
+    with suppress(IntegrityError):
+        session.commit()
+    session.rollback()
+
+    names = session.scalars(select(versions.c.name).order_by(versions.c.transaction_id)).all()
+    assert names[:2] == ["a", "lost"]
+    assert ("b" in names) == (article.name == "b")

@@ -85,8 +85,10 @@ def write_and_delete(session, models, extra, size):
     assert_bound(extra, "comment")
 
 
-@pytest.mark.needs("writable_ctes")
-def test_one_row_takes_one_statement(session, models, tables, extra, count_statements, mode):
+@pytest.mark.needs("ends_at_once")
+def test_one_row_takes_one_statement(
+    session, models, database, tables, extra, count_statements, mode
+):
     """The version of a single row is written and the one before ended in one round trip."""
     expected = dict.fromkeys(("article_version", "transaction"), mode.pick(1, 0))
     article = models.Article(name="a")
@@ -96,8 +98,10 @@ def test_one_row_takes_one_statement(session, models, tables, extra, count_state
     article.name = "b"
     with count_statements(tables) as statements:
         session.flush()
-    assert statements.on("transaction") == statements.on("article_version")
-    assert statements.on("transaction").count == mode.pick(1, 0)
+    assert statements.on("article_version").count == mode.pick(1, 0)
+    if database.has("writable_ctes"):
+        # The transaction is begun along with it.
+        assert statements.on("transaction") == statements.on("article_version")
     session.commit()
     session.delete(article)
     assert extra("article") == expected

@@ -7,6 +7,10 @@ the version before, if it is as it is expected to be, and one adds the next.  If
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Column
+
 from .fresh import FreshRecorder
 from .spec import Event
 from .text import fill
@@ -40,7 +44,7 @@ WHERE v.ctid = (
     FROM ({touched}) AS t ({columns_of_t})
     {live}
     CROSS JOIN LATERAL (
-        SELECT v.ctid, true AS {here}, v.* FROM {version} AS v
+        SELECT v.ctid, {compared} FROM {version} AS v
         WHERE {v_is_t} ORDER BY {v_transaction} DESC LIMIT 1
     ) AS p
     WHERE {p_transaction} < versioned_tx AND {p_end} IS NULL AND {p_operation} <> {delete}
@@ -103,7 +107,7 @@ class OneRowRecorder(FreshRecorder):
             "p_transaction": self._text.column("p", spec.transaction_column),
         }
         if event is Event.INSERT:
-            return fill(FIRST, values=self._values_of_one(event), live=self._live(spec), **slots)
+            return fill(FIRST, values=self._values_of_one(event), live=self._image_of_one, **slots)
         return fill(SUCCEEDED, **(slots | self._succession(event)))
 
     def _succession(self, event: Event) -> dict[str, str]:
@@ -112,20 +116,35 @@ class OneRowRecorder(FreshRecorder):
         slots = self._slots_of_images(spec, event)
         if event is Event.DELETE:
             return {
-                "live": self._live(spec, join="LEFT JOIN"),
+                "live": self._live(spec, join="LEFT JOIN", columns=[]),
+                "compared": self._of_version_before([]),
                 "changed": f"l.{self._here} IS NULL",
                 "values": values,
                 "what": slots["delete"],
                 "source": "versioned_old AS o",
             }
+        compared = self._compared(spec)
+        flags = [f"t.{flag.name}" for flag in self._flags.of(spec) if flag.is_masked]
         return {
-            "live": self._live(spec),
-            "changed": self._is_changed(spec, event, is_begun=True),
+            "live": self._live(spec, columns=[pair.parent for pair in compared]),
+            "compared": self._of_version_before([pair.version for pair in compared]),
+            "changed": " OR ".join([self._differs_in_values(spec), *flags]),
             "values": values,
             "what": slots["update"],
             # That they are one row is known by then.
-            "source": f"({self._read(event)}) AS t ({slots['columns_of_t']})\n" + self._live(spec),
+            "source": f"({self._read(event)}) AS t ({slots['columns_of_t']})\n{self._image_of_one}",
         }
+
+    @property
+    def _image_of_one(self) -> str:
+        return self._live(self._spec, columns=[pair.parent for pair in self._spec.pairs])
+
+    def _of_version_before(self, columns: list[Column[Any]]) -> str:
+        """Return what is read of the version before: some columns, and what it must be."""
+        spec = self._spec
+        assert spec.end_column is not None
+        telling = (spec.transaction_column, spec.end_column, spec.operation_column)
+        return self._text.columns("v", dict.fromkeys((*telling, *columns)))
 
     def _values_of_one(self, event: Event) -> str:
         if event is Event.DELETE:

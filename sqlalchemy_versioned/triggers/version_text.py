@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Column, and_
 
 from ..database.expressions import SameValue
 from ..model.operation import Operation
-from ..model.spec import VersionSpec
+from ..model.spec import ColumnPair, VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag, Flags
 from .spec import EMPTIED, Event, TriggerSpec
@@ -147,9 +147,17 @@ class VersionText:
         )
 
     def _live(
-        self, spec: VersionSpec, *, join: str = "CROSS JOIN", alias: str | None = None
+        self,
+        spec: VersionSpec,
+        *,
+        join: str = "CROSS JOIN",
+        alias: str | None = None,
+        columns: Sequence[Column[Any]] | None = None,
     ) -> str:
-        """Join the live rows of what was touched, as ``l``."""
+        """Join the live rows of what was touched, as ``l``.
+
+        :param columns: the columns that are asked for; for one row, each more takes time to start.
+        """
         table = self._text.table(spec.parent_table)
         same = " AND ".join(
             f"{self._text.column('r', pair.parent)} = {value}"
@@ -158,8 +166,10 @@ class VersionText:
         if self._is_keyed(spec):
             # OFFSET keeps a plan from reading the whole table for a few rows.
             condition = "" if join == "CROSS JOIN" else " ON true"
+            read = ["r.*"] if columns is None else [self._text.column("r", c) for c in columns]
+            selected = ", ".join([f"true AS {self._here}", *read])
             return (
-                f"{join} LATERAL (\n    SELECT true AS {self._here}, r.* FROM {table} AS r\n"
+                f"{join} LATERAL (\n    SELECT {selected} FROM {table} AS r\n"
                 f"    WHERE {same} OFFSET 0\n) AS l{condition}"
             )
         inner = "JOIN" if join == "CROSS JOIN" else join
@@ -204,9 +214,20 @@ class VersionText:
         """Return the condition that a live row differs from the version before."""
         deleted = "{p_operation} = {delete}".format_map(self._slots(spec))
         came_or_went = f"(l.{self._here} IS NULL) <> (p.{self._here} IS NULL OR {deleted})"
-        compared = [pair for pair in spec.pairs if pair.parent in set(compared_columns(spec))]
-        if not compared:
+        if not self._compared(spec):
             return came_or_went
+        return f"{came_or_went}\n    OR l.{self._here} AND {self._differs_in_values(spec)}"
+
+    def _compared(self, spec: VersionSpec) -> list[ColumnPair]:
+        """Return the columns by which a live row may differ from the version before."""
+        telling = set(compared_columns(spec))
+        return [pair for pair in spec.pairs if pair.parent in telling]
+
+    def _differs_in_values(self, spec: VersionSpec) -> str:
+        """Return the condition that a live row has other values than the version before."""
+        compared = self._compared(spec)
+        if not compared:
+            return "false"
         live, before = spec.parent_table.alias("l"), spec.version_table.alias("p")
         same = and_(*[SameValue(before.c[p.version.key], live.c[p.parent.key]) for p in compared])
-        return f"{came_or_went}\n    OR l.{self._here} AND NOT ({self._text.expression(same)})"
+        return f"NOT ({self._text.expression(same)})"

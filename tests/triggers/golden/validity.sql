@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 dd334a7a6e7a353859e9ac0ec4a3b7c4
+-- sqlalchemy_versioned 1 57c1a8eb460c68d670297d83fc0dec9f
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -104,7 +104,7 @@ BEGIN
             SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 0
             FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
             CROSS JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                SELECT true AS versioned_here, r.id, r."select", r.seen FROM press."Article" AS r
                 WHERE r.id = t.k1 OFFSET 0
             ) AS l
             LEFT JOIN LATERAL (
@@ -283,24 +283,22 @@ BEGIN
                 SELECT p.ctid
                 FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret))) AS t (k1, f1)
                 CROSS JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    SELECT true AS versioned_here, r."select" FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
                 ) AS l
                 CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.* FROM press."Article_version" AS v
+                    SELECT v.ctid, v.transaction_id, v.end_transaction_id, v.operation_type, v."select" FROM press."Article_version" AS v
                     WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
                 ) AS p
                 WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2
-                    AND ((l.versioned_here IS NULL) <> (p.versioned_here IS NULL OR p.operation_type = 2)
-                OR l.versioned_here AND NOT ((p."select" IS NOT DISTINCT FROM l."select"))
-            OR t.f1)
+                    AND (NOT ((p."select" IS NOT DISTINCT FROM l."select")) OR t.f1)
             );
             IF FOUND THEN
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                 SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 1
                 FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n) AS t (k1, f1)
             CROSS JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                SELECT true AS versioned_here, r.id, r."select", r.seen FROM press."Article" AS r
                 WHERE r.id = t.k1 OFFSET 0
             ) AS l;
                 versioned_left := 1;
@@ -611,11 +609,11 @@ BEGIN
                 SELECT p.ctid
                 FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
                 LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here, r.* FROM press."Article" AS r
+                    SELECT true AS versioned_here FROM press."Article" AS r
                     WHERE r.id = t.k1 OFFSET 0
                 ) AS l ON true
                 CROSS JOIN LATERAL (
-                    SELECT v.ctid, true AS versioned_here, v.* FROM press."Article_version" AS v
+                    SELECT v.ctid, v.transaction_id, v.end_transaction_id, v.operation_type FROM press."Article_version" AS v
                     WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
                 ) AS p
                 WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2

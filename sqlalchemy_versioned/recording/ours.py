@@ -9,7 +9,9 @@ __all__ = ["OURS", "is_ours"]
 
 _NAME = "sqlalchemy_versioned_ours"
 #: Execution options of statements by which the library writes version tables.
-OURS = {_NAME: True}
+#:
+#: Some are asked how many rows an INSERT has written, which psycopg forgets with its cursor.
+OURS = {_NAME: True, "preserve_rowcount": True}
 
 
 def is_ours(options: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """Recording costs a fixed number of statements for each version table, whatever the rows."""
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import create_engine, insert, select
+from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import version_class
 
@@ -213,3 +214,16 @@ def test_changed_keys_take_one_more(session, models, extra):
         article.id += 1000
 
     assert extra("article")["article_version"] <= 1 + extra.most
+
+
+@pytest.mark.needs("writable_ctes")
+def test_driver_that_forgets_how_many_it_has_written(models, database, tables, count_statements):
+    """With psycopg, new rows are written once, and not again to be sure that they were."""
+    engine = create_engine(database.url.set(drivername="postgresql+psycopg"))
+    with Session(engine) as session:
+        session.add_all([models.Article(name="a"), models.Article(name="b")])
+        with count_statements(engine) as statements:
+            session.flush()
+    engine.dispose()
+
+    assert statements.on("article_version").count <= 1

@@ -661,7 +661,7 @@ def test_session_that_had_begun_before(Base, engine):
 
         class Paper(Base):
             __tablename__ = "paper"
-            __versioned__ = {}
+            __versioned__ = {"native": False}
             id: Mapped[int] = mapped_column(primary_key=True)
             name: Mapped[str] = mapped_column(String(50))
 

@@ -13,9 +13,12 @@ REQUIRE ?=
 BORROW ?=
 
 METADATA = setup.cfg setup.py pyproject.toml
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Where an environment has its packages.
 PACKAGES = 'import sysconfig; print(sysconfig.get_path("purelib"))'
+# pip would compile one file after the other; this uses all processors. What cannot be compiled is
+# none of what we import.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 "$$($(BIN)/python -c $(PACKAGES))" || true
 SOURCES = sqlalchemy_versioned tests examples benchmarks docs
 
 VERSIONED_TEST_DATABASES ?= sqlite,embedded
@@ -92,9 +95,11 @@ $(VENV)/.created:
 
 $(VENV)/.installed: $(METADATA) | $(VENV)/.created
 	$(PIP_INSTALL) --editable . $(if $(REQUIRE),'$(REQUIRE)')
+	$(COMPILE)
 	touch $@
 
 # Of several extras at once, too: .installed-test,lint
 $(VENV)/.installed-%: $(METADATA) | $(VENV)/.created
 	$(PIP_INSTALL) --editable '.[$*]' $(if $(REQUIRE),'$(REQUIRE)')
+	$(COMPILE)
 	touch $(VENV)/.installed $(addprefix $(VENV)/.installed-,$(subst $(COMMA), ,$*)) $@

@@ -586,9 +586,8 @@ FAULTS = [
     Fault(
         "stale-versions",
         "capture/flush_events.py",
-        "            for hierarchy, keys in flush.touched:\n"
-        "                expire_versions(session, hierarchy, keys)\n",
-        "",
+        "expire_versions(session, hierarchy, keys, since=since)\n",
+        "pass\n",
         "Versions that a session has loaded do not learn that they have ended.",
         ("tests/reading/test_loaded.py", VERSION),
     ),

@@ -97,6 +97,7 @@ SILENT = {
     "Version.version_api",
     # The object was made when the row was written.
     "UnitOfWork.current_transaction",
+    "UnitOfWork.oldest_id",
     "UnitOfWork.session",
     "UnitOfWork.transaction_id",
     # Flushes and the ends of transactions call these, inside of the session's own greenlet.

@@ -184,8 +184,10 @@ class FlushEvents:
         unit = flush.unit
         if unit is not None:
             unit.finish()
-            for hierarchy, keys in flush.touched:
-                expire_versions(session, hierarchy, keys)
+            if has_loaded_versions(session):
+                since = unit.oldest_id
+                for hierarchy, keys in flush.touched:
+                    expire_versions(session, hierarchy, keys, since=since)
             plugins.call("after_create_version_objects", unit, session)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:

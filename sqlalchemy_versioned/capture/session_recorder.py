@@ -89,8 +89,9 @@ class SessionRecorder:
         self.expire_live_ids(session)
         # Going through all objects of a session for each statement would be felt.
         if has_loaded_versions(session):
+            since = unit.oldest_id
             for keys in touched:
-                expire_versions(session, hierarchy, keys)
+                expire_versions(session, hierarchy, keys, since=since)
         plugins.call("after_create_version_objects", unit, session)
         return recording.absent
 

@@ -57,9 +57,9 @@ class LoadedVersions:
         self._count -= len(found)
         return found
 
-    def pop_all(self, hierarchy: Hierarchy | None = None) -> list[Any]:
-        """Return the identity keys of all noted versions, or those of one hierarchy."""
-        return self.pop([row for row in self._by_row if hierarchy in (None, row[0])])
+    def rows(self, hierarchy: Hierarchy | None = None) -> list[tuple[Hierarchy, Any]]:
+        """Return all rows of which versions are noted, or those of one hierarchy."""
+        return [row for row in self._by_row if hierarchy in (None, row[0])]
 
     def _forget_gone(self, session: Session) -> None:
         alive = session.identity_map
@@ -83,32 +83,60 @@ def has_loaded_versions(session: Session) -> bool:
     return LOADED in session.info
 
 
-def expire_versions(session: Session, hierarchy: Hierarchy, keys: Iterable[Any] | None) -> None:
-    """Expire the loaded versions of the rows with these *keys*, whose history was written.
+def expire_versions(
+    session: Session, hierarchy: Hierarchy, keys: Iterable[Any] | None, *, since: int | None
+) -> None:
+    """Expire what may have changed of the loaded versions of the rows with these *keys*.
 
     :param keys: as in :class:`.Changes`: a value, or a tuple of several; ``None`` for any.
+    :param since: the first id of the transaction that has written their history.
     """
     loaded: LoadedVersions | None = session.info.get(LOADED)
     if loaded is None:
         return
-    if keys is None:
-        _expire(session, loaded.pop_all(hierarchy))
-    else:
-        _expire(session, loaded.pop((hierarchy, key) for key in keys))
+    rows = loaded.rows(hierarchy) if keys is None else [(hierarchy, key) for key in keys]
+    for row in rows:
+        for identity_key in loaded.pop([row]):
+            version = session.identity_map.get(identity_key)
+            if version is None:
+                continue
+            if since is None or not _is_before(version, since):
+                session.expire(version)
+                continue
+            changing = _changing(version, since)
+            if changing:
+                session.expire(version, changing)
+            # Nobody tells when relationships are loaded again.
+            loaded.add(session, row, identity_key)
+
+
+def _is_before(version: Any, since: int) -> bool:
+    """Tell whether a version is of a transaction before, so that this one can only end it."""
+    spec = find_spec(version)
+    number = None if spec is None else inspect(version).dict.get(spec.transaction_key)
+    return number is not None and number < since
+
+
+def _changing(version: Any, since: int) -> list[str]:
+    """Return what is loaded of an older version and may be another now."""
+    spec, state = find_spec(version), inspect(version)
+    known = [each.key for each in state.mapper.relationships if each.key in state.dict]
+    end = None if spec is None else spec.end_key
+    if end is not None and end in state.dict:
+        ended = state.dict[end]
+        if ended is None or ended >= since:
+            known.append(end)
+    return known
 
 
 def expire_all_versions(session: Session) -> None:
     """Expire every loaded version; for savepoints that were rolled back."""
     loaded: LoadedVersions | None = session.info.get(LOADED)
     if loaded is not None:
-        _expire(session, loaded.pop_all())
-
-
-def _expire(session: Session, identity_keys: Iterable[Any]) -> None:
-    for identity_key in identity_keys:
-        version = session.identity_map.get(identity_key)
-        if version is not None:
-            session.expire(version)
+        for identity_key in loaded.pop(loaded.rows()):
+            version = session.identity_map.get(identity_key)
+            if version is not None:
+                session.expire(version)
 
 
 def _on_load(version: Any, context: Any) -> None:

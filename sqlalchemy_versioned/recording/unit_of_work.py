@@ -48,6 +48,8 @@ class UnitOfWork:
         self._surroundings = surroundings
         self._renew = renew
         self._is_over = False
+        #: The id that the transaction had before it drew later ones.
+        self._former_id: int | None = None
         self._records = Records()
         self._connections: dict[VersionSpec, Connection] = {}
         self._recordings: list[Recording] = []
@@ -88,6 +90,11 @@ class UnitOfWork:
         """
         row = self._row
         return row.id if row is not None and row.is_written else None
+
+    @property
+    def oldest_id(self) -> int | None:
+        """The smallest id that versions of this transaction may ever have had."""
+        return self.transaction_id if self._former_id is None else self._former_id
 
     def create_transaction(self, session: Any = None, **attributes: Any) -> Any:
         """Write a transaction now, whatever is changed later, and return it.
@@ -419,6 +426,7 @@ class UnitOfWork:
 
         layer = self._records.layer(self._session.get_nested_transaction())
         layer.former_ids.setdefault(row, row.id)
+        self._former_id = min(self._former_id or row.id, row.id)
         row.renumber(self._session, move)
 
     def _take_back_if_empty(self) -> None:

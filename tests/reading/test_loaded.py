@@ -73,6 +73,19 @@ def test_other_versions_stay_loaded(keeping, blog, engine, mode, count_statement
     assert statements.count == mode.pick(0, 1)
 
 
+def test_what_an_older_version_says_stays_loaded(keeping, blog, engine, mode, count_statements):
+    """A version that is only ended need not be read anew, but for its end."""
+    article = blog.factories.Article(name="a")
+    keeping.commit()
+    held = article.versions[0]
+    for name in "bc":
+        article.name = name
+        keeping.commit()
+        with count_statements(engine) as statements:
+            assert (held.name, held.operation_type) == ("a", Operation.INSERT)
+        assert statements.count == mode.pick(0, 1)
+
+
 def test_notes_of_versions_do_not_pile_up(keeping, blog, monkeypatch):
     """A session remembers loaded versions only as long as they are there."""
     monkeypatch.setattr(loaded, "ROOM", 10)
@@ -82,4 +95,4 @@ def test_notes_of_versions_do_not_pile_up(keeping, blog, monkeypatch):
         assert article.versions[0].name
 
     notes = keeping.info[loaded.LOADED]
-    assert len(notes.pop_all()) <= 11
+    assert len(notes.pop(notes.rows())) <= 11

@@ -10,9 +10,9 @@ from textwrap import dedent, indent
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
-from sqlalchemy import text
 
 from ..database.dialects import has_statement_triggers
+from ..triggers.schemas import default_schema
 from .rendering import render_by_itself
 from .triggers import Function, Names, TableTriggers
 
@@ -360,7 +360,7 @@ def default_schema_of(operations: Operations) -> str:
     """Return where tables are that name no schema, in PostgreSQL."""
     if operations.migration_context.as_sql:
         return "public"
-    return operations.get_bind().scalar(text("SELECT current_schema()")) or "public"
+    return default_schema(operations.get_bind()) or "public"
 
 
 @Operations.implementation_for(_FunctionOp)

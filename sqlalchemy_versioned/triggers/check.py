@@ -16,15 +16,9 @@ from .. import _sqlalchemy
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .guards import CreateGuard, GuardSpec
-from .install import (
-    check_metadata,
-    connection_of,
-    default_schema,
-    guards,
-    transaction_specs,
-    trigger_specs,
-)
+from .install import check_metadata, connection_of, guards, transaction_specs, trigger_specs
 from .partitions import sentry_name
+from .schemas import default_schema, schema_on
 from .spec import TransactionStep, TriggerSpec
 from .text import digest_of
 
@@ -113,6 +107,7 @@ class _Wanted:
     """What it must have."""
 
     def __init__(self, metadata: MetaData, connection: Connection) -> None:
+        self._connection = connection
         self._default_schema = default_schema(connection)
         self._below = TablesBelow(connection)
         self._translated = connection.get_execution_options().get("schema_translate_map")
@@ -156,8 +151,7 @@ class _Wanted:
             self.triggers[schema, table.name, sentry_name(spec.function)] = function
 
     def _schema_of(self, schema: str | None) -> str:
-        options = {"schema_translate_map": self._translated}
-        return str(_sqlalchemy.translated_schema(options, schema) or self._default_schema)
+        return schema_on(self._connection, schema, self._default_schema)
 
     def _body(self, element: ExecutableDDLElement) -> str:
         statement = _sqlalchemy.compile_ddl(element, self._dialect, self._translated)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, text
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
@@ -27,6 +27,7 @@ from .ddl import (
     build_transaction_removal,
 )
 from .guards import GuardSpec, build_guard, build_guard_creation, build_guard_removal
+from .schemas import default_schema
 from .spec import (
     TransactionSpec,
     TransactionStep,
@@ -225,13 +226,6 @@ def guards(metadata: MetaData) -> list[GuardSpec]:
 def _exists(connection: Connection, table: Table) -> bool:
     schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)
     return connection.dialect.has_table(connection, table.name, schema)
-
-
-def default_schema(connection: Connection) -> str | None:
-    """Return where tables are made that name no schema."""
-    # The dialect knows what it was when the first connection was made.
-    schema: str | None = connection.scalar(text("SELECT current_schema()"))
-    return schema
 
 
 def _creation(

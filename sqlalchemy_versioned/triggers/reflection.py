@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
-from .. import _sqlalchemy
 from .._typing import is_table
 from ..exc import InvalidArgument, InvalidArgumentType
 from .catalogue import DescribedTrigger, described_triggers
-from .install import connection_of, default_schema
+from .install import connection_of
+from .schemas import schema_on
 
 __all__ = ["InstalledTrigger", "inspect_triggers"]
 
@@ -64,7 +64,7 @@ def inspect_triggers(bind: Any, table: Table | str) -> list[InstalledTrigger]:
     """
     schema, name = _place(table)
     with connection_of(bind) as connection:
-        schema = _schema_on(connection, schema)
+        schema = schema_on(connection, schema)
         if not connection.dialect.has_table(connection, name, schema):
             raise InvalidArgument(
                 f"there is no table {name!r} in the schema {schema!r} of this database; give the "
@@ -82,11 +82,6 @@ def _place(table: Any) -> tuple[str | None, str]:
         )
     schema, _, name = table.rpartition(".")
     return schema or None, name
-
-
-def _schema_on(connection: Connection, schema: str | None) -> str:
-    options = connection.get_execution_options()
-    return _sqlalchemy.translated_schema(options, schema) or default_schema(connection) or "public"
 
 
 def _installed(described: DescribedTrigger) -> InstalledTrigger:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
+from .schemas import schema_on
 from .spec import TriggerSpec
 
 __all__ = ["check_columns"]
@@ -30,8 +30,7 @@ def check_columns(connection: Connection, spec: TriggerSpec, default_schema: str
     kept = {pair.parent.name for pair in spec.spec.pairs if pair.parent.computed is not None}
     if not kept:
         return
-    options = connection.get_execution_options()
-    schema = _sqlalchemy.translated_schema(options, table.schema) or default_schema
+    schema = schema_on(connection, table.schema, default_schema)
     found = connection.scalars(_VIRTUAL, {"schema": schema, "table": table.name})
     if refused := sorted(kept.intersection(found)):
         raise ImproperlyConfigured(

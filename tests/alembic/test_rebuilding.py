@@ -19,7 +19,7 @@ from tests.migrations import Migrations, declared
 
 
 @pytest.fixture
-def migrations(engine, tmp_path):
+def migrations(engine, tmp_path, unversioned):
     """The migrations of a database that has nothing yet."""
     return Migrations(engine, tmp_path / "migrations")
 

@@ -22,7 +22,6 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import URL, Engine
-from sqlalchemy import __version__ as SQLALCHEMY
 from sqlalchemy.orm import (
     DeclarativeBase,
     Session,
@@ -262,9 +261,9 @@ def _is_its_driver(item: pytest.Item) -> bool:
     # Of what runs with several strategies, few have an asynchronous variant.
     if item.config.getoption("--drivers") == "both" or not variants or "strategy" in parameters:
         return True
-    # The next database, and another version of SQLAlchemy, have the other driver.
+    # The next database has the other driver.
     turn = crc32(item.nodeid.replace(database, "").encode())
-    turn += database.startswith("embedded") + SQLALCHEMY.startswith("2.0.")
+    turn += database.startswith("embedded")
     return (turn + is_asynchronous(item)) % 2 == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import FromClause, Insert, insert
+from sqlalchemy import FromClause, Insert, Select, insert
 
 from .._typing import is_table
 from .stamps import utc_now
@@ -23,6 +23,8 @@ class Defaults:
         assert is_table(table)
         #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
         self.insert: Insert = insert(table)
+        #: What tells triggers of a row, by the keys of the columns they are told; kept likewise.
+        self.telling: dict[tuple[str, ...], Select[Any]] = {}
         #: The key of the column that the database numbers; ``None`` if it does not.
         self.number: str | None = None
         if len(table.primary_key) == 1 and table.autoincrement_column is not None:

@@ -12,12 +12,15 @@ from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     String,
     Table,
+    bindparam,
     cast,
     column,
     exists,
@@ -96,10 +99,19 @@ class TriggeredRow(TransactionRow):
             self._take_turn(connection)
         # A row that is written is known where it is; another database writes one of its own.
         if connection in self._left or not self._is_written_on(connection):
-            said = build_object(self._table, self._all_said())
-            connection.execute(select(build_setting(VALUES, said)))
+            said = self._all_said()
+            connection.execute(self._telling(tuple(said)), said)
             info_of(connection)[_TELLER] = (ref(self), self._savepoint())
         return True
+
+    def _telling(self, keys: tuple[str, ...]) -> Select[Any]:
+        """Return what tells the triggers values of columns, its parameters."""
+        telling = self._defaults.telling.get(keys)
+        if telling is None:
+            values = {key: bindparam(key, type_=self._table.c[key].type) for key in keys}
+            telling = select(build_setting(VALUES, _build_object(self._table, values)))
+            self._defaults.telling[keys] = telling
+        return telling
 
     def _told_last(self, connection: Connection) -> bool:
         """Tell whether no row of another manager was told of since: the setting is one for all."""
@@ -351,9 +363,14 @@ def _of_current(rows: FromClause, *also: ColumnElement[Any]) -> Any:
 
 def build_object(table: Table, values: Mapping[str, Any]) -> ColumnElement[Any]:
     """Return values of columns as an object of JSON that the database makes."""
+    return _build_object(
+        table, {key: literal(value, table.c[key].type) for key, value in values.items()}
+    )
+
+
+def _build_object(table: Table, values: Mapping[str, BindParameter[Any]]) -> ColumnElement[Any]:
     pairs: list[ColumnElement[Any]] = []
     for key, value in values.items():
         target: Column[Any] = table.c[key]
-        name = cast(literal(target.name), LongText)
-        pairs += [name, cast(literal(value, target.type), target.type)]
+        pairs += [cast(literal(target.name), LongText), cast(value, target.type)]
     return func.jsonb_build_object(*pairs)

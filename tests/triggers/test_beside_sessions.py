@@ -10,7 +10,7 @@ from sqlalchemy_versioned import CaptureError, make_versioned, paused, remove_ve
 from sqlalchemy_versioned.triggers import uninstall_triggers
 from tests.models import build_base
 
-pytestmark = pytest.mark.needs("triggers")
+pytestmark = [pytest.mark.needs("triggers"), pytest.mark.usefixtures("unversioned")]
 
 
 @contextmanager

@@ -301,9 +301,13 @@ def has_upsert(dialect: Dialect) -> bool:
 def has_insert_or_mark(dialect: Dialect) -> bool:
     """Tell whether :func:`build_insert_or_mark` is for the dialect.
 
-    SQLite counts each row once, inserted or not, and lets nobody else write meanwhile.
+    SQLite counts each row once, inserted or not, and lets nobody else write meanwhile.  An INSERT
+    that SQLAlchemy compiles anew each time, as 2.0 does, costs more than the statement it saves.
     """
-    return dialect.name == "sqlite"
+    if dialect.name != "sqlite":
+        return False
+    cls = getattr(sys.modules.get("sqlalchemy.dialects.sqlite"), "Insert", None)
+    return bool(getattr(cls, "inherit_cache", False))
 
 
 def build_upsert(

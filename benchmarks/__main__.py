@@ -35,7 +35,7 @@ def main() -> None:
         urls = {name: stack.enter_context(running_server(name)) for name in databases}
         titles = {name: f"{TITLES[name]} {server_version(name, url)}" for name, url in urls.items()}
         outcomes = Runner(urls).run(_plan(arguments, databases))
-    report = build_report(Run(_command(), outcomes, titles))
+    report = build_report(Run(_command(arguments.json), outcomes, titles))
     print(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(_raw(outcomes), indent=1))
@@ -82,8 +82,10 @@ def _plan(arguments: argparse.Namespace, databases: list[str]) -> Plan:
     )
 
 
-def _command() -> str:
-    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+def _command(numbers: Path | None) -> str:
+    # Others keep their numbers somewhere else.
+    words = ["numbers.json" if word == str(numbers) else word for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", "benchmarks", *words])
 
 
 def _raw(outcomes: Outcomes) -> list[dict[str, Any]]:

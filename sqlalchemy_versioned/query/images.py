@@ -34,7 +34,7 @@ from ..model.lookup import find_spec
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from .named import version_column
-from .newest import comes_before, newest_version, place_in
+from .newest import comes_before, newest_version, of_key, place_in
 
 __all__ = ["Images", "family_of"]
 
@@ -100,7 +100,7 @@ class Images:
         is_newest = own.c[root.identifier.key] == newest
         # Outer, because the rows of *source* are kept, such as activities of objects without
         # history.
-        joined = source.outerjoin(own, and_(*_equal(own, root, key), is_newest))
+        joined = source.outerjoin(own, and_(*of_key(root, own, key), is_newest))
         until = self.place if number else [transaction]
         return self._join_others(joined, (), key=key, place=until)
 
@@ -126,7 +126,7 @@ class Images:
         newest = newest_version(root, key, lambda rows: comes_before(place_in(root, rows), until))
         before = self._before[root]
         is_before = before.c[root.identifier.key] == newest
-        joined = joined.outerjoin(before, and_(*_equal(before, root, key), is_before))
+        joined = joined.outerjoin(before, and_(*of_key(root, before, key), is_before))
         for table, rows in self._before.items():
             if table is not root:
                 joined = joined.outerjoin(rows, _same_version(table, rows, root, before))
@@ -273,16 +273,10 @@ def _has_other_null(column: ColumnElement[Any]) -> bool:
     return isinstance(native_type(column), types.JSON)
 
 
-def _equal(
-    rows: FromClause, spec: VersionSpec, key: Sequence[ColumnElement[Any]]
-) -> list[ColumnElement[bool]]:
-    return [rows.c[pair.version.key] == value for pair, value in zip(spec.key, key, strict=True)]
-
-
 def _same_version(
     table: VersionSpec, rows: FromClause, root: VersionSpec, root_rows: FromClause
 ) -> ColumnElement[bool]:
     """Match what the version in *root_rows* has in another table."""
     key = [root_rows.c[pair.version.key] for pair in root.key]
     same = rows.c[table.identifier.key] == root_rows.c[root.identifier.key]
-    return and_(*_equal(rows, table, key), same)
+    return and_(*of_key(table, rows, key), same)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from .._typing import select_rows
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
-from .newest import newest_version
+from .newest import newest_version, of_key
 from .ranges import Range
 from .verify import select_left_out_versions, select_orphans, select_split_objects
 
@@ -91,8 +91,7 @@ def build_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
 def _is_version(
     spec: VersionSpec, rows: FromClause, key: Sequence[ColumnElement[Any]], number: Any
 ) -> ColumnElement[bool]:
-    same = [rows.c[pair.version.key] == value for pair, value in zip(spec.key, key, strict=True)]
-    return and_(*same, rows.c[spec.transaction_column.key] == number)
+    return and_(*of_key(spec, rows, key), rows.c[spec.transaction_column.key] == number)
 
 
 def _is_newest_before(

@@ -15,7 +15,7 @@ from .._typing import mapper_of
 from ..database.keys import KeyConditions, Style
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
-from .newest import newest_version
+from .newest import newest_version, of_key
 
 __all__ = [
     "Writer",
@@ -102,8 +102,9 @@ def name_at(
         return and_(other.c[table.transaction_column.key] <= transaction, is_told)
 
     newest: Any = newest_version(table, key, tells)
-    same = [rows.c[p.version.key] == value for p, value in zip(table.key, key, strict=True)]
-    name = select(rows.c[column.key]).where(*same, rows.c[table.identifier.key] == newest)
+    name = select(rows.c[column.key]).where(
+        *of_key(table, rows, key), rows.c[table.identifier.key] == newest
+    )
     return name.correlate_except(rows).scalar_subquery()
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "has_not_ended",
     "index_hint",
     "newest_version",
+    "of_key",
     "place_in",
     "row_key",
     "through_key",
@@ -143,6 +144,11 @@ def index_hint(spec: VersionSpec) -> str:
 def has_not_ended(end: ColumnElement[Any], at: Any) -> ColumnElement[bool]:
     """Match versions whose *end* is missing, or later than transaction *at*."""
     return or_(end.is_(None), end > at)
+
+
+def of_key(spec: VersionSpec, rows: FromClause, key: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """Match *rows* of the version table that are of the row with this *key*."""
+    return [rows.c[pair.version.key] == value for pair, value in zip(spec.key, key, strict=True)]
 
 
 def row_key(spec: VersionSpec) -> list[Column[Any]]:

@@ -35,6 +35,7 @@ from .newest import (
     comes_before,
     has_not_ended,
     newest_version,
+    of_key,
     place_in,
     row_key,
     through_key,
@@ -144,7 +145,6 @@ def is_of_present_life(
     :param spec: the base-most table of the object.
     """
     other, live = spec.version_table.alias(), spec.parent_table.alias()
-    same = [versions.c[p.version.key] == value for p, value in zip(spec.key, key, strict=True)]
     is_other = other.c[spec.operation_column.key] == Operation.DELETE
     if spec.kind is not None:
         # As an object of another class it had rows in other tables.
@@ -153,11 +153,11 @@ def is_of_present_life(
         changed = exists().where(*row, not_(kind)).correlate_except(live)
         is_other = or_(is_other, changed)
     ended = exists().where(
-        *[other.c[p.version.key] == value for p, value in zip(spec.key, key, strict=True)],
+        *of_key(spec, other, key),
         comes_before(place_in(spec, versions), place_in(spec, other), or_is=True),
         is_other,
     )
-    return and_(*same, not_(ended.correlate_except(other)))
+    return and_(*of_key(spec, versions, key), not_(ended.correlate_except(other)))
 
 
 def _compared(spec: VersionSpec) -> list[ColumnPair]:
@@ -212,7 +212,7 @@ def restores_previous(
         select(sql_literal("1"))
         .select_from(before)
         .where(
-            *[before.c[p.version.key] == key for p, key in zip(spec.key, keys, strict=True)],
+            *of_key(spec, before, keys),
             before.c[spec.transaction_column.key] == newest_before(spec, keys, tx, locks=locks),
             before.c[spec.operation_column.key] != Operation.DELETE,
             *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(spec)],

@@ -29,7 +29,7 @@ from ..database.dialects import build_insert_of_missing, build_insert_or_mark, b
 from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
-from ..query.newest import comes_before, newest_version, place_in
+from ..query.newest import comes_before, newest_version, of_key, place_in
 from ..query.rows import (
     as_stored,
     is_of_present_life,
@@ -114,7 +114,7 @@ class ImageStatements(ClosingStatements):
         there = exists().select_from(spec.parent_table).where(self._in("keys"), *taken)
         values = self.keys.values("keys")
         ended = select(*[before.c[column.key] for column in names], self.tx.label("end_")).where(
-            *[before.c[p.version.key] == v for p, v in zip(spec.key, values, strict=True)],
+            *of_key(spec, before, values),
             before.c[spec.transaction_column.key] == newest_before(spec, values, self.tx),
             before.c[spec.end_column.key].is_(None),
             there,

@@ -30,7 +30,6 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
-    configure_mappers,
     mapped_column,
     relationship,
 )
@@ -86,8 +85,6 @@ class Recipe(Versioned, Base):
         cascade="all, delete-orphan", order_by=Ingredient.name, lazy="selectin"
     )
 
-
-configure_mappers()
 
 # -- what goes in and out ------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from flask import Blueprint, Flask, abort, jsonify, request
 from flask_login import LoginManager, UserMixin, login_required, login_user
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, String, Text, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from sqlalchemy_versioned import (
@@ -67,8 +67,6 @@ class Page(Versioned, db.Model):
     title: Mapped[str] = mapped_column(String(100))
     text: Mapped[str] = mapped_column(Text)
 
-
-configure_mappers()
 
 # -- the views -----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
 from .cores import CoreTables
+from .late_tables import LateTables
 from .native_versioning import NativeVersioning
 from .overview import Overview
 from .scope import Scope
@@ -91,11 +92,9 @@ class VersioningManager(Overview):
             plugins=lambda: self.plugins,
             options=self._build_options,
         )
+        self._late = LateTables(awaits=self._awaits, build=self.complete)
         self._completing = threading.RLock()
         self._tracker = Tracker(self._surroundings, is_on=is_switched_on, are_links_on=self._is_on)
-
-    def _is_on(self) -> bool:
-        return bool(self.options.get("versioning", True))
 
     # -- what is said ------------------------------------------------------------------------
 
@@ -314,6 +313,7 @@ class VersioningManager(Overview):
         return [
             (Mapper, "after_configured", self._after_configured),
             (Table, "after_parent_attach", self._after_attached),
+            *self._late.listeners,
         ]
 
     def reset(self) -> None:

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.orm import registry as orm_registry
 
 from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..build.context_columns import build_transaction_columns
 from ..build.core import said_of
+from ..build.home import first_class_in
 from ..build.inheritance import declarative_base_of, has_rows
 from ..build.registry import Registry
 from ..exc import ImproperlyConfigured
@@ -20,7 +22,7 @@ from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
 from ..model.spec import ClassSpec
 from ..options import Options, build_options
 from .cores import CoreTables
-from .scope import Scope
+from .scope import Scope, is_in
 
 __all__ = ["Overview"]
 
@@ -112,6 +114,21 @@ class Overview:
         return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
 
     # -- for the manager -----------------------------------------------------------------------
+
+    def _is_on(self) -> bool:
+        return bool(self.options.get("versioning", True))
+
+    def _awaits(self, metadata: MetaData) -> bool:
+        """Tell whether something is versioned in a ``MetaData`` that is not built yet."""
+        if not self._is_on():
+            return False
+        # Transactions of tables alone know no users; where there are classes, they may.
+        is_begun = self._registry.transaction_class is None and any(
+            table.metadata is metadata for table in self._cores.tables
+        )
+        if is_begun and first_class_in(metadata) is not None:
+            return True
+        return any(is_in(mapper_of(cls), metadata) for cls in self._pending())
 
     def _build_options(self) -> Options:
         also = self._plugins.option_names

@@ -13,7 +13,7 @@ from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..model.lookup import MANAGER
 
-__all__ = ["Scope"]
+__all__ = ["Scope", "is_in"]
 
 
 #: What a manager can be for: ``Mapper`` and base classes are classes.
@@ -87,10 +87,15 @@ def _covers(target: Any, mapper: Mapper[Any]) -> bool:
     if isinstance(target, orm_registry):
         return mapper.registry is target
     if isinstance(target, MetaData):
-        return any(getattr(table, "metadata", None) is target for table in mapper.tables)
+        return is_in(mapper, target)
     if target is Mapper:
         return True
     return isinstance(target, type) and issubclass(mapper.class_, target)
+
+
+def is_in(mapper: Mapper[Any], metadata: MetaData) -> bool:
+    """Tell whether a class is mapped to a table of a ``MetaData``."""
+    return any(getattr(table, "metadata", None) is metadata for table in mapper.tables)
 
 
 def _metadata_of(target: Any) -> MetaData | None:

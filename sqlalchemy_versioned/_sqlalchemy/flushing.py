@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter, itemgetter
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.orm import (
     InstanceState,
@@ -49,7 +49,8 @@ def flushed_states(
 
 def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:
     """Return the mappers that a flush concerns.  Uses ``UOWTransaction.mappers``."""
-    mappers = cast("Mapping[Mapper[Any], Any]", flush_context.mappers)
+    untyped: Any = flush_context
+    mappers: Mapping[Mapper[Any], Any] = untyped.mappers
     # They come in the order of a set; the same objects are to be recorded by the same statements.
     return mappers if len(mappers) < 2 else sorted(mappers, key=_name_of)
 

@@ -66,6 +66,10 @@ class Capture:
         """What the database does along with deletions and other keys."""
         return self._targets.cascades
 
+    def concerns(self, statement: Any) -> bool:
+        """Tell whether a statement may write rows of versioned tables, as its tables tell."""
+        return self._targets.are_concerned(statement)
+
     def before(
         self,
         connection: Connection,

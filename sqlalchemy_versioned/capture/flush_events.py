@@ -164,7 +164,6 @@ class FlushEvents:
         if flush is None:
             return
         self._flush.set(flush.outer)
-        plugins = self._surroundings.plugins()
         for work in self._collect(flush, flush.is_due if flush.imaged else None):
             if not work.hierarchy.root.strategy.merges and flush.has_imaged(work.mapper):
                 for changes in work.changes.values():
@@ -175,7 +174,8 @@ class FlushEvents:
             assert work.connection is not None
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
-        self._settle_deletions(flush)
+        if flush.kept:
+            self._settle_deletions(flush)
         for connection, found in flush.cascaded.items():
             self._captures.on(connection).behind.settle(session, connection, found)
         if flush.is_left_to_triggers:
@@ -188,7 +188,7 @@ class FlushEvents:
                 since = unit.oldest_id
                 for hierarchy, keys in flush.touched:
                     expire_versions(session, hierarchy, keys, since=since)
-            plugins.call("after_create_version_objects", unit, session)
+            self._surroundings.plugins().call("after_create_version_objects", unit, session)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
         """Set what objects could not be given while they were flushed."""
@@ -254,10 +254,11 @@ class FlushEvents:
 
     def _find_readers(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
         readers: dict[Mapper[Any], ClassReader] = {}
-        if is_paused(flush.session):
+        known, mappers = self._tracked.readers, _sqlalchemy.flushed_mappers(flush.context)
+        if known.keys().isdisjoint(mappers) or is_paused(flush.session):
             return readers
-        for mapper in _sqlalchemy.flushed_mappers(flush.context):
-            reader = self._tracked.readers.get(mapper)
+        for mapper in mappers:
+            reader = known.get(mapper)
             if reader is None or not self._tracked.is_on(reader.spec):
                 continue
             if not self._leaves_to_triggers(flush.session, mapper, reader.spec.root):

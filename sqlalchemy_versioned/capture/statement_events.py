@@ -96,7 +96,10 @@ class StatementEvents:
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, execution_options, is_stored)
-        if statement.table in self._tracked.histories:
+        tracked = self._tracked
+        if statement.table in tracked.histories:
+            return statement, multiparams, params
+        if statement.table not in tracked.mappers and not self._captures.of_all.concerns(statement):
             return statement, multiparams, params
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class Targets:
         self._by_name: dict[str, list[Target]] = {}
         self._texts: TextualWrites | None = None
         self._cascades: Cascades | None = None
+        #: Tables of which writes do nothing to ours.
+        self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def add(self, targets: Mapping[Table, Target]) -> None:
         """Record writes to further tables."""
@@ -34,14 +37,18 @@ class Targets:
         self._by_name.clear()
         for table, target in self._targets.items():
             self._by_name.setdefault(str(table.name).lower(), []).append(target)
-        self._texts = self._cascades = None
+        self._forget()
 
     def clear(self) -> None:
         """Let go of all tables."""
         self._targets.clear()
         self._by_spec.clear()
         self._by_name.clear()
+        self._forget()
+
+    def _forget(self) -> None:
         self._texts = self._cascades = None
+        self._strangers.clear()
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -59,6 +66,28 @@ class Targets:
         if not isinstance(statement, (Insert, Update, Delete)):
             return None
         return self.recorded(_sqlalchemy.written_table(statement))
+
+    def are_concerned(self, statement: Any) -> bool:
+        """Tell whether an INSERT, UPDATE or DELETE may change their rows, as its tables tell.
+
+        Also if they are switched off.  Asked of every write of an application, of which most may
+        be about other tables.
+        """
+        table = _sqlalchemy.written_table(statement)
+        if table not in self._strangers:
+            if self._is_known(table):
+                return True
+            self._strangers.add(table)
+        return isinstance(statement, Update) and bool(_sqlalchemy.other_written_tables(statement))
+
+    def _is_known(self, table: Any) -> bool:
+        """Tell whether a table is one of them, or called so, or does something to them."""
+        return (
+            table in self._targets
+            or table.name.lower() in self._by_name
+            or self.cascades.acts_on_delete(table)
+            or self.cascades.acts_on_update(table)
+        )
 
     def recorded(self, table: Any) -> Target | None:
         """Return the target that is a table, if it is switched on."""

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    UOWTransaction,
+)
 
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
@@ -63,7 +70,7 @@ class Tracker:
         """Record what the sessions of *target* write: a Session class, a factory or a session."""
         # Of all sessions: then a connection that none has is nobody's.
         self.sessions.hears_all |= target is Session
-        self._listen(target, "before_attach", self._before_attach)
+        self._listen(target, "before_attach", self._before_attach, raw=True)
         self._listen(target, "do_orm_execute", self._do_orm_execute)
         self._listen(target, "before_flush", self._before_flush)
         self._listen(target, "after_flush", self._flushes.after_flush)
@@ -145,8 +152,8 @@ class Tracker:
         event.listen(target, name, listener, **options)
         self._listeners.append((target, name, listener))
 
-    def _before_attach(self, session: Session, instance: Any) -> None:
-        refuse_past_objects(session, instance)
+    def _before_attach(self, session: Session, state: InstanceState[Any]) -> None:
+        refuse_past_objects(session, state)
 
     def _do_orm_execute(self, state: ORMExecuteState) -> None:
         refuse_past_lookups(state)

@@ -23,11 +23,10 @@ __all__ = [
 ]
 
 
-def refuse_past_objects(session: Session, instance: Any) -> None:
+def refuse_past_objects(session: Session, state: InstanceState[Any]) -> None:
     """Refuse an object that was loaded from the past in a session of the present."""
-    state: InstanceState[Any] = inspect(instance)
     # A merge that loads nothing gives its new object the key alone.
-    for moment in (state.identity_token, *(state.identity_key or ())):
+    for moment in (state.identity_token, *(state.key or ())):
         if isinstance(moment, Moment):
             raise ReadOnlySnapshot(
                 f"{name_of(state)} was loaded as it was at {moment}, and cannot be used in another "

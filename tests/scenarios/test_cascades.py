@@ -12,9 +12,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned import paused
+from sqlalchemy_versioned import paused, version_class
 from tests.databases import has_capabilities
 from tests.models import Models
 from tests.scenarios.test_write_paths import (
@@ -282,6 +282,40 @@ def test_tables_without_history_in_between(Base, open_session):
     session.commit()
 
     assert session.scalars(select(Book)).all() == []
+    assert_history_is_true(session, Base.metadata)
+
+
+def test_tables_that_rows_refer_to_later(Base, open_session):
+    """Writing a table is recorded by what refers to it now, not when it was written first."""
+    house = Table("house", Base.metadata, Column("id", Integer, primary_key=True))
+
+    class Street(Base):
+        __tablename__ = "street"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session(Base)
+    session.execute(house.insert(), [{"id": 1}, {"id": 2}])
+    session.execute(update(house).where(house.c.id == 2).values(id=3))
+    session.execute(delete(house).where(house.c.id == 3))
+    session.commit()
+
+    class Room(Base):
+        __tablename__ = "room"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        house_id: Mapped[int] = mapped_column(ForeignKey("house.id", **ALONG))
+
+    configure_mappers()
+    Base.metadata.create_all(session.connection())
+    session.add(Room(id=1, house_id=1))
+    session.commit()
+    session.execute(update(house).values(id=4))
+    session.commit()
+    session.execute(delete(house))
+    session.commit()
+
+    assert session.scalars(select(version_class(Room).house_id)).all() == [1, 4, 4]
     assert_history_is_true(session, Base.metadata)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
 
+from .. import _sqlalchemy
 from .._typing import mapper_of
 from .attaching import attach_members, attach_one, detach_others
 from .columns import changes_by_itself, differs
@@ -154,8 +155,19 @@ class _Application:
             # flags.
             if now is _UNSET or differs(state.mapper, key, now, value):
                 set_attribute(obj, key, value)
+                self._insist(state, key, value)
             elif key not in state.committed_state and changes_by_itself(state.mapper, key):
                 flag_modified(obj, key)
+
+    def _insist(self, state: InstanceState[Any], key: str, value: Any) -> None:
+        """Put back what was stored where a validator has made something else of it.
+
+        What it does with values was done when this one was first set, and is not to be done twice.
+        """
+        now = state.dict.get(key)
+        # Mutable types wrap values, and some cannot be compared.
+        if differs(state.mapper, key, now, value) and not _sqlalchemy.is_mutable(now):
+            _set_silently(state.obj(), {key: value})
 
     def _set_nulls(self, obj: Any, values: Mapping[str, Any]) -> None:
         """Set what has to be NULL, whatever a default or a type would make of ``None``.

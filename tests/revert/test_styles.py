@@ -87,6 +87,48 @@ class TestRequiredArguments:
         assert session.get(models.Page, version.id) is restored
 
 
+class TestValidators:
+    """A class that makes something else of what it is given."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """People with passwords."""
+
+        def build(Base):
+            class Person(Base):
+                __tablename__ = "person"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                password: Mapped[str]
+
+                @validates("password")
+                def hide(self, key, password):
+                    return f"hidden {password}"
+
+            return Models(Base, Person)
+
+        return keep(build)
+
+    def test_stored_values_are_put_back(self, session, models):
+        """What it has made of a value is put back, and nothing is made of that."""
+        person = models.Person(password="a")
+        session.add(person)
+        session.commit()
+        person.password = "b"
+        session.commit()
+
+        first = person.versions[0]
+        first.revert()
+        session.commit()
+        assert person.password == "hidden a"
+
+        session.delete(person)
+        session.commit()
+        restored = first.revert()
+        session.commit()
+        assert restored.password == "hidden a"
+
+
 class TestDataclasses:
     """Mapped dataclasses: unhashable, compared by value, with required fields."""
 

@@ -69,6 +69,7 @@ from .flushing import (
 from .mapping import (
     all_mappers,
     all_metadata,
+    composite_arguments,
     configure_again,
     dispose_class,
     forget_class_name,
@@ -129,6 +130,7 @@ __all__ = [
     "columns_on_conflict",
     "commits_by_itself",
     "compile_ddl",
+    "composite_arguments",
     "configure_again",
     "converts_value",
     "copied_column",

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
 )
 from sqlalchemy.orm import (
+    CompositeProperty,
     Mapper,
     clsregistry,
     instrumentation,
@@ -24,6 +25,7 @@ from sqlalchemy.orm import (
 __all__ = [
     "all_mappers",
     "all_metadata",
+    "composite_arguments",
     "configure_again",
     "dispose_class",
     "forget_class_name",
@@ -61,6 +63,15 @@ def mapped_metadata() -> list[MetaData]:
     """Return every ``MetaData`` that a mapped table is in."""
     tables = [mapper.local_table for mapper in all_mappers()]
     return list(dict.fromkeys(table.metadata for table in tables if isinstance(table, Table)))
+
+
+def composite_arguments(prop: CompositeProperty[Any]) -> dict[str, Any]:
+    """Return what a composite was given besides its class and columns, to make another one.
+
+    Uses ``return_none_on``, which SQLAlchemy has since 2.1.
+    """
+    names = ("comparator_factory", "return_none_on")
+    return {name: getattr(prop, name) for name in names if hasattr(prop, name)}
 
 
 def forget_registry(reg: registry) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import composite as orm_composite
 from sqlalchemy.orm import synonym as orm_synonym
 from sqlalchemy.sql.visitors import iterate
 
-from .._sqlalchemy import plain_column
+from .._sqlalchemy import composite_arguments, plain_column
 from .._typing import is_column, replaced
 from ..exc import ImproperlyConfigured
 from ..model.mapping import column_properties, key_columns
@@ -214,7 +214,10 @@ def version_properties(
     columns: Mapping[str, list[Column[Any]]],
 ) -> dict[str, Any]:
     """Return the properties of the version class: columns, and names for them."""
-    properties: dict[str, Any] = {key: KeptProperty(*group) for key, group in columns.items()}
+    properties: dict[str, Any] = {
+        key: KeptProperty(*group, comparator_factory=mapper.column_attrs[key].comparator_factory)
+        for key, group in columns.items()
+    }
     # One attribute for the columns of all tables, so that a condition on it finds the index of any.
     for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
         properties[group[-1].key] = KeptProperty(*group)
@@ -244,7 +247,8 @@ def _mirrored(
     if isinstance(prop, CompositeProperty):
         keys = [part.key for part in prop.props]
         made_of_kept = all(key in columns for key in keys)
-        return orm_composite(prop.composite_class, *keys) if made_of_kept else None
+        more = composite_arguments(prop)
+        return orm_composite(prop.composite_class, *keys, **more) if made_of_kept else None
     if isinstance(prop, ColumnProperty) and not isinstance(prop.columns[0], Column):
         is_discriminator = prop.columns[0] is prop.parent.polymorphic_on
         # The version class has a discriminator of its own, which the mapper makes.
@@ -275,7 +279,11 @@ def _mirrored_expression(prop: ColumnProperty[Any], chain: tuple[VersionSpec, ..
     expression = prop.columns[0]
     if not _is_made_of(expression, chain):
         return None
-    return orm_column_property(adapt_to_versions(expression, chain), deferred=prop.deferred)
+    return orm_column_property(
+        adapt_to_versions(expression, chain),
+        deferred=prop.deferred,
+        comparator_factory=prop.comparator_factory,
+    )
 
 
 def _is_made_of(expression: Any, chain: tuple[VersionSpec, ...]) -> bool:

@@ -1,13 +1,16 @@
 """What versions have of the descriptors of their class: names for what is kept, and no more."""
 
 import dataclasses
+import inspect
 
 import pytest
-from sqlalchemy import JSON, ForeignKey, String, func, select
+from sqlalchemy import JSON, Column, ForeignKey, Integer, String, func, select
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.ext.hybrid import Comparator, hybrid_method, hybrid_property
 from sqlalchemy.ext.indexable import index_property
 from sqlalchemy.orm import (
+    ColumnProperty,
+    CompositeProperty,
     Mapped,
     Session,
     column_property,
@@ -41,6 +44,30 @@ class Folded(Comparator):
     def __eq__(self, other):
         """Compare."""
         return func.lower(self.__clause_element__()) == func.lower(other)
+
+
+#: What SQLAlchemy 2.0 cannot be told.
+OR_NONE = (
+    {"return_none_on": lambda *parts: parts == (None, None)}
+    if "return_none_on" in inspect.signature(composite).parameters
+    else {}
+)
+
+
+class Ranked(ColumnProperty.Comparator):
+    """Knows more of numbers than that they are equal."""
+
+    def is_even(self):
+        """Ask for even numbers."""
+        return self.__clause_element__() % 2 == 0
+
+
+class Placed(CompositeProperty.Comparator):
+    """Knows more of places than that they are the same."""
+
+    def is_at(self, x):
+        """Ask for one half of them."""
+        return self.__clause_element__().clauses[0] == x
 
 
 class Described:
@@ -79,7 +106,13 @@ def Article(Base):
         price: Mapped[int] = mapped_column()
         secret: Mapped[int | None] = mapped_column()
         data = mapped_column(JSON)
-        place: Mapped[Point] = composite(mapped_column("x"), mapped_column("y"))
+        rank = column_property(Column("rank", Integer, default=4), comparator_factory=Ranked)
+        place: Mapped[Point] = composite(
+            mapped_column("x"), mapped_column("y"), comparator_factory=Placed
+        )
+        nowhere: Mapped[Point] = composite(
+            Point, mapped_column("nx", nullable=True), mapped_column("ny", nullable=True), **OR_NONE
+        )
         half_secret: Mapped[Point] = composite("price", "secret")
         tags: Mapped[list[Tag]] = relationship(order_by=Tag.id)
 
@@ -89,6 +122,7 @@ def Article(Base):
         stickers = synonym("labels")
         hidden = synonym("secret")
         double: Mapped[int] = column_property(price + price)
+        twice = column_property(price + price, comparator_factory=Ranked)
         late: Mapped[int] = column_property(price * 3, deferred=True)
         told: Mapped[int | None] = column_property(price + secret)
         tagged: Mapped[int] = column_property(
@@ -176,6 +210,14 @@ def test_names_for_what_is_kept(version):
     assert {name: getattr(version, name) for name in KEPT} == KEPT
 
 
+def test_composites_of_nothing(version):
+    """Where all parts are NULL, versions have what live objects have, which can be ``None``."""
+    live = version.version_parent
+    object_session(version).refresh(live)
+
+    assert version.nowhere == live.nowhere
+
+
 def test_methods_that_are_expressions(version):
     """A hybrid method is asked of the version."""
     assert (version.costs(2), version.costs(3)) == (True, False)
@@ -201,7 +243,10 @@ CONDITIONS = {
     "title": lambda cls: cls.title == " A ",
     "name": lambda cls: cls.name == "A",
     "folded": lambda cls: cls.folded == " a ",
+    "rank": lambda cls: cls.rank.is_even(),
+    "twice": lambda cls: cls.twice.is_even(),
     "place": lambda cls: cls.place == Point(1, 2),
+    "corner": lambda cls: cls.place.is_at(1),
     "spot": lambda cls: cls.spot == Point(1, 2),
     "double": lambda cls: cls.double == 4,
     "late": lambda cls: cls.late == 6,

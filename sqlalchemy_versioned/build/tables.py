@@ -291,7 +291,8 @@ def _build_table(
     if _key_of(name, schema) in metadata.tables:
         raise ImproperlyConfigured(
             f"Table {table.fullname!r} cannot be versioned: its version table would be called "
-            f"{name!r}, and there is a table of that name; set another 'table_name'"
+            f"{name!r}, and there is a table of that name; if it was read from a database, let "
+            "reflect() or automap leave it out, by only=…, or else set another 'table_name'"
         )
     version_table = Table(
         name,

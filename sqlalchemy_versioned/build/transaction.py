@@ -188,9 +188,10 @@ class TransactionFactory:
         name, schema = self.table_name, metadata.schema
         if (name if schema is None else f"{schema}.{name}") in metadata.tables:
             raise ImproperlyConfigured(
-                f"There is a table {name!r} already, and versioning needs one of its own; set "
-                "versioning_manager.transaction_cls = TransactionFactory(table_name=…) before "
-                "mappers are configured"
+                f"There is a table {name!r} already, and versioning makes one of its own; if it "
+                "was read from a database, let reflect() or automap leave it out, and version "
+                "tables too, by only=…; if it is another, set versioning_manager.transaction_cls = "
+                "TransactionFactory(table_name=…) before mappers are configured"
             )
         columns: list[Column[Any]] = [
             Column(

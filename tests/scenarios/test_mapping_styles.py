@@ -42,6 +42,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.ext.automap import automap_base
 from sqlalchemy.ext.declarative import AbstractConcreteBase, ConcreteBase
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict
@@ -292,6 +293,25 @@ def test_automap_style_deferred_reflection(engine, open_session):
 
     DeferredReflection.prepare(engine)
     assert live(open_session(Base), Article(id=1, name="a"), name="b")[0].name == "a"
+
+
+@pytest.mark.parametrize("made_by_versioning", ["transaction", "article_version"])
+def test_reflected_history(made_by_versioning, engine):
+    """Who reflects what versioning makes by itself is told to leave it out."""
+    database = MetaData()
+    for name in ("article", made_by_versioning):
+        Table(name, database, Column("id", Integer, primary_key=True))
+    database.create_all(engine)
+    Base = automap_base(declarative_base=build_base())
+
+    class Article(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+
+    Base.prepare(engine)
+
+    with pytest.raises(ImproperlyConfigured, match=r"read from a database.*only=…"):
+        configure_mappers()
 
 
 # -- where __versioned__ is said ---------------------------------------------------------------

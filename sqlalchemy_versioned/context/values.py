@@ -13,11 +13,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, Enum, Integer, String, event
+from sqlalchemy import JSON, Column, Connection, Enum, Integer, String, event
 from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
-from ..database.dialects import integer_bits, refuses_nul
+from ..database.dialects import integer_bits, refuses_nul, stored_type
 from ..database.kinds import taken_type
 from ..exc import InvalidArgument, InvalidArgumentType, MissingSessionVariable, VersioningError
 from .transaction_context import values_in_force
@@ -226,8 +226,11 @@ def _check_binding(column: Column[Any], value: Any, name: str, dialect: Dialect)
     """Refuse a value that a type cannot give to its database, before any is given."""
     process = column.type.dialect_impl(dialect).bind_processor(dialect)
     try:
-        if process is not None:
-            process(value)
+        given = value if process is None else process(value)
+        if isinstance(stored_type(column, dialect), JSON) and hasattr(given, "obj"):
+            # psycopg is given a wrapper, and would write the JSON only while it executes.
+            plain: Any = JSON()
+            plain.bind_processor(dialect)(given.obj)
     except VersioningError:
         raise
     except Exception as error:

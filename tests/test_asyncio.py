@@ -7,6 +7,7 @@ import inspect
 from datetime import datetime, timezone
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncSession,
     async_scoped_session,
@@ -573,6 +574,26 @@ def test_detached_objects(run, models):
         with pytest.raises(ReverterException, match="is in no session"):
             await versioned.revert(first)
         assert await versioned.changed_entities(transaction) == {}
+
+    run(read)
+
+
+@pytest.mark.needs("async")
+def test_connection_that_is_closed(run, models):
+    """What is executed on a connection that is lost fails with an error of the database."""
+
+    async def read(session):
+        article, _ = await write(session, models)
+        held = await (await session.connection()).get_raw_connection()
+        await held.driver_connection.close()
+        article.name = "c"
+        with pytest.raises(DBAPIError):
+            await session.flush()
+        await session.rollback()
+        article = await session.get(models.Article, 1)
+        article.name = "d"
+        await session.commit()
+        assert await names(versioned.versions(article)) == "abd"
 
     run(read)
 

@@ -204,9 +204,8 @@ class StatementEvents:
         connection: Connection | None = context.connection
         if connection is None:
             return None
-        is_lost = not _sqlalchemy.commits_by_itself(connection) and has_rolled_back(
-            connection, context.original_exception
-        )
+        has_transaction = not (context.is_disconnect or _sqlalchemy.commits_by_itself(connection))
+        is_lost = has_transaction and has_rolled_back(connection, context.original_exception)
         self._captures.on(connection).failed(connection, is_lost=is_lost)
         if is_lost:
             self._sessions.lose(connection)

@@ -158,18 +158,15 @@ _ENDING_ERRORS = (1213, 1206, 1020)
 def has_rolled_back(connection: Connection, error: BaseException) -> bool:
     """Tell whether a database has rolled back a whole transaction by itself, with an error.
 
-    SQLAlchemy believes that it goes on, if a savepoint was around the statement that failed.
+    SQLAlchemy believes that it goes on, if a savepoint was around the statement that failed.  A
+    connection that is lost has nobody to be asked.
     """
     if connection.dialect.name in ("mysql", "mariadb"):
         return bool(error.args) and error.args[0] in _ENDING_ERRORS
     if connection.dialect.name != "sqlite" or connection.invalidated:
         return False
     driver: Any = connection.connection.driver_connection
-    try:
-        return driver.in_transaction is False
-    except connection.dialect.loaded_dbapi.Error:
-        # It is closed.
-        return False
+    return driver.in_transaction is False
 
 
 def locks_one_table(dialect: Dialect) -> bool:

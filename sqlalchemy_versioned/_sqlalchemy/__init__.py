@@ -39,6 +39,7 @@ from .compiling import (
 )
 from .connections import (
     commits_by_itself,
+    error_number,
     info_of,
     root_engine,
     root_engine_of,
@@ -138,6 +139,7 @@ __all__ = [
     "defaulted_keys",
     "dispose_class",
     "drop_tables",
+    "error_number",
     "flushed_mappers",
     "flushed_states",
     "forget_class_name",

@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 __all__ = [
     "commits_by_itself",
+    "error_number",
     "info_of",
     "root_engine",
     "root_engine_of",
@@ -71,6 +72,16 @@ def commits_by_itself(connection: Connection) -> bool:
     Uses ``Connection._is_autocommit_isolation()``.
     """
     return connection._is_autocommit_isolation()
+
+
+def error_number(dialect: Any, error: BaseException) -> int | None:
+    """Return the number that MySQL or MariaDB gave an error, wherever the driver keeps it.
+
+    Uses ``MySQLDialect._extract_error_code()``.
+    """
+    is_from_driver = isinstance(error, dialect.loaded_dbapi.Error) and error.args
+    number: int | None = dialect._extract_error_code(error) if is_from_driver else None
+    return number
 
 
 def statement_parameters(

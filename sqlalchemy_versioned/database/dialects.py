@@ -162,7 +162,7 @@ def has_rolled_back(connection: Connection, error: BaseException) -> bool:
     connection that is lost has nobody to be asked.
     """
     if connection.dialect.name in ("mysql", "mariadb"):
-        return bool(error.args) and error.args[0] in _ENDING_ERRORS
+        return _sqlalchemy.error_number(connection.dialect, error) in _ENDING_ERRORS
     if connection.dialect.name != "sqlite" or connection.invalidated:
         return False
     driver: Any = connection.connection.driver_connection

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import bindparam, delete, event, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned.maintenance import verify
@@ -267,7 +267,7 @@ def test_deadlock_in_savepoint(tables, models, unlinked, versioning):
         rename(session, 1, "a")
         other.start()
         both.wait()
-        with pytest.raises(OperationalError), session.begin_nested():
+        with pytest.raises(DBAPIError), session.begin_nested():
             rename(session, 2, "a")
         other.join()
         session.get(models.Article, 3).name = "after"

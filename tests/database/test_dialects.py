@@ -1,0 +1,39 @@
+"""Questions to a dialect are answered alike, whichever driver it has."""
+
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import make_url
+
+from sqlalchemy_versioned.database.dialects import has_rolled_back
+
+DEADLOCK = 1213
+
+
+class Refused(Exception):
+    """What a driver raises."""
+
+
+class Numbered(Refused):
+    """What a driver raises that has the number beside its words."""
+
+    errno = DEADLOCK
+
+
+@pytest.mark.parametrize(
+    ("driver", "error", "expected"),
+    [
+        ("pymysql", Refused(DEADLOCK, "Deadlock found"), True),
+        ("pymysql", Refused(1062, "Duplicate entry"), False),
+        ("pymysql", Refused(), False),
+        ("mariadbconnector", Numbered("Deadlock found"), True),
+        ("mariadbconnector", Refused("not connected"), False),
+        ("mysqlconnector", Numbered("1213 (40001): Deadlock found"), True),
+        ("mysqlconnector", ValueError("no error of the driver"), False),
+    ],
+)
+def test_deadlock_is_known(driver, error, expected):
+    """MariaDB ends a transaction with a deadlock; each driver says so in a way of its own."""
+    dialect = make_url(f"mariadb+{driver}://").get_dialect()()
+    dialect.dbapi = SimpleNamespace(Error=Refused)
+    assert has_rolled_back(SimpleNamespace(dialect=dialect), error) == expected

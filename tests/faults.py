@@ -552,8 +552,8 @@ FAULTS = [
     Fault(
         "paused-recorded",
         "capture/flush_events.py",
-        "        if is_paused(flush.session):\n            return readers\n",
-        "",
+        "isdisjoint(mappers) or is_paused(flush.session):",
+        "isdisjoint(mappers):",
         "Flushes are recorded although recording is paused.",
         ("tests/scenarios/test_threads.py::test_pausing_in_one_thread_only",),
     ),

@@ -27,7 +27,7 @@ from .ddl import (
     build_transaction_removal,
 )
 from .guards import GuardSpec, build_guard, build_guard_creation, build_guard_removal
-from .schemas import default_schema
+from .schemas import default_schema, is_mock
 from .spec import (
     TransactionSpec,
     TransactionStep,
@@ -224,6 +224,8 @@ def guards(metadata: MetaData) -> list[GuardSpec]:
 
 
 def _exists(connection: Connection, table: Table) -> bool:
+    if is_mock(connection):
+        return False
     schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)
     return connection.dialect.has_table(connection, table.name, schema)
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from .. import _sqlalchemy
 
-__all__ = ["default_schema", "schema_on"]
+__all__ = ["default_schema", "is_mock", "schema_on"]
 
 
 def default_schema(connection: Connection) -> str | None:
-    """Return where tables are made that name no schema."""
+    """Return where tables are made that name no schema; ``None`` where nothing is executed."""
+    if is_mock(connection):
+        return None
     # The dialect knows what it was when the first connection was made.
     schema: str | None = connection.scalar(text("SELECT current_schema()"))
     return schema
+
+
+def is_mock(connection: Any) -> bool:
+    """Tell whether statements are only written down, so that nothing can be asked."""
+    return not isinstance(connection, Connection)
 
 
 def schema_on(connection: Connection, schema: str | None, default: str | None = None) -> str:

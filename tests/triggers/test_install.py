@@ -1,7 +1,7 @@
 """Triggers come and go with their tables, by hand, and are checked against the models."""
 
 import pytest
-from sqlalchemy import MetaData, Table, create_engine, text
+from sqlalchemy import MetaData, Table, create_engine, create_mock_engine, text
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
@@ -48,6 +48,27 @@ def test_create_all_and_drop_all_do_everything(metadata, engine):
 
     with engine.connect() as connection:
         assert connection.scalar(text(OURS)) == 0
+
+
+def test_statements_are_written_down(metadata):
+    """An engine that executes nothing is told of triggers as well, and asked nothing."""
+    written = []
+
+    def write(ddl, *_):
+        written.append(str(ddl.compile(dialect=mock.dialect)))
+
+    def made_of(kind):
+        return sum(statement.startswith(kind) for statement in written)
+
+    mock = create_mock_engine("postgresql://", write)
+
+    metadata.create_all(mock)
+    metadata.tables["article_version"].create(mock)
+    assert made_of("CREATE TRIGGER") == install_triggers(metadata).count("\nCREATE TRIGGER")
+
+    written.clear()
+    metadata.drop_all(mock)
+    assert made_of("DROP TRIGGER") == uninstall_triggers(metadata).count("DROP TRIGGER")
 
 
 def test_one_table_at_a_time(metadata, engine, blog):

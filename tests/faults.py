@@ -569,8 +569,8 @@ FAULTS = [
     Fault(
         "early-id-trusted",
         "capture/flush_events.py",
-        "flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early",
-        "flush.is_early = not unit.ensure_transaction(is_wanted=is_early) and is_early",
+        "flush.is_early = unit.ensure_transaction(writing, is_wanted=is_early) or is_early",
+        "flush.is_early = not unit.ensure_transaction(writing, is_wanted=is_early) and is_early",
         "A transaction of an earlier flush is not suspected of being overtaken.",
         (f"{CONCURRENCY}::test_transactions_drawn_early",),
         "embedded",

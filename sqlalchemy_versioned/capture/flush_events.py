@@ -55,7 +55,7 @@ class FlushEvents:
         flush = context.attributes[self._name] = Flush(session, context, outer)
         self._flush.set(weakref.ref(flush))
         if any(self._surroundings.plugins().call("is_session_modified", session)):
-            self._begin(flush, is_early=True)
+            self._begin(flush, None, is_early=True)
 
     def current_flush(self) -> Flush | None:
         """Return the innermost flush that is going on."""
@@ -274,22 +274,21 @@ class FlushEvents:
             session.get_bind(mapper).dialect, root
         )
 
-    def _begin(self, flush: Flush, *, is_early: bool) -> UnitOfWork:
+    def _begin(self, flush: Flush, writing: Connection | None, *, is_early: bool) -> UnitOfWork:
         """Make sure there is a transaction, and tell plugins of the flush."""
         unit = flush.unit = self._sessions.unit_of_work(flush.session)
         # An id that is drawn now is later than all locks, unless there are more to come.
-        flush.is_early = unit.ensure_transaction(is_wanted=is_early) or is_early
+        flush.is_early = unit.ensure_transaction(writing, is_wanted=is_early) or is_early
         self._surroundings.plugins().call("before_flush", unit, flush.session)
         return unit
 
     def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> Recording:
-        session = flush.session
-        unit = flush.unit or self._begin(flush, is_early=False)
+        session, connection = flush.session, self._connection_of(flush, work)
+        unit = flush.unit or self._begin(flush, connection, is_early=False)
         flush.is_early |= locks
         if not flush.is_imaged:
             flush.is_imaged = True
             self._surroundings.plugins().call("before_create_version_objects", unit, session)
-        connection = self._connection_of(flush, work)
         recording = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
         )

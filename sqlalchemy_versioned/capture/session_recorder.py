@@ -81,7 +81,7 @@ class SessionRecorder:
         """
         unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins()
         # Rows about to be deleted are locked by the very statement that reads the number.
-        is_early = unit.ensure_transaction(is_wanted=False) or locks
+        is_early = unit.ensure_transaction(connection, is_wanted=False) or locks
         plugins.call("before_create_version_objects", unit, session)
         touched = [each.keys() for each in changes.values()]
         recording = unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
@@ -110,7 +110,7 @@ class SessionRecorder:
         if not rows:
             return
         unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins()
-        unit.ensure_transaction(is_wanted=False)
+        unit.ensure_transaction(connection, is_wanted=False)
         plugins.call("before_create_version_objects", unit, session)
         unit.write_rows(spec, operation, rows, connection)
         unit.finish()

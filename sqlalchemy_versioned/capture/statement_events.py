@@ -227,7 +227,7 @@ class StatementEvents:
         if flush is not None and not (flush.is_left_to_triggers or is_paused(session)):
             flush.is_left_to_triggers = True
             if flush.unit is None:
-                unit.ensure_transaction(is_wanted=False)
+                unit.ensure_transaction(connection, is_wanted=False)
                 self._surroundings.plugins().call("before_flush", unit, session)
         self.triggers.tell(targets, connection, session, unit, flush=flush)
         if flush is None:

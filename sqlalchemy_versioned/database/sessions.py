@@ -67,16 +67,24 @@ def _refuse(factory: Any, made: Any) -> NoReturn:
 
 
 def numbering_connection(
-    session: Session, transactions: Mapper[Any], others: Iterable[dict[str, Any]]
+    session: Session,
+    transactions: Mapper[Any],
+    others: Iterable[dict[str, Any]],
+    *,
+    writing: Connection | None = None,
 ) -> Connection:
     """Return the connection on which transactions are numbered.
 
     :param transactions: the mapper of the Transaction class.
     :param others: bind arguments of what is versioned, one of which a session may know the database
         of where it does not know that of the Transaction class.
+    :param writing: a connection of the session's transaction, which is nearly always the one.
     """
     try:
-        return session.connection(bind_arguments={"mapper": transactions})
+        bind = session.get_bind(mapper=transactions)
+        if writing is not None and bind in (writing.engine, writing):
+            return writing
+        return session.connection(bind_arguments={"bind": bind})
     except UnboundExecutionError:
         for arguments in others:
             try:

@@ -117,15 +117,18 @@ class UnitOfWork:
         self._begin_transaction(attributes, is_wanted=True)
         return self.current_transaction
 
-    def ensure_transaction(self, *, is_wanted: bool, is_told: bool = False) -> bool:
+    def ensure_transaction(
+        self, writing: Connection | None = None, *, is_wanted: bool, is_told: bool = False
+    ) -> bool:
         """Make sure there is a transaction; tell whether there may have been one before.
 
+        :param writing: a connection that the session writes by.
         :param is_wanted: whether it is kept when nothing is recorded.
         :param is_told: whether triggers are about to write it.
         """
         if self._row is not None:
             return True
-        row = self._begin_transaction({}, is_wanted=is_wanted, is_told=is_told)
+        row = self._begin_transaction({}, writing, is_wanted=is_wanted, is_told=is_told)
         if self._later:
             row.is_wanted = True
         # Triggers may have begun it at any time.
@@ -146,12 +149,16 @@ class UnitOfWork:
         if self._row is None and (
             self._surroundings.places().asks or said_on(connection) or current_request()
         ):
-            self._prepared = self._values({}, self._numbering_connection(), is_checked=True)
+            numbering = self._numbering_connection(connection)
+            self._prepared = self._values({}, numbering, is_checked=True)
 
-    def _numbering_connection(self) -> Connection:
+    def _numbering_connection(self, writing: Connection | None) -> Connection:
         surroundings = self._surroundings
         return numbering_connection(
-            self._session, surroundings.transaction_mapper(), surroundings.versioned()
+            self._session,
+            surroundings.transaction_mapper(),
+            surroundings.versioned(),
+            writing=writing,
         )
 
     def _values(
@@ -181,10 +188,15 @@ class UnitOfWork:
             )
 
     def _begin_transaction(
-        self, attributes: Mapping[str, Any], *, is_wanted: bool, is_told: bool = False
+        self,
+        attributes: Mapping[str, Any],
+        writing: Connection | None = None,
+        *,
+        is_wanted: bool,
+        is_told: bool = False,
     ) -> TransactionRow:
         is_flushing = _sqlalchemy.is_flushing(self._session)
-        connection = self._numbering_connection()
+        connection = self._numbering_connection(writing)
         values, self._prepared = self._prepared, None
         # A flush is another occasion than the statement that was prepared, as is being asked.
         is_native = self._surroundings.leaves_to_triggers(connection.dialect)
@@ -215,7 +227,7 @@ class UnitOfWork:
 
         :returns: whether they had to be told.
         """
-        self.ensure_transaction(is_wanted=False, is_told=True)
+        self.ensure_transaction(connection, is_wanted=False, is_told=True)
         row = self._row
         return isinstance(row, TriggeredRow) and row.announce(connection)
 

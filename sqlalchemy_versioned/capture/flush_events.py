@@ -54,7 +54,7 @@ class FlushEvents:
             outer = None
         flush = context.attributes[self._name] = Flush(session, context, outer)
         self._flush.set(weakref.ref(flush))
-        if any(self._surroundings.plugins().call("is_session_modified", session)):
+        if any(self._surroundings.plugins.call("is_session_modified", session)):
             self._begin(flush, None, is_early=True)
 
     def current_flush(self) -> Flush | None:
@@ -188,7 +188,7 @@ class FlushEvents:
                 since = unit.oldest_id
                 for hierarchy, keys in flush.touched:
                     expire_versions(session, hierarchy, keys, since=since)
-            self._surroundings.plugins().call("after_create_version_objects", unit, session)
+            self._surroundings.plugins.call("after_create_version_objects", unit, session)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
         """Set what objects could not be given while they were flushed."""
@@ -238,7 +238,7 @@ class FlushEvents:
             readers = {mapper: reader for mapper, reader in readers.items() if is_wanted(mapper)}
         if not readers:
             return []
-        plugins = self._surroundings.plugins().overriding("version_values")
+        plugins = self._surroundings.plugins.overriding("version_values")
         return collect_work(
             flush.context, readers, self._recorder.added_values, plugins, flush.expressed
         )
@@ -279,7 +279,7 @@ class FlushEvents:
         unit = flush.unit = self._sessions.unit_of_work(flush.session)
         # An id that is drawn now is later than all locks, unless there are more to come.
         flush.is_early = unit.ensure_transaction(writing, is_wanted=is_early) or is_early
-        self._surroundings.plugins().call("before_flush", unit, flush.session)
+        self._surroundings.plugins.call("before_flush", unit, flush.session)
         return unit
 
     def _take_images(self, flush: Flush, work: Work, *, locks: bool = False) -> Recording:
@@ -288,7 +288,7 @@ class FlushEvents:
         flush.is_early |= locks
         if not flush.is_imaged:
             flush.is_imaged = True
-            self._surroundings.plugins().call("before_create_version_objects", unit, session)
+            self._surroundings.plugins.call("before_create_version_objects", unit, session)
         recording = unit.take_images(
             work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
         )

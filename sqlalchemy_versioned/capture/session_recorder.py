@@ -79,7 +79,7 @@ class SessionRecorder:
 
         :returns: rows that were to be deleted and are not there, by table.
         """
-        unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins()
+        unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
         # Rows about to be deleted are locked by the very statement that reads the number.
         is_early = unit.ensure_transaction(connection, is_wanted=False) or locks
         plugins.call("before_create_version_objects", unit, session)
@@ -109,7 +109,7 @@ class SessionRecorder:
         """
         if not rows:
             return
-        unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins()
+        unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
         unit.ensure_transaction(connection, is_wanted=False)
         plugins.call("before_create_version_objects", unit, session)
         unit.write_rows(spec, operation, rows, connection)
@@ -139,7 +139,7 @@ class SessionRecorder:
         for spec in specs:
             if operation is not Operation.DELETE:
                 values |= {pair.version.key: True for pair in spec.masked if pair.parent in columns}
-            for plugin in self.surroundings.plugins().overriding("column_values"):
+            for plugin in self.surroundings.plugins.overriding("column_values"):
                 values |= plugin.column_values(spec, columns, operation)
         return values
 

@@ -228,7 +228,7 @@ class StatementEvents:
             flush.is_left_to_triggers = True
             if flush.unit is None:
                 unit.ensure_transaction(connection, is_wanted=False)
-                self._surroundings.plugins().call("before_flush", unit, session)
+                self._surroundings.plugins.call("before_flush", unit, session)
         self.triggers.tell(targets, connection, session, unit, flush=flush)
         if flush is None:
             _sqlalchemy.info_of(connection)[self._triggered] = True

@@ -77,7 +77,7 @@ class VersioningManager(Overview):
         self._is_building = False
         self._surroundings = Surroundings(
             transaction_class=self._known_transaction_class,
-            plugins=lambda: self._plugins,
+            plugins=self._plugins,
             versioned=self.bind_arguments,
             options=self._options_in_use,
             current_user=lambda: self._current_user,
@@ -107,7 +107,7 @@ class VersioningManager(Overview):
     def plugins(self, plugins: Iterable[Plugin] | None) -> None:
         if not isinstance(plugins, PluginCollection):
             plugins = PluginCollection(plugins)
-        self._plugins = plugins
+        self._plugins = self._surroundings.plugins = plugins
 
     @property
     def current_user(self) -> Callable[[], Any] | None:

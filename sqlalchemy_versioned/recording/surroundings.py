@@ -42,7 +42,7 @@ class Surroundings:
     """What all units of work of a manager share.
 
     :param transaction_class: returns the Transaction class.
-    :param plugins: returns the plugins.
+    :param plugins: the plugins; others may be assigned.
     :param versioned: returns the bind arguments of what is versioned, of which the first that a
         session has a database for tells where transactions are numbered, if the Transaction class
         has none.
@@ -55,14 +55,14 @@ class Surroundings:
         self,
         *,
         transaction_class: Callable[[], type[Any]],
-        plugins: Callable[[], PluginCollection],
+        plugins: PluginCollection,
         versioned: Callable[[], Iterable[dict[str, Any]]],
         options: Callable[[], Iterable[Options]],
         current_user: Callable[[], Callable[[], Any] | None],
         is_native: Callable[[], bool] = lambda: False,
     ) -> None:
         self.transaction_class = transaction_class
-        self.plugins = plugins
+        self.plugins: PluginCollection = plugins
         self.versioned = versioned
         self._options = options
         self._current_user = current_user
@@ -90,7 +90,7 @@ class Surroundings:
                     for options in self._options()
                     for column in options.session_variables
                 },
-                takes_further=lambda: bool(self.plugins().overriding("store_context")),
+                takes_further=lambda: bool(self.plugins.overriding("store_context")),
             )
         return self._places
 

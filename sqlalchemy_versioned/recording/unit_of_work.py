@@ -169,7 +169,7 @@ class UnitOfWork:
         :param is_checked: whether to look if all is said that must be; triggers do by themselves.
         """
         said, places = said_on(connection), self._surroundings.places()
-        request, plugins = current_request(), self._surroundings.plugins()
+        request, plugins = current_request(), self._surroundings.plugins
         if not (said or attributes or request or plugins or places.asks):
             return TransactionValues()
         # Looking for the user, or for the key of an expired one, must not flush: that would begin
@@ -220,7 +220,7 @@ class UnitOfWork:
         """Hand what transactions have no column for to plugins, once there is a row."""
         if self._further and self._row is not None and self._row.is_written:
             self._stored, self._further = self._further, {}
-            self._surroundings.plugins().call("store_context", self, self._session, self._stored)
+            self._surroundings.plugins.call("store_context", self, self._session, self._stored)
 
     def announce(self, connection: Connection) -> bool:
         """Tell the triggers on a connection what the row of the transaction is to hold.

@@ -141,7 +141,7 @@ FAULTS = [
     Fault(
         "removal-forgotten",
         "recording/recording.py",
-        "        self._note(spec, keys, None)\n",
+        "        self._layer.note(spec, keys, None)\n",
         "",
         "Rows of which the versions were removed pass for recorded.",
         (f"{TRACKING}::test_links_that_come_to_nothing",),
@@ -379,8 +379,8 @@ FAULTS = [
     Fault(
         "no-second-database",
         "recording/unit_of_work.py",
-        "                self._ensure_row_on(connection, spec.transaction_table)\n",
-        "",
+        "                if row.ensure_on(connection, spec.transaction_table):\n",
+        "                if False:\n",
         "Versions in a second database refer to no transaction there.",
         (RECORDING, BIND_STYLES),
     ),

@@ -61,7 +61,7 @@ class Appending(Recording):
         if changes.departed:
             # A row leaves its key before it has another.
             self._writers[spec].depart(self.connection, changes.departed, transaction.id)
-            self._note(spec, changes.departed, Operation.DELETE)
+            self._layer.note(spec, changes.departed, Operation.DELETE)
         if changes:
             self._write_events(spec, changes, transaction, locks=locks)
 
@@ -90,7 +90,7 @@ class Appending(Recording):
     def _take_back(self, spec: VersionSpec, keys: list[Key], tx: int) -> None:
         """Remove what says that rows are gone which are there."""
         self._writers[spec].erase_deletions(self.connection, keys, tx)
-        self._note(spec, keys, None)
+        self._layer.note(spec, keys, None)
         self.came_to_nothing: bool = True
 
     def _leave_out_unchanged(
@@ -127,8 +127,8 @@ class Appending(Recording):
         there = [*image.fresh.get(Operation.INSERT, ()), *image.fresh.get(Operation.UPDATE, ())]
         self._writers[spec].show_ids(self.connection, there, tx)
         for operation, some in image.fresh.items():
-            self._note(spec, some, operation)
-        self._note(spec, changes.given, Operation.DELETE)
+            self._layer.note(spec, some, operation)
+        self._layer.note(spec, changes.given, Operation.DELETE)
 
     def _forget_missing(self, spec: VersionSpec, image: Image, tx: int) -> None:
         """Forget rows that were not there to be recorded.

@@ -7,7 +7,7 @@ the transaction, and versions of a transaction that drew a later id but wrote fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from ..model.spec import Hierarchy, VersionSpec
 from .added import shared_values
 from .changes import Changes
 from .image import Image
-from .records import Records
+from .records import Layer, Records
 from .same_rows import find_known_forms
 from .shapes import Transaction
 from .writer import TableWriter
@@ -55,8 +55,7 @@ class _Sorted:
 class Recording:
     """One flush, one hierarchy, one connection.
 
-    :param note: remembers what is recorded of some rows: ``note(spec, keys, operation)``.
-    :param note_added: remembers values of columns that plugins have added, by key.
+    :param layer: of *records*, the one that remembers what is recorded now.
     :param writers: the writer of each table.
     :param may_be_overtaken: whether the transaction's id may be older than the locks on these
         rows, so that another transaction may have passed it.
@@ -68,16 +67,14 @@ class Recording:
         connection: Connection,
         *,
         records: Records,
-        note: Callable[[VersionSpec, Iterable[Key], Operation | None], None],
-        note_added: Callable[[VersionSpec, Mapping[Key, Mapping[str, Any]]], None],
+        layer: Layer,
         writers: Mapping[VersionSpec, TableWriter],
         may_be_overtaken: bool,
     ) -> None:
         self.hierarchy = hierarchy
         self.connection = connection
         self._records = records
-        self._note = note
-        self._note_added = note_added
+        self._layer = layer
         self._writers = writers
         self._may_be_overtaken = may_be_overtaken
         self._sorted: dict[VersionSpec, _Sorted] = {}
@@ -168,7 +165,7 @@ class Recording:
             for key in keys:
                 if earlier := self._records.added(spec, key):
                     merged[key] = {**earlier, **merged[key]}
-        self._note_added(spec, merged)
+        self._layer.note_added(spec, merged)
         return merged
 
     def _merge(
@@ -216,7 +213,7 @@ class Recording:
             work.closing = list(keys)
             image.fresh, image.again = {}, {Operation.INSERT: keys}
             return False
-        self._note(spec, keys, Operation.INSERT)
+        self._layer.note(spec, keys, Operation.INSERT)
         return True
 
     def _write_new(self, spec: VersionSpec, image: Image, transaction: Transaction) -> bool:
@@ -264,10 +261,10 @@ class Recording:
         if ended is not None and ended == len(work.closing):
             work.closed = ended
         if image.given:
-            self._note(spec, image.given, Operation.DELETE)
+            self._layer.note(spec, image.given, Operation.DELETE)
         for part in (image.fresh, image.again):
             for operation, some in part.items():
-                self._note(spec, some, operation)
+                self._layer.note(spec, some, operation)
 
     def _write_one(
         self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
@@ -313,7 +310,7 @@ class Recording:
         if gone:
             self.absent[spec] = gone
         if self._has_added(spec):
-            self._note_added(spec, {key: {} for key in candidates if key not in found})
+            self._layer.note_added(spec, {key: {} for key in candidates if key not in found})
         for operation, keys in fresh.items():
             fresh[operation] = [key for key in keys if key in found]
         work.closing = [key for key in work.closing if key in found] + work.image.given
@@ -327,10 +324,10 @@ class Recording:
             writer.depart(connection, work.departed, tx)
             work.closing += work.departed
             work.is_complete = False
-            self._note(spec, work.departed, Operation.DELETE)
+            self._layer.note(spec, work.departed, Operation.DELETE)
         if work.marked:
             writer.mark_deleted(connection, work.marked, tx)
-            self._note(spec, work.marked, Operation.DELETE)
+            self._layer.note(spec, work.marked, Operation.DELETE)
         if work.vanished:
             self._remove(spec, work.vanished, tx)
 
@@ -338,9 +335,9 @@ class Recording:
         """Remove what this transaction has recorded of some rows."""
         self._writers[spec].erase(self.connection, keys, tx)
         self._writers[spec].reopen(self.connection, keys, tx)
-        self._note(spec, keys, None)
+        self._layer.note(spec, keys, None)
         if self._has_added(spec):
-            self._note_added(spec, {key: {} for key in keys})
+            self._layer.note_added(spec, {key: {} for key in keys})
         self.came_to_nothing = True
 
     # -- afterwards --------------------------------------------------------------------------

@@ -37,6 +37,14 @@ class Layer:
         self.copies: list[tuple[Any, Any]] = []
         self.is_released = False
 
+    def note(self, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None) -> None:
+        """Remember what is recorded of some rows."""
+        self.rows.setdefault(spec, {}).update(dict.fromkeys(keys, operation))
+
+    def note_added(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> None:
+        """Remember values of added columns."""
+        self.added.setdefault(spec, {}).update(added)
+
     def absorb(self, released: Layer) -> None:
         """Add what was recorded in a savepoint that was released."""
         for spec, rows in released.rows.items():
@@ -142,13 +150,6 @@ class Records:
         """Tell whether nothing is left of all that was recorded."""
         return not any(self.has(spec) for spec in self.specs())
 
-    def note(
-        self, savepoint: Any, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None
-    ) -> None:
-        """Remember what is recorded of some rows."""
-        rows = self.layer(savepoint).rows.setdefault(spec, {})
-        rows.update(dict.fromkeys(keys, operation))
-
     def has_added(self, spec: VersionSpec) -> bool:
         """Tell whether values of added columns are recorded of rows of a table."""
         return any(layer.added.get(spec) for layer in self.layers)
@@ -160,9 +161,3 @@ class Records:
             if rows is not None and key in rows:
                 return rows[key]
         return {}
-
-    def note_added(
-        self, savepoint: Any, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]
-    ) -> None:
-        """Remember values of added columns."""
-        self.layer(savepoint).added.setdefault(spec, {}).update(added)

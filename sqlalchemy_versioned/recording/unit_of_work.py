@@ -6,11 +6,11 @@ is no map of connections, no lock and nothing global.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session, SessionTransaction
 
 from .. import _sqlalchemy
@@ -26,7 +26,7 @@ from ..model.spec import Hierarchy, VersionSpec
 from .appending import Appending, with_base
 from .changes import Changes
 from .recording import Recording
-from .records import Records
+from .records import Layer, Records
 from .surroundings import Surroundings
 from .transaction_row import TransactionRow
 from .triggered_row import TriggeredRow
@@ -139,6 +139,10 @@ class UnitOfWork:
         row: TransactionRow | None = self._records.transaction
         return row
 
+    def _layer(self) -> Layer:
+        """Return what is recorded since the savepoint that the session is in."""
+        return self._records.layer(self._session.get_nested_transaction())
+
     def prepare(self, connection: Connection) -> None:
         """Refuse what is said of the transaction and cannot be written, before anything is.
 
@@ -209,7 +213,7 @@ class UnitOfWork:
             build = partial(TriggeredRow, savepoint=self._session.get_nested_transaction)
         defaults = self._surroundings.defaults()
         row = build(mapper, connection, values.columns, defaults=defaults, is_wanted=is_wanted)
-        self._records.layer(self._session.get_nested_transaction()).transaction = row
+        self._layer().transaction = row
         self._later, self._further, self._stored = values.later, values.further, {}
         self._store_further()
         if not is_flushing:
@@ -321,7 +325,7 @@ class UnitOfWork:
         :param locks: lock the rows, because they are about to be deleted.
         :returns: what has come of it so far.
         """
-        row = self._row
+        row, layer = self._row, self._layer()
         assert row is not None
         appends = not hierarchy.root.strategy.merges
         if appends:
@@ -330,8 +334,7 @@ class UnitOfWork:
             hierarchy,
             connection,
             records=self._records,
-            note=self._note,
-            note_added=self._note_added,
+            layer=layer,
             writers={
                 spec: self._surroundings.writer(spec, hierarchy.related(spec), connection)
                 for spec in changes
@@ -341,7 +344,8 @@ class UnitOfWork:
         self._recordings.append(recording)
         for spec in hierarchy.tables:
             if spec in changes:
-                self._ensure_row_on(connection, spec.transaction_table)
+                if row.ensure_on(connection, spec.transaction_table):
+                    layer.copies.append((row, connection))
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], row, locks=locks)
         return recording
@@ -354,27 +358,21 @@ class UnitOfWork:
         connection: Connection,
     ) -> None:
         """Write versions of rows of a table without a key, as they are told."""
-        row = self._ensure_row_on(connection, spec.transaction_table)
+        row, layer = self._row, self._layer()
+        assert row is not None
+        if row.ensure_on(connection, spec.transaction_table):
+            layer.copies.append((row, connection))
         self._connections[spec] = connection
         writer = self._surroundings.writer(spec, (), connection)
         writer.write_rows(connection, operation, rows, row.id)
         # Which rows they were cannot be told; that there were some can.
-        self._note(spec, [()], operation)
+        layer.note(spec, [()], operation)
 
     def _has_rivals(self, connection: Connection) -> bool:
         """Tell whether others may write while this transaction is open."""
         # Several sessions may share a connection that was given to them.
         is_given = isinstance(self._session.bind, Connection)
         return is_given or has_concurrent_writers(connection.dialect)
-
-    def _ensure_row_on(self, connection: Connection, table: Table) -> TransactionRow:
-        row = self._row
-        assert row is not None
-        if row.ensure_on(connection, table):
-            self._records.layer(self._session.get_nested_transaction()).copies.append(
-                (row, connection)
-            )
-        return row
 
     def finish(self) -> None:
         """Close the versions before, once all images of a flush are taken."""
@@ -420,12 +418,6 @@ class UnitOfWork:
         """Return what is recorded of the rows of one table, by key."""
         return self._records.operations(spec)
 
-    def _note(self, spec: VersionSpec, keys: Iterable[Key], operation: Operation | None) -> None:
-        self._records.note(self._session.get_nested_transaction(), spec, keys, operation)
-
-    def _note_added(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> None:
-        self._records.note_added(self._session.get_nested_transaction(), spec, added)
-
     def _renumber(self, row: TransactionRow) -> None:
         """Draw a later id: another transaction drew its own later, but wrote first.
 
@@ -436,8 +428,7 @@ class UnitOfWork:
             for spec, connection in self._connections.items():
                 self._surroundings.writer(spec, (), connection).move(connection, old, new)
 
-        layer = self._records.layer(self._session.get_nested_transaction())
-        layer.former_ids.setdefault(row, row.id)
+        self._layer().former_ids.setdefault(row, row.id)
         self._former_id = min(self._former_id or row.id, row.id)
         row.renumber(self._session, move)
 

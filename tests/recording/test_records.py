@@ -12,13 +12,13 @@ SPEC, OTHER = object(), object()
 def records():
     """Records of one row that was inserted."""
     records = Records()
-    records.note(None, SPEC, [1], Operation.INSERT)
+    records.layer(None).note(SPEC, [1], Operation.INSERT)
     return records
 
 
 def test_rolled_back_savepoint_leaves_nothing(records):
     """What was noted since the savepoint is gone with it."""
-    records.note("sp", SPEC, [1, 2], Operation.UPDATE)
+    records.layer("sp").note(SPEC, [1, 2], Operation.UPDATE)
     dropped = records.ended("sp", around=None)
 
     assert dropped is not None
@@ -27,8 +27,8 @@ def test_rolled_back_savepoint_leaves_nothing(records):
 
 def test_released_savepoint_stays(records):
     """What was noted since the savepoint counts for the transaction around."""
-    records.note("sp", SPEC, [1], None)
-    records.note("sp", OTHER, [2], Operation.DELETE)
+    records.layer("sp").note(SPEC, [1], None)
+    records.layer("sp").note(OTHER, [2], Operation.DELETE)
     records.released("sp")
 
     assert records.ended("sp", around=None) is None
@@ -38,7 +38,7 @@ def test_released_savepoint_stays(records):
 
 def test_released_into_a_savepoint_that_is_rolled_back(records):
     """A savepoint inside another goes with it."""
-    records.note("inner", SPEC, [2], Operation.INSERT)
+    records.layer("inner").note(SPEC, [2], Operation.INSERT)
     records.released("inner")
     records.ended("inner", around="outer")
     records.ended("outer", around=None)
@@ -69,8 +69,8 @@ def test_transaction_begun_in_a_savepoint(records):
 
 def test_added_values_follow_savepoints(records):
     """Values of columns that plugins have added are layered like operations."""
-    records.note_added(None, SPEC, {1: {"name_mod": True}})
-    records.note_added("sp", SPEC, {1: {"name_mod": True, "body_mod": True}})
+    records.layer(None).note_added(SPEC, {1: {"name_mod": True}})
+    records.layer("sp").note_added(SPEC, {1: {"name_mod": True, "body_mod": True}})
     records.ended("sp", around=None)
 
     assert records.added(SPEC, 1) == {"name_mod": True}
@@ -79,5 +79,5 @@ def test_added_values_follow_savepoints(records):
 def test_nothing_left_of_what_was_recorded(records):
     """Records are empty when every row came to nothing."""
     assert not records.is_empty()
-    records.note(None, SPEC, [1], None)
+    records.layer(None).note(SPEC, [1], None)
     assert records.is_empty()

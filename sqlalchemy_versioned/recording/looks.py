@@ -17,6 +17,7 @@ from ..database.dialects import (
     has_concurrent_writers,
     has_insert_or_mark,
     has_upsert,
+    has_writable_ctes,
     locks_what_is_missing,
 )
 from ..database.key_forms import KeyForms
@@ -55,8 +56,12 @@ class TableLooks:
         self._prefix = spec.prefix
         self._tx, self._new = f"{self._prefix}tx", f"{self._prefix}new"
         self.can_replace: bool = spec.key_is_primary and has_upsert(dialect)
-        #: Whether an INSERT can end versions as well.
-        self._replaces_ends: bool = (
+        #: Whether versions have values that are not copied, here or in a table beside it.
+        self.has_added: bool = bool(spec.added) or any(each.masked for each in related)
+        #: Whether :meth:`.TableWriter.write_and_close` is for the table.
+        self.closes_at_once: bool = spec.end_column is not None and has_writable_ctes(dialect)
+        #: Whether :meth:`.TableWriter.write_with_end` is.
+        self.replaces_ends: bool = (
             has_insert_or_mark(dialect)
             and spec.key_is_primary
             and spec.end_column is not None

@@ -135,17 +135,14 @@ class Recording:
             work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
             work.departed, work.image.given = changes.departed, changes.given
         doubtful = changes.doubtful
-        if self._has_added(spec):
+        if self._writers[spec].has_added:
             added = self._merge_added(spec, changes, work.image)
             work.image.added = shared_values(added, spec)
             doubtful = doubtful.difference(self._masked(spec, added))
-        updated = work.image.fresh.get(Operation.UPDATE, []) if doubtful else []
-        work.image.checked = [key for key in updated if key in doubtful]
+        if doubtful:
+            updated = work.image.fresh.get(Operation.UPDATE, [])
+            work.image.checked = [key for key in updated if key in doubtful]
         return work
-
-    def _has_added(self, spec: VersionSpec) -> bool:
-        """Tell whether versions have values that are not copied, here or in a table beside it."""
-        return bool(spec.added) or any(each.masked for each in self.hierarchy.related(spec))
 
     def _masked(self, spec: VersionSpec, added: Mapping[Key, Mapping[str, Any]]) -> Iterator[Key]:
         """Yield rows of which a masked column was changed, in any table of the object."""
@@ -236,16 +233,16 @@ class Recording:
     def _write_image(
         self, spec: VersionSpec, work: _Sorted, transaction: Transaction, *, locks: bool
     ) -> None:
-        image = work.image
+        image, writer = work.image, self._writers[spec]
         expected = len(image.keys()) + len(image.given)
         if not expected:
             return
         ended: int | None = None
-        if not work.departed and self._writers[spec].can_close_at_once(image):
+        is_one = expected == 1 and not (image.again or image.given or work.departed)
+        if is_one and writer.closes_at_once:
             written = self._write_one(spec, work, transaction, locks=locks)
-        elif not work.departed and self._writers[spec].can_write_with_end(image):
-            writer, tx = self._writers[spec], transaction.id
-            written, work.closed = writer.write_with_end(self.connection, image, tx)
+        elif is_one and writer.replaces_ends:
+            written, work.closed = writer.write_with_end(self.connection, image, transaction.id)
         else:
             written, ended = self._write_several(spec, work, transaction.id, locks=locks)
         work.closing += [key for part in image.fresh.values() for key in part] + image.given
@@ -309,7 +306,7 @@ class Recording:
         gone = set(fresh.get(Operation.DELETE, ())) - found
         if gone:
             self.absent[spec] = gone
-        if self._has_added(spec):
+        if self._writers[spec].has_added:
             self._layer.note_added(spec, {key: {} for key in candidates if key not in found})
         for operation, keys in fresh.items():
             fresh[operation] = [key for key in keys if key in found]
@@ -336,7 +333,7 @@ class Recording:
         self._writers[spec].erase(self.connection, keys, tx)
         self._writers[spec].reopen(self.connection, keys, tx)
         self._layer.note(spec, keys, None)
-        if self._has_added(spec):
+        if self._writers[spec].has_added:
             self._layer.note_added(spec, {key: {} for key in keys})
         self.came_to_nothing = True
 

@@ -18,7 +18,7 @@ from ..database.dialects import (
     has_writable_ctes,
     joins_whole_tables,
 )
-from ..database.keys import Key, KeySets, Style
+from ..database.keys import Key, Style
 from ..model.operation import BEFORE_RECORDING, Operation
 from .image import Image
 from .looks import TableLooks
@@ -68,10 +68,6 @@ class TableWriter(TableLooks):
             shape, sets = shape._replace(gives=False), sets.without("given")
         return rows + self._run(connection, shape, sets, tx, image.values(self._prefix))
 
-    def can_write_with_end(self, image: Image) -> bool:
-        """Tell whether :meth:`write_with_end` can write *image*: one row, written once."""
-        return self._replaces_ends and not (image.again or image.given) and len(image.keys()) == 1
-
     def write_with_end(self, connection: Connection, image: Image, tx: int) -> tuple[int, int]:
         """Write the version of one row and end the one before, by one INSERT.
 
@@ -81,19 +77,9 @@ class TableWriter(TableLooks):
         statement = self._kept(
             ("with end", shape), lambda: self._builder(Style.ONE).image_with_end(shape)
         )
-        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
-        parameters = {self._tx: tx, **self._event(connection), **sets.parameters(), **values}
+        parameters = {self._tx: tx, **self._of_one(image)}
         written = connection.execute(statement, parameters).rowcount
         return min(written, 1), max(written - 1, 0)
-
-    def can_close_at_once(self, image: Image) -> bool:
-        """Tell whether :meth:`write_and_close` can write *image*: one row, written once."""
-        return (
-            not (image.again or image.given)
-            and self.spec.end_column is not None
-            and has_writable_ctes(self._dialect)
-            and len(image.keys()) == 1
-        )
 
     def write_and_close(self, connection: Connection, image: Image, tx: int, *, locks: bool) -> int:
         """Write the version of one row and end the one before, in one round trip.
@@ -104,11 +90,9 @@ class TableWriter(TableLooks):
         statement = self._kept(
             ("at once", shape), lambda: self._builder(Style.ONE).image_and_close(shape)
         )
-        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
-        parameters = {self._tx: tx, **sets.parameters(), **values}
-        ended = connection.execute(statement, parameters).rowcount
+        ended = connection.execute(statement, {self._tx: tx, **self._of_one(image)}).rowcount
         if not ended:
-            self._write_unended(connection, shape, sets, tx, values)
+            self._write_unended(connection, shape, image, tx)
         return ended
 
     def begin_write_and_close(
@@ -130,8 +114,7 @@ class TableWriter(TableLooks):
         # Where that is what it begins with, there is nothing but the number.
         if row[-1] is not None:
             return row[0], 1
-        sets, values = self.keys.sets(image.keys()), image.values(self._prefix)
-        self._write_unended(connection, shape, sets, row[0], values)
+        self._write_unended(connection, shape, image, row[0])
         return row[0], 0
 
     def can_begin_new(self, transaction: Insertion, image: Image) -> bool:
@@ -161,23 +144,20 @@ class TableWriter(TableLooks):
         self, connection: Connection, statement: Any, transaction: Insertion, image: Image
     ) -> Any:
         """Execute *statement* for the one row of *image*; return what it selects, if anything."""
-        ((key,),) = image.fresh.values()
-        parameters = {**transaction.parameters(self._prefix), **self.keys.one(key)}
-        if image.added:
-            parameters |= image.values(self._prefix)
+        parameters = {**transaction.parameters(self._prefix), **self._of_one(image)}
         return connection.execute(statement, parameters).first()
 
-    def _write_unended(
-        self,
-        connection: Connection,
-        shape: Shape,
-        sets: KeySets,
-        tx: int,
-        values: Mapping[str, Any],
-    ) -> None:
+    def _of_one(self, image: Image) -> dict[str, Any]:
+        """Return the parameters of a statement for the one row of *image*."""
+        ((key,),) = image.fresh.values()
+        parameters = self.keys.one(key)
+        return parameters | image.values(self._prefix) if image.added else parameters
+
+    def _write_unended(self, connection: Connection, shape: Shape, image: Image, tx: int) -> None:
         """Write the version of a row that differs, but had no open version to be ended."""
         if self._builder(Style.ONE).ends_first(shape):
-            self._run(connection, shape, sets, tx, values)
+            sets = self.keys.sets(image.keys())
+            self._run(connection, shape, sets, tx, image.values(self._prefix))
 
     def close_changed(self, connection: Connection, image: Image, tx: int) -> int | None:
         """End the versions before of rows of *image* that differ from them.

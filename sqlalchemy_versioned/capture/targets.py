@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Delete, Insert, Table, Update
@@ -26,7 +27,6 @@ class Targets:
         #: By name in small letters, whatever the schema.
         self._by_name: dict[str, list[Target]] = {}
         self._texts: TextualWrites | None = None
-        self._cascades: Cascades | None = None
         #: Tables of which writes do nothing to ours.
         self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -47,7 +47,8 @@ class Targets:
         self._forget()
 
     def _forget(self) -> None:
-        self._texts = self._cascades = None
+        self._texts = None
+        vars(self).pop("cascades", None)
         self._strangers.clear()
 
     def __len__(self) -> int:
@@ -106,15 +107,13 @@ class Targets:
         name = self._texts.find(text)
         return [] if name is None else self.named(name)
 
-    @property
+    @cached_property
     def cascades(self) -> Cascades:
         """What the database does along with deletions and other keys."""
-        if self._cascades is None:
-            targets = self._targets.items()
-            specs = {table: target.spec for table, target in targets if target.spec.key}
+        targets = self._targets.items()
+        specs = {table: target.spec for table, target in targets if target.spec.key}
 
-            def related(spec: VersionSpec) -> tuple[VersionSpec, ...]:
-                return self._by_spec[spec].hierarchy.related(spec)
+        def related(spec: VersionSpec) -> tuple[VersionSpec, ...]:
+            return self._by_spec[spec].hierarchy.related(spec)
 
-            self._cascades = Cascades(specs, related)
-        return self._cascades
+        return Cascades(specs, related)

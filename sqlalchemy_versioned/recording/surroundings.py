@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,39 +67,31 @@ class Surroundings:
         self.versioned = versioned
         self._options = options
         self._current_user = current_user
-        self._places: Places | None = None
-        self._defaults: Defaults | None = None
-        self._mapper: Mapper[Any] | None = None
         self._is_native = is_native
         # By engine, so that it goes with it.
         self._known: WeakKeyDictionary[Engine, _Known] = WeakKeyDictionary()
 
+    @cached_property
     def transaction_mapper(self) -> Mapper[Any]:
-        """Return the mapper of the Transaction class."""
-        if self._mapper is None:
-            self._mapper = mapper_of(self.transaction_class())
-        return self._mapper
+        """The mapper of the Transaction class."""
+        return mapper_of(self.transaction_class())
 
+    @cached_property
     def places(self) -> Places:
-        """Return where transactions keep what is said of them."""
-        if self._places is None:
-            self._places = Places(
-                self.transaction_mapper(),
-                current_user=self._current_user(),
-                variables={
-                    column.key
-                    for options in self._options()
-                    for column in options.session_variables
-                },
-                takes_further=lambda: bool(self.plugins.overriding("store_context")),
-            )
-        return self._places
+        """Where transactions keep what is said of them."""
+        return Places(
+            self.transaction_mapper,
+            current_user=self._current_user(),
+            variables={
+                column.key for options in self._options() for column in options.session_variables
+            },
+            takes_further=lambda: bool(self.plugins.overriding("store_context")),
+        )
 
+    @cached_property
     def defaults(self) -> Defaults:
-        """Return what Python gives to the rows of transactions."""
-        if self._defaults is None:
-            self._defaults = Defaults(self.transaction_mapper().local_table)
-        return self._defaults
+        """What Python gives to the rows of transactions."""
+        return Defaults(self.transaction_mapper.local_table)
 
     def leaves_to_triggers(self, dialect: Dialect, spec: VersionSpec | None = None) -> bool:
         """Tell whether what is written to a database is recorded by its triggers.
@@ -170,5 +163,6 @@ class Surroundings:
 
     def forget(self) -> None:
         """Drop what is kept of classes that may be other ones."""
-        self._places = self._defaults = self._mapper = None
+        for name in ("transaction_mapper", "places", "defaults"):
+            vars(self).pop(name, None)
         self._known.clear()

@@ -151,7 +151,7 @@ class UnitOfWork:
         """
         self._prepared = None
         if self._row is None and (
-            self._surroundings.places().asks or said_on(connection) or current_request()
+            self._surroundings.places.asks or said_on(connection) or current_request()
         ):
             numbering = self._numbering_connection(connection)
             self._prepared = self._values({}, numbering, is_checked=True)
@@ -160,7 +160,7 @@ class UnitOfWork:
         surroundings = self._surroundings
         return numbering_connection(
             self._session,
-            surroundings.transaction_mapper(),
+            surroundings.transaction_mapper,
             surroundings.versioned(),
             writing=writing,
         )
@@ -172,7 +172,7 @@ class UnitOfWork:
 
         :param is_checked: whether to look if all is said that must be; triggers do by themselves.
         """
-        said, places = said_on(connection), self._surroundings.places()
+        said, places = said_on(connection), self._surroundings.places
         request, plugins = current_request(), self._surroundings.plugins
         if not (said or attributes or request or plugins or places.asks):
             return TransactionValues()
@@ -207,11 +207,11 @@ class UnitOfWork:
         if values is None or is_flushing or is_wanted:
             is_checked = not (is_native and (is_told or is_wanted))
             values = self._values(attributes, connection, is_checked=is_checked)
-        mapper = self._surroundings.transaction_mapper()
+        mapper = self._surroundings.transaction_mapper
         build: Callable[..., TransactionRow] = TransactionRow
         if is_native:
             build = partial(TriggeredRow, savepoint=self._session.get_nested_transaction)
-        defaults = self._surroundings.defaults()
+        defaults = self._surroundings.defaults
         row = build(mapper, connection, values.columns, defaults=defaults, is_wanted=is_wanted)
         self._layer().transaction = row
         self._later, self._further, self._stored = values.later, values.further, {}

@@ -165,7 +165,7 @@ class FlushEvents:
             return
         self._flush.set(flush.outer)
         for work in self._collect(flush, flush.is_due if flush.imaged else None):
-            if not work.hierarchy.root.strategy.merges and flush.has_imaged(work.mapper):
+            if flush.has_imaged(work.mapper) and not work.hierarchy.root.strategy.merges:
                 for changes in work.changes.values():
                     changes.look_again()
             self._take_images(flush, work)
@@ -184,10 +184,8 @@ class FlushEvents:
         unit = flush.unit
         if unit is not None:
             unit.finish()
-            if has_loaded_versions(session):
-                since = unit.oldest_id
-                for hierarchy, keys in flush.touched:
-                    expire_versions(session, hierarchy, keys, since=since)
+            for hierarchy, keys in flush.touched:
+                expire_versions(session, hierarchy, keys, since=unit.oldest_id)
             self._surroundings.plugins.call("after_create_version_objects", unit, session)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
@@ -238,7 +236,7 @@ class FlushEvents:
             readers = {mapper: reader for mapper, reader in readers.items() if is_wanted(mapper)}
         if not readers:
             return []
-        plugins = self._surroundings.plugins.overriding("version_values")
+        plugins = self._surroundings.plugins
         return collect_work(
             flush.context, readers, self._recorder.added_values, plugins, flush.expressed
         )

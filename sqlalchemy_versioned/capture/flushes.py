@@ -25,7 +25,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from .. import _sqlalchemy
 from .._typing import TUPLE, new_dict
 from ..database.keys import Key
-from ..hooks import Plugin
+from ..hooks import Plugin, PluginCollection
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
@@ -141,13 +141,13 @@ def collect_work(
     context: UOWTransaction,
     readers: Mapping[Mapper[Any], ClassReader],
     values_of: ValuesOf,
-    plugins: Sequence[Plugin],
+    plugins: PluginCollection,
     expressed: Mapping[InstanceState[Any], frozenset[str]],
 ) -> list[Work]:
     """Return what a flush did with the objects of the mappers in *readers*.
 
     :param values_of: tells the values of columns that are no copies.
-    :param plugins: those that tell more of them, for each object.
+    :param plugins: some of them may tell more, for each object.
     :param expressed: attributes that were set to SQL expressions, by object.
     """
     found: dict[Hierarchy, Work] = {}
@@ -158,7 +158,8 @@ def collect_work(
             continue
         if reader.has_added:
             states = _sqlalchemy.flushed_states(context, mapper)
-            _add_values(states, reader, changes, values_of, plugins, expressed)
+            asked = plugins.overriding("version_values")
+            _add_values(states, reader, changes, values_of, asked, expressed)
         work = found.get(spec.hierarchy)
         if work is None:
             work = found[spec.hierarchy] = Work(spec.hierarchy, mapper)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import FromClause, Insert, Select, insert
+from sqlalchemy import FromClause, Insert, Select, Table, insert
 
 from .._typing import is_table
 from .stamps import utc_now
@@ -21,6 +21,7 @@ class Defaults:
 
     def __init__(self, table: FromClause) -> None:
         assert is_table(table)
+        self.table: Table = table
         #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
         self.insert: Insert = insert(table)
         #: What tells triggers of a row, by the keys of the columns they are told; kept likewise.

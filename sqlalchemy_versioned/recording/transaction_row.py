@@ -25,7 +25,7 @@ class TransactionRow:
     """One transaction, as a row in each database that has versions of it.
 
     :param values: column values by key; the id is not among them.
-    :param defaults: completes them.
+    :param defaults: completes them, and knows the table.
     :param is_wanted: whether the application asked for it, so that it is kept when empty.
     """
 
@@ -38,14 +38,12 @@ class TransactionRow:
         defaults: Defaults,
         is_wanted: bool,
     ) -> None:
-        table = mapper.local_table
-        assert is_table(table)
         self.mapper = mapper
         self.is_wanted: bool = is_wanted
         self._authority = connection
-        self._table = table
+        self._table: Table = defaults.table
         #: Where the row is.
-        self._tables: dict[Connection, Table] = {connection: table}
+        self._tables: dict[Connection, Table] = {connection: defaults.table}
         self._instance: Any = None
         self._values = dict(values)
         self._defaults = defaults

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ __all__ = [
     "converts_value",
     "copied_column",
     "has_bind_expression",
+    "json_writer",
     "own_name",
     "plain_column",
     "relationship_marks",
@@ -100,6 +102,15 @@ def converts_value(type_: TypeDecorator[Any]) -> tuple[bool, bool]:
         kind.process_bind_param is not plain.process_bind_param,
         kind.process_result_value is not plain.process_result_value,
     )
+
+
+def json_writer(dialect: Any) -> Callable[[Any], Any]:
+    """Return what an engine writes JSON with.
+
+    Uses ``Dialect._json_serializer``.
+    """
+    write: Callable[[Any], Any] = dialect._json_serializer or json.dumps
+    return write
 
 
 def association_columns(relationship: Any) -> tuple[Column[Any], ...]:

@@ -229,8 +229,7 @@ def _check_binding(column: Column[Any], value: Any, name: str, dialect: Dialect)
         given = value if process is None else process(value)
         if isinstance(stored_type(column, dialect), JSON) and hasattr(given, "obj"):
             # psycopg is given a wrapper, and would write the JSON only while it executes.
-            plain: Any = JSON()
-            plain.bind_processor(dialect)(given.obj)
+            _sqlalchemy.json_writer(dialect)(given.obj)
     except VersioningError:
         raise
     except Exception as error:

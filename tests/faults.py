@@ -586,7 +586,7 @@ FAULTS = [
     Fault(
         "stale-versions",
         "capture/flush_events.py",
-        "expire_versions(session, hierarchy, keys, since=since)\n",
+        "expire_versions(session, hierarchy, keys, since=unit.oldest_id)\n",
         "pass\n",
         "Versions that a session has loaded do not learn that they have ended.",
         ("tests/reading/test_loaded.py", VERSION),

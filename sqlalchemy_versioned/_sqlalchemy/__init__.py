@@ -41,6 +41,7 @@ from .compiling import (
 from .connections import (
     commits_by_itself,
     error_number,
+    has_missed_rows,
     info_of,
     root_engine,
     root_engine_of,
@@ -151,6 +152,7 @@ __all__ = [
     "guard_modified",
     "has_bind_expression",
     "has_changed",
+    "has_missed_rows",
     "has_named_tables",
     "has_post_updates",
     "has_prefix",

@@ -13,10 +13,12 @@ from sqlalchemy import (
     Engine,
     NestedTransaction,
 )
+from sqlalchemy.engine import ExecutionContext
 
 __all__ = [
     "commits_by_itself",
     "error_number",
+    "has_missed_rows",
     "info_of",
     "root_engine",
     "root_engine_of",
@@ -91,6 +93,17 @@ def statement_parameters(
     if multiparams:
         return list(multiparams)
     return [params] if params else []
+
+
+def has_missed_rows(context: ExecutionContext) -> bool:
+    """Tell whether an UPDATE or DELETE that was executed has found fewer rows than it was to.
+
+    It was to find one for each set of parameters; not every database tells how many it has.  Uses
+    ``DefaultExecutionContext.compiled_parameters``, and ``.rowcount``, which stays when the cursor
+    is closed.
+    """
+    executed: Any = context
+    return executed.rowcount not in (-1, len(executed.compiled_parameters))
 
 
 def savepoint_around(savepoint: Any) -> Any:

@@ -174,7 +174,7 @@ class FlushEvents:
             assert work.connection is not None
             link.settle(work.changes[link.spec], work.connection)
             self._take_images(flush, work)
-        if flush.kept:
+        if flush.deletions:
             self._settle_deletions(flush)
         for connection, found in flush.cascaded.items():
             self._captures.on(connection).behind.settle(session, connection, found)
@@ -197,7 +197,7 @@ class FlushEvents:
 
     def _settle_deletions(self, flush: Flush) -> None:
         """Record that rows are there which the flush was to delete."""
-        for connection, table in flush.kept:
+        for connection, table in flush.kept():
             keys = flush.going.get((connection, table), [])
             if keys:
                 changes = self._captures.on(connection).changes

@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.engine import ExecutionContext
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
@@ -82,8 +83,8 @@ class Flush:
         self.connections: dict[Any, Connection] = {}
         #: The rows that were to be deleted, by connection and table.
         self.going: dict[tuple[Connection, Table], list[Key]] = {}
-        #: Where fewer rows were deleted than were to be: triggers keep rows.
-        self.kept: set[tuple[Connection, Table]] = set()
+        #: How rows of which tables were deleted.
+        self.deletions: list[tuple[Connection, Table, ExecutionContext]] = []
         #: What the database does along with it, by connection.
         self.cascaded: dict[Connection, Cascaded] = {}
         #: Rows that were to be deleted and were not there, by table.
@@ -120,12 +121,13 @@ class Flush:
         """Tell whether images of a mapper's rows were taken before."""
         return mapper is not None and mapper.base_mapper in self.imaged
 
-    def note_deletion(
-        self, connection: Connection, table: Any, expected: int, deleted: int
-    ) -> None:
-        """Note how many rows a DELETE was to remove, and has removed, if the database tells."""
-        if deleted not in (-1, max(expected, 1)):
-            self.kept.add((connection, table))
+    def kept(self) -> set[tuple[Connection, Table]]:
+        """Return where fewer rows were deleted than were to be: triggers keep rows."""
+        return {
+            (connection, table)
+            for connection, table, context in self.deletions
+            if _sqlalchemy.has_missed_rows(context)
+        }
 
     def is_due(self, mapper: Mapper[Any]) -> bool:
         """Tell whether images of a mapper's rows are still to be taken."""

@@ -137,7 +137,6 @@ class StatementEvents:
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
         """Prepare to record what a flush inserts or deletes."""
         if isinstance(statement, Delete):
-            self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
             return flush.without_absent(statement, sets)
         inserts = self._captures.on(connection).inserts
         found = inserts.replaced(flush.session, connection, statement, sets)
@@ -154,15 +153,8 @@ class StatementEvents:
         execution_options: Any,
         result: Any,
     ) -> None:
-        if not isinstance(statement, _WRITES):
-            return
-        base_mapper = self._tracked.base_mapper_of(statement, execution_options)
-        flush = None if base_mapper is None else self._flushes.current_flush()
-        if flush is None:
+        if isinstance(statement, _WRITES):
             self._captures.on(connection).after(connection, statement, result)
-        elif isinstance(statement, Delete):
-            sets = _sqlalchemy.statement_parameters(multiparams, params)
-            flush.note_deletion(connection, statement.table, len(sets), result.rowcount)
 
     def _before_cursor_execute(
         self,
@@ -182,7 +174,16 @@ class StatementEvents:
             and not is_ours(context.execution_options)
         ):
             self._before_ctes(connection, compiled.ctes)
+        if context is not None and context.isdelete:
+            self._note_deletion(connection, context)
         return statement, parameters
+
+    def _note_deletion(self, connection: Connection, context: Any) -> None:
+        """Note how rows of objects are deleted, if they are by a flush."""
+        statement = context.invoked_statement
+        flush = self._flushes.current_flush()
+        if flush is not None and self._tracked.base_mapper_of(statement, context.execution_options):
+            flush.deletions.append((connection, statement.table, context))
 
     def _before_text(self, connection: Connection, text: str) -> None:
         capture = self._captures.on(connection)

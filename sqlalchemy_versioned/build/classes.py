@@ -13,6 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import MappedAsDataclass, registry
 
 from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..reading.version import Version
 
 __all__ = ["build_mapped_class", "displace", "forget_mapped_class", "place_beside"]
@@ -49,8 +50,8 @@ def build_mapped_class(
         registry.map_imperatively(cls, table, properties=dict(properties), **mapper_args)
         if is_taken:
             _sqlalchemy.forget_class_name(registry, cls.__name__, cls)
-    if table is not None:
-        type.__setattr__(cls, "__table__", table)
+    # As declarative does; mapping by hand leaves a class without a table of its own none at all.
+    type.__setattr__(cls, "__table__", mapper_of(cls).local_table)
     if _sqlalchemy.named_class(registry, name) is None:
         _sqlalchemy.register_class_name(registry, name, cls)
     return cls

@@ -35,6 +35,24 @@ def test_facts(blog):
     assert (parent_class(cls), is_versioned(cls)) == (blog.Article, False)
 
 
+def test_table_of_a_subclass(Base):
+    """A class without a table of its own has the one that it shares, as models have."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+
+    class Tool(Item):
+        __mapper_args__ = {"polymorphic_identity": "tool"}
+
+    configure_mappers()
+
+    assert version_class(Tool).__table__ is version_class(Item).__table__
+
+
 def test_registered_by_name(blog):
     """It is found by its name, as declared classes are."""
     configure_mappers()

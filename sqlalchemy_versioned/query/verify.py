@@ -6,6 +6,7 @@ up to and including another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from .._typing import select_rows
 from ..database.expressions import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
-from ..model.spec import VersionSpec
+from ..model.spec import ColumnPair, VersionSpec
 from .newest import comes_after, comes_before, place_in
 from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key
@@ -148,12 +149,7 @@ def select_different_rows(
     After the key come the transaction of that version, its operation, and for each column that is
     kept whether it differs.
     """
-    newest = _newest(spec, within)
-    key = live_key(spec)
-    same = [newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(spec.key)]
-    versions = spec.version_table.alias()
-    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
-    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
+    key, versions = live_key(spec), spec.version_table.alias()
     # What is ignored may have changed since.
     differs = [
         literal(0)
@@ -162,28 +158,54 @@ def select_different_rows(
         for p in spec.pairs
     ]
     operation = versions.c[spec.operation_column.key]
-    joined = spec.parent_table.outerjoin(newest, and_(*same)).outerjoin(versions, and_(*this))
-    wrong = or_(
-        newest.c.began.is_(None), operation == Operation.DELETE, *[flag == 1 for flag in differs]
-    )
+    began = versions.c[spec.transaction_column.key].label("began")
+    wrong = or_(began.is_(None), operation == Operation.DELETE, *[flag == 1 for flag in differs])
     return (
         select(
             *[column.label(f"k{n}") for n, column in enumerate(key)],
-            newest.c.began,
+            began,
             operation.label("operation"),
             *[flag.label(f"differs_{n}") for n, flag in enumerate(differs)],
         )
-        .select_from(joined)
+        .select_from(_with_newest(spec, within, versions))
         .where(is_within(key, within), wrong, _is_meant(left_out))
         .order_by(*key)
     )
+
+
+def _with_newest(spec: VersionSpec, within: Range, versions: FromClause) -> FromClause:
+    """Join the rows of the parent table with the newest version of each, if there is one."""
+    rows, key = spec.parent_table, list(spec.key)
+    newest = _newest(spec, within, key)
+    joined = rows.outerjoin(newest, _is_of(newest, key))
+    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(key)]
+    identifier: ColumnElement[Any] = newest.c.identifier
+    if others := _told_beyond_key(spec):
+        # Rows of one key each have their own, unless history knows them as one.
+        key += others
+        own = _newest(spec, within, key)
+        joined = joined.outerjoin(own, _is_of(own, key))
+        same = [versions.c[p.version.key] == p.parent for p in others]
+        this.append(or_(own.c.identifier.is_(None), and_(*same)))
+        identifier = func.coalesce(own.c.identifier, identifier)
+    return joined.outerjoin(versions, and_(*this, versions.c[spec.identifier.key] == identifier))
+
+
+def _is_of(newest: FromClause, key: list[ColumnPair]) -> ColumnElement[bool]:
+    return and_(*[newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(key)])
+
+
+def _told_beyond_key(spec: VersionSpec) -> list[ColumnPair]:
+    """Return what tells rows of one key apart, as the surrogate key of links that stand twice."""
+    primary = set(spec.parent_table.primary_key.columns) - {pair.parent for pair in spec.key}
+    return [pair for pair in spec.pairs if pair.parent in primary]
 
 
 def select_missing_deletions(
     spec: VersionSpec, within: Range, left_out: LeftOut | None = None
 ) -> Select[Any]:
     """Select rows that are gone, of which the newest version is no deletion."""
-    newest, versions = _newest(spec, within), spec.version_table.alias()
+    newest, versions = _newest(spec, within, spec.key), spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
     this.append(versions.c[spec.identifier.key] == newest.c.identifier)
     # As the database compares keys, which ignores letter case in some collations.
@@ -307,20 +329,24 @@ def _same_object(
     ]
 
 
-def _newest(spec: VersionSpec, within: Range) -> FromClause:
-    """Select the newest version of each row: its transaction, and what identifies it."""
-    key = [pair.version for pair in spec.key]
+def _newest(spec: VersionSpec, within: Range, pairs: Sequence[ColumnPair]) -> FromClause:
+    """Select the newest version of each row: its transaction, and what identifies it.
+
+    :param pairs: what rows are recognised by, beginning with their key.
+    """
+    key = [pair.version for pair in pairs]
+    bounded = key[: len(spec.key)]
     labels = [column.label(f"k{n}") for n, column in enumerate(key)]
     if spec.id_column is None:
         # An index answers a maximum for each key without a sort, as a window would need.
         newest = func.max(spec.transaction_column)
         greatest = [newest.label("began"), newest.label("identifier")]
         found: Select[Any] = select(*labels, *greatest)
-        return found.where(is_within(key, within)).group_by(*key).subquery()
+        return found.where(is_within(bounded, within)).group_by(*key).subquery()
     last: Any = func.row_number().over(
         partition_by=key, order_by=[column.desc() for column in spec.place]
     )
     began, identifier = spec.transaction_column.label("began"), spec.identifier.label("identifier")
     columns: list[Any] = [*labels, began, identifier, last.label("place")]
-    rows = select(*columns).where(is_within(key, within)).subquery()
+    rows = select(*columns).where(is_within(bounded, within)).subquery()
     return select(rows).where(rows.c.place == 1).subquery()

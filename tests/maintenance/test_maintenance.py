@@ -306,14 +306,29 @@ def test_each_fault_of_links_is_found(session, models, name):
         session.rollback()
 
 
-def test_links_that_stand_twice(session, models):
+@pytest.mark.parametrize("name", ["marks", "labels"])
+def test_links_that_stand_twice(session, models, name):
     """A link may be made again where nothing forbids it."""
-    session.add(models.Post(id=1, name="p", marks=[models.Tag(id=1, name="t")]))
+    session.add(models.Post(id=1, name="p", **{name: [models.Tag(id=1, name="t")]}))
     session.commit()
-    session.execute(insert(models.links["marks"]).values(post_id=1, tag_id=1))
+    session.execute(insert(models.links[name]).values(post_id=1, tag_id=1))
     session.commit()
 
     assert verify(session) == []
+
+
+def test_one_of_links_that_stand_twice(session, models):
+    """Each row of a link that stands twice is compared with what is known of that row."""
+    session.add(models.Post(id=1, name="p", labels=[models.Tag(id=1, name="t")]))
+    session.commit()
+    labels = models.links["labels"]
+    session.execute(insert(labels).values(post_id=1, tag_id=1, weight=2))
+    session.commit()
+    with paused(session):
+        session.execute(update(labels).where(labels.c.weight == 1).values(weight=3))
+
+    (fault,) = verify(session)
+    assert (fault.kind, fault.columns) == (FaultKind.DIFFERENT, ("weight",))
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")

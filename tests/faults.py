@@ -328,8 +328,8 @@ FAULTS = [
     Fault(
         "first-state-again",
         "recording/image_statements.py",
-        '.where(self._in("keys"), self._is_first())',
-        '.where(self._in("keys"))',
+        '.where(self._in("keys"), self._is_first(), unless_another)',
+        '.where(self._in("keys"), unless_another)',
         "Rows that have a history get a second beginning.",
         (FIRST_STATES,),
     ),

@@ -11,7 +11,15 @@ from ..model.lookup import get_versioning_manager
 from ..query.ranges import Range
 from ..query.verify import select_unrecorded_keys
 from ..recording.writer import TableWriter
-from .places import Place, Progress, bare, find_places, present_session, ranges
+from .places import (
+    Place,
+    Progress,
+    bare,
+    by_object,
+    find_places,
+    present_session,
+    ranges,
+)
 
 __all__ = ["baseline"]
 
@@ -22,17 +30,19 @@ _BASELINED = "sqlalchemy_versioned_baselined"
 def baseline(
     session: Any, model: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> int:
-    """Give the rows that have no version one of their present state; return how many there were.
+    """Give the rows that have no version one of their present state; return of how many objects.
 
     The versions stand before all transactions, as those that are written when such a row is changed
     for the first time; in the table of a subclass, where history tells of the object already, they
-    begin with it.  Doing it again does nothing; what was done is kept by committing, which
+    begin with it.  If it tells of one of another class, the row gets none: :func:`repair` knows
+    what is to be done.  Doing it again does nothing; what was done is kept by committing, which
     *progress* may do.  Once it is committed, flushes of this process stop looking for such rows.
 
     :param model: a versioned class, with all it shares tables with by inheritance, or a table
         without a class.
     :param batch_size: how many rows are looked at by one statement.
-    :param progress: called with the name of the table and how many of its rows were looked at.
+    :param progress: called with the name of the base-most table of objects, and how many of its
+        rows were gone through.
     :raises ClassNotVersioned: if *model* is not versioned.
     :raises ImproperlyConfigured: if *batch_size* is less than 1.
     :raises ReadOnlySnapshot: if *session* reads the past.
@@ -42,22 +52,28 @@ def baseline(
     """
     found = present_session(session)
     made = 0
-    for place in find_places((model,)):
-        for within in ranges(found, place, batch_size, progress):
-            made += _keep_first_states(found, place, within)
+    for places in by_object(find_places((model,))):
+        for within in ranges(found, places[0], batch_size, progress):
+            # An object may lack versions in some of its tables only.
+            made += len(set().union(*[_keep_first_states(found, p, within) for p in places]))
             _look_again_when_committed(found, model)
     return made
 
 
-def _keep_first_states(session: Session, place: Place, within: Range) -> int:
-    """Write the versions that a range lacks; return of how many objects."""
+def _keep_first_states(session: Session, place: Place, within: Range) -> set[Any]:
+    """Write the versions that a range of a table lacks; return the keys of its rows."""
+    lacking = _find_lacking(session, place, within)
+    if not lacking:
+        return set()
+    connection = session.connection(bind_arguments=place.bind)
+    TableWriter(place.spec, (), connection.dialect).keep_first_state(connection, lacking)
+    # Where the base-most table tells of another object, there is none to be kept.
+    return set(lacking).difference(_find_lacking(session, place, within))
+
+
+def _find_lacking(session: Session, place: Place, within: Range) -> list[Any]:
     missing = select_unrecorded_keys(place.spec, within, place.left_out)
-    rows = session.execute(missing, **place.where)
-    keys = [bare(row) for row in rows]
-    if keys:
-        connection = session.connection(bind_arguments=place.bind)
-        TableWriter(place.spec, (), connection.dialect).keep_first_state(connection, keys)
-    return len(keys) if place.spec is place.first else 0
+    return [bare(row) for row in session.execute(missing, **place.where)]
 
 
 def _look_again_when_committed(session: Session, model: Any) -> None:

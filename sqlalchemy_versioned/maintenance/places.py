@@ -27,7 +27,7 @@ from ..reading.snapshot import Snapshot
 from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
 
-__all__ = ["Place", "Progress", "bare", "find_places", "present_session", "ranges"]
+__all__ = ["Place", "Progress", "bare", "by_object", "find_places", "present_session", "ranges"]
 
 #: Called with the name of a table and the number of its rows that were looked at.
 Progress = Callable[[str, int], None]
@@ -142,6 +142,14 @@ def _everything() -> Iterator[Any]:
         for table, table_spec in each.info.get(TABLES, {}).items():
             if table_spec not in mapped:
                 yield table
+
+
+def by_object(places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Yield the tables that objects are in together, base-most first; ranges of keys fit all."""
+    groups: dict[Any, list[Place]] = {}
+    for place in places:
+        groups.setdefault(place.first, []).append(place)
+    yield from groups.values()
 
 
 def ranges(session: Session, place: Place, size: int, progress: Progress | None) -> Iterator[Range]:

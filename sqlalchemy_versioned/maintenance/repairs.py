@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,15 @@ from ..reading.loaded import expire_all_versions
 from ..recording.changes import Changes
 from ..triggers.upkeep import upkeep
 from .faults import Fault, FaultKind, faults_within, orphans_within
-from .places import Place, Progress, bare, find_places, present_session, ranges
+from .places import (
+    Place,
+    Progress,
+    bare,
+    by_object,
+    find_places,
+    present_session,
+    ranges,
+)
 
 __all__ = ["Repair", "repair"]
 
@@ -67,7 +75,7 @@ def repair(
     >>> repair(session).left
     ()
     """
-    found, objects = present_session(session), list(_objects(find_places(models)))
+    found, objects = present_session(session), list(by_object(find_places(models)))
     # Before any other is drawn: SQLite gives numbers that are lost to transactions that follow.
     mended = _write_lost_transactions(found, objects, batch_size)
     left: list[Fault] = []
@@ -84,14 +92,6 @@ def repair(
             left += after
     expire_all_versions(found)
     return Repair(tuple(mended), tuple(left))
-
-
-def _objects(places: Sequence[Place]) -> Iterator[list[Place]]:
-    """Yield the tables that objects are in together, base-most first; ranges of keys fit all."""
-    groups: dict[Any, list[Place]] = {}
-    for place in places:
-        groups.setdefault(place.first, []).append(place)
-    yield from groups.values()
 
 
 def _faults(session: Session, places: Sequence[Place], within: Range) -> list[Fault]:

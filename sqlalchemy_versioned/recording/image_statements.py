@@ -160,10 +160,11 @@ class ImageStatements(ClosingStatements):
         """Take images of rows that have no version, as of a transaction before all others.
 
         Where the base-most table tells of the object already, they are of all versions there since
-        it came: an object begins, and is changed, in all of its tables at once.
+        it came: an object begins, and is changed, in all of its tables at once.  Where that tells
+        of another object only, nobody knows since when the row has been there.
         """
         spec, parent = self.spec, self.spec.parent_table
-        rows, told = self._told_by_base()
+        rows, told, unless_another = self._told_by_base()
         source = (
             select(
                 *[pair.parent for pair in spec.pairs],
@@ -172,7 +173,7 @@ class ImageStatements(ClosingStatements):
                 *[default_of(column).label(column.name) for column in spec.added],
             )
             .select_from(rows)
-            .where(self._in("keys"), self._is_first())
+            .where(self._in("keys"), self._is_first(), unless_another)
         )
         if parent.primary_key.columns:
             # Others wait here, and not where they find the same version missing.
@@ -181,8 +182,10 @@ class ImageStatements(ClosingStatements):
         names = [*kept, *told, *spec.context_columns, *spec.added]
         return build_insert_of_missing(self._dialect, spec.version_table, names, source)
 
-    def _told_by_base(self) -> tuple[FromClause, dict[Column[Any], ColumnElement[Any]]]:
-        """Return where first versions are from, and what their bookkeeping is."""
+    def _told_by_base(
+        self,
+    ) -> tuple[FromClause, dict[Column[Any], ColumnElement[Any]], ColumnElement[bool]]:
+        """Return where first versions are from, what their bookkeeping is, and for which rows."""
         spec, base, parent = self.spec, self.spec.base, self.spec.parent_table
         key = [as_stored(pair.parent) for pair in spec.key]
         inserted = spec.operation(Operation.INSERT)
@@ -190,8 +193,8 @@ class ImageStatements(ClosingStatements):
         if base is None:
             if spec.id_column is not None and not spec.is_numbered:
                 (told[spec.id_column],) = self._numbers(key)
-            return parent, told
-        versions, earlier = base.version_table.alias(), base.version_table.alias()
+            return parent, told, true()
+        versions, earlier, each = (base.version_table.alias() for _ in range(3))
         for own, theirs in zip(spec.bookkeeping, base.bookkeeping, strict=True):
             told[own] = versions.c[theirs.key]
         told[spec.transaction_column] = func.coalesce(told[spec.transaction_column], self.tx)
@@ -202,7 +205,10 @@ class ImageStatements(ClosingStatements):
         )
         there = (has_come.correlate_except(earlier), told[spec.operation_column])
         told[spec.operation_column] = case(there, else_=inserted)
-        return parent.outerjoin(versions, is_of_present_life(base, versions, key)), told
+        told_of = exists().where(*of_key(base, each, key)).correlate_except(each)
+        unless_another = or_(versions.c[base.transaction_column.key].is_not(None), not_(told_of))
+        rows = parent.outerjoin(versions, is_of_present_life(base, versions, key))
+        return rows, told, unless_another
 
     def given(self) -> Executable:
         """Write DELETE versions of rows that are their keys."""

@@ -595,11 +595,27 @@ def test_first_versions_begin_where_objects_do(session, models):
         session.execute(insert(models.Dog.__table__).values(dog_id=1, breed="pug"))
     session.commit()
 
-    baseline(session, models.Animal)
+    assert baseline(session, models.Animal) == 1
     session.commit()
     dogs = session.get(models.Animal, 1).versions.filter_by(kind="dog")
     assert [(dog.name, dog.breed) for dog in dogs] == [("a", "pug"), ("b", "pug"), ("c", "pug")]
     assert verify(session) == []
+
+
+def test_rows_of_another_class_get_no_first_version(session, models):
+    """What an object is that was recorded as one of another class, nobody knows since when."""
+    session.add(models.Animal(id=1, name="a"))
+    session.commit()
+    with paused(session):
+        session.execute(update(models.Animal.__table__).values(kind="dog"))
+        session.execute(insert(models.Dog.__table__).values(dog_id=1))
+    session.commit()
+
+    assert baseline(session, models.Animal) == 0
+    assert {fault.kind for fault in verify(session)} == {
+        FaultKind.DIFFERENT,
+        FaultKind.UNRECORDED,
+    }
 
 
 def count_of_a_change(session, engine, obj, name):

@@ -141,8 +141,11 @@ def faults_within(session: Session, place: Place, within: Range) -> Iterator[Fau
     yield from orphans_within(session, place, within)
     # The base-most table is what the others are compared with.
     if spec is not place.first:
-        for select_faults in (select_split_objects, select_left_out_versions):
-            for key, row in run(select_faults(spec, place.first, within)):
+        for statement in (
+            select_split_objects(spec, place.first, within),
+            select_left_out_versions(spec, place.first, within, place.others),
+        ):
+            for key, row in run(statement):
                 yield Fault(FaultKind.SPLIT, name, key, row[size])
 
 

@@ -22,7 +22,7 @@ from ..model.lookup import TABLES, check_has_key, find_spec, spec_of, table_spec
 from ..model.mapping import root_mapper
 from ..model.spec import VersionSpec
 from ..query.ranges import Range, select_range_end, select_rest
-from ..query.verify import LeftOut
+from ..query.verify import LeftOut, Others
 from ..reading.snapshot import Snapshot
 from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
@@ -58,6 +58,8 @@ class Place:
     mapper: Mapper[Any] | None
     #: Its rows that are not recorded.
     left_out: LeftOut | None = None
+    #: The objects that have no rows in it, if the base-most table tells them.
+    others: Others | None = None
 
     @property
     def bind(self) -> dict[str, Any]:
@@ -105,16 +107,31 @@ def find_places(models: Sequence[Any]) -> list[Place]:
         cls = spec_of(model)
         mapper: Mapper[Any] = inspect(cls.parent_class)
         for spec in cls.hierarchy.tables:
-            left_out = _left_out(root_mapper(mapper), spec, cls.root)
-            found.setdefault(spec, Place(spec, cls.root, mapper, left_out))
+            family = _family(root_mapper(mapper))
+            left_out, others = _left_out(family, spec, cls.root), _others(family, spec, cls.root)
+            found.setdefault(spec, Place(spec, cls.root, mapper, left_out, others))
     return list(found.values())
 
 
-def _left_out(base: Mapper[Any], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
+def _family(base: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return the classes that share rows with the base-most one, that first."""
+    return [each for each in base.self_and_descendants if root_mapper(each) is base]
+
+
+def _others(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) -> Others | None:
+    """Return which objects have no rows in a table."""
+    without = [each for each in family if spec.parent_table not in each.tables]
+    known = [each.polymorphic_identity for each in without]
+    identities = tuple(each for each in known if each is not None)
+    if first.kind is None or not identities:
+        return None
+    return Others(first.kind.version, identities)
+
+
+def _left_out(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
     """Return which rows of a table belong to subclasses that are not versioned."""
-    family = [each for each in base.self_and_descendants if root_mapper(each) is base]
     others = [each for each in family if _is_left_out(each)]
-    kind: Any = base.polymorphic_on
+    kind: Any = family[0].polymorphic_on
     if not others or kind is None:
         return None
     identities = tuple(each.polymorphic_identity for each in others)

@@ -121,9 +121,9 @@ def _mend(session: Session, places: Sequence[Place], within: Range, kinds: set[F
     # One that has an id of its own cannot be another's copy: it is told by it in all tables.
     if FaultKind.SPLIT in kinds and base.spec.id_column is None:
         for place in others:
-            place.execute(session, build_base_copies(place.spec, base.spec, within))
+            place.execute(session, build_base_copies(place.spec, base.spec, within, place.others))
         for place in others:
-            place.execute(session, build_copies(place.spec, base.spec, within))
+            place.execute(session, build_copies(place.spec, base.spec, within, place.others))
     for place in places:
         if place.spec.end_column is not None and kinds & {*_OF_ENDS, FaultKind.SPLIT}:
             place.execute(session, build_end_repair(place.spec, within))

@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     not_,
     select,
+    true,
 )
 
 from .._typing import select_rows
@@ -26,7 +27,7 @@ from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from .newest import newest_version, of_key
 from .ranges import Range
-from .verify import select_left_out_versions, select_orphans, select_split_objects
+from .verify import Others, select_left_out_versions, select_orphans, select_split_objects
 
 __all__ = [
     "build_base_copies",
@@ -56,10 +57,13 @@ def build_lost_transactions(spec: VersionSpec, within: Range) -> Insert:
     )
 
 
-def build_base_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
+def build_base_copies(
+    spec: VersionSpec, root: VersionSpec, within: Range, others: Others | None = None
+) -> Insert:
     """Write versions that the base-most table lacks, as its row was before: nothing was said of it.
 
     :param spec: another table of the objects, which has these versions.
+    :param others: objects that have no rows in that; one that was among them has become another.
     """
     missing = select_split_objects(spec, root, within).order_by(None).subquery()
     *key, number = missing.c
@@ -70,14 +74,20 @@ def build_base_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> In
         _copied(root, before, number, root.operation(Operation.UPDATE))
         .select_from(missing.join(before, _is_newest_before(root, before, key, number)))
         # The base may have it and say something else, which no copy mends.
-        .where(not_(there))
+        .where(not_(there), true() if others is None else not_(others.are_in(before)))
     )
     return _insert(root, source)
 
 
-def build_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
-    """Write versions that the base-most table has and another lacks, as its row was before."""
-    missing = select_left_out_versions(spec, root, within).order_by(None).subquery()
+def build_copies(
+    spec: VersionSpec, root: VersionSpec, within: Range, others: Others | None = None
+) -> Insert:
+    """Write versions that the base-most table has and another lacks, as its row was before.
+
+    :param others: objects that have no rows in that; nobody knows what became of the row of one
+        that has been among them since.
+    """
+    missing = select_left_out_versions(spec, root, within, others).order_by(None).subquery()
     *key, number = missing.c
     before, base = spec.version_table.alias(), root.version_table.alias()
     source = (
@@ -85,6 +95,16 @@ def build_copies(spec: VersionSpec, root: VersionSpec, within: Range) -> Insert:
         .select_from(missing.join(before, _is_newest_before(spec, before, key, number)))
         .join(base, _is_version(root, base, key, number))
     )
+    if others is not None:
+        since = root.version_table.alias()
+        at = since.c[root.transaction_column.key]
+        was_another = exists().where(
+            *of_key(root, since, key),
+            at > before.c[spec.transaction_column.key],
+            at <= number,
+            others.are_in(since),
+        )
+        source = source.where(not_(was_another.correlate_except(since)))
     return _insert(spec, source)
 
 

@@ -38,6 +38,7 @@ from .rows import as_stored, same_key
 
 __all__ = [
     "LeftOut",
+    "Others",
     "select_broken_chains",
     "select_different_rows",
     "select_left_out_versions",
@@ -75,6 +76,20 @@ class LeftOut:
             )
             .correlate(versions)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Objects of classes that have no rows in one table of a hierarchy."""
+
+    #: The version column of the base-most table that tells classes apart.
+    told_by: Column[Any]
+    #: What it says of them.
+    identities: tuple[Any, ...]
+
+    def are_in(self, versions: FromClause) -> ColumnElement[bool]:
+        """Match versions of them in the base-most table."""
+        return func.coalesce(versions.c[self.told_by.key].in_(self.identities), false())
 
 
 def select_broken_chains(
@@ -258,7 +273,9 @@ def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) ->
     )
 
 
-def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range) -> Select[Any]:
+def select_left_out_versions(
+    spec: VersionSpec, root: VersionSpec, within: Range, others: Others | None = None
+) -> Select[Any]:
     """Select versions in the base-most table that *spec* should have, and has not."""
     key = [pair.version for pair in spec.key]
     window: Any = {"partition_by": key, "order_by": spec.place}
@@ -285,7 +302,10 @@ def select_left_out_versions(spec: VersionSpec, root: VersionSpec, within: Range
     )
     # What begins with no insertion was there before, and lacks all that the base says of then.
     is_before = and_(
-        operation != Operation.INSERT, rows.c.preceded.is_(None), comes_before(place, began)
+        operation != Operation.INSERT,
+        rows.c.preceded.is_(None),
+        comes_before(place, began),
+        true() if others is None else not_(others.are_in(base)),
     )
     keys = [rows.c[column.key] for column in key]
     joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))

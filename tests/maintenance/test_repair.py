@@ -14,6 +14,7 @@ from sqlalchemy_versioned import (
     transaction_class,
 )
 from sqlalchemy_versioned.maintenance import FaultKind, Repair, repair, verify
+from sqlalchemy_versioned.model.lookup import spec_of
 from tests.lives import versions_of
 from tests.maintenance.test_maintenance import Subject, build, damages
 from tests.statements import count_statements
@@ -118,6 +119,48 @@ def test_lost_transaction(session, models):
     assert (versions[0].transaction.id, versions[0].transaction.issued_at) == (number, None)
     assert versions[1].transaction.id != number
     assert verify(session) == []
+
+
+def become(session, models, kind):
+    """Let the animal be of another class, with nobody noticing; then change its name."""
+    animal, dog = models.Animal.__table__, models.Dog.__table__
+    with paused(session):
+        session.execute(delete(dog) if kind == "animal" else insert(dog).values(dog_id=1))
+        session.execute(update(animal).values(kind=kind))
+    session.commit()
+    session.expunge_all()
+    session.get(models.Animal, 1).name = "b"
+    session.commit()
+
+
+def operations(session, spec):
+    """Return the operations of all versions in a table, oldest first."""
+    return session.scalars(select(spec.operation_column).order_by(spec.transaction_column)).all()
+
+
+def test_what_an_object_was_is_not_made_up(session, models):
+    """A table has no copies as of times when the object was of a class that it is no part of."""
+    session.add(models.Dog(id=1, name="a"))
+    session.commit()
+    become(session, models, "animal")
+
+    (left,) = repair(session, models.Animal).left
+    session.commit()
+    assert (left.kind, left.table) == (FaultKind.SPLIT, "dog")
+    assert operations(session, spec_of(models.Dog).tables[1]) == [
+        Operation.INSERT,
+        Operation.DELETE,
+    ]
+
+
+def test_what_an_object_has_become_is_known_since_then(session, models):
+    """Nothing is missing in a table from the time before the object was of that class."""
+    session.add(models.Animal(id=1, name="a"))
+    session.commit()
+    become(session, models, "dog")
+
+    assert verify(session, models.Animal) == []
+    assert len(operations(session, spec_of(models.Dog).tables[1])) == 1
 
 
 @pytest.mark.parametrize("name", ["tags", "marks", "labels"])

@@ -98,11 +98,6 @@ class Appender(Recorder):
         return "\n".join(each for each in (super()._variables(), stamp) if each)
 
     @property
-    def _root(self) -> VersionSpec:
-        """The table whose versions number the events."""
-        return self._spec.base or self._spec
-
-    @property
     def _is_stamped(self) -> bool:
         return self._root.is_stamped
 
@@ -138,9 +133,6 @@ class Appender(Recorder):
             )
         return fill(UNLESS_ANY, rows=rows)
 
-    def _all_first_states(self, event: Event) -> str:
-        return self._first_states(self._spec, event)
-
     # -- what versions are to say ----------------------------------------------------------------
 
     def _said(self) -> str:
@@ -170,10 +162,9 @@ class Appender(Recorder):
         columns = {column.key: column.name for column in self._root.context_columns}
         return {each: columns[each.key] for each in self._triggers.variables}
 
-    def _written(self, spec: VersionSpec) -> list[Column[Any]]:
-        written = super()._written(spec)
+    def _numbered(self, spec: VersionSpec) -> list[Column[Any]]:
         number = spec.id_column
-        return written if number is None or not spec.is_stamped else [*written, number]
+        return [] if number is None or not spec.is_stamped else [number]
 
     def _numbers(self, alias: str, spec: VersionSpec) -> list[str]:
         if not spec.is_stamped or spec.id_column is None:

@@ -131,12 +131,10 @@ class PartAppender(Appender):
         return self._following_in(self._root, event)
 
     def _all_first_states(self, event: Event) -> str:
-        tables = dict.fromkeys((self._root, *self._triggers.tables))
-        made = [self._first_states(each, event) for each in tables]
-        if self._spec is not self._root and event is not Event.INSERT:
-            # Before those of the rest, which have its numbers.
-            made.insert(1, self._unknown(event))
-        return "\n".join(each for each in made if each)
+        made = super()._all_first_states(event)
+        if self._spec is self._root or event is Event.INSERT:
+            return made
+        return f"{self._unknown(event)}\n{made}"
 
     def _events(self, event: Event) -> list[str]:
         flush = fill(FLUSH, **self._base_slots)
@@ -154,19 +152,19 @@ class PartAppender(Appender):
 
     # -- names -----------------------------------------------------------------------------------
 
-    def _written(self, spec: VersionSpec) -> list[Column[Any]]:
-        written, number = super()._written(spec), spec.id_column
-        return written if number is None or spec is self._root else [*written, number]
+    def _numbered(self, spec: VersionSpec) -> list[Column[Any]]:
+        number = spec.id_column
+        return super()._numbered(spec) if number is None or spec is self._root else [number]
 
     def _numbers(self, alias: str, spec: VersionSpec) -> list[str]:
         if spec is self._root:
             return super()._numbers(alias, spec)
-        slots = {**self._base_slots, "v_is_row": self._is_event(self._row(spec, alias))}
+        is_event = self._is_version("v", self._root, self._row(spec, alias))
         newest = (
             "(SELECT {v_number} FROM {version} AS v WHERE {v_is_row}"
             " ORDER BY {v_transaction} DESC, {v_number} DESC LIMIT 1)"
         )
-        return [newest.format_map(slots)]
+        return [newest.format_map({**self._base_slots, "v_is_row": is_event})]
 
     @property
     def _base_slots(self) -> dict[str, str]:
@@ -186,17 +184,10 @@ class PartAppender(Appender):
             "p_transaction": text.column("p", root.transaction_column),
         }
 
-    def _is_event(self, row: list[str]) -> str:
-        """Return the condition that an event is of an object."""
-        return " AND ".join(
-            f"{self._text.column('v', pair.version)} = {self._text.kept(value, pair.parent)}"
-            for pair, value in zip(self._root.key, row, strict=True)
-        )
-
     def _newest(self, alias: str | None) -> str:
         """Select the newest event of a row, or of what was touched."""
         spec = self._spec if alias else self._root
-        is_event = self._is_event(self._row(spec, alias))
+        is_event = self._is_version("v", self._root, self._row(spec, alias))
         return fill(NEWEST, **{**self._base_slots, "v_is_row": is_event})
 
     def _is_told(self, is_same: str) -> str:

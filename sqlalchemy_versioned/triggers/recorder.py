@@ -14,11 +14,10 @@ from collections.abc import Callable
 from ..model.operation import BEFORE_RECORDING
 from ..model.spec import VersionSpec
 from .entity_names import entity_names_of, write_names
+from .first_states import FirstStates
 from .partitions import DETACHED, LACKING, SENTRY, TRUNCATING, WORK
 from .spec import Event
-from .statement_rows import StatementRows
 from .templates import (
-    BEFORE_UPDATE,
     BRANCH,
     COUNT,
     DEPARTURES,
@@ -27,10 +26,8 @@ from .templates import (
     ENDS_OF_BEGUN,
     ERASING,
     ERASING_FLAGGED,
-    FIRST_STATES,
     FOLLOWING,
     FUNCTION,
-    IF_LACKING,
     IMAGES,
     MISTAKEN,
     OVERTAKEN,
@@ -48,7 +45,7 @@ __all__ = ["Recorder"]
 _MOST_DRAWN = 100
 
 
-class Recorder(StatementRows):
+class Recorder(FirstStates):
     """Writes the function of one table."""
 
     def body(self) -> str:
@@ -166,9 +163,6 @@ class Recorder(StatementRows):
             slots=self._slots(names.root),
         )
 
-    def _all_first_states(self, event: Event) -> str:
-        return self._all(lambda each: self._first_states(each, event))
-
     def _versions(self, event: Event) -> str:
         """Write versions, and the ends of those before."""
         written = self._images_and_departures(event)
@@ -214,59 +208,6 @@ class Recorder(StatementRows):
         )
 
     # -- statements ------------------------------------------------------------------------------
-
-    def _first_states(self, spec: VersionSpec, event: Event) -> str:
-        """Keep what rows were that are older than their history."""
-        is_own = spec is self._spec
-        # Rows that have just come into being were nothing before.
-        if is_own and event is Event.INSERT:
-            return ""
-        touched = self._touched_live(spec, event)
-        lacking = source = self._old_rows(event) if is_own else touched
-        if event is Event.UPDATE:
-            before = self._before_update()
-            # Of other tables of the object, what is there now is what was there: they were not
-            # written.
-            keys = f"(SELECT {self._text.columns('o', self._key)} FROM {before})"
-            living = f"{keys} AS t ({', '.join(self._names)})\n{self._live(spec)}"
-            source = before if is_own else living
-        return fill(
-            IF_LACKING,
-            source=lacking,
-            v_is_row=self._is_row("v", spec, "o" if is_own else "l"),
-            first_states=self._first_states_from(source, spec),
-            **self._slots(spec),
-        )
-
-    def _old_rows(self, event: Event) -> str:
-        return "versioned_old AS o" if event is Event.UPDATE else self._source(event)
-
-    def _first_states_from(self, source: str, spec: VersionSpec) -> str:
-        alias = "o" if spec is self._spec else "l"
-        return fill(
-            FIRST_STATES,
-            values=self._values(alias, spec),
-            before_recording=str(BEFORE_RECORDING),
-            source=source,
-            v_is_row=self._is_row("v", spec, alias),
-            **self._slots(spec),
-        )
-
-    def _before_update(self) -> str:
-        text, table = self._text, self._text.table(self._spec.parent_table)
-        same = [f"{text.column('r', c)} = {text.column('w', c)}" for c in self._key]
-        return fill(
-            BEFORE_UPDATE,
-            here=self._here,
-            parent=table,
-            u_key=text.columns("u", self._key),
-            w_key=text.columns("w", self._key),
-            r_is_w=" AND ".join(same),
-        )
-
-    def _touched_live(self, spec: VersionSpec, event: Event) -> str:
-        touched, names = self._touched(event), ", ".join(self._names)
-        return f"({touched}) AS t ({names})\n{self._live(spec)}"
 
     def _erasing(self, spec: VersionSpec, event: Event) -> str:
         """Remove what this transaction has recorded of the rows so far."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from textwrap import indent
 
 __all__ = [
-    "BEFORE_UPDATE",
     "BRANCH",
     "CHANGED_ELSEWHERE",
     "COUNT",
@@ -21,10 +20,8 @@ __all__ = [
     "ENDS_OF_BEGUN",
     "ERASING",
     "ERASING_FLAGGED",
-    "FIRST_STATES",
     "FOLLOWING",
     "FUNCTION",
-    "IF_LACKING",
     "IMAGES",
     "KNOWN",
     "MISTAKEN",
@@ -166,56 +163,6 @@ CROSS JOIN LATERAL (
     SELECT FROM {version} AS v
     WHERE {v_is_t} AND {v_transaction} > versioned_tx LIMIT 1
 ) AS later
-"""
-
-#: Rows that are older than their history: what they were before their first change.
-FIRST_STATES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT {values}, {before_recording}, {insert}
-FROM {source}
-LEFT JOIN LATERAL (
-    SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
-) AS p ON true
-WHERE p.{here} IS NULL
-ON CONFLICT DO NOTHING;
-"""
-
-IF_LACKING = """
-IF EXISTS (
-    SELECT FROM {source}
-    LEFT JOIN LATERAL (
-        SELECT true AS {here} FROM {version} AS v WHERE {v_is_row} LIMIT 1
-    ) AS p ON true
-    WHERE p.{here} IS NULL
-) THEN
-    {first_states}
-END IF;
-"""
-
-#: The rows that were there before an UPDATE.  Foreign keys may have it change a row several times,
-#: so that what it was in between is among both the old and the new ones, and delete it then.  Both
-#: are in one order: a key that was there before leaves no later than it arrives.
-BEFORE_UPDATE = """
-(
-    SELECT DISTINCT ON ({w_key}) w.* FROM (
-        SELECT u.*, sum(u.{here}_side) OVER (PARTITION BY {u_key}) AS {here}_count,
-            min(u.{here}_place) FILTER (WHERE u.{here}_side < 0)
-                OVER (PARTITION BY {u_key}) AS {here}_arrival
-        FROM (
-            SELECT o.*, 1 AS {here}_side, row_number() OVER () AS {here}_place
-            FROM versioned_old AS o
-            UNION ALL
-            SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
-        ) AS u
-    ) AS w
-    LEFT JOIN LATERAL (
-        SELECT 1 AS {here} FROM {parent} AS r WHERE {r_is_w} LIMIT 1
-    ) AS r ON true
-    WHERE w.{here}_side = 1 AND (
-        w.{here}_count + coalesce(r.{here}, 0) > 0 OR w.{here}_place <= w.{here}_arrival
-    )
-    ORDER BY {w_key}, w.{here}_place
-) AS o
 """
 
 _ERASED = """DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(

@@ -43,6 +43,11 @@ class VersionText:
         }
 
     @property
+    def _root(self) -> VersionSpec:
+        """The base-most table of the objects."""
+        return self._spec.base or self._spec
+
+    @property
     def _known(self) -> str:
         """Find the number of the transaction that goes on."""
         transaction, text = self._triggers.transaction, self._text
@@ -86,8 +91,16 @@ class VersionText:
 
     def _written(self, spec: VersionSpec) -> list[Column[Any]]:
         """Return the columns of new versions that are not of the transaction."""
+        return [*self._held(spec), *self._numbered(spec)]
+
+    def _held(self, spec: VersionSpec) -> list[Column[Any]]:
+        """Return the columns of versions that tell of their row."""
         flags = [flag.column for flag in self._flags.of(spec)]
         return [*(pair.version for pair in spec.pairs), *spec.stamps, *flags]
+
+    def _numbered(self, spec: VersionSpec) -> list[Column[Any]]:
+        """Return the column of the id of versions, if it must be given."""
+        return []
 
     def _values(
         self,
@@ -140,10 +153,13 @@ class VersionText:
 
     def _is_row(self, version: str, spec: VersionSpec, alias: str | None = None) -> str:
         """Return the condition that a version is of a row."""
-        values = self._row(spec, alias)
+        return self._is_version(version, spec, self._row(spec, alias))
+
+    def _is_version(self, version: str, spec: VersionSpec, row: list[str]) -> str:
+        """Return the condition that a version is of a row, or of its object, with this key."""
         return " AND ".join(
             f"{self._text.column(version, pair.version)} = {self._text.kept(value, pair.parent)}"
-            for pair, value in zip(spec.key, values, strict=True)
+            for pair, value in zip(spec.key, row, strict=True)
         )
 
     def _live(

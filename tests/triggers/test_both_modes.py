@@ -6,17 +6,19 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import ForeignKey, delete, inspect, update
+from sqlalchemy import ForeignKey, delete, insert, inspect, update
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
-from sqlalchemy_versioned import make_versioned, remove_versioning
-from sqlalchemy_versioned.model.lookup import table_spec_of
+from sqlalchemy_versioned import make_versioned, paused, remove_versioning
+from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.model.lookup import get_versioning_manager, table_spec_of
 from sqlalchemy_versioned.plugins import (
     NullDeletePlugin,
     PropertyModTrackerPlugin,
     TransactionChangesPlugin,
 )
 from tests.models import build_base
+from tests.zoo import build_zoo
 
 #: More of them were tried; see ``invent``.
 PROGRAMS = 6
@@ -157,9 +159,9 @@ class Program:
         self.session.commit()
 
 
-def read_history(robots, session):
-    """Return the rows of all version tables, transactions by their places, and what these name."""
-    tables = [table_spec_of(inspect(cls).local_table) for cls in robots[1:]]
+def read_versions(classes, session):
+    """Return the rows of version tables, transactions by their places, and these places."""
+    tables = [table_spec_of(inspect(cls).local_table) for cls in classes]
     rows, numbers = {}, set()
     for spec in tables:
         order = [*(pair.version for pair in spec.key), *spec.place]
@@ -168,6 +170,12 @@ def read_history(robots, session):
         numbers |= {row[spec.transaction_column] for row in found}
     places = {number: place for place, number in enumerate(sorted(numbers))}
     told = {s.parent_table.name: [describe(s, row, places) for row in rows[s]] for s in rows}
+    return told, places
+
+
+def read_history(robots, session):
+    """Return the rows of all version tables, transactions by their places, and what these name."""
+    told, places = read_versions(robots[1:], session)
     changes = robots.base.metadata.tables["transaction_changes"]
     named = session.execute(changes.select().order_by(*changes.c))
     return {**told, "names": [(places[number], name) for number, name in named]}
@@ -222,3 +230,50 @@ def test_flags_and_masks(versioning, engine, strategy):
 
     for seed, (recorded, triggered) in found.items():
         assert triggered == recorded, invent(seed)
+
+
+def change_first(zoo, session):
+    """Change rows of subclasses whose objects have a history, and they themselves none."""
+    animal, dog = zoo.Animal.__table__, zoo.Dog.__table__
+    numbers = range(1, 5)
+    session.execute(insert(animal), [{"id": n, "kind": "dog", "name": "gone"} for n in numbers])
+    session.commit()
+    session.execute(delete(animal))
+    session.commit()
+    session.execute(insert(animal), [{"id": n, "kind": "animal", "name": "a"} for n in numbers])
+    session.commit()
+    for values in ({"kind": "dog"}, {"name": "b"}, {"name": "c"}):
+        session.execute(update(animal).values(values))
+        session.commit()
+    with paused(session):
+        session.execute(insert(dog), [{"dog_id": n, "breed": "pug"} for n in numbers])
+    session.commit()
+    # As when the process is started anew.
+    get_versioning_manager(zoo.Animal).look_again()
+    session.get(zoo.Dog, 1).name = "d"
+    session.get(zoo.Dog, 2).breed = "boxer"
+    session.delete(session.get(zoo.Dog, 3))
+    session.commit()
+    session.execute(update(animal).where(animal.c.id == 4).values(kind="animal", name="d"))
+    session.commit()
+
+
+@pytest.mark.strategies
+def test_first_changes_of_subclasses(versioning, engine, strategy):
+    """The row of a subclass that is older than its history begins where its object does."""
+    found = []
+    for is_native in (False, True):
+        remove_versioning()
+        make_versioned(strategy=strategy, native=is_native)
+        zoo = build_zoo(build_base())
+        configure_mappers()
+        zoo.metadata.create_all(engine)
+        with Session(engine) as session:
+            change_first(zoo, session)
+            found.append(read_versions([zoo.Animal, zoo.Dog], session)[0])
+            assert verify(session) == []
+        zoo.metadata.drop_all(engine)
+        zoo.base.registry.dispose()
+
+    recorded, triggered = found
+    assert triggered == recorded

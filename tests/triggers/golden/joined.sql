@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 19592ae1b367a7ed2086075e9d8726df
+-- sqlalchemy_versioned 1 9ee3a9462ac61cce743d9dbde3d374a9
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -292,41 +292,6 @@ BEGIN
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END LOOP;
         IF EXISTS (
-            SELECT FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-        ) THEN
-            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
-            SELECT o.dog_id, o.breed, 0, 0
-            FROM (
-                SELECT DISTINCT ON (w.dog_id) w.* FROM (
-                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count,
-                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
-                            OVER (PARTITION BY u.dog_id) AS versioned_here_arrival
-                    FROM (
-                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
-                        FROM versioned_old AS o
-                        UNION ALL
-                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
-                    ) AS u
-                ) AS w
-                LEFT JOIN LATERAL (
-                    SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
-                ) AS r ON true
-                WHERE w.versioned_here_side = 1 AND (
-                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
-                )
-                ORDER BY w.dog_id, w.versioned_here_place
-            ) AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-            ON CONFLICT DO NOTHING;
-        END IF;
-        IF EXISTS (
             SELECT FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT true AS versioned_here, r.* FROM public.animal AS r
@@ -367,6 +332,53 @@ BEGIN
                 SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
             ) AS p ON true
             WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+            SELECT o.dog_id, o.breed, coalesce(b.transaction_id, 0), CASE WHEN b.versioned_here_comes IS FALSE THEN b.operation_type ELSE 0 END
+            FROM (
+                SELECT DISTINCT ON (w.dog_id) w.* FROM (
+                    SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.dog_id) AS versioned_here_count,
+                        min(u.versioned_here_place) FILTER (WHERE u.versioned_here_side < 0)
+                            OVER (PARTITION BY u.dog_id) AS versioned_here_arrival
+                    FROM (
+                        SELECT o.*, 1 AS versioned_here_side, row_number() OVER () AS versioned_here_place
+                        FROM versioned_old AS o
+                        UNION ALL
+                        SELECT n.*, -1, row_number() OVER () FROM versioned_new AS n
+                    ) AS u
+                ) AS w
+                LEFT JOIN LATERAL (
+                    SELECT 1 AS versioned_here FROM public.dog AS r WHERE r.dog_id = w.dog_id LIMIT 1
+                ) AS r ON true
+                WHERE w.versioned_here_side = 1 AND (
+                    w.versioned_here_count + coalesce(r.versioned_here, 0) > 0 OR w.versioned_here_place <= w.versioned_here_arrival
+                )
+                ORDER BY w.dog_id, w.versioned_here_place
+            ) AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            LEFT JOIN LATERAL (
+                SELECT v.*, row_number() OVER (ORDER BY v.transaction_id) = 1 AS versioned_here_comes
+                FROM public.animal_version AS v
+                WHERE v.id = o.dog_id AND v.transaction_id <> versioned_tx AND NOT EXISTS (
+                    SELECT FROM public.animal_version AS e
+                    CROSS JOIN (SELECT coalesce(
+                        (SELECT r.kind FROM public.animal AS r WHERE r.id = o.dog_id LIMIT 1),
+                        (SELECT v.kind FROM public.animal_version AS v WHERE v.id = o.dog_id ORDER BY v.transaction_id DESC LIMIT 1)
+                    )) AS n (kind)
+                    WHERE e.id = o.dog_id AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
+                )
+            ) AS b ON true
+            WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.animal_version AS v WHERE v.id = o.dog_id))
             ON CONFLICT DO NOTHING;
         END IF;
         IF NOT versioned_begun THEN
@@ -530,22 +542,6 @@ BEGIN
             versioned_tx := public.transaction_versioned_move(versioned_tx);
         END LOOP;
         IF EXISTS (
-            SELECT FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-        ) THEN
-            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
-            SELECT o.dog_id, o.breed, 0, 0
-            FROM versioned_old AS o
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL
-            ON CONFLICT DO NOTHING;
-        END IF;
-        IF EXISTS (
             SELECT FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT true AS versioned_here, r.* FROM public.animal AS r
@@ -567,6 +563,34 @@ BEGIN
                 SELECT true AS versioned_here FROM public.animal_version AS v WHERE v.id = l.id LIMIT 1
             ) AS p ON true
             WHERE p.versioned_here IS NULL
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF EXISTS (
+            SELECT FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            WHERE p.versioned_here IS NULL
+        ) THEN
+            INSERT INTO public.dog_version (dog_id, breed, transaction_id, operation_type)
+            SELECT o.dog_id, o.breed, coalesce(b.transaction_id, 0), CASE WHEN b.versioned_here_comes IS FALSE THEN b.operation_type ELSE 0 END
+            FROM versioned_old AS o
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here FROM public.dog_version AS v WHERE v.dog_id = o.dog_id LIMIT 1
+            ) AS p ON true
+            LEFT JOIN LATERAL (
+                SELECT v.*, row_number() OVER (ORDER BY v.transaction_id) = 1 AS versioned_here_comes
+                FROM public.animal_version AS v
+                WHERE v.id = o.dog_id AND v.transaction_id <> versioned_tx AND NOT EXISTS (
+                    SELECT FROM public.animal_version AS e
+                    CROSS JOIN (SELECT coalesce(
+                        (SELECT r.kind FROM public.animal AS r WHERE r.id = o.dog_id LIMIT 1),
+                        (SELECT v.kind FROM public.animal_version AS v WHERE v.id = o.dog_id ORDER BY v.transaction_id DESC LIMIT 1)
+                    )) AS n (kind)
+                    WHERE e.id = o.dog_id AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
+                )
+            ) AS b ON true
+            WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.animal_version AS v WHERE v.id = o.dog_id))
             ON CONFLICT DO NOTHING;
         END IF;
         IF NOT versioned_begun THEN

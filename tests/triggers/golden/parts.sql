@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 69efeeb3af79ae93b3e3db02f8239aab
+-- sqlalchemy_versioned 1 a547854dc1cbd60538d5a35ef5d38ee4
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -217,6 +217,24 @@ BEGIN
         versioned_stamp := overlay(versioned_stamp placing '7' FROM 13 FOR 0);
         IF EXISTS (
             SELECT FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1)
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.part AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, v.* FROM public.part_version AS v
+                WHERE v.id = t.k1 ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE l.versioned_here IS NULL
+                AND (p.versioned_here IS NULL OR p.operation_type = 2 AND p.transaction_id <> versioned_tx)
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = 'rows of ' || 'part' || ' are deleted that are older than their history',
+                HINT = 'Call maintenance.baseline() before, or write each table by its own statement.';
+        END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT true AS versioned_here, r.* FROM public.part AS r
             WHERE r.id = t.k1 OFFSET 0
@@ -259,32 +277,14 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
         IF EXISTS (
-            SELECT FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1)
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM public.part AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, v.* FROM public.part_version AS v
-                WHERE v.id = t.k1 ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1
-            ) AS p ON true
-            WHERE l.versioned_here IS NULL
-                AND (p.versioned_here IS NULL OR p.operation_type = 2 AND p.transaction_id <> versioned_tx)
-        ) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'object_not_in_prerequisite_state',
-                MESSAGE = 'rows of ' || 'part' || ' are deleted that are older than their history',
-                HINT = 'Call maintenance.baseline() before, or write each table by its own statement.';
-        END IF;
-        IF EXISTS (
             SELECT FROM versioned_old AS o
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM public.wheel_version AS v WHERE v.part_id = o.part_id LIMIT 1
             ) AS p ON true
             WHERE p.versioned_here IS NULL
         ) THEN
-            INSERT INTO public.wheel_version (part_id, size, version_id, transaction_id, operation_type)
-            SELECT o.part_id, o.size, (SELECT v.version_id FROM public.part_version AS v WHERE v.id = o.part_id ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1), 0, 0
+            INSERT INTO public.wheel_version (part_id, size, transaction_id, operation_type, version_id)
+            SELECT o.part_id, o.size, coalesce(b.transaction_id, 0), CASE WHEN b.versioned_here_comes IS FALSE THEN b.operation_type ELSE 0 END, b.version_id
             FROM (
                 SELECT DISTINCT ON (w.part_id) w.* FROM (
                     SELECT u.*, sum(u.versioned_here_side) OVER (PARTITION BY u.part_id) AS versioned_here_count,
@@ -308,7 +308,15 @@ BEGIN
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM public.wheel_version AS v WHERE v.part_id = o.part_id LIMIT 1
             ) AS p ON true
-            WHERE p.versioned_here IS NULL
+            LEFT JOIN LATERAL (
+                SELECT v.*, row_number() OVER (ORDER BY v.transaction_id, v.version_id) = 1 AS versioned_here_comes
+                FROM public.part_version AS v
+                WHERE v.id = o.part_id AND NOT EXISTS (
+                    SELECT FROM public.part_version AS e
+                    WHERE e.id = o.part_id AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
+                )
+            ) AS b ON true
+            WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.part_version AS v WHERE v.id = o.part_id))
             ON CONFLICT DO NOTHING;
         END IF;
         versioned_event := NULLIF(current_setting('versioned.event', true), '')::jsonb;
@@ -432,6 +440,24 @@ BEGIN
         versioned_stamp := overlay(versioned_stamp placing '7' FROM 13 FOR 0);
         IF EXISTS (
             SELECT FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1)
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, r.* FROM public.part AS r
+                WHERE r.id = t.k1 OFFSET 0
+            ) AS l ON true
+            LEFT JOIN LATERAL (
+                SELECT true AS versioned_here, v.* FROM public.part_version AS v
+                WHERE v.id = t.k1 ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1
+            ) AS p ON true
+            WHERE l.versioned_here IS NULL
+                AND (p.versioned_here IS NULL OR p.operation_type = 2 AND p.transaction_id <> versioned_tx)
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = 'rows of ' || 'part' || ' are deleted that are older than their history',
+                HINT = 'Call maintenance.baseline() before, or write each table by its own statement.';
+        END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1)
         CROSS JOIN LATERAL (
             SELECT true AS versioned_here, r.* FROM public.part AS r
             WHERE r.id = t.k1 OFFSET 0
@@ -455,37 +481,27 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
         IF EXISTS (
-            SELECT FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1)
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, r.* FROM public.part AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l ON true
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here, v.* FROM public.part_version AS v
-                WHERE v.id = t.k1 ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1
-            ) AS p ON true
-            WHERE l.versioned_here IS NULL
-                AND (p.versioned_here IS NULL OR p.operation_type = 2 AND p.transaction_id <> versioned_tx)
-        ) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'object_not_in_prerequisite_state',
-                MESSAGE = 'rows of ' || 'part' || ' are deleted that are older than their history',
-                HINT = 'Call maintenance.baseline() before, or write each table by its own statement.';
-        END IF;
-        IF EXISTS (
             SELECT FROM versioned_old AS o
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM public.wheel_version AS v WHERE v.part_id = o.part_id LIMIT 1
             ) AS p ON true
             WHERE p.versioned_here IS NULL
         ) THEN
-            INSERT INTO public.wheel_version (part_id, size, version_id, transaction_id, operation_type)
-            SELECT o.part_id, o.size, (SELECT v.version_id FROM public.part_version AS v WHERE v.id = o.part_id ORDER BY v.transaction_id DESC, v.version_id DESC LIMIT 1), 0, 0
+            INSERT INTO public.wheel_version (part_id, size, transaction_id, operation_type, version_id)
+            SELECT o.part_id, o.size, coalesce(b.transaction_id, 0), CASE WHEN b.versioned_here_comes IS FALSE THEN b.operation_type ELSE 0 END, b.version_id
             FROM versioned_old AS o
             LEFT JOIN LATERAL (
                 SELECT true AS versioned_here FROM public.wheel_version AS v WHERE v.part_id = o.part_id LIMIT 1
             ) AS p ON true
-            WHERE p.versioned_here IS NULL
+            LEFT JOIN LATERAL (
+                SELECT v.*, row_number() OVER (ORDER BY v.transaction_id, v.version_id) = 1 AS versioned_here_comes
+                FROM public.part_version AS v
+                WHERE v.id = o.part_id AND NOT EXISTS (
+                    SELECT FROM public.part_version AS e
+                    WHERE e.id = o.part_id AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
+                )
+            ) AS b ON true
+            WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.part_version AS v WHERE v.id = o.part_id))
             ON CONFLICT DO NOTHING;
         END IF;
         versioned_event := NULLIF(current_setting('versioned.event', true), '')::jsonb;

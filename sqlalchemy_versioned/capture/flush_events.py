@@ -86,9 +86,9 @@ class FlushEvents:
         self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
     ) -> None:
         """Keep the state of rows that are changed for the first time since they are recorded."""
-        if base_mapper in flush.first_kept:
+        if base_mapper in flush.updated:
             return
-        flush.first_kept.add(base_mapper)
+        flush.updated.add(base_mapper)
         for mapper, reader in self._readers_of(flush).items():
             if mapper.base_mapper is base_mapper and self._may_change_first(
                 connection, reader.spec.tables
@@ -237,9 +237,7 @@ class FlushEvents:
         if not readers:
             return []
         plugins = self._surroundings.plugins
-        return collect_work(
-            flush.context, readers, self._recorder.added_values, plugins, flush.expressed
-        )
+        return collect_work(flush, readers, self._recorder.added_values, plugins)
 
     def _readers_of(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
         """Return what reads the objects of a flush that are recorded.

@@ -73,8 +73,8 @@ class Flush:
         self.outer: weakref.ref[Flush] | None = None if outer is None else weakref.ref(outer)
         #: The base mappers of which images were taken before rows were deleted.
         self.imaged: set[Mapper[Any]] = set()
-        #: The base mappers of which rows without versions were looked for.
-        self.first_kept: set[Mapper[Any]] = set()
+        #: The base mappers of which rows were updated, those without versions being looked for.
+        self.updated: set[Mapper[Any]] = set()
         #: The objects that are deleted and leave their rows to new ones, by base mapper.
         self.switched: dict[Mapper[Any], Collection[InstanceState[Any]]] = {}
         #: What reads the objects that are recorded; ``None`` until that is asked.
@@ -140,28 +140,28 @@ class Flush:
 
 
 def collect_work(
-    context: UOWTransaction,
+    flush: Flush,
     readers: Mapping[Mapper[Any], ClassReader],
     values_of: ValuesOf,
     plugins: PluginCollection,
-    expressed: Mapping[InstanceState[Any], frozenset[str]],
 ) -> list[Work]:
     """Return what a flush did with the objects of the mappers in *readers*.
 
     :param values_of: tells the values of columns that are no copies.
     :param plugins: some of them may tell more, for each object.
-    :param expressed: attributes that were set to SQL expressions, by object.
     """
     found: dict[Hierarchy, Work] = {}
     for mapper, reader in readers.items():
-        spec, changes = reader.spec, reader.changes(context, mapper)
+        spec, changes = reader.spec, reader.changes(flush.context, mapper)
+        if mapper.base_mapper not in flush.updated:
+            changes.leave_doubtful()
         is_telling = bool(changes)
         if not is_telling and not changes.replaced:
             continue
         if reader.has_added:
-            states = _sqlalchemy.flushed_states(context, mapper)
+            states = _sqlalchemy.flushed_states(flush.context, mapper)
             asked = plugins.overriding("version_values")
-            _add_values(states, reader, changes, values_of, asked, expressed)
+            _add_values(states, reader, changes, values_of, asked, flush.expressed)
         work = found.get(spec.hierarchy)
         if work is None:
             work = found[spec.hierarchy] = Work(spec.hierarchy, mapper)

@@ -72,6 +72,11 @@ class Changes:
         self.doubtful = {forms.get(key, key) for key in self.doubtful}
         self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
 
+    def leave_doubtful(self) -> None:
+        """Take rows for what they were that may be so."""
+        self.updated = [key for key in self.updated if key not in self.doubtful]
+        self.doubtful.clear()
+
     def look_again(self) -> None:
         """Make these changes those that have come since they were recorded."""
         # Whatever came of them since: inserted rows are there, and may differ from their versions.

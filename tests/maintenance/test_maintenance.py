@@ -618,6 +618,19 @@ def test_rows_of_another_class_get_no_first_version(session, models):
     }
 
 
+def test_objects_that_are_linked_get_no_first_version(session, models):
+    """What a flush does not write is as it was, whatever of it is not loaded."""
+    with paused(session):
+        session.add_all([models.Post(id=1, name="p"), models.Tag(id=1, name="t")])
+    session.commit()
+    post, tag = session.get(models.Post, 1), session.get(models.Tag, 1)
+    session.expire(post, ["name"])
+    post.tags.append(tag)
+    session.commit()
+
+    assert versions_of(session, models.Post, (1,)) == []
+
+
 def count_of_a_change(session, engine, obj, name):
     """Return how many statements are issued for a change, but for loading the object."""
     assert obj.name != name

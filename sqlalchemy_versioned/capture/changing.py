@@ -116,10 +116,14 @@ class RowChanges:
         if pending.target is None:
             return
         spec, hierarchy = pending.target.spec, pending.target.hierarchy
-        changes = {each: Changes(deleted=list(rows)) for each in pending.target.specs_of_row()}
+        there = rows
+        if spec.base is not None and not spec.strategy.merges:
+            # Each would be an event of an object, which is there without a row in this table.
+            there = self._targets.cascades.remaining(connection, spec, rows)
+        changes = {each: Changes(deleted=list(there)) for each in pending.target.specs_of_row()}
         add_values(self._recorder, pending.target.specs(), changes)
         deleted = self._recorder.record(pending.session, connection, hierarchy, changes, locks=True)
-        absent = deleted.get(spec)
+        absent = {*rows}.difference(there).union(deleted.get(spec, ()))
         if absent:
             pending.statement, pending.sets = pending.write.without(absent)
             pending.moved = {key: key for key in rows if key not in absent}

@@ -209,7 +209,12 @@ class Inserts:
         if may_be_old:
             keys, updated = self._recorder.split_upserted(pending.session, connection, spec, keys)
         changes = {spec: Changes(inserted=keys, updated=updated, doubtful=set(updated))}
-        specs = target.specs()
+        specs, above = target.specs(), target.specs_above()
+        for other in specs:
+            # The objects are changed in all of their tables; those below have no new rows yet.
+            changed = [*keys, *updated] if other in above else updated
+            if other is not spec and changed:
+                changes[other] = Changes(updated=list(changed), doubtful=set(updated))
         add_values(self._recorder, specs, changes, given=pending.given, changed=pending.changed)
         self._recorder.record(pending.session, connection, target.hierarchy, changes, locks=False)
 

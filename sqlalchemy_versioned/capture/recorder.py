@@ -46,8 +46,7 @@ class Target:
 
     def specs_above(self) -> list[VersionSpec]:
         """Return the tables of superclasses, of which rows stay when those of this one go."""
-        specs = self.specs()
-        return specs[: specs.index(self.spec)]
+        return self.hierarchy.above(self.spec)
 
     def specs_of_row(self) -> list[VersionSpec]:
         """Return the tables of which rows go when those of this one go."""

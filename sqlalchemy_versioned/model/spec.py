@@ -190,6 +190,11 @@ class Hierarchy:
         """Return the other tables that a row of *spec* may share an object with."""
         return self._related.get(spec, ())
 
+    def above(self, spec: VersionSpec) -> list[VersionSpec]:
+        """Return the tables of superclasses, base-most first."""
+        others = self.related(spec)
+        return [each for each in self.tables[: self.tables.index(spec)] if each in others]
+
     def add_chain(self, chain: tuple[VersionSpec, ...]) -> None:
         """Add the tables of one class, base-most first."""
         for spec in chain:

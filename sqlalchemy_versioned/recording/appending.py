@@ -17,27 +17,27 @@ from .image import Image
 from .recording import Recording
 from .shapes import Transaction
 
-__all__ = ["Appending", "with_base"]
+__all__ = ["Appending", "with_tables_above"]
 
 
-def with_base(
+def with_tables_above(
     hierarchy: Hierarchy, changes: Mapping[VersionSpec, Changes]
 ) -> Mapping[VersionSpec, Changes]:
-    """Return *changes* with the base-most table of their objects, which numbers the versions.
+    """Return *changes* with the tables of superclasses, the base-most of which numbers versions.
 
     Statements that name a table write that table alone.
     """
-    root = hierarchy.root
-    base = changes.get(root, Changes())
-    others = (each for spec, each in changes.items() if spec is not root)
-    known = set(base.keys())
-    keys = dict.fromkeys(key for each in others for key in each.keys() if key not in known)  # noqa: SIM118
-    if not keys:
-        return changes
-    whole = Changes()
-    whole.extend(base)
-    whole.updated += keys
-    return {**changes, root: whole}
+    whole = dict(changes)
+    for spec, each in changes.items():
+        for above in hierarchy.above(spec):
+            known = set(whole[above].keys()) if above in whole else set[Key]()
+            keys = [key for key in each.keys() if key not in known]  # noqa: SIM118
+            if keys:
+                added = Changes(updated=keys)
+                if above in whole:
+                    added.extend(whole[above])
+                whole[above] = added
+    return whole
 
 
 class Appending(Recording):

@@ -23,7 +23,7 @@ from ..database.sessions import numbering_connection, sync_session
 from ..exc import CaptureError, ImproperlyConfigured
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
-from .appending import Appending, with_base
+from .appending import Appending, with_tables_above
 from .changes import Changes
 from .recording import Recording
 from .records import Layer, Records
@@ -329,7 +329,7 @@ class UnitOfWork:
         assert row is not None
         appends = not hierarchy.root.strategy.merges
         if appends:
-            changes = with_base(hierarchy, changes)
+            changes = with_tables_above(hierarchy, changes)
         recording = (Appending if appends else Recording)(
             hierarchy,
             connection,

@@ -3,7 +3,18 @@
 import enum
 
 import pytest
-from sqlalchemy import Enum, ForeignKey, String, case, inspect, literal, select
+from sqlalchemy import (
+    Enum,
+    ForeignKey,
+    String,
+    case,
+    delete,
+    insert,
+    inspect,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import (
     Mapped,
     Session,
@@ -13,7 +24,10 @@ from sqlalchemy.orm import (
 )
 
 from sqlalchemy_versioned import Operation, deleted, version_class
+from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.lives import image
+from tests.zoo import build_zoo
 
 INSERT, UPDATE, DELETE = Operation
 
@@ -444,3 +458,32 @@ def test_expression_in_one_of_several_tables(saw, Base, key):
     session.commit()
 
     assert recorded(session, Base) == [[INSERT, UPDATE]] * 3
+
+
+@pytest.mark.strategies
+def test_tables_that_are_written_by_themselves(Base, open_session):
+    """What a statement does to a part of objects is told by all tables that these have rows in."""
+    zoo = build_zoo(Base)
+    session = open_session(Base)
+    animal, dog, puppy = (cls.__table__ for cls in (zoo.Animal, zoo.Dog, zoo.Puppy))
+    told = {table: [] for table in (animal, dog, puppy)}
+    for statement, *operations in (
+        (insert(animal).values(id=1, kind="puppy"), INSERT, None, None),
+        (insert(dog).values(dog_id=1), UPDATE, INSERT, None),
+        (insert(puppy).values(puppy_id=1), UPDATE, UPDATE, INSERT),
+        (update(dog).values(breed="pug"), UPDATE, UPDATE, UPDATE),
+        (delete(puppy).where(puppy.c.puppy_id == 1), UPDATE, UPDATE, DELETE),
+        (delete(puppy).where(puppy.c.puppy_id == 1), None, None, None),
+        (delete(dog), UPDATE, DELETE, None),
+        (delete(animal), DELETE, None, None),
+    ):
+        session.execute(statement)
+        session.commit()
+        for table, operation in zip(told, operations, strict=True):
+            told[table] += [] if operation is None else [operation]
+
+    assert verify(session) == []
+    for table, operations in told.items():
+        spec = table_spec_of(table)
+        found = select(spec.operation_column).order_by(*spec.place)
+        assert session.scalars(found).all() == operations, table.name

@@ -29,6 +29,7 @@ __all__ = [
     "enum_places",
     "groups_by_keys",
     "has_concurrent_writers",
+    "has_enum_types",
     "has_insert_or_mark",
     "has_native_uuids",
     "has_rolled_back",
@@ -61,6 +62,11 @@ def is_native_enum(type_: types.TypeEngine[Any]) -> bool:
     if is_array(type_):
         return is_native_enum(type_.item_type)
     return isinstance(type_, types.Enum) and type_.native_enum
+
+
+def has_enum_types(dialect: Dialect) -> bool:
+    """Tell whether enums are types that nothing but their own values can be compared with."""
+    return dialect.name == "postgresql"
 
 
 def is_named(type_: types.TypeEngine[Any], name: str) -> bool:

@@ -9,12 +9,23 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, any_, bindparam, func, select, tuple_, types
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    select,
+    tuple_,
+    types,
+)
 from sqlalchemy.engine import Dialect
 
 from .._sqlalchemy import has_bind_expression
 from .._typing import sql_parameter
-from .dialects import can_select_from_target, native_type
+from .dialects import can_select_from_target, is_native_enum, native_type
 
 __all__ = ["Key", "KeyConditions", "KeyParameters", "KeySets", "Style"]
 
@@ -41,18 +52,27 @@ class KeyConditions:
     :param columns: the key columns.
     :param prefix: what stands before the names of sets in the names of parameters; where a
         statement writes, that of the spec.
+    :param casts: whether a parameter that is text for *columns* must be made an enum for others.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]], style: Style, prefix: str = "") -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column[Any]],
+        style: Style,
+        prefix: str = "",
+        *,
+        casts: bool = False,
+    ) -> None:
         self._columns = tuple(columns)
         self._style = style
         self._prefix = prefix
+        self._casts = casts
 
     def member(self, columns: Sequence[ColumnElement[Any]], name: str) -> ColumnElement[bool]:
         """Match rows whose *columns* are in the set *name*."""
         if self._style is Style.ONE:
             pairs = zip(columns, self.values(name), strict=True)
-            return and_(*[column == value for column, value in pairs])
+            return and_(*[column == self._given_for(column, value) for column, value in pairs])
         subject: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
         if self._style is Style.LIST:
             values: Any = sql_parameter(f"{self._prefix}{name}", expanding=True)
@@ -69,6 +89,13 @@ class KeyConditions:
             bindparam(f"{self._prefix}{name}_{place}", type_=column.type)
             for place, column in enumerate(self._columns)
         ]
+
+    def _given_for(
+        self, column: ColumnElement[Any], value: ColumnElement[Any]
+    ) -> ColumnElement[Any]:
+        """Return a parameter as it can be compared with a column."""
+        is_text = is_native_enum(column.type) and not is_native_enum(value.type)
+        return cast(value, column.type) if self._casts and is_text else value
 
     def rows(self, name: str) -> list[ColumnElement[Any]]:
         """Return the columns of a table that has the keys of a set as its rows."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from ..database.dialects import (
+    has_enum_types,
     writes_past_snapshots,
 )
 from ..database.keys import KeyConditions, Style
@@ -53,8 +54,9 @@ class TableStatements:
         self.spec = spec
         self.related: tuple[VersionSpec, ...] = tuple(related)
         self.style = style
+        # A parameter has one type in a statement, that of the columns of history.
         self.keys: KeyConditions = KeyConditions(
-            [pair.parent for pair in spec.key], style, spec.prefix
+            [pair.version for pair in spec.key], style, spec.prefix, casts=has_enum_types(dialect)
         )
         #: The transaction that is being written.
         named = bindparam(f"{spec.prefix}tx", type_=spec.transaction_column.type)

@@ -1,19 +1,10 @@
 """Keys, links and sessions as demanding schemas have them."""
 
-import enum
-
 import pytest
-from sqlalchemy import Column, Enum, ForeignKey, Integer, String, Table, TypeDecorator, select
+from sqlalchemy import Column, ForeignKey, Integer, String, Table, TypeDecorator, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_versioned import IncompleteHistory, Operation, count_versions, version_class
-
-
-class Kind(enum.Enum):
-    """What an enum in a primary key may be."""
-
-    one = "one"
-    two = "two"
 
 
 class Folded(TypeDecorator):
@@ -48,26 +39,6 @@ def test_key_that_comes_back_in_another_form(Base, open_session):
     session.commit()
 
     assert sorted(v.text for v in session.scalars(select(version_class(Page)))) == ["a", "b"]
-
-
-@pytest.mark.needs("enum_types")
-def test_enum_in_a_primary_key(Base, open_session):
-    """Rows whose key is an enum of the database are recorded, changed or not."""
-
-    class Price(Base):
-        __tablename__ = "price"
-        __versioned__ = {}
-        kind: Mapped[Kind] = mapped_column(Enum(Kind), primary_key=True)
-        amount: Mapped[int] = mapped_column()
-
-    session = open_session(Base)
-    price = Price(kind=Kind.one, amount=1)
-    session.add(price)
-    session.commit()
-    price.amount = Price.amount + 1
-    session.commit()
-
-    assert [(v.kind, v.amount) for v in price.versions] == [(Kind.one, 1), (Kind.one, 2)]
 
 
 def test_link_that_takes_over_the_id_of_another(Base, open_session):

@@ -261,6 +261,29 @@ TRIGGERS = [
 ]
 
 
+@pytest.mark.needs("enum_types")
+def test_keys_that_are_enums(declare):
+    """Rows whose key is an enum of the database are found by it, and so are their versions."""
+    session, Thing = declare(id=mapped_column(Enum(Color), primary_key=True))
+    thing = Thing(id=Color.RED, name="a")
+    session.add(thing)
+    for name in ("b", Thing.name + "c"):
+        session.commit()
+        thing.name = name
+    session.commit()
+    session.delete(thing)
+    session.commit()
+
+    versions = version_table(Thing).c
+    kept = select(versions.id, versions.name, versions.operation_type)
+    assert session.execute(kept.order_by(versions.transaction_id)).all() == [
+        (Color.RED, "a", INSERT),
+        (Color.RED, "b", UPDATE),
+        (Color.RED, "bc", UPDATE),
+        (Color.RED, "bc", DELETE),
+    ]
+
+
 @pytest.mark.strategies
 def test_triggers_of_the_application(declare):
     """What a trigger makes of a row is what its version has, although no object knows of it."""

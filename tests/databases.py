@@ -517,12 +517,12 @@ def _administrator(url: URL, **options: Any) -> Engine:
 
 def _with_connect_args(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     driver = url.get_driver_name()
-    if driver == "psycopg2":
+    if driver in ("psycopg2", "psycopg"):
         arguments = {"options": f"-c lock_timeout={LOCK_TIMEOUT}s"}
-    elif driver == "pymysql":
+    elif url.get_backend_name() in ("mariadb", "mysql"):
         seconds = f"lock_wait_timeout = {LOCK_TIMEOUT}, innodb_lock_wait_timeout = {LOCK_TIMEOUT}"
         arguments = {"init_command": f"SET SESSION {seconds}"}
-        if not any(name.startswith("ssl") for name in url.query):
+        if driver == "pymysql" and not any(name.startswith("ssl") for name in url.query):
             # Every connection would load the certificates of the system, for 20 ms.
             arguments["ssl_disabled"] = True
     elif driver == "asyncpg":

@@ -118,8 +118,13 @@ def test_copied_rows(Base, session, engine, history, name):
     install_triggers(Base.metadata, session)
     session.commit()
     connection = engine.raw_connection()
-    rows = StringIO("1\t2\ta\n2\t2\tb\n")
-    connection.cursor().copy_expert(f"COPY {name} (id, place, name) FROM STDIN", rows)
+    cursor = connection.cursor()
+    statement, rows = f"COPY {name} (id, place, name) FROM STDIN", "1\t2\ta\n2\t2\tb\n"
+    if hasattr(cursor, "copy_expert"):
+        cursor.copy_expert(statement, StringIO(rows))
+    else:
+        with cursor.copy(statement) as copy:
+            copy.write(rows)
     connection.commit()
     connection.close()
 

@@ -40,7 +40,7 @@ class RowChanges:
         if _sqlalchemy.is_limited(pending.statement):
             return "which rows it takes when it stops at a number of them is not known beforehand"
         if isinstance(pending.statement, Update):
-            pending.changed = set(_sqlalchemy.assigned_columns(pending.statement, sets))
+            pending.changed = set(write.assigned)
             if reason := self._doubt_update(pending):
                 return reason
         keys = write.known_keys()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -82,12 +83,17 @@ class Write:
         """Whether it is executed for several sets of parameters."""
         return len(self._sets) > 1
 
+    @cached_property
+    def assigned(self) -> Mapping[Column[Any], Any]:
+        """What is assigned, by column; of several sets of parameters, by the first."""
+        return _sqlalchemy.assigned_columns(self.statement, self._sets)
+
     # -- rows that are there -----------------------------------------------------------------
 
     @property
     def moves_keys(self) -> bool:
         """Whether an UPDATE assigns key columns."""
-        return isinstance(self.statement, Update) and bool(self._assigned_keys())
+        return isinstance(self.statement, Update) and not self.assigned.keys().isdisjoint(self._key)
 
     def known_keys(self) -> list[Key] | None:
         """Return the keys of the rows, if conditions and parameters tell them."""
@@ -223,7 +229,7 @@ class Write:
     def _assigned_keys(
         self, sets: Sequence[Mapping[str, Any]] | None = None
     ) -> dict[Column[Any], Any]:
-        assigned = _sqlalchemy.assigned_columns(self.statement, sets or self._sets)
+        assigned = _sqlalchemy.assigned_columns(self.statement, sets) if sets else self.assigned
         found = {c: assigned[c] for c in self._key if c in assigned}
         return bound_values(found)
 
@@ -309,8 +315,8 @@ class Write:
 
     def _given(self) -> dict[str, Any]:
         """Return what an INSERT says of key columns."""
-        given = _sqlalchemy.assigned_columns(self.statement, self._sets)
-        return {c.key: given[c] for c in self._key if given.get(c) is not None}
+        said = self.assigned
+        return {c.key: said[c] for c in self._key if said.get(c) is not None}
 
     def returning(self) -> Any:
         """Return the INSERT, telling the keys of the rows that it makes."""

@@ -2,7 +2,7 @@
 
 import enum
 import uuid
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -392,9 +392,14 @@ def by_engine(engine, options):
     return Session(engine.execution_options(**options))
 
 
+@contextmanager
 def by_connection(engine, options):
     """Open a session on a connection with options."""
-    return Session(engine.connect().execution_options(**options))
+    with (
+        engine.connect() as connection,
+        Session(connection.execution_options(**options)) as session,
+    ):
+        yield session
 
 
 def by_transaction(engine, options):

@@ -1,34 +1,43 @@
 """The function of a table, where a statement has changed one row, as those of sessions mostly have.
 
-Starting a statement takes longer then than executing it.  So the common case takes two: one ends
-the version before, if it is as it is expected to be, and one adds the next.  If it ended none, the
-:class:`.FreshRecorder` does what is to be done, whatever that is.
+Starting a statement takes longer then than executing it: each step of its plan does, and each
+column that a step hands on.  So the common case takes three short ones.  The first reads what the
+statement did, the second ends the version before, if it is as it is expected to be, and the third
+adds the next.  If none was ended, the :class:`.FreshRecorder` does what is to be done, whatever
+that is.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Column
-
+from ..model.operation import Operation
+from ..model.spec import ColumnPair
 from .fresh import FreshRecorder
 from .spec import Event
 from .text import fill
 
 __all__ = ["OneRowRecorder"]
 
-#: Leave a transaction alone by which nothing changes.
-COUNTED = """
-PERFORM FROM {rows} LIMIT 2;
-GET DIAGNOSTICS versioned_rows = ROW_COUNT;
-IF versioned_rows = 0 THEN
+#: The first row of the statement, if there is one, whether it is alone, and whether the transaction
+#: is known that goes on.  No more is fetched, so old and new rows can meet in any join.
+FOUND = """
+{said_number}
+SELECT {read},
+    {changed} AS is_changed,
+    NOT EXISTS (SELECT FROM {rows} OFFSET 1) AS is_alone,
+    (
+        {written}
+    ) AS is_known
+INTO versioned_one FROM {source};
+IF NOT FOUND THEN
     RETURN NULL;
+END IF;
+IF versioned_tx IS NOT NULL AND versioned_one.is_known IS NOT TRUE THEN
+    versioned_tx := {current}();
 END IF;
 """
 
-#: As this is for one row only, old and new rows can meet in any join.
 IF_ONE = """
-IF versioned_rows = 1 THEN
+IF versioned_one.is_changed AND versioned_one.is_alone THEN
     {one}
 END IF;
 IF versioned_left = 0 THEN
@@ -40,20 +49,14 @@ END IF;
 SUCCEEDED = """
 UPDATE {version} AS v SET {end} = versioned_tx
 WHERE v.ctid = (
-    SELECT p.ctid
-    FROM ({touched}) AS t ({columns_of_t})
-    {live}
-    CROSS JOIN LATERAL (
-        SELECT v.ctid, {compared} FROM {version} AS v
-        WHERE {v_is_t} ORDER BY {v_transaction} DESC LIMIT 1
-    ) AS p
-    WHERE {p_transaction} < versioned_tx AND {p_end} IS NULL AND {p_operation} <> {delete}
-        AND ({changed})
+    SELECT CASE WHEN {p_transaction} < versioned_tx AND {p_end} IS NULL
+        AND {p_operation} <> {delete} AND {succeeded}
+    THEN p.ctid END
+    FROM {version} AS p WHERE {p_is_one} ORDER BY {p_transaction} DESC LIMIT 1
 );
 IF FOUND THEN
     INSERT INTO {version} ({columns}, {transaction}, {operation})
-    SELECT {values}, versioned_tx, {what}
-    FROM {source};
+    SELECT {values}, versioned_tx, {what} FROM {source};
     versioned_left := 1;
 END IF;
 """
@@ -61,22 +64,17 @@ END IF;
 #: A row that has never been there has no version before.
 FIRST = """
 INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT {values}, versioned_tx, {insert}
-FROM ({touched}) AS t ({columns_of_t})
-{live}
-LEFT JOIN LATERAL (
-    SELECT true AS {here} FROM {version} AS v WHERE {v_is_t} LIMIT 1
-) AS p ON true
-WHERE p.{here} IS NULL;
+SELECT {values}, versioned_tx, {insert} FROM {live}
+    AND NOT EXISTS (SELECT FROM {version} AS p WHERE {p_is_one});
 IF FOUND THEN
     versioned_left := 1;
 END IF;
 """
 
 #: Mostly the first row tells that something has changed.
-IS_FIRST_CHANGED = """
-IF NOT EXISTS ({first}) AND NOT EXISTS ({changed}) THEN
-    RETURN NULL;
+UNLESS_FIRST_CHANGED = """
+IF NOT versioned_one.is_changed THEN
+    {unless_changed}
 END IF;
 """
 
@@ -85,12 +83,49 @@ class OneRowRecorder(FreshRecorder):
     """Writes the function of one table."""
 
     def _variables(self) -> str:
-        return f"{super()._variables()}\nversioned_rows bigint;"
+        # A record takes any type; of some, no variable can be NULL.
+        return f"{super()._variables()}\nversioned_one record;"
 
-    def _unless_any(self, event: Event) -> str:
+    def _rows_and_transaction(self, event: Event) -> str:
         if not self._is_known(event):
-            return super()._unless_any(event)
-        return fill(COUNTED, rows=next(iter(self._rows(event).values())))
+            return super()._rows_and_transaction(event)
+        rows = self._rows(event)
+        return fill(
+            FOUND,
+            read=self._read(event),
+            changed=self._is_first_changed if event is Event.UPDATE else "true",
+            rows=next(iter(rows.values())),
+            source=" CROSS JOIN ".join(f"{table} AS {alias}" for alias, table in rows.items()),
+            **self._slots_of_transaction,
+        )
+
+    def _read(self, event: Event) -> str:
+        """Return what is read of the first row: its key, and what the statement says of flags."""
+        alias = "o" if event is Event.DELETE else "n"
+        keys = [
+            f"{self._text.column(alias, column)} AS {name}"
+            for column, name in zip(self._key, self._names, strict=True)
+        ]
+        if not self._flags.are_told_by(event):
+            return ", ".join(keys)
+        told = [
+            f"{self._flags.told_of(flag, event, 'false')} AS {flag.name}"
+            for flag in self._flags.of(self._spec)
+        ]
+        return ", ".join([*keys, *told])
+
+    @property
+    def _is_first_changed(self) -> str:
+        """The condition that the first row has its key, and tells that it has changed."""
+        text = self._text
+        same = [f"{text.column('o', each)} = {text.column('n', each)}" for each in self._key]
+        return " AND ".join([*same, self._differs_from_old(self._telling)])
+
+    def _unless_changed(self, event: Event) -> str:
+        unless_changed = super()._unless_changed(event)
+        if not unless_changed or not self._is_known(event):
+            return unless_changed
+        return fill(UNLESS_FIRST_CHANGED, unless_changed=unless_changed)
 
     def _recording(self, event: Event) -> str:
         otherwise = super()._recording(event)
@@ -99,97 +134,54 @@ class OneRowRecorder(FreshRecorder):
         return fill(IF_ONE, one=self._one_row(event), otherwise=otherwise)
 
     def _one_row(self, event: Event) -> str:
-        spec = self._spec
+        spec, text = self._spec, self._text
         slots = {
             **self._end_slots(spec),
-            **self._slots_of_images(spec, event),
-            "touched": self._one(event),
-            "p_transaction": self._text.column("p", spec.transaction_column),
+            "p_transaction": text.column("p", spec.transaction_column),
+            "p_is_one": " AND ".join(
+                f"{text.column('p', pair.version)} = {text.kept(value, pair.parent)}"
+                for pair, value in self._key_of_one
+            ),
         }
+        if event is Event.DELETE:
+            return fill(SUCCEEDED, **(slots | self._after_delete()))
+        slots["values"] = self._values("l", spec, lambda flag: f"versioned_one.{flag.name}")
         if event is Event.INSERT:
-            return fill(FIRST, values=self._values_of_one(event), live=self._image_of_one, **slots)
-        return fill(SUCCEEDED, **(slots | self._succession(event)))
+            return fill(FIRST, live=self._live_one, **slots)
+        return fill(SUCCEEDED, **(slots | self._after_update()))
 
-    def _succession(self, event: Event) -> dict[str, str]:
-        """Return what the version before is compared with, and what the next one is made of."""
-        spec, values = self._spec, self._values_of_one(event)
-        slots = self._slots_of_images(spec, event)
-        if event is Event.DELETE:
-            return {
-                "live": self._live(spec, join="LEFT JOIN", columns=[]),
-                "compared": self._of_version_before([]),
-                "changed": f"l.{self._here} IS NULL",
-                "values": values,
-                "what": slots["delete"],
-                "source": "versioned_old AS o",
-            }
-        compared = self._compared(spec)
-        flags = [f"t.{flag.name}" for flag in self._flags.of(spec) if flag.is_masked]
+    def _after_update(self) -> dict[str, str]:
+        """Return when a version succeeds to the one before, and what it is made of."""
+        spec = self._spec
+        masks = [f"versioned_one.{f.name}" for f in self._flags.of(spec) if f.is_masked]
+        differs = " OR ".join([self._differs_in_values(spec), *masks])
         return {
-            "live": self._live(spec, columns=[pair.parent for pair in compared]),
-            "compared": self._of_version_before([pair.version for pair in compared]),
-            "changed": " OR ".join([self._differs_in_values(spec), *flags]),
+            "succeeded": f"EXISTS (SELECT FROM {self._live_one} AND ({differs}))",
+            "what": self._text.operation(spec, Operation.UPDATE),
+            "source": self._live_one,
+        }
+
+    def _after_delete(self) -> dict[str, str]:
+        spec, event = self._spec, Event.DELETE
+        values = self._values(
+            "o", spec, lambda flag: self._flags.at_last(flag, event, adds_up=False), is_gone=True
+        )
+        return {
+            "succeeded": f"NOT EXISTS (SELECT FROM {self._live_one})",
             "values": values,
-            "what": slots["update"],
-            # That they are one row is known by then.
-            "source": f"({self._read(event)}) AS t ({slots['columns_of_t']})\n{self._image_of_one}",
+            "what": self._text.operation(spec, Operation.DELETE),
+            "source": self._source(event),
         }
 
     @property
-    def _image_of_one(self) -> str:
-        return self._live(self._spec, columns=[pair.parent for pair in self._spec.pairs])
-
-    def _of_version_before(self, columns: list[Column[Any]]) -> str:
-        """Return what is read of the version before: some columns, and what it must be."""
-        spec = self._spec
-        assert spec.end_column is not None
-        telling = (spec.transaction_column, spec.end_column, spec.operation_column)
-        return self._text.columns("v", dict.fromkeys((*telling, *columns)))
-
-    def _values_of_one(self, event: Event) -> str:
-        if event is Event.DELETE:
-            return self._values(
-                "o",
-                self._spec,
-                lambda flag: self._flags.at_last(flag, event, adds_up=False),
-                is_gone=True,
-            )
-        return self._values("l", self._spec, lambda flag: f"t.{flag.name}")
-
-    def _one(self, event: Event) -> str:
-        """Select the key of the row of a statement, and its flags, if it was changed."""
-        if event is not Event.UPDATE:
-            return self._read(event)
-        changed = f"{self._is_same_row} AND {self._differs_from_old(self._kept)}"
-        return f"{self._read(event, 'on')} WHERE {changed}"
-
-    def _read(self, event: Event, aliases: str | None = None) -> str:
-        """Select the key of the row of a statement, and its flags.
-
-        :param aliases: which of the old and the new row to read, if there is more to be known.
-        """
-        told = self._flags.told(event, "false") if self._flags.are_told_by(event) else []
-        key = "o" if event is Event.DELETE else "n"
-        keys = [self._text.column(key, column) for column in self._key]
-        read = aliases or ("on" if told else key)
-        rows = [f"{table} AS {a}" for a, table in self._rows(event).items() if a in read]
-        return f"SELECT {', '.join([*keys, *told])} FROM {' CROSS JOIN '.join(rows)}"
+    def _key_of_one(self) -> list[tuple[ColumnPair, str]]:
+        """The columns of the key, and what the row has in them."""
+        values = [f"versioned_one.{name}" for name in self._names]
+        return list(zip(self._spec.key, values, strict=True))
 
     @property
-    def _is_same_row(self) -> str:
+    def _live_one(self) -> str:
+        """What is left of the row, as ``l``, and its condition."""
         text = self._text
-        return " AND ".join(f"{text.column('o', c)} = {text.column('n', c)}" for c in self._key)
-
-    def _unless_changed(self, event: Event) -> str:
-        if event is not Event.UPDATE or not self._is_known(event):
-            return super()._unless_changed(event)
-        rows = [
-            f"(SELECT * FROM {table} LIMIT 1) AS {alias}"
-            for alias, table in self._rows(event).items()
-        ]
-        condition = f"{self._is_same_row} AND {self._differs_from_old(self._telling)}"
-        return fill(
-            IS_FIRST_CHANGED,
-            first=f"SELECT FROM {' CROSS JOIN '.join(rows)} WHERE {condition}",
-            changed=self._differing(self._telling),
-        )
+        same = [f"{text.column('l', pair.parent)} = {value}" for pair, value in self._key_of_one]
+        return f"{text.table(self._spec.parent_table)} AS l WHERE {' AND '.join(same)}"

@@ -120,14 +120,17 @@ class Recorder(FirstStates):
     def _branch(self, event: Event) -> str:
         return fill(
             BRANCH,
-            unless_any=self._unless_any(event),
-            known=self._known,
+            known=self._rows_and_transaction(event),
             unless_changed=self._unless_changed(event),
             is_fresh=self._is_fresh(event),
             recording=self._recording(event),
             names=self._entity_names(event),
             **self._steps,
         )
+
+    def _rows_and_transaction(self, event: Event) -> str:
+        """Find whether there are rows at all, and the transaction that goes on."""
+        return "\n".join([self._unless_any(event), self._known])
 
     def _unless_any(self, event: Event) -> str:
         """Leave a transaction alone by which nothing changes."""

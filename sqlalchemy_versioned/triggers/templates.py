@@ -25,6 +25,7 @@ __all__ = [
     "IMAGES",
     "KNOWN",
     "MISTAKEN",
+    "NUMBER",
     "OVERTAKEN",
     "OWN",
     "PREVIOUS",
@@ -33,6 +34,7 @@ __all__ = [
     "UNLESS_ANY",
     "UNLESS_CHANGED",
     "VARIABLES",
+    "WRITTEN",
 ]
 
 FUNCTION = """
@@ -83,7 +85,6 @@ END IF;
 """
 
 BRANCH = """
-{unless_any}
 {known}
 IF versioned_tx IS NULL THEN
     {unless_changed}
@@ -98,21 +99,29 @@ IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
 END IF;
 """
 
-#: The transaction that goes on.  Mostly it has written its row outside of savepoints; whether it
-#: has in any other way, the function tells, and a call of it takes longer.  A table of a few rows
-#: would be read as a whole, were its order not asked for.
-KNOWN = """
+#: What the setting says.
+NUMBER = """
 versioned_tx := (
     NULLIF(current_setting('versioned.transactions', true), '')::jsonb
     ->> '{table_text}'::regclass::oid::text
 )::bigint;
+"""
+
+#: Whether the transaction that goes on has written that row, and outside of savepoints.  A table of
+#: a few rows would be read as a whole, were its order not asked for.
+WRITTEN = """
+SELECT {number} = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM {table} AS t
+WHERE {number} >= versioned_tx ORDER BY {number} LIMIT 1
+"""
+
+#: The transaction that goes on.  Whether it has written its row in any other way, the function
+#: tells, and a call of it takes longer.
+KNOWN = """
+{said_number}
 IF versioned_tx IS NOT NULL THEN
-    PERFORM FROM (
-        SELECT {number} AS id, t.xmin FROM {table} AS t
-        WHERE {number} >= versioned_tx ORDER BY {number} LIMIT 1
-    ) AS t
-    WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-    IF NOT FOUND THEN
+    IF (
+        {written}
+    ) IS NOT TRUE THEN
         versioned_tx := {current}();
     END IF;
 END IF;

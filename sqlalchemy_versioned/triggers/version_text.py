@@ -16,8 +16,10 @@ from .spec import EMPTIED, Event, TriggerSpec
 from .templates import (
     CHANGED_ELSEWHERE,
     KNOWN,
+    NUMBER,
     OWN,
     PREVIOUS,
+    WRITTEN,
 )
 from .text import Text, fill
 from .transactions import INVOKER, now, tells_moment
@@ -50,16 +52,19 @@ class VersionText:
     @property
     def _known(self) -> str:
         """Find the number of the transaction that goes on."""
+        return fill(KNOWN, **self._slots_of_transaction)
+
+    @property
+    def _slots_of_transaction(self) -> dict[str, str]:
+        """Return what tells the number of the transaction that goes on."""
         transaction, text = self._triggers.transaction, self._text
-        table = text.table(transaction.table)
-        return fill(
-            KNOWN,
-            table=table,
+        table, number = text.table(transaction.table), text.column("t", transaction.number)
+        return {
             # It stands inside of a string.
-            table_text=table.replace("'", "''"),
-            number=text.column("t", transaction.number),
+            "said_number": fill(NUMBER, table_text=table.replace("'", "''")),
+            "written": fill(WRITTEN, table=table, number=number),
             **self._steps,
-        )
+        }
 
     def _is_keyed(self, spec: VersionSpec) -> bool:
         """Tell whether rows are recognised by the primary key of their table."""

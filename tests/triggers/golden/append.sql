@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 d94be14770d0e149433fe063b5933636
+-- sqlalchemy_versioned 1 f0d4bce4f2f07c83aa2b56ca8484b2ba
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -60,12 +60,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -106,12 +104,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -152,12 +148,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -213,12 +207,10 @@ BEGIN
                         ->> 'public.transaction'::regclass::oid::text
                     )::bigint;
                     IF versioned_tx IS NOT NULL THEN
-                        PERFORM FROM (
-                            SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                        IF (
+                            SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                             WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-                        ) AS t
-                        WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-                        IF NOT FOUND THEN
+                        ) IS NOT TRUE THEN
                             versioned_tx := public.transaction_versioned_current();
                         END IF;
                     END IF;

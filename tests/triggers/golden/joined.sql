@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 9ee3a9462ac61cce743d9dbde3d374a9
+-- sqlalchemy_versioned 1 8c5e66ce122e6c59204b32b48b59a2bb
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -15,7 +15,7 @@ DECLARE
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
-    versioned_rows bigint;
+    versioned_one record;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
@@ -81,12 +81,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -258,12 +256,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -511,12 +507,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;

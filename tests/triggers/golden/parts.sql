@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 a547854dc1cbd60538d5a35ef5d38ee4
+-- sqlalchemy_versioned 1 cb224cc64d7542040ecfc2651489ba45
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -65,12 +65,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -178,12 +176,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
@@ -401,12 +397,10 @@ BEGIN
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
         IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+            IF (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
+            ) IS NOT TRUE THEN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;

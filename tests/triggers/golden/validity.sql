@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 57c1a8eb460c68d670297d83fc0dec9f
+-- sqlalchemy_versioned 1 960852d3f674f3576620efa8ed6c7753
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -16,7 +16,7 @@ DECLARE
     versioned_again boolean := false;
     versioned_lacking bigint;
     versioned_gone bigint;
-    versioned_rows bigint;
+    versioned_one record;
     versioned_part regclass;
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
@@ -75,42 +75,33 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        PERFORM FROM versioned_new LIMIT 2;
-        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
-        IF versioned_rows = 0 THEN
-            RETURN NULL;
-        END IF;
         versioned_tx := (
             NULLIF(current_setting('versioned.transactions', true), '')::jsonb
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
-        IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+        SELECT n.id AS k1, n.secret IS NOT NULL AS f1,
+            true AS is_changed,
+            NOT EXISTS (SELECT FROM versioned_new OFFSET 1) AS is_alone,
+            (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
-                versioned_tx := public.transaction_versioned_current();
-            END IF;
+            ) AS is_known
+        INTO versioned_one FROM versioned_new AS n;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+        IF versioned_tx IS NOT NULL AND versioned_one.is_known IS NOT TRUE THEN
+            versioned_tx := public.transaction_versioned_current();
         END IF;
         IF versioned_tx IS NULL THEN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
-        IF versioned_rows = 1 THEN
+        IF versioned_one.is_changed AND versioned_one.is_alone THEN
             INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-            SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 0
-            FROM (SELECT n.id, n.secret IS NOT NULL FROM versioned_new AS n) AS t (k1, f1)
-            CROSS JOIN LATERAL (
-                SELECT true AS versioned_here, r.id, r."select", r.seen FROM press."Article" AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l
-            LEFT JOIN LATERAL (
-                SELECT true AS versioned_here FROM press."Article_version" AS v WHERE v.id = t.k1 LIMIT 1
-            ) AS p ON true
-            WHERE p.versioned_here IS NULL;
+            SELECT l.id, l."select", l.seen, versioned_one.f1, versioned_tx, 0 FROM press."Article" AS l WHERE l.id = versioned_one.k1
+                AND NOT EXISTS (SELECT FROM press."Article_version" AS p WHERE p.id = versioned_one.k1);
             IF FOUND THEN
                 versioned_left := 1;
             END IF;
@@ -251,56 +242,44 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        PERFORM FROM versioned_old LIMIT 2;
-        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
-        IF versioned_rows = 0 THEN
-            RETURN NULL;
-        END IF;
         versioned_tx := (
             NULLIF(current_setting('versioned.transactions', true), '')::jsonb
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
-        IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+        SELECT n.id AS k1, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END AS f1,
+            o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) AS is_changed,
+            NOT EXISTS (SELECT FROM versioned_old OFFSET 1) AS is_alone,
+            (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
-                versioned_tx := public.transaction_versioned_current();
-            END IF;
+            ) AS is_known
+        INTO versioned_one FROM versioned_old AS o CROSS JOIN versioned_new AS n;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+        IF versioned_tx IS NOT NULL AND versioned_one.is_known IS NOT TRUE THEN
+            versioned_tx := public.transaction_versioned_current();
         END IF;
         IF versioned_tx IS NULL THEN
-            IF NOT EXISTS (SELECT FROM (SELECT * FROM versioned_old LIMIT 1) AS o CROSS JOIN (SELECT * FROM versioned_new LIMIT 1) AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret))) AND NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
-                RETURN NULL;
+            IF NOT versioned_one.is_changed THEN
+                IF NOT EXISTS (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.secret IS NOT DISTINCT FROM n.secret)) END) THEN
+                    RETURN NULL;
+                END IF;
             END IF;
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
-        IF versioned_rows = 1 THEN
+        IF versioned_one.is_changed AND versioned_one.is_alone THEN
             UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
             WHERE v.ctid = (
-                SELECT p.ctid
-                FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n WHERE o.id = n.id AND NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret))) AS t (k1, f1)
-                CROSS JOIN LATERAL (
-                    SELECT true AS versioned_here, r."select" FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.transaction_id, v.end_transaction_id, v.operation_type, v."select" FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2
-                    AND (NOT ((p."select" IS NOT DISTINCT FROM l."select")) OR t.f1)
+                SELECT CASE WHEN p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL
+                    AND p.operation_type <> 2 AND EXISTS (SELECT FROM press."Article" AS l WHERE l.id = versioned_one.k1 AND (NOT ((p."select" IS NOT DISTINCT FROM l."select")) OR versioned_one.f1))
+                THEN p.ctid END
+                FROM press."Article_version" AS p WHERE p.id = versioned_one.k1 ORDER BY p.transaction_id DESC LIMIT 1
             );
             IF FOUND THEN
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT l.id, l."select", l.seen, t.f1, versioned_tx, 1
-                FROM (SELECT n.id, CASE WHEN false THEN n.secret IS NOT NULL ELSE NOT (o.secret IS NOT DISTINCT FROM n.secret) END FROM versioned_old AS o CROSS JOIN versioned_new AS n) AS t (k1, f1)
-            CROSS JOIN LATERAL (
-                SELECT true AS versioned_here, r.id, r."select", r.seen FROM press."Article" AS r
-                WHERE r.id = t.k1 OFFSET 0
-            ) AS l;
+                SELECT l.id, l."select", l.seen, versioned_one.f1, versioned_tx, 1 FROM press."Article" AS l WHERE l.id = versioned_one.k1;
                 versioned_left := 1;
             END IF;
         END IF;
@@ -579,50 +558,40 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
-        PERFORM FROM versioned_old LIMIT 2;
-        GET DIAGNOSTICS versioned_rows = ROW_COUNT;
-        IF versioned_rows = 0 THEN
-            RETURN NULL;
-        END IF;
         versioned_tx := (
             NULLIF(current_setting('versioned.transactions', true), '')::jsonb
             ->> 'public.transaction'::regclass::oid::text
         )::bigint;
-        IF versioned_tx IS NOT NULL THEN
-            PERFORM FROM (
-                SELECT t.id AS id, t.xmin FROM public.transaction AS t
+        SELECT o.id AS k1,
+            true AS is_changed,
+            NOT EXISTS (SELECT FROM versioned_old OFFSET 1) AS is_alone,
+            (
+                SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                 WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-            ) AS t
-            WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-            IF NOT FOUND THEN
-                versioned_tx := public.transaction_versioned_current();
-            END IF;
+            ) AS is_known
+        INTO versioned_one FROM versioned_old AS o;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+        IF versioned_tx IS NOT NULL AND versioned_one.is_known IS NOT TRUE THEN
+            versioned_tx := public.transaction_versioned_current();
         END IF;
         IF versioned_tx IS NULL THEN
             versioned_fresh := coalesce(current_setting('versioned.transactions', true), '') = '';
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
         END IF;
-        IF versioned_rows = 1 THEN
+        IF versioned_one.is_changed AND versioned_one.is_alone THEN
             UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
             WHERE v.ctid = (
-                SELECT p.ctid
-                FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                LEFT JOIN LATERAL (
-                    SELECT true AS versioned_here FROM press."Article" AS r
-                    WHERE r.id = t.k1 OFFSET 0
-                ) AS l ON true
-                CROSS JOIN LATERAL (
-                    SELECT v.ctid, v.transaction_id, v.end_transaction_id, v.operation_type FROM press."Article_version" AS v
-                    WHERE v.id = t.k1 ORDER BY v.transaction_id DESC LIMIT 1
-                ) AS p
-                WHERE p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL AND p.operation_type <> 2
-                    AND (l.versioned_here IS NULL)
+                SELECT CASE WHEN p.transaction_id < versioned_tx AND p.end_transaction_id IS NULL
+                    AND p.operation_type <> 2 AND NOT EXISTS (SELECT FROM press."Article" AS l WHERE l.id = versioned_one.k1)
+                THEN p.ctid END
+                FROM press."Article_version" AS p WHERE p.id = versioned_one.k1 ORDER BY p.transaction_id DESC LIMIT 1
             );
             IF FOUND THEN
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
-                SELECT o.id, o."select", o.seen, false, versioned_tx, 2
-                FROM versioned_old AS o;
+                SELECT o.id, o."select", o.seen, false, versioned_tx, 2 FROM versioned_old AS o;
                 versioned_left := 1;
             END IF;
         END IF;
@@ -870,7 +839,7 @@ BEGIN
                     versioned_again boolean := false;
                     versioned_lacking bigint;
                     versioned_gone bigint;
-                    versioned_rows bigint;
+                    versioned_one record;
                 BEGIN
                     IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN
                         RETURN;
@@ -880,12 +849,10 @@ BEGIN
                         ->> 'public.transaction'::regclass::oid::text
                     )::bigint;
                     IF versioned_tx IS NOT NULL THEN
-                        PERFORM FROM (
-                            SELECT t.id AS id, t.xmin FROM public.transaction AS t
+                        IF (
+                            SELECT t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid FROM public.transaction AS t
                             WHERE t.id >= versioned_tx ORDER BY t.id LIMIT 1
-                        ) AS t
-                        WHERE t.id = versioned_tx AND t.xmin = pg_current_xact_id()::xid;
-                        IF NOT FOUND THEN
+                        ) IS NOT TRUE THEN
                             versioned_tx := public.transaction_versioned_current();
                         END IF;
                     END IF;

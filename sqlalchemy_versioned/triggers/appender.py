@@ -94,8 +94,9 @@ class Appender(Recorder):
     """Writes the function of one table."""
 
     def _variables(self) -> str:
-        stamp = "versioned_moment bigint;\nversioned_stamp text;" if self._is_stamped else ""
-        return "\n".join(each for each in (super()._variables(), stamp) if each)
+        said = "versioned_said jsonb := '{}';"
+        stamp = ["versioned_moment bigint;", "versioned_stamp text;"] if self._is_stamped else []
+        return "\n".join([super()._variables(), said, *stamp])
 
     @property
     def _is_stamped(self) -> bool:

@@ -174,9 +174,9 @@ class FreshRecorder(Recorder):
         return "\n".join(
             [
                 super()._variables(),
-                "versioned_fresh boolean := false;",
-                "versioned_untouched boolean := false;",
-                "versioned_again boolean := false;",
+                "versioned_fresh boolean;",
+                "versioned_untouched boolean;",
+                "versioned_again boolean;",
                 "versioned_lacking bigint;",
                 "versioned_gone bigint;",
             ]

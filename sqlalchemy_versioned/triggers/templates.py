@@ -74,7 +74,6 @@ versioned_tx bigint;
 versioned_count bigint;
 versioned_left bigint := 0;
 versioned_begun boolean := false;
-versioned_said jsonb := '{{}}';
 {flags}
 """
 

@@ -2,17 +2,16 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 8c5e66ce122e6c59204b32b48b59a2bb
+-- sqlalchemy_versioned 1 b36aa24fb4b76ece722fccb0f98f6fca
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
     versioned_count bigint;
     versioned_left bigint := 0;
     versioned_begun boolean := false;
-    versioned_said jsonb := '{}';
-    versioned_fresh boolean := false;
-    versioned_untouched boolean := false;
-    versioned_again boolean := false;
+    versioned_fresh boolean;
+    versioned_untouched boolean;
+    versioned_again boolean;
     versioned_lacking bigint;
     versioned_gone bigint;
     versioned_one record;

@@ -2,18 +2,17 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 960852d3f674f3576620efa8ed6c7753
+-- sqlalchemy_versioned 1 b0f1647c289d1939b1f973eebdfbe5d0
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
     versioned_count bigint;
     versioned_left bigint := 0;
     versioned_begun boolean := false;
-    versioned_said jsonb := '{}';
     versioned_flags jsonb := '{}';
-    versioned_fresh boolean := false;
-    versioned_untouched boolean := false;
-    versioned_again boolean := false;
+    versioned_fresh boolean;
+    versioned_untouched boolean;
+    versioned_again boolean;
     versioned_lacking bigint;
     versioned_gone bigint;
     versioned_one record;
@@ -832,11 +831,10 @@ BEGIN
                     versioned_count bigint;
                     versioned_left bigint := 0;
                     versioned_begun boolean := false;
-                    versioned_said jsonb := '{}';
                     versioned_flags jsonb := '{}';
-                    versioned_fresh boolean := false;
-                    versioned_untouched boolean := false;
-                    versioned_again boolean := false;
+                    versioned_fresh boolean;
+                    versioned_untouched boolean;
+                    versioned_again boolean;
                     versioned_lacking bigint;
                     versioned_gone bigint;
                     versioned_one record;

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     FromClause,
+    Select,
     Update,
     func,
     literal_column,
@@ -19,6 +20,7 @@ from sqlalchemy import (
 )
 
 from ..database.dialects import (
+    forgets_whole_keys,
     repeats_subqueries,
 )
 from ..database.keys import KeyConditions, Style
@@ -80,9 +82,8 @@ class ClosingStatements(TableStatements):
         key = [as_stored(pair.parent) for pair in spec.key]
         newest = newest_before(spec, key, self.tx).label("newest")
         looked_up = select(*labels, newest).where(self._in("keys"))
-        # An OFFSET of nothing keeps a planner from pulling the subquery apart and asking it again.
-        if repeats_subqueries(self._dialect):
-            looked_up = looked_up.offset(literal_column("0"))
+        if repeats_subqueries(self._dialect) or forgets_whole_keys(self._dialect):
+            looked_up = _kept_whole(looked_up)
         found = looked_up.subquery(f"{spec.prefix}rows")
         *values, transaction = found.c
         rows = dict(zip(columns, values, strict=True))
@@ -169,6 +170,8 @@ class ClosingStatements(TableStatements):
         found = select(*labels, newest).where(*criteria)
         if own is not None:
             found = through_key(spec, own, found)
+        if forgets_whole_keys(self._dialect):
+            found = _kept_whole(found)
         before = found.subquery(f"{spec.prefix}before")
         *keys, transaction = before.c
         same = [p.version == key for p, key in zip(spec.key, keys, strict=True)]
@@ -183,3 +186,8 @@ class ClosingStatements(TableStatements):
             .where(*criteria, spec.end_column.is_(None))
             .values({spec.end_column: self.tx})
         )
+
+
+def _kept_whole(subquery: Select[Any]) -> Select[Any]:
+    """Keep a planner from making one query of a subquery and the statement around it."""
+    return subquery.offset(literal_column("0"))

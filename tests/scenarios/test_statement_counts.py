@@ -1,8 +1,8 @@
 """Recording costs a fixed number of statements for each version table, whatever the rows."""
 
 import pytest
-from sqlalchemy import create_engine, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import create_engine, insert, select, text, update
+from sqlalchemy.orm import Session, configure_mappers
 
 from sqlalchemy_versioned import version_class
 
@@ -153,6 +153,48 @@ def test_history_costs_nothing(session, models, extra):
     article.name = "last"
 
     assert_bound(extra, "article")
+
+
+def update_by_statement(session, cls):
+    """Change all rows by a statement."""
+    session.execute(update(cls).values(name="b"))
+
+
+def update_by_flush(session, cls):
+    """Change all objects."""
+    for each in session.scalars(select(cls)):
+        each.name = "b"
+
+
+def steps_of(write, models, versions):
+    """Return how long SQLite works at writing articles of which it thinks that each has a version.
+
+    :param versions: how many they have.
+    """
+    engine, steps = create_engine("sqlite://"), []
+    models.metadata.create_all(engine)
+    with Session(engine) as session:
+        add_articles(session, models, 30)
+        session.commit()
+        session.execute(text("ANALYZE"))
+        row = {"name": "a", "end_transaction_id": 1, "operation_type": 1}
+        numbered = [{"id": n % 30 + 1, "transaction_id": -n, **row} for n in range(30 * versions)]
+        session.execute(insert(version_class(models.Article).__table__), numbered)
+        session.commit()
+        driver = session.connection().connection.driver_connection
+        driver.set_progress_handler(lambda: steps.append(1), 10)
+        write(session, models.Article)
+        session.commit()
+    engine.dispose()
+    return len(steps)
+
+
+@pytest.mark.parametrize("write", [update_by_statement, update_by_flush])
+def test_history_that_statistics_do_not_know(models, write):
+    """SQLite does not read all of a history that has grown since it last counted versions."""
+    configure_mappers()
+
+    assert steps_of(write, models, versions=200) < 2 * steps_of(write, models, versions=1)
 
 
 def test_joined_tables_take_two_each(session, models, extra):

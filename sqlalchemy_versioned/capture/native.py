@@ -27,6 +27,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
 from ..context.values import column_values, said_on
+from ..database.dialects import state_and_message
 from ..database.foreign_keys import ACTS, Edge
 from ..exc import CaptureError, HistoryIsAppendOnly, ImproperlyConfigured
 from ..hooks import PluginCollection
@@ -166,13 +167,10 @@ def check_modes(hierarchies: Mapping[Table, Hierarchy]) -> None:
 
 def refusal_of(error: BaseException, statement: Any, parameters: Any) -> HistoryIsAppendOnly | None:
     """Return what to raise for an error of the database, if it is a guard's of history."""
-    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if code != REFUSED:
+    state, told = state_and_message(error)
+    if state != REFUSED:
         return None
-    message = (
-        f"{str(error).partition(chr(10))[0]}; what looks after history is in "
-        "sqlalchemy_versioned.maintenance"
-    )
+    message = f"{told}; what looks after history is in sqlalchemy_versioned.maintenance"
     return HistoryIsAppendOnly(message, statement, parameters, error)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
 
 from .. import _sqlalchemy
-from .._typing import is_array
+from .._typing import MAPPING, is_array
 
 __all__ = [
     "build_insert_of_missing",
@@ -52,6 +52,7 @@ __all__ = [
     "refuses_nul",
     "repeats_subqueries",
     "returns_inserted",
+    "state_and_message",
     "stored_type",
     "tells_texts_apart",
     "writes_past_snapshots",
@@ -174,6 +175,16 @@ def has_rolled_back(connection: Connection, error: BaseException) -> bool:
         return False
     driver: Any = connection.connection.driver_connection
     return driver.in_transaction is False
+
+
+def state_and_message(error: BaseException) -> tuple[str | None, str]:
+    """Return the SQLSTATE of an error of PostgreSQL, and its first line."""
+    fields = error.args[0] if error.args else None
+    if isinstance(fields, MAPPING):
+        # pg8000 gives what it was sent.
+        return fields.get("C"), str(fields.get("M"))
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state, str(error).partition("\n")[0]
 
 
 def locks_one_table(dialect: Dialect) -> bool:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import make_url
 
-from sqlalchemy_versioned.database.dialects import has_rolled_back
+from sqlalchemy_versioned.database.dialects import has_rolled_back, state_and_message
 
 DEADLOCK = 1213
 
@@ -37,3 +37,23 @@ def test_deadlock_is_known(driver, error, expected):
     dialect = make_url(f"mariadb+{driver}://").get_dialect()()
     dialect.dbapi = SimpleNamespace(Error=Refused)
     assert has_rolled_back(SimpleNamespace(dialect=dialect), error) == expected
+
+
+class Stated(Refused):
+    """What a driver raises that has the SQLSTATE beside its words."""
+
+    sqlstate = "VH001"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Stated("refused\nHINT: none"), ("VH001", "refused")),
+        (Refused({"S": "ERROR", "C": "VH001", "M": "refused"}), ("VH001", "refused")),
+        (Refused("not connected"), (None, "not connected")),
+        (Refused(), (None, "")),
+    ],
+)
+def test_what_an_error_says(error, expected):
+    """What PostgreSQL refuses is known by its SQLSTATE, beside the error or among its fields."""
+    assert state_and_message(error) == expected

@@ -195,9 +195,16 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+def _marked_options(item: pytest.Item) -> dict[str, Any]:
+    """Return the arguments of the ``options`` marks of a test, of which the nearest wins."""
+    marks = reversed(list(item.iter_markers("options")))
+    return {name: value for mark in marks for name, value in mark.kwargs.items()}
+
+
 def _keeps_models(item: pytest.Item) -> bool:
-    # Options may hold plugins, which remember what they were told.
-    return "keep" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("options")
+    # Options may hold plugins, which remember what they were told, and columns, which get a table.
+    are_plain = all(isinstance(each, str | bool | None) for each in _marked_options(item).values())
+    return "keep" in getattr(item, "fixturenames", ()) and are_plain
 
 
 def _keeps_tables(item: pytest.Item) -> bool:
@@ -210,7 +217,8 @@ def _what_it_keeps(item: pytest.Item) -> tuple[bool, bool, str, str]:
         return (_keeps_models(item), False, "", "")
     strategy, database = (callspec.params.get(name, "") for name in ("strategy", "database"))
     arguments = callspec.id.replace(strategy, "").replace(database, "")
-    return (True, _is_native(item), strategy, arguments)
+    options = {"strategy": strategy} | _marked_options(item)
+    return (True, _is_native(item), repr(sorted(options.items())), arguments)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -235,9 +243,8 @@ def _is_its_turn(item: pytest.Item) -> bool:
 
 def _is_native(item: pytest.Item) -> bool:
     """Tell whether triggers are to record what a test writes."""
-    for mark in item.iter_markers("options"):
-        if "native" in mark.kwargs:
-            return bool(mark.kwargs["native"])
+    if "native" in (marked := _marked_options(item)):
+        return bool(marked["native"])
     wanted = item.config.getoption("--modes")
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     database = str(parameters.get("database", ""))
@@ -379,12 +386,11 @@ def versioning(
     options: dict[str, Any] = {"strategy": strategy} if strategy else {}
     if _is_native(request.node):
         options["native"] = True
+    options |= _marked_options(request.node)
     if _keeps_models(request.node):
         keeper.switch_on(options)
         yield versioning_manager
         return
-    for mark in reversed(list(request.node.iter_markers("options"))):
-        options |= mark.kwargs
     keeper.let_go()
     make_versioned(**options)
     yield versioning_manager
@@ -414,7 +420,7 @@ def keep(request: pytest.FixtureRequest, versioning: Any, keeper: Keeper) -> Cal
     """
     if _keeps_models(request.node):
         return keeper.models
-    # Tests with options, and fixtures that are asked for by name, have models of their own.
+    # Tests whose options are no mere words, and fixtures asked for by name, have their own models.
     Base = request.getfixturevalue("Base")
     return lambda build, *arguments: build(Base, *arguments)
 

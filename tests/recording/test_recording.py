@@ -232,11 +232,11 @@ def test_rollback_on_both_sides(two):
 
 
 @by_sessions
-def test_version_of_the_number_that_a_transaction_gets(session, blog):
+def test_version_of_the_number_that_a_transaction_gets(session, models):
     """What is there under the number of the transaction stays; the change fails or has another."""
-    article = blog.factories.Article(name="a")
+    article = models.factories.Article(name="a")
     session.commit()
-    versions = version_class(blog.Article).__table__
+    versions = version_class(models.Article).__table__
     first = session.execute(select(versions)).mappings().one()
     lost = {**first, "name": "lost", "transaction_id": first["transaction_id"] + 1}
     session.execute(versions.insert(), lost)

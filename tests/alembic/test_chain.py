@@ -268,7 +268,7 @@ def check_all(session: Session, keys: dict[str, list[str]], recorded: Recorded) 
     return seen
 
 
-def test_history_goes_on_through_twenty_migrations(engine, tmp_path):
+def test_history_goes_on_through_twenty_migrations(engine, tmp_path, unversioned):
     """Each migration is found once, can be undone and done again, and keeps the past."""
     story, migrations = Story(), Migrations(engine, tmp_path / "migrations")
     recorded: Recorded = []

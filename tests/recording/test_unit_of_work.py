@@ -13,6 +13,14 @@ from sqlalchemy_versioned import ImproperlyConfigured, transaction_class, versio
 from tests.leftovers import find_units_of_work
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_new_garbage(keeper):
+    """Let tests that look for garbage go through what is made here, and nothing that is older."""
+    keeper.let_go()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def unit(session, versioning):
     """The unit of work of the test's session."""

@@ -39,15 +39,17 @@ IF EXISTS (
 END IF;
 """
 
-#: The versions of the object in the base-most table, since it came and as what it is.
+#: The versions of the object in the base-most table, since it came and as what it is, but for those
+#: of this transaction: foreign keys delete rows once it is told there that the object has gone.
 ALONG = """
 LEFT JOIN LATERAL (
     SELECT v.*, row_number() OVER (ORDER BY {v_place}) = 1 AS {here}_comes
     FROM {base} AS v
-    WHERE {v_is_object}{unless_own} AND NOT EXISTS (
+    WHERE {v_is_object} AND {v_transaction} <> versioned_tx AND NOT EXISTS (
         SELECT FROM {base} AS e
         {kind}
-        WHERE {e_is_object} AND ({e_place}) >= ({v_place}) AND ({is_another})
+        WHERE {e_is_object} AND {e_transaction} <> versioned_tx
+            AND ({e_place}) >= ({v_place}) AND ({is_another})
     )
 ) AS b ON true
 """
@@ -163,17 +165,13 @@ class FirstStates(StatementRows):
             "base": text.table(base.version_table),
             "v_is_object": self._is_version("v", base, row),
             "e_is_object": self._is_version("e", base, row),
+            "v_transaction": text.column("v", base.transaction_column),
+            "e_transaction": text.column("e", base.transaction_column),
             "v_place": text.columns("v", base.place),
             "e_place": text.columns("e", base.place),
             "is_another": f"{text.column('e', base.operation_column)} = {delete}",
             "kind": "",
-            # Where nothing is merged, what the transaction has recorded is over.
-            "unless_own": "",
         }
-        if base.strategy.merges:
-            slots["unless_own"] = (
-                f" AND {text.column('v', base.transaction_column)} <> versioned_tx"
-            )
         if kind is not None:
             name = text.columns(None, [kind.version])
             slots["kind"] = f"CROSS JOIN (SELECT {self._kind(row)}) AS n ({name})"

@@ -17,7 +17,7 @@ from sqlalchemy_versioned.plugins import (
     PropertyModTrackerPlugin,
     TransactionChangesPlugin,
 )
-from tests.models import build_base
+from tests.models import Models, build_base
 from tests.zoo import build_zoo
 
 #: More of them were tried; see ``invent``.
@@ -258,22 +258,58 @@ def change_first(zoo, session):
     session.commit()
 
 
+def build_followers(Base):
+    """Declare animals, and dogs whose rows follow those of animals."""
+
+    class Animal(Base):
+        __tablename__ = "animal"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    class Dog(Animal):
+        __tablename__ = "dog"
+        dog_id: Mapped[int] = mapped_column(
+            ForeignKey("animal.id", onupdate="CASCADE", ondelete="CASCADE"), primary_key=True
+        )
+        breed: Mapped[str]
+
+    return Models(Base, Animal, Dog)
+
+
+def move_and_delete_first(models, session):
+    """Let foreign keys change rows of subclasses whose objects have a history, and they none."""
+    animal, dog = models.Animal.__table__, models.Dog.__table__
+    session.execute(insert(animal), [{"id": n, "name": "a"} for n in (1, 2)])
+    session.commit()
+    with paused(session):
+        session.execute(insert(dog), [{"dog_id": n, "breed": "pug"} for n in (1, 2)])
+    session.commit()
+    get_versioning_manager(models.Animal).look_again()
+    session.execute(delete(animal).where(animal.c.id == 1))
+    session.execute(update(animal).where(animal.c.id == 2).values(id=3))
+    session.commit()
+
+
 @pytest.mark.strategies
-def test_first_changes_of_subclasses(versioning, engine, strategy):
+@pytest.mark.parametrize(
+    ("build", "write"), [(build_zoo, change_first), (build_followers, move_and_delete_first)]
+)
+def test_first_changes_of_subclasses(versioning, engine, strategy, build, write):
     """The row of a subclass that is older than its history begins where its object does."""
     found = []
     for is_native in (False, True):
         remove_versioning()
         make_versioned(strategy=strategy, native=is_native)
-        zoo = build_zoo(build_base())
+        models = build(build_base())
         configure_mappers()
-        zoo.metadata.create_all(engine)
+        models.metadata.create_all(engine)
         with Session(engine) as session:
-            change_first(zoo, session)
-            found.append(read_versions([zoo.Animal, zoo.Dog], session)[0])
+            write(models, session)
+            found.append(read_versions([models.Animal, models.Dog], session)[0])
             assert verify(session) == []
-        zoo.metadata.drop_all(engine)
-        zoo.base.registry.dispose()
+        models.metadata.drop_all(engine)
+        models.base.registry.dispose()
 
     recorded, triggered = found
     assert triggered == recorded

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 b36aa24fb4b76ece722fccb0f98f6fca
+-- sqlalchemy_versioned 1 a5f98a51e4c2320f2de53ac987550642
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -370,7 +370,8 @@ BEGIN
                         (SELECT r.kind FROM public.animal AS r WHERE r.id = o.dog_id LIMIT 1),
                         (SELECT v.kind FROM public.animal_version AS v WHERE v.id = o.dog_id ORDER BY v.transaction_id DESC LIMIT 1)
                     )) AS n (kind)
-                    WHERE e.id = o.dog_id AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
+                    WHERE e.id = o.dog_id AND e.transaction_id <> versioned_tx
+                        AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
                 )
             ) AS b ON true
             WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.animal_version AS v WHERE v.id = o.dog_id))
@@ -580,7 +581,8 @@ BEGIN
                         (SELECT r.kind FROM public.animal AS r WHERE r.id = o.dog_id LIMIT 1),
                         (SELECT v.kind FROM public.animal_version AS v WHERE v.id = o.dog_id ORDER BY v.transaction_id DESC LIMIT 1)
                     )) AS n (kind)
-                    WHERE e.id = o.dog_id AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
+                    WHERE e.id = o.dog_id AND e.transaction_id <> versioned_tx
+                        AND (e.transaction_id) >= (v.transaction_id) AND (e.operation_type = 2 OR NOT (e.kind IS NOT DISTINCT FROM n.kind))
                 )
             ) AS b ON true
             WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.animal_version AS v WHERE v.id = o.dog_id))

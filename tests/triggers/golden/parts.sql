@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 cb224cc64d7542040ecfc2651489ba45
+-- sqlalchemy_versioned 1 455e9336ad6b4125be8ce4ec004583a3
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -307,9 +307,10 @@ BEGIN
             LEFT JOIN LATERAL (
                 SELECT v.*, row_number() OVER (ORDER BY v.transaction_id, v.version_id) = 1 AS versioned_here_comes
                 FROM public.part_version AS v
-                WHERE v.id = o.part_id AND NOT EXISTS (
+                WHERE v.id = o.part_id AND v.transaction_id <> versioned_tx AND NOT EXISTS (
                     SELECT FROM public.part_version AS e
-                    WHERE e.id = o.part_id AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
+                    WHERE e.id = o.part_id AND e.transaction_id <> versioned_tx
+                        AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
                 )
             ) AS b ON true
             WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.part_version AS v WHERE v.id = o.part_id))
@@ -490,9 +491,10 @@ BEGIN
             LEFT JOIN LATERAL (
                 SELECT v.*, row_number() OVER (ORDER BY v.transaction_id, v.version_id) = 1 AS versioned_here_comes
                 FROM public.part_version AS v
-                WHERE v.id = o.part_id AND NOT EXISTS (
+                WHERE v.id = o.part_id AND v.transaction_id <> versioned_tx AND NOT EXISTS (
                     SELECT FROM public.part_version AS e
-                    WHERE e.id = o.part_id AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
+                    WHERE e.id = o.part_id AND e.transaction_id <> versioned_tx
+                        AND (e.transaction_id, e.version_id) >= (v.transaction_id, v.version_id) AND (e.operation_type = 2)
                 )
             ) AS b ON true
             WHERE p.versioned_here IS NULL AND (b.versioned_here_comes IS NOT NULL OR NOT EXISTS (SELECT FROM public.part_version AS v WHERE v.id = o.part_id))

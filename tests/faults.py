@@ -818,7 +818,7 @@ FAULTS = [
     Fault(
         "moved-link-twice",
         "query/newest.py",
-        "return primary or [pair.version for pair in spec.key]",
+        "return [pair.version for pair in spec.recorded_by or spec.key]",
         "return [pair.version for pair in spec.key]",
         "A link with a number of its own stands at its former ends after it was moved.",
         (ROWS, ASSOCIATION_TABLES),

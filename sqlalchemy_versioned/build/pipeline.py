@@ -251,7 +251,7 @@ class Round:
         if known is not None:
             # The table has a history beside this: one history, in which links find their rows.
             expect_missing_ends(known)
-            return with_key(known, recognised)
+            return with_key(known, recognised, is_recorded_by_it=False)
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,

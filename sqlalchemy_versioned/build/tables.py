@@ -248,9 +248,12 @@ def expect_missing_ends(spec: VersionSpec) -> None:
     object.__setattr__(spec, "may_lack_ends", True)
 
 
-def with_key(spec: VersionSpec, key: Sequence[Column[Any]]) -> VersionSpec:
+def with_key(
+    spec: VersionSpec, key: Sequence[Column[Any]], *, is_recorded_by_it: bool = True
+) -> VersionSpec:
     """Return the spec of a table whose rows are recognised by *key*, columns of the parent table.
 
+    :param is_recorded_by_it: whether what writes the rows is recorded by this key, too.
     :raises ImproperlyConfigured: if nothing is kept of one of them.
     """
     if key == tuple(pair.parent for pair in spec.key):
@@ -262,7 +265,8 @@ def with_key(spec: VersionSpec, key: Sequence[Column[Any]]) -> VersionSpec:
                 f"{column} cannot be excluded, because versions are recognised by it; take it out "
                 "of 'exclude'"
             )
-    return replace(spec, key=tuple(pairs[column] for column in key))
+    recorded_by = () if is_recorded_by_it else spec.key
+    return replace(spec, key=tuple(pairs[column] for column in key), recorded_by=recorded_by)
 
 
 def forget_table_spec(spec: VersionSpec) -> None:

@@ -50,6 +50,9 @@ class VersionSpec:
     strategy: Strategy
     #: Parent columns whose change alone makes no version.
     ignored: frozenset[Column[Any]]
+    #: The columns by which rows are recorded, if not by the key.  A class that has the links of a
+    #: relationship in its table goes by its own: a row that is moved to other ends stays one row.
+    recorded_by: tuple[ColumnPair, ...] = ()
     #: Columns that are added to the version table, flags for masked columns and those of plugins.
     added: tuple[Column[Any], ...] = ()
     #: Parent columns whose values are not kept, each with the flag that tells of their change.

@@ -152,14 +152,8 @@ def of_key(spec: VersionSpec, rows: FromClause, key: Sequence[Any]) -> list[Colu
 
 
 def row_key(spec: VersionSpec) -> list[Column[Any]]:
-    """Return the columns of a version table that tell the rows of its parent table apart.
-
-    For links in a table with a surrogate key that is more than their two ends: a row that is moved
-    to other ends, as the row of an association object can be, stays one row.
-    """
+    """Return the columns of a version table that tell the rows of its parent table apart."""
     if spec.id_column is not None:
         # Only what rows are recognised by cannot be NULL in a version.
         return [pair.version for pair in spec.pairs if not pair.version.nullable]
-    # Not the key of the spec: for links that is their two ends, which may change.
-    primary = [c for c in spec.version_table.primary_key if c is not spec.transaction_column]
-    return primary or [pair.version for pair in spec.key]
+    return [pair.version for pair in spec.recorded_by or spec.key]

@@ -34,6 +34,7 @@ from sqlalchemy_versioned import (
     ImproperlyConfigured,
     RelationshipNotVersioned,
     ReverterException,
+    as_of,
     get_changes,
     version_class,
 )
@@ -408,6 +409,27 @@ def test_links_are_cut_and_made_again(Base, open_session, kind):
 
     found = [loaded_in_every_way(version, "rights", names) for version in left.versions]
     assert found == [["a", "b"], ["a"], [], ["a", "b"]]
+
+
+def test_link_that_comes_back_in_another_row(Base, open_session):
+    """A link that is cut and made again in one transaction is gone when it is cut later."""
+    link = build_link(Base, Column("id", Integer, primary_key=True), is_key=False)
+    Left, Right = declare_linked(Base, link)
+    session = open_session(Base)
+    a, b = Right(name="a"), Right(name="b")
+    left = Left(name="1", rights=[a, b])
+    commit(session, left)
+    left.rights = [b]
+    session.flush()
+    left.rights = [a, b]
+    session.commit()
+    left.name, left.rights = "2", [b]
+    session.commit()
+
+    *_, last = left.versions
+    assert names(last.rights) == ["b"]
+    with as_of(session, last.transaction) as past:
+        assert names(past.get(Left, left.id).rights) == ["b"]
 
 
 def test_order_by_association_column(Base, open_session):

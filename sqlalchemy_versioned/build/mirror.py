@@ -17,6 +17,7 @@ from ..model.mapping import is_union
 from ..model.spec import ClassSpec, Hierarchy
 from .adaption import CannotFollow, Side, adapt, columns_in
 from .collection_classes import version_collection_class
+from .comparing import ComparesRelated
 from .links import build_links
 from .merging import NOT_MERGED
 from .validity import is_row_alive
@@ -58,6 +59,7 @@ def build_mirror(
         # Eager loading of the past for each version would be paid by who only lists versions.
         lazy="dynamic" if live.lazy == "dynamic" else "select",
         collection_class=version_collection_class(live, target.spec),
+        comparator_factory=ComparesRelated,
         **arguments,
     )
 

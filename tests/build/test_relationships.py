@@ -12,7 +12,12 @@ from sqlalchemy.orm import (
     with_parent,
 )
 
-from sqlalchemy_versioned import ReadOnlyRelationship, VersioningError, version_class
+from sqlalchemy_versioned import (
+    InvalidArgumentType,
+    ReadOnlyRelationship,
+    VersioningError,
+    version_class,
+)
 
 pytestmark = pytest.mark.strategies
 
@@ -197,6 +202,22 @@ def test_any_and_has_ask_about_then(session, models, article):
     assert found(Article.comments.any(content="second")) == ["2", "3"]
     assert found(Article.author.has(name="Anna")) == ["2"]
     assert found(~Article.author.has()) == ["3"]
+
+
+def test_comparisons_ask_about_then(session, models, article):
+    """Versions are found by what they were related to, and by that it was nothing."""
+    Article = version_class(models.Article)
+    first, second, _ = article.versions
+
+    def found(condition):
+        return names(session.scalars(select(Article).where(condition).order_by(Article.name)))
+
+    assert found(Article.author == first.author) == ["1"]
+    assert found(Article.author != first.author) == ["2", "3"]
+    assert found(Article.author == None) == ["3"]  # noqa: E711
+    assert found(Article.comments.contains(second.comments[1])) == ["2", "3"]
+    with pytest.raises(InvalidArgumentType, match="which is no AuthorVersion"):
+        found(Article.author == article)
 
 
 def test_with_parent_selects_members(session, models, article):

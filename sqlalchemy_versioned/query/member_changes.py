@@ -34,6 +34,7 @@ from .filters import ISSUED_AT, OBJECT, OPERATION, Filters
 from .member_events import Events, says
 from .members import Membership, Reference, relations_of
 from .named import Writer, name_at, table_of, user_column
+from .newest import of_key
 from .rows import rows_valid_at
 
 __all__ = ["MemberChanges", "build_events", "build_members"]
@@ -217,10 +218,9 @@ class MemberChanges:
         table = root if named is None else table_of(self._spec, named)
         version = table.version_table.alias()
         operation = version.c[table.operation_column.key]
-        same = [version.c[p.version.key] == value for p, value in zip(table.key, key, strict=True)]
         is_here = version.c[table.transaction_column.key] == number
         writer = None if named is None else Writer(operation, version.c[named.key])
-        joined = source.outerjoin(version, and_(*same, is_here))
+        joined = source.outerjoin(version, and_(*of_key(table, version, key), is_here))
         return joined, func.coalesce(operation, update), writer
 
     def _is_of_class(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:

@@ -138,6 +138,17 @@ HOOKS = tuple(
 )
 
 
+# Of Any, checkers would make Iterable[Unknown].
+_MANY: Any = Iterable
+
+
+def _listed(plugins: Any) -> Iterable[Any]:
+    """Refuse a plugin that is given in the place of several."""
+    if not isinstance(plugins, _MANY):
+        raise ImproperlyConfigured(f"plugins is {plugins!r}; give a list of plugins")
+    return plugins  # type: ignore[no-any-return]
+
+
 class PluginCollection:
     """The plugins of a manager, in the order in which their hooks are called.
 
@@ -147,7 +158,7 @@ class PluginCollection:
 
     def __init__(self, plugins: Iterable[Plugin] | None = None) -> None:
         self.plugins: list[Plugin] = []
-        for plugin in plugins or ():
+        for plugin in _listed(plugins or ()):
             self.append(plugin)
 
     def add(self, plugins: Iterable[Plugin]) -> None:
@@ -156,7 +167,7 @@ class PluginCollection:
         So :func:`.make_versioned` can be called again with the same arguments.
         """
         known = {type(plugin) for plugin in self.plugins}
-        for plugin in plugins:
+        for plugin in _listed(plugins):
             if type(plugin) not in known:
                 self.append(plugin)
 

@@ -62,6 +62,12 @@ def test_only_plugins_are_registered(wrong):
         PluginCollection([wrong])
 
 
+def test_plugins_are_given_as_a_list():
+    """One plugin in the place of several is a mistake as common."""
+    with pytest.raises(ImproperlyConfigured, match="give a list of plugins"):
+        PluginCollection().add(Plugin())
+
+
 def test_collection():
     """It is a list that checks what it is given, and can be made of another."""
     one, two = Quiet(), Arguing()

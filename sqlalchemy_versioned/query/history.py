@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, case, false, func, inspect, select
 
-from ..exc import VersioningError
+from ..exc import ImproperlyConfigured, VersioningError
 from ..model.lookup import spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
@@ -131,8 +131,15 @@ def deleted(subject: Any) -> Select[Any]:
 
 
 def select_transaction_at(transaction_class: type[Any], when: datetime) -> Select[Any]:
-    """Select the id of the last transaction issued not later than *when*."""
+    """Select the id of the last transaction issued not later than *when*.
+
+    :raises ImproperlyConfigured: if transactions do not say when they were issued.
+    """
     cls = transaction_class
+    if not hasattr(cls, "issued_at"):
+        raise ImproperlyConfigured(
+            f"when is {when!r}, but {cls.__name__} has no issued_at; give a Transaction or its id"
+        )
     return (
         select(cls.id)
         .where(cls.issued_at <= when)

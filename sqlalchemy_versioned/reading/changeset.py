@@ -9,6 +9,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
 from .._typing import mapper_of
+from ..exc import InvalidArgumentType
 from ..model.lookup import is_versioned, spec_of
 from ..model.masks import MASKED
 from ..model.spec import ClassSpec
@@ -21,6 +22,10 @@ __all__ = [
     "is_session_modified",
     "versioned_objects",
 ]
+
+
+# Of Any, checkers would make InstanceState[Unknown].
+_STATE: Any = InstanceState
 
 
 def difference(
@@ -64,11 +69,13 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
     relationship the added and the removed object is given, the first where there are several.
     Old values that were not loaded are read from the database, with one statement.
 
+    :raises InvalidArgumentType: if it is no object of a mapped class.
+
     >>> article.name = "Second draft"
     >>> changeset(article)
     {'name': ['Second draft', 'Final']}
     """
-    state: InstanceState[Any] = inspect(obj)
+    state = _state_of(obj)
     if state.session is not None and obj in state.session.deleted:
         return _deletion(state)
     changes: dict[str, list[Any]] = {}
@@ -78,6 +85,13 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
         if history.added or history.deleted:
             changes[key] = [_first(history.added), _first(history.deleted)]
     return _with_stored(state, changes)
+
+
+def _state_of(obj: Any) -> InstanceState[Any]:
+    state = inspect(obj, raiseerr=False)
+    if not isinstance(state, _STATE):
+        raise InvalidArgumentType(f"{obj!r} is no object of a mapped class; give one")
+    return state  # type: ignore[no-any-return]
 
 
 def _with_stored(state: InstanceState[Any], changes: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -126,12 +140,12 @@ def is_modified(obj: Any) -> bool:
     that it is none.
 
     :raises ClassNotVersioned: if its class is not versioned.
+    :raises InvalidArgumentType: if it is a class.
 
     >>> is_modified(article)
     False
     """
-    spec = spec_of(obj)
-    state: InstanceState[Any] = inspect(obj)
+    spec, state = spec_of(obj), _state_of(obj)
     kept = (*spec.columns, *spec.masked)
     columns = [key for key in kept if key not in spec.options.ignore]
     # A foreign key is written by the flush, from the object that is assigned.

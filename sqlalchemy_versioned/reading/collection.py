@@ -280,11 +280,15 @@ def versions_of(obj: Any) -> VersionCollection[Any]:
     """Return the versions of *obj*; for classes that use the name ``versions`` themselves.
 
     :raises ClassNotVersioned: if its class is not versioned.
+    :raises InvalidArgumentType: if it is a class, or a version.
 
     >>> versions_of(article).count()
     2
     """
     spec = spec_of(obj)
+    if not isinstance(obj, spec.parent_class):
+        name = spec.parent_class.__name__
+        raise InvalidArgumentType(f"{obj!r} is no object of {name}; give one, which has versions")
     return VersionCollection(obj, spec)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .. import changes as change_records
 from .. import revert as reverting
-from .._typing import MAPPING, TUPLE
+from .._typing import MAPPING
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
 from ..model.operation import Operation
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Version", "VersionAPI", "version_api"]
 
+# Of Any, checkers would make list[Unknown].
+_SEVERAL: Any = (tuple, list)
+
 
 class VersionAPI:
     """All that can be asked of a version, whatever the columns of its class are called.
@@ -59,18 +62,18 @@ class VersionAPI:
     @property
     def previous(self) -> Any | None:
         """The version before this one, or ``None`` for the oldest."""
-        return self._first(select_previous(self._spec, *self._place()))
+        return self._first(select_previous)
 
     @property
     def next(self) -> Any | None:
         """The version after this one, or ``None`` for the newest."""
-        return self._first(select_next(self._spec, *self._place()))
+        return self._first(select_next)
 
     @property
     def index(self) -> int:
         """The place of this version among those of its object, from 0."""
-        counted = count_versions_before(self._spec, *self._place())
-        return self._session().scalar(counted) or 0
+        session = self._session()
+        return session.scalar(count_versions_before(self._spec, *self._place())) or 0
 
     @property
     def transaction(self) -> Any | None:
@@ -166,8 +169,10 @@ class VersionAPI:
         found = list(self._session().scalars(both, execution_options=FRESH))
         return next((version for version in found if version is not self._version), None)
 
-    def _first(self, statement: Any) -> Any | None:
-        return self._session().scalars(statement, execution_options=FRESH).first()
+    def _first(self, select: Callable[..., Any]) -> Any | None:
+        session = self._session()
+        statement = select(self._spec, *self._place())
+        return session.scalars(statement, execution_options=FRESH).first()
 
     def _session(self) -> Session:
         session = object_session(self._version)
@@ -396,7 +401,7 @@ def _identity(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
         values = tuple(given[key] for key in spec.key if key in given)
         names = tuple(given)
     else:
-        values = names = given if isinstance(given, TUPLE) else (given,)
+        values = names = tuple(given) if isinstance(given, _SEVERAL) else (given,)
     if len(values) != len(spec.key) or len(names) != len(spec.key):
         raise ImproperlyConfigured(
             f"{spec.parent_class.__name__} has the primary key {', '.join(spec.key)}; "

@@ -21,6 +21,9 @@ __all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "r
 #: For each relationship to follow, those to follow from its objects.
 Tree = dict[str, Any]
 
+# Of Any, checkers would make Iterable[Unknown].
+_MANY: Any = Iterable
+
 #: Taken for compatibility wherever they are no relationships of the application's own.
 _PASSED_OVER = frozenset({"versions", "transaction"})
 
@@ -33,7 +36,9 @@ def parse_paths(spec: ClassSpec, relations: Iterable[str] | str | None) -> Tree:
     """
     tree: Tree = {}
     mapper: Mapper[Any] = inspect(spec.parent_class)
-    paths: Iterable[Any] = [relations] if isinstance(relations, str) else relations or ()
+    paths: Any = [relations] if isinstance(relations, str) else relations or ()
+    if not isinstance(paths, _MANY):
+        raise ReverterException(f"relations is {relations!r}; give a list of relationship keys")
     for path in paths:
         if not isinstance(path, str):
             raise ReverterException(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -46,6 +47,7 @@ from sqlalchemy_versioned import (
     TransactionBase,
     TransactionFactory,
     VersioningError,
+    as_of,
     blame,
     deleted,
     flatten,
@@ -1069,6 +1071,9 @@ def test_transactions_that_tell_nothing(Base, versioning, engine):
         assert [r.object_id for r in get_changes(Thing, session)] == [2, 1]
         with pytest.raises(ImproperlyConfigured, match="Revision has no issued_at"):
             get_changes(Thing, session, between=(NOW, None))
+        for ask in (session.get(Thing, 1).versions.at, partial(as_of, session)):
+            with pytest.raises(ImproperlyConfigured, match="Revision has no issued_at"):
+                ask(NOW)
 
 
 def test_index_on_moments_is_not_needed(session, tables, blog, article):

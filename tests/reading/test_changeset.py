@@ -7,6 +7,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    InvalidArgumentType,
     changeset,
     is_modified,
     is_modified_or_deleted,
@@ -142,6 +143,13 @@ def test_unversioned_objects_are_refused(blog, session):
         is_modified(blog.Category())
     assert not is_modified_or_deleted(blog.factories.Category())
     assert not is_modified_or_deleted(3)
+
+
+def test_only_objects_change(blog):
+    """A class has no changes, and neither has what is not mapped."""
+    for ask, wrong in ((changeset, 3), (changeset, blog.Article), (is_modified, blog.Article)):
+        with pytest.raises(InvalidArgumentType, match="is no object of a mapped class"):
+            ask(wrong)
 
 
 def test_waiting_objects_are_modified(article, blog, session):

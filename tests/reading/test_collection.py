@@ -220,6 +220,13 @@ def test_detached_object_is_refused(article, session):
             ask(article.versions if ask is not count_versions else article)
 
 
+def test_only_objects_have_versions(article, blog):
+    """A class has no history, and a version none of its own."""
+    for wrong in (blog.Article, article.versions[0]):
+        with pytest.raises(InvalidArgumentType, match="is no object of Article"):
+            count_versions(wrong)
+
+
 def test_collection_keeps_its_object(article, session, blog):
     """An object that nobody else holds answers all the same."""
     number = article.id

@@ -173,8 +173,9 @@ def test_detached_version_is_refused(article, session):
 
     assert version.to_dict()["name"] == "a"
     for name in ("previous", "next", "index", "changeset"):
-        with pytest.raises(DetachedInstanceError, match="is in no session"):
-            getattr(version, name)
+        for each in (version, type(version)()):
+            with pytest.raises(DetachedInstanceError, match="is in no session"):
+                getattr(each, name)
 
 
 def test_version_at_a_transaction(article, session, blog):
@@ -189,7 +190,8 @@ def test_version_at_a_transaction(article, session, blog):
         assert Version.version_at(session, key, version.transaction_id) is version
     assert Version.version_at(session, key, 0) is None
     assert Version.version_at(session, key, 10**6).operation_type == 2
-    assert Version.version_at(session, key["id"], versions[1].transaction) is versions[1]
+    for same in (key["id"], (key["id"],), [key["id"]]):
+        assert Version.version_at(session, same, versions[1].transaction) is versions[1]
 
 
 @pytest.mark.parametrize("key", [{}, {"name": "a"}, {"id": 1, "name": "a"}, (1, 2)])

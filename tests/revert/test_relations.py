@@ -251,6 +251,16 @@ def test_unknown_paths_are_refused(session, blog, path):
         article.versions[0].revert(relations=[path])
 
 
+def test_what_is_no_path_is_refused(session, blog):
+    """Relations are given by their keys, and nothing else."""
+    article = blog.factories.Article()
+    session.commit()
+
+    for wrong in (5, [5]):
+        with pytest.raises(ReverterException, match=r"give .*relationship keys"):
+            article.versions[0].revert(relations=wrong)
+
+
 def test_paths_end_at_unversioned_classes(session, blog):
     """There is no way on from a class that has no history."""
     article = blog.factories.Article()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -72,7 +72,7 @@ class FlushEvents:
         if base_mapper in flush.imaged:
             return
         flush.imaged.add(base_mapper)
-        for work in self._collect(flush, lambda each: each.base_mapper is base_mapper):
+        for work in self._collect(flush, self._readers_of_hierarchy(flush, base_mapper)):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             self._recorder.keep_first_state(connection, work.hierarchy, gone)
             absent = self._take_images(flush, work, locks=True).absent
@@ -89,10 +89,8 @@ class FlushEvents:
         if base_mapper in flush.updated:
             return
         flush.updated.add(base_mapper)
-        for mapper, reader in self._readers_of(flush).items():
-            if mapper.base_mapper is base_mapper and self._may_change_first(
-                connection, reader.spec.tables
-            ):
+        for mapper, reader in self._readers_of_hierarchy(flush, base_mapper).items():
+            if self._may_change_first(connection, reader.spec.tables):
                 self._keep_first_states(flush, connection, mapper, reader.spec)
 
     def _keep_first_states(
@@ -120,11 +118,7 @@ class FlushEvents:
         SQLAlchemy tells of the new ones as if they were inserted.
         """
         if base_mapper not in flush.switched:
-            readers = {
-                mapper: reader
-                for mapper, reader in self._readers_of(flush).items()
-                if mapper.base_mapper is base_mapper
-            }
+            readers = self._readers_of_hierarchy(flush, base_mapper)
             flush.switched[base_mapper] = find_switched(flush.context, readers)
         return flush.switched[base_mapper]
 
@@ -164,7 +158,7 @@ class FlushEvents:
         if flush is None:
             return
         self._flush.set(flush.outer)
-        for work in self._collect(flush, flush.is_due if flush.imaged else None):
+        for work in self._collect(flush, self._readers_due(flush)):
             if flush.has_imaged(work.mapper) and not work.hierarchy.root.strategy.merges:
                 for changes in work.changes.values():
                     changes.look_again()
@@ -229,15 +223,25 @@ class FlushEvents:
         assert work.mapper is not None
         return flush.session.connection(bind_arguments={"mapper": work.mapper})
 
-    def _collect(self, flush: Flush, is_wanted: Callable[[Mapper[Any]], bool] | None) -> list[Work]:
-        """Return what a flush does with objects of the mappers that are wanted; all of them."""
-        readers = self._readers_of(flush)
-        if is_wanted is not None:
-            readers = {mapper: reader for mapper, reader in readers.items() if is_wanted(mapper)}
+    def _collect(self, flush: Flush, readers: Mapping[Mapper[Any], ClassReader]) -> list[Work]:
+        """Return what a flush does with the objects that *readers* are for."""
         if not readers:
             return []
         plugins = self._surroundings.plugins
         return collect_work(flush, readers, self._recorder.added_values, plugins)
+
+    def _readers_of_hierarchy(
+        self, flush: Flush, base_mapper: Mapper[Any]
+    ) -> Mapping[Mapper[Any], ClassReader]:
+        readers = self._readers_of(flush)
+        return {m: reader for m, reader in readers.items() if m.base_mapper is base_mapper}
+
+    def _readers_due(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
+        """Return those of whose objects images are still to be taken."""
+        readers = self._readers_of(flush)
+        if not flush.imaged:
+            return readers
+        return {mapper: reader for mapper, reader in readers.items() if flush.is_due(mapper)}
 
     def _readers_of(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
         """Return what reads the objects of a flush that are recorded.

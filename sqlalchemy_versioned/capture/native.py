@@ -33,7 +33,7 @@ from ..exc import CaptureError, HistoryIsAppendOnly, ImproperlyConfigured
 from ..hooks import PluginCollection
 from ..model.spec import Hierarchy, VersionSpec
 from ..recording.paused import PAUSED_CONNECTIONS, is_paused
-from ..recording.triggered_row import build_object, build_setting
+from ..recording.telling import Telling, build_setting
 from ..recording.unit_of_work import UnitOfWork
 from ..triggers.flags import list_flags
 from ..triggers.guards import REFUSED
@@ -192,6 +192,8 @@ class Triggers:
     def __init__(self) -> None:
         self._targets: dict[Table, Target] = {}
         self._texts: TextualWrites | None = None
+        #: What tells of the context, by the table that keeps it.
+        self._tellings: dict[VersionSpec, Telling] = {}
         #: Tables that were found to have their triggers, by name.
         self._installed: WeakKeyDictionary[Engine, set[Any]] = WeakKeyDictionary()
 
@@ -207,6 +209,7 @@ class Triggers:
     def clear(self) -> None:
         """Forget all tables."""
         self._targets.clear()
+        self._tellings.clear()
         self._installed.clear()
         self._texts = None
 
@@ -306,9 +309,12 @@ class Triggers:
         telling = (session.get_nested_transaction(), values)
         if told.get(connection, (None, {})) != telling:
             told[connection] = telling
-            connection.execute(
-                select(build_setting(SAID, build_object(spec.version_table, values)))
-            )
+            self._telling(spec).tell(connection, values)
+
+    def _telling(self, spec: VersionSpec) -> Telling:
+        if spec not in self._tellings:
+            self._tellings[spec] = Telling(SAID, spec.version_table)
+        return self._tellings[spec]
 
     def _check_installed(self, connection: Connection, table: Table) -> None:
         schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import FromClause, Insert, Select, Table, insert
+from sqlalchemy import FromClause, Insert, Table, insert
 
 from .._typing import is_table
+from ..triggers.settings import VALUES
 from .stamps import utc_now
+from .telling import Telling
 
 __all__ = ["Defaults"]
 
@@ -24,8 +26,8 @@ class Defaults:
         self.table: Table = table
         #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
         self.insert: Insert = insert(table)
-        #: What tells triggers of a row, by the keys of the columns they are told; kept likewise.
-        self.telling: dict[tuple[str, ...], Select[Any]] = {}
+        #: What tells triggers of a row.
+        self.telling = Telling(VALUES, table)
         #: The key of the column that the database numbers; ``None`` if it does not.
         self.number: str | None = None
         if len(table.primary_key) == 1 and table.autoincrement_column is not None:

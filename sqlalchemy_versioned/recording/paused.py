@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..database.sessions import sync_session
 from ..triggers.settings import PAUSED
-from .triggered_row import build_setting
+from .telling import build_setting
 
 __all__ = ["PAUSED_CONNECTIONS", "is_paused", "paused"]
 

@@ -12,15 +12,11 @@ from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
-    Column,
     ColumnElement,
     Connection,
     FromClause,
-    Select,
     String,
     Table,
-    bindparam,
     cast,
     column,
     exists,
@@ -39,13 +35,14 @@ from .._sqlalchemy import commits_by_itself, info_of, translated_schema
 from ..database.expressions import BinaryJSON
 from ..exc import CaptureError
 from ..model.lookup import TABLES
-from ..triggers.settings import TRANSACTIONS, VALUES, WANTED
+from ..triggers.settings import TRANSACTIONS, WANTED
 from ..triggers.spec import TransactionStep, step_name
 from .defaults import Defaults
 from .shapes import Insertion
+from .telling import build_setting
 from .transaction_row import TransactionRow
 
-__all__ = ["TriggeredRow", "build_object", "build_setting"]
+__all__ = ["TriggeredRow"]
 
 # Of Any, checkers would make ref[Unknown].
 _REFERENCE: Any = ref
@@ -99,19 +96,9 @@ class TriggeredRow(TransactionRow):
             self._take_turn(connection)
         # A row that is written is known where it is; another database writes one of its own.
         if connection in self._left or not self._is_written_on(connection):
-            said = self._all_said()
-            connection.execute(self._telling(tuple(said)), said)
+            self._defaults.telling.tell(connection, self._all_said())
             info_of(connection)[_TELLER] = (ref(self), self._savepoint())
         return True
-
-    def _telling(self, keys: tuple[str, ...]) -> Select[Any]:
-        """Return what tells the triggers values of columns, its parameters."""
-        telling = self._defaults.telling.get(keys)
-        if telling is None:
-            values = {key: bindparam(key, type_=self._table.c[key].type) for key in keys}
-            telling = select(build_setting(VALUES, _build_object(self._table, values)))
-            self._defaults.telling[keys] = telling
-        return telling
 
     def _told_last(self, connection: Connection) -> bool:
         """Tell whether no row of another manager was told of since: the setting is one for all."""
@@ -296,11 +283,6 @@ class TriggeredRow(TransactionRow):
         return self._authority.scalar(select(column).where(column == known))
 
 
-def build_setting(name: str, value: ColumnElement[Any]) -> ColumnElement[str]:
-    """Set a setting until the end of the transaction, or of the savepoint if that is undone."""
-    return func.set_config(name, cast(value, LongText), true())
-
-
 def _said(name: str) -> ColumnElement[str]:
     """Return a setting; one that was set earlier on the connection is empty, and not missing."""
     return func.nullif(func.current_setting(name, true()), literal_column("''"))
@@ -359,18 +341,3 @@ def _of_current(rows: FromClause, *also: ColumnElement[Any]) -> Any:
         .select_from(said.join(rows, number == cast(said.c.value, BigInteger)))
         .where(said.c.key == _place(rows))
     )
-
-
-def build_object(table: Table, values: Mapping[str, Any]) -> ColumnElement[Any]:
-    """Return values of columns as an object of JSON that the database makes."""
-    return _build_object(
-        table, {key: literal(value, table.c[key].type) for key, value in values.items()}
-    )
-
-
-def _build_object(table: Table, values: Mapping[str, BindParameter[Any]]) -> ColumnElement[Any]:
-    pairs: list[ColumnElement[Any]] = []
-    for key, value in values.items():
-        target: Column[Any] = table.c[key]
-        pairs += [cast(literal(target.name), LongText), cast(value, target.type)]
-    return func.jsonb_build_object(*pairs)

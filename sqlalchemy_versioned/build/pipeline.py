@@ -17,7 +17,7 @@ from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
-from .._typing import is_table
+from .._typing import is_table, mapper_of
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection, TableBuilder
 from ..model.lookup import MANAGER, SPEC
@@ -80,11 +80,11 @@ class Round:
         stored = [mapper for mapper in chosen if self._chosen.of(mapper).create_tables]
         for mapper in stored:
             self._build_tables(mapper)
-        for mapper in stored:
+        earlier = list(self.registry.classes.values())
+        for mapper in (*stored, *[mapper_of(spec.parent_class) for spec in earlier]):
             self._build_associations(mapper)
         if not self._chosen.manager.create_models:
             return []
-        earlier = list(self.registry.classes.values())
         specs = [self._build_class(mapper, exposed=mappers[mapper]) for mapper in chosen]
         for spec in specs:
             # After all classes are there, because relationships lead from any to any.

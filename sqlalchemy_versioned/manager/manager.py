@@ -30,6 +30,7 @@ from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
 from .cores import CoreTables
+from .late_attributes import LateAttributes
 from .late_tables import LateTables
 from .native_versioning import NativeVersioning
 from .overview import Overview
@@ -92,9 +93,18 @@ class VersioningManager(Overview):
             plugins=lambda: self.plugins,
             options=self._build_options,
         )
-        self._late = LateTables(awaits=self._awaits, build=self.complete)
+        self._late_tables = LateTables(awaits=self._awaits, build=self._build_what_waits)
         self._completing = threading.RLock()
-        self._tracker = Tracker(self._surroundings, is_on=is_switched_on, are_links_on=self._is_on)
+        self._tracker = Tracker(
+            self._surroundings, is_on=self._is_recorded_now, are_links_on=self._is_on
+        )
+        self._late_attributes = LateAttributes(lambda: self._registry)
+
+    def _is_recorded_now(self, spec: ClassSpec) -> bool:
+        if not is_switched_on(spec):
+            return False
+        self._late_attributes.check(spec)
+        return True
 
     # -- what is said ------------------------------------------------------------------------
 
@@ -313,7 +323,7 @@ class VersioningManager(Overview):
         return [
             (Mapper, "after_configured", self._after_configured),
             (Table, "after_parent_attach", self._after_attached),
-            *self._late.listeners,
+            *self._late_tables.listeners,
         ]
 
     def reset(self) -> None:
@@ -340,16 +350,22 @@ class VersioningManager(Overview):
         if self.transaction_cls is self._registry.transaction_class:
             self.transaction_cls = self._said_transaction_cls
         self._registry = Registry()
+        self._late_attributes.forget()
         self._first = None
 
     # -- building ----------------------------------------------------------------------------
 
+    def _build_what_waits(self) -> None:
+        configure_mappers()
+        # It does nothing if no class is new, also if one has got a relationship since.
+        self._after_configured()
+
     def _after_configured(self) -> None:
-        """Build versioning for the classes that were declared since the last time."""
+        """Build versioning for classes that were declared since, and what they add to others."""
         if self._is_building or not self.options.get("versioning", True):
             return
         pending = list(self._pending())
-        if not pending:
+        if not pending and not self._late_attributes.are_relationships():
             # Nobody else may configure mappers before tables are created.
             self._complete()
             return
@@ -358,6 +374,7 @@ class VersioningManager(Overview):
             specs = self._build(pending)
         finally:
             self._is_building = False
+        self._late_attributes.know(specs)
         for spec in specs:
             if spec.exposed:
                 self._tracker.track_class(spec)
@@ -392,7 +409,8 @@ class VersioningManager(Overview):
                 self._take_apart()
             else:
                 self._undo_round(mark)
-            _sqlalchemy.configure_again(mapper_of(pending[0]).registry)
+            reg = mapper_of(pending[0]).registry if pending else self._home.registry
+            _sqlalchemy.configure_again(reg)
             raise
         self._surroundings.forget()
         return specs

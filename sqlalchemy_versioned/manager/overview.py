@@ -22,6 +22,7 @@ from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
 from ..model.spec import ClassSpec
 from ..options import Options, build_options
 from .cores import CoreTables
+from .late_attributes import LateAttributes
 from .scope import Scope, is_in
 
 __all__ = ["Overview"]
@@ -36,6 +37,7 @@ class Overview:
     _registry: Registry
     _scope: Scope
     _cores: CoreTables
+    _late_attributes: LateAttributes
     #: The mapper of the first versioned class, in whose registry and ``MetaData`` transactions are.
     _first: Mapper[Any] | None
 
@@ -128,7 +130,13 @@ class Overview:
         )
         if is_begun and first_class_in(metadata) is not None:
             return True
-        return any(is_in(mapper_of(cls), metadata) for cls in self._pending())
+        waiting = [mapper_of(cls) for cls in self._pending()]
+        if any(is_in(mapper_of(cls), metadata) for cls in self._registry.classes):
+            # Classes that are not versioned may come with links to these.
+            waiting += [each for each in _sqlalchemy.all_mappers() if not each.configured]
+        return self._late_attributes.are_relationships() or any(
+            is_in(mapper, metadata) for mapper in waiting
+        )
 
     def _build_options(self) -> Options:
         also = self._plugins.option_names

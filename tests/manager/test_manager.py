@@ -251,6 +251,53 @@ def test_late_class_with_backrefs(Base, versioning, open_session):
     assert (len(article.notes), len(article.tags)) == (1, 1)
 
 
+@pytest.fixture
+def links(Base):
+    """An association table of articles and tags."""
+    return Table(
+        "article_tag",
+        Base.metadata,
+        Column("article_id", ForeignKey("article.id"), primary_key=True),
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    )
+
+
+@pytest.mark.parametrize("how", ["by a class that is not versioned", "by itself"])
+def test_late_links(how, Base, versioning, open_session, links):
+    """Links that a class gets when it is versioned already are recorded as others are."""
+    Article = declare(Base)
+    configure_mappers()
+    body = {"__versioned__": {"versioning": False}}
+    if how != "by itself":
+        body["articles"] = relationship("Article", secondary=links, backref="tags")
+    Tag = declare(Base, "Tag", **body)
+    configure_mappers()
+    if how == "by itself":
+        Article.tags = relationship(Tag, secondary=links)
+
+    article = Article(name="a", tags=[Tag(name="t")])
+
+    first, second, _ = live(open_session(Base), article, name="b", tags=[])
+
+    assert [len(first.tags), len(second.tags)] == [1, 0]
+
+
+@pytest.mark.parametrize("key", ["mood", "tags"])
+def test_late_attributes_that_would_not_be_kept(key, Base, versioning, open_session, links):
+    """A class that has got what has no place in history is not written."""
+    Article, Tag = declare(Base), declare(Base, "Tag")
+    configure_mappers()
+    if key == "mood":
+        Article.mood = mapped_column(String(9))
+    session = open_session(Base)
+    if key == "tags":
+        Article.tags = relationship(Tag, secondary=links)
+    session.add(Article(name="a"))
+
+    with pytest.raises(ImproperlyConfigured, match=f"Article has got {key} since"):
+        session.commit()
+
+
 def test_late_single_table_subclass(Base, versioning, open_session):
     """Columns of a subclass that comes late are added to the version table."""
     Item = declare(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy.engine import ExecutionContext
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
@@ -24,7 +25,7 @@ from .changing import RowChanges
 from .conflicts import is_replacing
 from .inserting import Inserts
 from .keyless import KeylessWrite
-from .pending import KeylessPending, Pending
+from .pending import KeylessPending, Pending, Waiting
 from .recorder import Recorder, Target
 from .refusals import Refusals, give_up
 from .targets import Targets
@@ -106,7 +107,7 @@ class Capture:
         if reason is not None:
             give_up(target, reason)
             return statement, None
-        _sqlalchemy.info_of(connection)[self._name] = pending
+        self._await(connection, pending)
         return pending.statement, pending.sets
 
     def _before_keyless(
@@ -126,14 +127,22 @@ class Capture:
             give_up(target, reason)
             return statement, None
         telling = write.telling()
-        _sqlalchemy.info_of(connection)[self._name] = KeylessPending(
-            telling, write, target, session
-        )
+        self._await(connection, KeylessPending(telling, write, target, session))
         return telling, None
+
+    def _await(self, connection: Connection, pending: Pending | KeylessPending) -> None:
+        """Keep what is known of a statement until it is executed.
+
+        A default may be a function that executes another in the midst of it.
+        """
+        info = _sqlalchemy.info_of(connection)
+        # What could not be compiled is never heard of again; it goes with its session.
+        around = [each for each in info.get(self._name, ()) if each.session is pending.session]
+        info[self._name] = [*around, pending]
 
     def awaits(self, connection: Connection) -> bool:
         """Tell whether a statement is about to be executed that is recorded afterwards."""
-        return self._name in _sqlalchemy.info_of(connection)
+        return bool(_sqlalchemy.info_of(connection).get(self._name))
 
     def _has_versions_behind(
         self, connection: Connection, statement: Any, table: Any, sets: Any
@@ -168,13 +177,19 @@ class Capture:
     def _follower_of(self, pending: Pending) -> Inserts | RowChanges:
         return self.inserts if isinstance(pending.statement, Insert) else self.changes
 
-    def failed(self, connection: Connection, *, is_lost: bool) -> None:
+    def failed(
+        self, connection: Connection, executed: ExecutionContext | None, *, is_lost: bool
+    ) -> None:
         """Take back what was recorded of a statement that the database refused.
 
+        :param executed: what has executed it; ``None`` if it has not come to that.
         :param is_lost: whether the database has rolled back all of the transaction.
         """
-        pending: Pending | KeylessPending | None
-        pending = _sqlalchemy.info_of(connection).pop(self._name, None)
+        waiting: Waiting = _sqlalchemy.info_of(connection).get(self._name, [])
+        if not waiting:
+            return
+        statement = waiting[-1].statement if executed is None else executed.invoked_statement
+        pending = self._take(connection, statement)
         if isinstance(pending, KeylessPending):
             # Of one that fails, nothing is left.
             return
@@ -189,8 +204,9 @@ class Capture:
         self.behind.settle(pending.session, connection, pending.cascaded)
 
     def _take(self, connection: Connection, statement: Any) -> Pending | KeylessPending | None:
-        pending: Pending | KeylessPending | None = _sqlalchemy.info_of(connection).get(self._name)
-        if pending is None or pending.statement is not statement:
-            return None
-        del _sqlalchemy.info_of(connection)[self._name]
-        return pending
+        waiting: Waiting = _sqlalchemy.info_of(connection).get(self._name, [])
+        for place, pending in enumerate(waiting):
+            if pending.statement is statement:
+                del waiting[place:]
+                return pending
+        return None

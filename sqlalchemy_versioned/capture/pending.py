@@ -16,7 +16,7 @@ from .keyless import KeylessWrite
 from .recorder import Target
 from .writes import Write
 
-__all__ = ["KeylessPending", "Pending"]
+__all__ = ["KeylessPending", "Pending", "Waiting"]
 
 
 @dataclass(slots=True)
@@ -61,3 +61,7 @@ class KeylessPending:
     write: KeylessWrite
     target: Target
     session: Session
+
+
+#: Statements that are being executed, each in the midst of the one before.
+Waiting = list[Pending | KeylessPending]

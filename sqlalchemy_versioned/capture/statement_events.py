@@ -207,7 +207,8 @@ class StatementEvents:
             return None
         has_transaction = not (context.is_disconnect or _sqlalchemy.commits_by_itself(connection))
         is_lost = has_transaction and has_rolled_back(connection, context.original_exception)
-        self._captures.on(connection).failed(connection, is_lost=is_lost)
+        capture = self._captures.on(connection)
+        capture.failed(connection, context.execution_context, is_lost=is_lost)
         if is_lost:
             self._sessions.lose(connection)
         return refusal_of(context.original_exception, context.statement, context.parameters)

@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import (
@@ -379,6 +380,43 @@ def test_statements_inside_of_flush_listeners(session, models):
 
     assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "after")]
     assert history(session, models.Article)[1:] == [(Operation.UPDATE, "flushed")]
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_statements_inside_of_defaults(Base, open_session, is_refused):
+    """What a default executes in the midst of a statement is recorded, and so is the statement."""
+
+    class Counter(Base):
+        __tablename__ = "counter"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        number: Mapped[int]
+
+    def draw(context):
+        connection, counter = context.connection, Counter.__table__
+        connection.execute(update(counter).values(number=counter.c.number + 1))
+        if is_refused:
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(counter), {"id": 1, "number": 1})
+        return connection.scalar(select(counter.c.number))
+
+    class Bill(Base):
+        __tablename__ = "bill"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        number: Mapped[int] = mapped_column(default=draw)
+
+    session = open_session(Base)
+    session.add(Counter(id=1, number=0))
+    session.commit()
+    session.execute(insert(Bill).values(id=1))
+    session.commit()
+    session.connection().execute(insert(Bill.__table__), [{"id": 2}, {"id": 3}])
+    session.commit()
+
+    assert session.execute(select(Bill.id, Bill.number)).all() == [(1, 1), (2, 2), (3, 3)]
+    assert session.scalars(select(version_class(Counter).number)).all() == [0, 1, 3]
+    assert_history_is_true(session, Base.metadata)
 
 
 @pytest.mark.usefixtures("rows", "true_history")

@@ -67,7 +67,7 @@ def drop_tables(runner: Any, tables: Iterable[Table]) -> None:
 
 def _further(runner: Any, tables: Collection[Table]) -> Any:
     # Since SQLAlchemy 2.1 a runner looks only for the tables that it has listed at its start.
-    kind = type(runner)
+    kind: Any = runner.__class__
     return kind(runner.dialect, runner.connection, runner.checkfirst, list(tables))
 
 

@@ -179,7 +179,7 @@ def has_rolled_back(connection: Connection, error: BaseException) -> bool:
 
 def state_and_message(error: BaseException) -> tuple[str | None, str]:
     """Return the SQLSTATE of an error of PostgreSQL, and its first line."""
-    fields = error.args[0] if error.args else None
+    fields: Any = error.args[0] if error.args else None
     if isinstance(fields, MAPPING):
         # pg8000 gives what it was sent.
         return fields.get("C"), str(fields.get("M"))

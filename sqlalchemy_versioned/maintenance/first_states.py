@@ -55,7 +55,10 @@ def baseline(
     for places in by_object(find_places((model,))):
         for within in ranges(found, places[0], batch_size, progress):
             # An object may lack versions in some of its tables only.
-            made += len(set().union(*[_keep_first_states(found, p, within) for p in places]))
+            kept: set[Any] = set()
+            for place in places:
+                kept |= _keep_first_states(found, place, within)
+            made += len(kept)
             _look_again_when_committed(found, model)
     return made
 

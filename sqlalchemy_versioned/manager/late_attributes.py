@@ -73,9 +73,11 @@ class LateAttributes:
 
     def _unkept(self, mapper: Mapper[Any], spec: ClassSpec) -> Iterator[str]:
         tables = {each.parent_table for each in spec.tables}
-        for key in self._new(mapper.column_attrs.keys(), spec):
-            column = mapper.column_attrs[key].columns[0]
-            if is_column(column) and column.table in tables:
+        attributes, new = mapper.column_attrs, self._new(mapper.column_attrs.keys(), spec)
+        had = {c for key in set(attributes.keys()).difference(new) for c in attributes[key].columns}
+        for key in new:
+            column = attributes[key].columns[0]
+            if is_column(column) and column.table in tables and column not in had:
                 yield key
         for key in self._new(mapper.relationships.keys(), spec):
             relationship = mapper.relationships[key]

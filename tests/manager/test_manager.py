@@ -24,6 +24,7 @@ from sqlalchemy.orm import (
     Mapper,
     Session,
     clear_mappers,
+    column_property,
     configure_mappers,
     mapped_column,
     relationship,
@@ -280,6 +281,19 @@ def test_late_links(how, Base, versioning, open_session, links):
     first, second, _ = live(open_session(Base), article, name="b", tags=[])
 
     assert [len(first.tags), len(second.tags)] == [1, 0]
+
+
+def test_a_late_name_of_a_column(Base, versioning, open_session):
+    """A second name for what is kept hinders nothing."""
+    Article = declare(Base)
+    configure_mappers()
+    session = open_session(Base)
+    Article.title = column_property(Article.__table__.c.name)
+
+    session.add(Article(title="a"))
+    session.commit()
+
+    assert session.scalars(select(version_class(Article).name)).all() == ["a"]
 
 
 @pytest.mark.parametrize("key", ["mood", "tags"])

@@ -75,8 +75,7 @@ def build_table_spec(
     place = [*(copies[column] for column in _in_key_order(table, primary)), own.transaction]
     columns = [*copies.values(), *own.columns(), *added]
     version_table = _build_table(table, options, columns, own.primary_key(place))
-    if own.number is not None and key:
-        index_columns(version_table, [*place, own.number])
+    own.index_rows(version_table, place if key else [])
     pairs = {column: ColumnPair(column, copied) for column, copied in copies.items()}
     spec = own.begin_spec(options)(
         parent_table=table,
@@ -91,15 +90,15 @@ def build_table_spec(
         live_id_column=live_id,
         masked=masked,
     )
-    _register(spec, manager)
-    return spec
+    return _registered(spec, manager)
 
 
-def _register(spec: VersionSpec, manager: Any) -> None:
+def _registered(spec: VersionSpec, manager: Any) -> VersionSpec:
     """Let the spec of a table, and who versions it, be looked up."""
     info = spec.parent_table.metadata.info
     info.setdefault(TABLES, {})[spec.parent_table] = spec
     info.setdefault(MANAGERS, {})[spec.parent_table] = manager
+    return spec
 
 
 def _build_copies(
@@ -142,6 +141,11 @@ class _Bookkeeping:
     def primary_key(self, place: list[Column[Any]]) -> list[Column[Any]]:
         """Return what tells versions apart, where *place* tells rows and transactions apart."""
         return place if self.number is None else [self.number]
+
+    def index_rows(self, version_table: Table, place: list[Column[Any]]) -> None:
+        """Have the versions of a row found by its place, where no primary key is for that."""
+        if self.number is not None and place:
+            index_columns(version_table, [*place, self.number])
 
     def begin_spec(self, options: Options) -> partial[VersionSpec]:
         """Say of a version table what is the same whatever it has copies of."""

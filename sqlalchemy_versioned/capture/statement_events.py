@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Engine, Insert, TextClause, Update, event
+from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
@@ -87,19 +88,16 @@ class StatementEvents:
         if is_ours(execution_options):
             return statement, multiparams, params
         if not isinstance(statement, _WRITES):
-            if not _sqlalchemy.is_lambda(statement):
-                return statement, multiparams, params
-            actual = _sqlalchemy.resolved(statement)
+            actual = statement
+            if _sqlalchemy.is_lambda(statement):
+                actual = _sqlalchemy.resolved(statement)
             if not isinstance(actual, _WRITES):
                 return statement, multiparams, params
             statement = actual
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, execution_options, is_stored)
-        tracked = self._tracked
-        if statement.table in tracked.histories:
-            return statement, multiparams, params
-        if statement.table not in tracked.mappers and not self._captures.of_all.concerns(statement):
+        if not self._may_concern(statement):
             return statement, multiparams, params
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
@@ -108,35 +106,55 @@ class StatementEvents:
             if not capture.has_tables or self.triggers.has(statement.table):
                 return statement, multiparams, params
         sets = _sqlalchemy.statement_parameters(multiparams, params)
-        base_mapper = self._tracked.base_mapper_of(statement, execution_options)
-        flush = None if base_mapper is None else self._flushes.current_flush()
-        if base_mapper is not None and flush is not None:
-            flush.connections[statement.table] = connection
-            if isinstance(statement, Update):
-                self._flushes.before_updates(flush, connection, base_mapper)
-                return statement, multiparams, params
-            if isinstance(statement, Delete):
-                self._flushes.before_deletions(flush, connection, base_mapper)
-            statement, others = self._before_flushed(flush, connection, statement, sets)
-        elif self._flushes.note_links(connection, statement, sets):
-            others = None
-        else:
-            statement, others = capture.before(connection, statement, sets, execution_options)
-            if capture.awaits(connection):
-                self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
+        statement, others = self._before_write(connection, statement, sets, execution_options)
         if others is not None:
             return statement, others, {}
         return statement, multiparams, params
+
+    def _may_concern(self, statement: Any) -> bool:
+        """Tell whether an INSERT, UPDATE or DELETE may be one to record, as its tables tell."""
+        if statement.table in self._tracked.histories:
+            return False
+        return statement.table in self._tracked.mappers or self._captures.of_all.concerns(statement)
+
+    def _before_write(
+        self,
+        connection: Connection,
+        statement: Any,
+        sets: Sequence[Mapping[str, Any]],
+        execution_options: Mapping[str, Any],
+    ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
+        """Prepare to record a statement; return what is to be executed in its place.
+
+        :returns: a statement, and its sets of parameters if they are not to be *sets*.
+        """
+        base_mapper = self._tracked.base_mapper_of(statement, execution_options)
+        flush = None if base_mapper is None else self._flushes.current_flush()
+        if base_mapper is not None and flush is not None:
+            return self._before_flushed(flush, connection, base_mapper, statement, sets)
+        if self._flushes.note_links(connection, statement, sets):
+            return statement, None
+        capture = self._captures.on(connection)
+        prepared = capture.before(connection, statement, sets, execution_options)
+        if capture.awaits(connection):
+            self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
+        return prepared
 
     def _before_flushed(
         self,
         flush: Flush,
         connection: Connection,
+        base_mapper: Mapper[Any],
         statement: Any,
         sets: Sequence[Mapping[str, Any]],
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
-        """Prepare to record what a flush inserts or deletes."""
+        """Prepare to record what a flush writes."""
+        flush.connections[statement.table] = connection
+        if isinstance(statement, Update):
+            self._flushes.before_updates(flush, connection, base_mapper)
+            return statement, None
         if isinstance(statement, Delete):
+            self._flushes.before_deletions(flush, connection, base_mapper)
             return flush.without_absent(statement, sets)
         inserts = self._captures.on(connection).inserts
         found = inserts.replaced(flush.session, connection, statement, sets)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from inspect import iscoroutinefunction
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Select, Table, event, inspect
+from sqlalchemy import Connection, MetaData, Table, event, inspect
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
@@ -17,12 +15,11 @@ from .._typing import mapper_of
 from ..build.home import check_transaction_class, first_class_in, settle_transaction_class
 from ..build.pipeline import Round
 from ..build.registry import Registry, forget
-from ..build.transaction import DefaultName, TransactionFactory
+from ..build.transaction import DefaultName
 from ..capture.immutable import guard_versions
 from ..capture.tracking import Tracker
-from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ClassNotVersioned, ImproperlyConfigured
-from ..hooks import Plugin, PluginCollection
+from ..hooks import Plugin
 from ..model.lookup import is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import check_option_names
@@ -64,13 +61,8 @@ class VersioningManager(Overview):
         plugins: Iterable[Plugin] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
-        self._defaults = (transaction_cls or TransactionFactory(), user_cls)
-        self.transaction_cls = self._defaults[0]
+        super().__init__(transaction_cls, user_cls, plugins, options)
         self._said_transaction_cls: Any = None
-        self.user_cls: Any = user_cls
-        self._current_user: Callable[[], Any] | None = None
-        self._plugins = PluginCollection(plugins)
-        self.options = dict(options or {})
         self._registry = Registry()
         self._scope = Scope(self)
         self._sessions: list[Any] = []
@@ -106,35 +98,7 @@ class VersioningManager(Overview):
         self._late_attributes.check(spec)
         return True
 
-    # -- what is said ------------------------------------------------------------------------
-
-    @property
-    def plugins(self) -> PluginCollection:
-        """The plugins; a list of them can be assigned until mappers are configured."""
-        return self._plugins
-
-    @plugins.setter
-    def plugins(self, plugins: Iterable[Plugin] | None) -> None:
-        if not isinstance(plugins, PluginCollection):
-            plugins = PluginCollection(plugins)
-        self._plugins = self._surroundings.plugins = plugins
-
-    @property
-    def current_user(self) -> Callable[[], Any] | None:
-        """What returns the user who writes where the context does not tell, or ``None``."""
-        return self._current_user
-
-    @current_user.setter
-    def current_user(self, current_user: Callable[[], Any] | None) -> None:
-        if current_user is not None and (
-            not callable(current_user) or iscoroutinefunction(current_user)
-        ):
-            raise ImproperlyConfigured(
-                f"current_user is {current_user!r}; give a function without arguments that "
-                "returns the user, or the key of one, and need not be awaited"
-            )
-        self._current_user = current_user
-        self._surroundings.forget()
+    # -- for sessions and engines ------------------------------------------------------------
 
     def unit_of_work(self, session: Any) -> UnitOfWork:
         """Return the unit of work of a session's current transaction.
@@ -145,40 +109,6 @@ class VersioningManager(Overview):
         <UnitOfWork without a transaction>
         """
         return self._tracker.unit_of_work(session)
-
-    def set_session_variables(self, subject: Any, values: Mapping[str, Any]) -> None:
-        """Say *values* for the transaction that a session or connection is in.
-
-        See :func:`sqlalchemy_versioned.set_session_variables`, which does so with the options of
-        the default manager.
-
-        >>> versioning_manager.set_session_variables(session, {"reason": "import"})
-        """
-        namespace = self._build_options().session_variable_namespace
-        set_variables(subject, values, namespace=namespace)
-
-    def session_variables(
-        self, subject: Any, values: Mapping[str, Any]
-    ) -> AbstractContextManager[None]:
-        """Say *values* inside a block for the transaction that a session or connection is in.
-
-        See :func:`sqlalchemy_versioned.session_variables`.
-
-        >>> with versioning_manager.session_variables(session, {"reason": "import"}):
-        ...     session.commit()
-        """
-        namespace = self._build_options().session_variable_namespace
-        return variables_set(subject, values, namespace=namespace)
-
-    def session_variables_statement(self, values: Mapping[str, Any]) -> Select[Any]:
-        """Return a statement that sets session variables on PostgreSQL.
-
-        See :func:`sqlalchemy_versioned.session_variables_statement`.
-
-        >>> statement = versioning_manager.session_variables_statement({"reason": "import"})
-        """
-        namespace = self._build_options().session_variable_namespace
-        return build_statement(values, namespace=namespace)
 
     def record_engine(self, engine: Any) -> None:
         """Record what any connection of *engine* writes, also those that no session has.
@@ -337,10 +267,7 @@ class VersioningManager(Overview):
         self._tracker.stop()
         self._native.stop()
         self._sessions.clear()
-        self.transaction_cls, self.user_cls = self._defaults
-        self._current_user = None
-        self.plugins = PluginCollection()
-        self.options.clear()
+        self._forget_settings()
 
     def _take_apart(self) -> None:
         """Undo what was built; what was said stays."""

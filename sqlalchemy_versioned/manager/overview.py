@@ -17,23 +17,20 @@ from ..build.home import first_class_in
 from ..build.inheritance import declarative_base_of, has_rows
 from ..build.registry import Registry
 from ..exc import ImproperlyConfigured
-from ..hooks import PluginCollection
 from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
 from ..model.spec import ClassSpec
-from ..options import Options, build_options
+from ..options import Options
 from .cores import CoreTables
 from .late_attributes import LateAttributes
 from .scope import Scope, is_in
+from .settings import Settings
 
 __all__ = ["Overview"]
 
 
-class Overview:
+class Overview(Settings):
     """What a manager knows of its classes and tables; the manager itself puts it together."""
 
-    transaction_cls: Any
-    options: dict[str, Any]
-    _plugins: PluginCollection
     _registry: Registry
     _scope: Scope
     _cores: CoreTables
@@ -117,9 +114,6 @@ class Overview:
 
     # -- for the manager -----------------------------------------------------------------------
 
-    def _is_on(self) -> bool:
-        return bool(self.options.get("versioning", True))
-
     def _awaits(self, metadata: MetaData) -> bool:
         """Tell whether something is versioned in a ``MetaData`` that is not built yet."""
         if not self._is_on():
@@ -137,10 +131,6 @@ class Overview:
         return self._late_attributes.are_relationships() or any(
             is_in(mapper, metadata) for mapper in waiting
         )
-
-    def _build_options(self) -> Options:
-        also = self._plugins.option_names
-        return build_options(self.options, owner="make_versioned()", also=also)
 
     def _options_in_use(self) -> Iterator[Options]:
         yield from (spec.options for spec in self._registry.classes.values())

@@ -77,8 +77,9 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
         *triggers.first,
         *found.first,
         *_in_order(kept),
-        *first_versions(found, begun),
         *found.last,
+        # By now versions say all that is told of them, and where they end.
+        *first_versions(found, begun),
         *triggers.last,
     ]
 

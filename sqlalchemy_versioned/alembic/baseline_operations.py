@@ -9,6 +9,7 @@ from typing import Any
 from alembic.operations import Operations
 
 from .._typing import new_dict
+from ..options import DEFAULTS
 from .names import HistoryNames
 from .operations import HistoryOp, connection_of, execute, keywords_for
 from .rendering import render_by_itself
@@ -47,11 +48,19 @@ class BaselineVersionsOp(HistoryOp):
         more: dict[str, Any] = {}
         if self.which.left_out:
             more["left_out"] = {name: list(each) for name, each in self.which.left_out.items()}
-        if self.which.base is not None:
-            more["base_version_table_name"] = self.which.base.version_table
-            more["base_key"] = list(self.which.base.key or ())
-            if self.which.base.version_schema is not None:
-                more["base_version_schema"] = self.which.base.version_schema
+        base = self.which.base
+        if base is not None:
+            if base.end_column != DEFAULTS.end_transaction_column_name:
+                more["end_transaction_column_name"] = base.end_column
+            more["base_version_table_name"] = base.version_table
+            more["base_key"] = list(base.key or ())
+            said = {
+                "base_version_schema": base.version_schema,
+                "base_table_name": base.table,
+                "base_schema": base.schema,
+                "base_kind": base.kind,
+            }
+            more |= {keyword: name for keyword, name in said.items() if name is not None}
         return [*super().arguments(), *[f"{key}={value!r}" for key, value in more.items()]]
 
     @classmethod
@@ -68,15 +77,20 @@ class BaselineVersionsOp(HistoryOp):
         transaction_column_name: str = "transaction_id",
         operation_type_column_name: str = "operation_type",
         version_id_column_name: str | None = None,
+        end_transaction_column_name: str | None = DEFAULTS.end_transaction_column_name,
         left_out: Mapping[str, Sequence[Any]] | None = None,
         base_version_table_name: str | None = None,
         base_key: Sequence[str] | None = None,
         base_version_schema: str | None = None,
+        base_table_name: str | None = None,
+        base_schema: str | None = None,
+        base_kind: str | None = None,
     ) -> None:
         """Give the rows of a table that have no version one of their present state.
 
-        The versions stand before all transactions, as those of
-        :func:`~sqlalchemy_versioned.maintenance.baseline`; doing it again does nothing.
+        They are those of :func:`~sqlalchemy_versioned.maintenance.baseline`: before all
+        transactions or, in the table of a subclass, one for each that the object has in the
+        base-most table since it came and as what it is.  Doing it again does nothing.
 
         :param table_name: the table; *schema* is its schema.
         :param version_table_name: the table of its versions; *version_schema* is its schema.
@@ -87,13 +101,19 @@ class BaselineVersionsOp(HistoryOp):
         :param version_id_column_name: as the option of this name, for the strategy ``'append'``,
             unless the database numbers the versions of this table: with UUIDs, and for the tables
             of subclasses, whose versions have the ids of those of the base-most table.
+        :param end_transaction_column_name: as the option of this name, where there is a base-most
+            table; ``None`` if versions have no end.
         :param left_out: what a column says of rows that get none, because their class is not
             versioned: ``{"kind": ["robot"]}``.
         :param base_version_table_name: the table of the versions of the base-most table, of which
-            this one has the rows of a subclass, which get a version where that has its first of
-            them.  *base_version_schema* is its schema.
+            this one has the rows of a subclass.  *base_version_schema* is its schema.
         :param base_key: the columns by which it recognises rows, in the order of *key*; unless
             given, they have the same names.
+        :param base_table_name: the base-most table itself; *base_schema* is its schema.
+        :param base_kind: the column of it, and of its versions, that tells classes apart; unless
+            given, objects are taken to have always been of their class.
+        :raises InvalidArgument: if *base_kind* is given without *base_table_name*, or if a name is
+            not there.
         """
         shared = HistoryNames(
             version_table=version_table_name,
@@ -106,11 +126,16 @@ class BaselineVersionsOp(HistoryOp):
         )
         base = None
         if base_version_table_name is not None:
+            shared = replace(shared, end_column=end_transaction_column_name)
             base = replace(
                 shared,
                 version_table=base_version_table_name,
+                table=base_table_name,
                 key=key if base_key is None else base_key,
+                columns=() if base_kind is None else (base_kind,),
+                schema=base_schema,
                 version_schema=base_version_schema,
+                kind=base_kind,
             )
         read = tuple(left_out or ())
         names = replace(shared, table=table_name, columns=columns, schema=schema, read=read)

@@ -7,7 +7,7 @@ version when it is changed, or by ``baseline()``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -52,14 +52,15 @@ def _first_versions_of(found: Found, place: Place) -> BaselineVersionsOp | None:
     needed = [column for column in spec.added if not column.nullable]
     if any(column.server_default is None for column in needed):
         return None
-    names = _names(spec, columns=[str(pair.parent.name) for pair in spec.pairs])
-    if spec.id_column is None or spec.is_numbered:
-        names = replace(names, id_column=None)
+    names = HistoryNames.of(spec, columns=[str(pair.parent.name) for pair in spec.pairs])
     if base is not spec:
         # Its rows have what those of the base-most table have got before them.
         are_alike = _bookkeeping(base) == _bookkeeping(spec)
-        which = FirstVersions(base=_names(base))
-        return BaselineVersionsOp(names, which) if are_alike else None
+        return BaselineVersionsOp(names, FirstVersions(base=_base(base))) if are_alike else None
+    # Nothing comes after a version that is alone.
+    names = replace(names, end_column=None)
+    if spec.is_numbered:
+        names = replace(names, id_column=None)
     left_out: dict[str, list[Any]] = {}
     if place.left_out is not None:
         left_out = _left_out(found, place)
@@ -69,13 +70,15 @@ def _first_versions_of(found: Found, place: Place) -> BaselineVersionsOp | None:
     return BaselineVersionsOp(names, FirstVersions(left_out=left_out))
 
 
-def _names(spec: VersionSpec, columns: Sequence[str] = ()) -> HistoryNames:
-    """Return the names of a history whose ends do not matter."""
-    return replace(HistoryNames.of(spec, columns=columns), end_column=None)
+def _base(spec: VersionSpec) -> HistoryNames:
+    """Return the names of a base-most table, and of what tells classes apart in it."""
+    kind = None if spec.kind is None else str(spec.kind.parent.name)
+    columns = [] if kind is None else [kind]
+    return replace(HistoryNames.of(spec, columns=columns), kind=kind)
 
 
 def _bookkeeping(spec: VersionSpec) -> list[str]:
-    return [str(column.name) for column in (*spec.place, spec.operation_column)]
+    return [str(column.name) for column in spec.bookkeeping]
 
 
 def _left_out(found: Found, place: Place) -> dict[str, list[Any]]:

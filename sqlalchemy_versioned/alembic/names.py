@@ -52,6 +52,8 @@ class HistoryNames:
     generated: Sequence[str] = ()
     #: Columns of the table that are looked at, and are not kept.
     read: Sequence[str] = ()
+    #: What tells the classes of objects apart, if that is kept.
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("version_table", "transaction_column", "operation_column"):
@@ -59,6 +61,11 @@ class HistoryNames:
                 raise InvalidArgument(
                     f"{name} is {getattr(self, name)!r}; give the name that it has in the database"
                 )
+        if self.kind is not None and self.table is None:
+            raise InvalidArgument(
+                f"what tells the classes of {self.version_table!r} apart is {self.kind!r}, of a "
+                "table that is not named; give the base-most table, too: base_table_name"
+            )
         for name in ("key", "columns", "generated"):
             said = getattr(self, name)
             if isinstance(said, str):
@@ -167,6 +174,7 @@ class HistoryNames:
             strategy=self._strategy,
             ignored=frozenset(),
             id_column=None if self.id_column is None else versions.c[self.id_column],
+            kind=None if self.kind is None else pairs[self.kind],
         )
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Update,
     Uuid,
-    and_,
     exists,
     insert,
     literal,
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from ..database.expressions import AsDeclared, StampedUuid
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import ColumnPair, VersionSpec
+from ..query.beginnings import beginning_of
 from ..query.neighbours import Neighbours, rows_with_neighbours
 from ..query.rows import same_key
 from ..recording.stamps import stamp
@@ -43,22 +43,14 @@ def build_baseline(
     """Give rows without a version one of their present state, before all transactions.
 
     :param left_out: what columns say of rows that get none.
-    :param base: the base-most table of their objects; they get one where it has one.
+    :param base: the base-most table of their objects; they begin where these do, and get none where
+        it has none of what they are.
     """
     versions = spec.version_table.alias()
     is_recorded = exists().where(same_key(spec, versions)).correlate(spec.parent_table)
+    rows, told = _begin_alone(spec) if base is None else _begin_along(spec, base)
     kept: list[tuple[Column[Any], ColumnElement[Any]]] = [(p.version, p.parent) for p in spec.pairs]
-    rows: FromClause = spec.parent_table
-    if base is None:
-        kept += [
-            (spec.transaction_column, literal_column(str(BEFORE_RECORDING))),
-            (spec.operation_column, spec.operation(Operation.INSERT)),
-        ]
-        if spec.id_column is not None:
-            kept.append((spec.id_column, StampedUuid(literal(stamp(), String()), Uuid())))
-    else:
-        rows = rows.join(base.version_table, _is_first(spec, base))
-        kept += zip(spec.bookkeeping, base.bookkeeping, strict=True)
+    kept += told.items()
     # NULL is no class that is left out.
     meant = [
         or_(spec.parent_table.c[name].is_(None), spec.parent_table.c[name].not_in(each))
@@ -73,20 +65,23 @@ def build_baseline(
     )
 
 
-def _is_first(spec: VersionSpec, base: VersionSpec) -> ColumnElement[bool]:
-    """Match rows with the first versions of their objects in the base-most table."""
-    pairs = zip(spec.key, base.key, strict=True)
-    same = [ours.parent == theirs.version for ours, theirs in pairs]
-    other = base.version_table.alias()
-    first = (
-        select(other.c[base.identifier.key])
-        .where(*[other.c[pair.version.key] == pair.version for pair in base.key])
-        .order_by(*[other.c[each.key] for each in base.place])
-        .limit(1)
-        .correlate(base.version_table)
-        .scalar_subquery()
-    )
-    return and_(*same, base.identifier == first)
+def _begin_alone(spec: VersionSpec) -> tuple[FromClause, dict[Column[Any], ColumnElement[Any]]]:
+    """Return what gets versions before all transactions, and the bookkeeping of these."""
+    told: dict[Column[Any], ColumnElement[Any]] = {
+        spec.transaction_column: literal_column(str(BEFORE_RECORDING)),
+        spec.operation_column: spec.operation(Operation.INSERT),
+    }
+    if spec.id_column is not None:
+        told[spec.id_column] = StampedUuid(literal(stamp(), String()), Uuid())
+    return spec.parent_table, told
+
+
+def _begin_along(
+    spec: VersionSpec, base: VersionSpec
+) -> tuple[FromClause, dict[Column[Any], ColumnElement[Any]]]:
+    """Return what gets versions where the base-most table has some, and their bookkeeping."""
+    versions, are_of_row, told = beginning_of(spec, base)
+    return spec.parent_table.join(versions, are_of_row), told
 
 
 def build_restoring(spec: VersionSpec, pair: ColumnPair) -> Update:

@@ -32,11 +32,9 @@ from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
 from .newest import (
-    comes_before,
     has_not_ended,
     newest_version,
     of_key,
-    place_in,
     row_key,
     through_key,
 )
@@ -46,7 +44,6 @@ __all__ = [
     "compared_columns",
     "differs_elsewhere",
     "holds_values",
-    "is_of_present_life",
     "newest_before",
     "newest_other",
     "restores_previous",
@@ -135,29 +132,6 @@ def newest_other(
         return newest_version(spec, key, locks=locks)
     transaction = spec.transaction_column.key
     return newest_version(spec, key, lambda rows: rows.c[transaction] != tx, locks=locks)
-
-
-def is_of_present_life(
-    spec: VersionSpec, versions: FromClause, key: Sequence[ColumnElement[Any]]
-) -> ColumnElement[bool]:
-    """Match *versions* of the object *key* since it came for the last time, as what it is now.
-
-    :param spec: the base-most table of the object.
-    """
-    other, live = spec.version_table.alias(), spec.parent_table.alias()
-    is_other = other.c[spec.operation_column.key] == Operation.DELETE
-    if spec.kind is not None:
-        # As an object of another class it had rows in other tables.
-        row = [as_stored(live.c[p.parent.key]) == k for p, k in zip(spec.key, key, strict=True)]
-        kind = SameValue(other.c[spec.kind.version.key], live.c[spec.kind.parent.key])
-        changed = exists().where(*row, not_(kind)).correlate_except(live)
-        is_other = or_(is_other, changed)
-    ended = exists().where(
-        *of_key(spec, other, key),
-        comes_before(place_in(spec, versions), place_in(spec, other), or_is=True),
-        is_other,
-    )
-    return and_(*of_key(spec, versions, key), not_(ended.correlate_except(other)))
 
 
 def _compared(spec: VersionSpec) -> list[ColumnPair]:

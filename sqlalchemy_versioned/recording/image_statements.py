@@ -29,10 +29,10 @@ from ..database.dialects import build_insert_of_missing, build_insert_or_mark, b
 from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
-from ..query.newest import comes_before, newest_version, of_key, place_in
+from ..query.beginnings import beginning_of
+from ..query.newest import newest_version, of_key
 from ..query.rows import (
     as_stored,
-    is_of_present_life,
     newest_before,
     newest_other,
     same_key,
@@ -194,21 +194,14 @@ class ImageStatements(ClosingStatements):
             if spec.id_column is not None and not spec.is_numbered:
                 (told[spec.id_column],) = self._numbers(key)
             return parent, told, true()
-        versions, earlier, each = (base.version_table.alias() for _ in range(3))
-        for own, theirs in zip(spec.bookkeeping, base.bookkeeping, strict=True):
-            told[own] = versions.c[theirs.key]
-        told[spec.transaction_column] = func.coalesce(told[spec.transaction_column], self.tx)
-        # The object may have been one of another class before, without a row here.
-        has_come = exists().where(
-            is_of_present_life(base, earlier, key),
-            comes_before(place_in(base, earlier), place_in(base, versions)),
-        )
-        there = (has_come.correlate_except(earlier), told[spec.operation_column])
-        told[spec.operation_column] = case(there, else_=inserted)
+        versions, are_of_row, along = beginning_of(spec, base)
+        told |= along
+        number = told[spec.transaction_column]
+        told[spec.transaction_column] = func.coalesce(number, self.tx)
+        each = base.version_table.alias()
         told_of = exists().where(*of_key(base, each, key)).correlate_except(each)
-        unless_another = or_(versions.c[base.transaction_column.key].is_not(None), not_(told_of))
-        rows = parent.outerjoin(versions, is_of_present_life(base, versions, key))
-        return rows, told, unless_another
+        unless_another = or_(number.is_not(None), not_(told_of))
+        return parent.outerjoin(versions, are_of_row), told, unless_another
 
     def given(self) -> Executable:
         """Write DELETE versions of rows that are their keys."""

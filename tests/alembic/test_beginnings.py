@@ -4,12 +4,13 @@ import enum
 from typing import Any
 
 import pytest
-from sqlalchemy import Enum, ForeignKey, Integer, String, select
+from sqlalchemy import Enum, ForeignKey, Integer, String, delete, func, insert, select, update
 from sqlalchemy import column as name_column
 from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column
 
 from sqlalchemy_versioned.maintenance import repair, verify
+from sqlalchemy_versioned.model.lookup import spec_of, transaction_class
 from tests.migrations import Migrations, declared
 
 
@@ -121,6 +122,70 @@ def test_a_subclass_is_versioned_later(migrations):
             assert verify(session) == []
             change_all(session, Base)
             assert verify(session) == []
+
+
+def live(session: Session, Base: Any) -> None:
+    """Let there be an engineer who was gone before, and one who was no engineer before."""
+    for kind in (Base.Engineer(id=1, skill="a"), Base.Person(id=2)):
+        session.add(kind)
+        session.commit()
+    session.delete(session.get(Base.Engineer, 1))
+    session.commit()
+    session.add(Base.Engineer(id=1, skill="b"))
+    person, engineer = Base.Person.__table__, Base.Engineer.__table__
+    session.execute(update(person).where(person.c.id == 2).values(kind=Kind.ENGINEER))
+    session.execute(insert(engineer).values(number=2, skill="c"))
+    session.commit()
+    session.expunge_all()
+    for name in ("once", "twice"):
+        for number in (1, 2):
+            session.get(Base.Engineer, number).name = name
+        session.commit()
+
+
+def read_places(session: Session, spec: Any, *criteria: Any) -> list[Any]:
+    """Return where the versions of a table stand and end, by their rows."""
+    end = [] if spec.end_column is None else [spec.end_column]
+    columns = [spec.key[0].version, *spec.place, *end]
+    return session.execute(select(*columns).where(*criteria).order_by(*columns)).all()
+
+
+@pytest.mark.shared_out
+@pytest.mark.parametrize(
+    "versioned",
+    [
+        {},
+        {"end_transaction_column_name": "ended"},
+        {"strategy": "subquery"},
+        {"strategy": "append"},
+        {"strategy": "append", "version_id_type": "uuid"},
+    ],
+)
+def test_rows_of_subclasses_begin_where_their_objects_do(migrations, versioned):
+    """They have a version for each of the object, since it came and as what it is."""
+    migrations.batch = migrations.config.attributes["batch"] = False
+    migrate(migrations, people(versioned))
+    with declared(people(versioned)) as Base, Session(migrations.engine) as session:
+        live(session, Base)
+    for engineers in (False, True):
+        migrate(migrations, people(versioned, engineers))
+    (statement,) = [
+        each for each in migrations.write_sql("r01:r02").split(";") if "INTO engineer_v" in each
+    ]
+    with declared(people(versioned)) as Base, Session(migrations.engine) as session:
+        persons, engineers = spec_of(Base.Engineer).tables
+        were_engineers = persons.version_table.c.kind == Kind.ENGINEER
+        since = session.scalar(select(func.max(transaction_class(Base.Person).id))) - 2
+        places = read_places(session, persons, were_engineers, persons.transaction_column >= since)
+        assert {number for number, *_ in places} == {1, 2}
+        assert read_places(session, engineers) == places
+        assert verify(session) == []
+        # What is written for later says the same.
+        session.execute(delete(engineers.version_table))
+        session.connection().exec_driver_sql(statement)
+        assert read_places(session, engineers) == places
+        change_all(session, Base)
+        assert verify(session) == []
 
 
 def test_sql_of_first_versions_is_written_without_a_database(migrations):

@@ -92,6 +92,10 @@ def test_names_that_do_not_exist_are_told(op):
         op.align_versions("thing", "thing_version", columns="name")
     with pytest.raises(InvalidArgument, match="transaction_column is ''"):
         op.baseline_versions("thing", "thing_version", transaction_column_name="")
+    with pytest.raises(InvalidArgument, match="give the base-most table, too: base_table_name"):
+        op.baseline_versions(
+            "thing", "thing_version", base_version_table_name="thing_version", base_kind="name"
+        )
 
 
 def test_sql_is_written_for_later(engine):

@@ -1070,13 +1070,14 @@ def test_mixed_case_and_reserved_names(Base, open_session):
     assert version_table(Article).name == "Order_version"
 
 
-def test_percent_in_column_name(Base, open_session):
-    """A percent sign in the name of a column."""
+@pytest.mark.strategies("append")
+def test_percent_in_names(Base, open_session):
+    """A percent sign in the names of a table and its columns, of which indexes have theirs."""
 
     class Article(Base):
-        __tablename__ = "article"
+        __tablename__ = "100 %s"
         __versioned__ = {}
-        id: Mapped[int] = mapped_column(primary_key=True)
+        id: Mapped[int] = mapped_column("% id", primary_key=True)
         share: Mapped[int] = mapped_column("100 %")
 
     live(open_session(Base), Article(share=1), share=2)

@@ -77,7 +77,7 @@ def _rows(spec: VersionSpec, within: Range) -> FromClause:
     for place, kept in enumerate(flags_of(spec).values()):
         named |= {f"own_{place}_": kept, f"before_{place}_": before(kept)}
     columns = [column.label(name) for name, column in named.items()]
-    return select(*columns).where(is_within(key, within)).subquery()
+    return select(*columns).where(is_within(key, within)).subquery(f"{spec.prefix}rows")
 
 
 def _is_changed(rows: FromClause, kept: Column[Any], own: Any, former: Any) -> ColumnElement[bool]:

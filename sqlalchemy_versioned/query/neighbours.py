@@ -48,7 +48,7 @@ def rows_with_neighbours(table: VersionSpec, *criteria: ColumnElement[bool]) -> 
     }
     # The underscore keeps them from being words of SQL.
     rows: Any = select(*[each.label(f"{name}_") for name, each in (keys | others).items()])
-    rows = rows.where(*criteria).subquery()
+    rows = rows.where(*criteria).subquery(f"{table.prefix}rows")
     columns: list[Any] = list(rows.c)
     return Neighbours(rows, columns[: len(keys)], *columns[len(keys) :])
 

@@ -191,14 +191,14 @@ def select_different_rows(
 def _with_newest(spec: VersionSpec, within: Range, versions: FromClause) -> FromClause:
     """Join the rows of the parent table with the newest version of each, if there is one."""
     rows, key = spec.parent_table, list(spec.key)
-    newest = _newest(spec, within, key)
+    newest = _newest(spec, within, key, "newest")
     joined = rows.outerjoin(newest, _is_of(newest, key))
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(key)]
     identifier: ColumnElement[Any] = newest.c.identifier
     if others := _told_beyond_key(spec):
         # Rows of one key each have their own, unless history knows them as one.
         key += others
-        own = _newest(spec, within, key)
+        own = _newest(spec, within, key, "own")
         joined = joined.outerjoin(own, _is_of(own, key))
         same = [versions.c[p.version.key] == p.parent for p in others]
         this.append(or_(own.c.identifier.is_(None), and_(*same)))
@@ -220,7 +220,7 @@ def select_missing_deletions(
     spec: VersionSpec, within: Range, left_out: LeftOut | None = None
 ) -> Select[Any]:
     """Select rows that are gone, of which the newest version is no deletion."""
-    newest, versions = _newest(spec, within, spec.key), spec.version_table.alias()
+    newest, versions = _newest(spec, within, spec.key, "newest"), spec.version_table.alias()
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
     this.append(versions.c[spec.identifier.key] == newest.c.identifier)
     # As the database compares keys, which ignores letter case in some collations.
@@ -349,11 +349,13 @@ def _same_object(
     ]
 
 
-def _newest(spec: VersionSpec, within: Range, pairs: Sequence[ColumnPair]) -> FromClause:
+def _newest(spec: VersionSpec, within: Range, pairs: Sequence[ColumnPair], name: str) -> FromClause:
     """Select the newest version of each row: its transaction, and what identifies it.
 
     :param pairs: what rows are recognised by, beginning with their key.
+    :param name: what stands after the prefix of the spec in the name of the subquery.
     """
+    name = f"{spec.prefix}{name}"
     key = [pair.version for pair in pairs]
     bounded = key[: len(spec.key)]
     labels = [column.label(f"k{n}") for n, column in enumerate(key)]
@@ -362,11 +364,11 @@ def _newest(spec: VersionSpec, within: Range, pairs: Sequence[ColumnPair]) -> Fr
         newest = func.max(spec.transaction_column)
         greatest = [newest.label("began"), newest.label("identifier")]
         found: Select[Any] = select(*labels, *greatest)
-        return found.where(is_within(bounded, within)).group_by(*key).subquery()
+        return found.where(is_within(bounded, within)).group_by(*key).subquery(name)
     last: Any = func.row_number().over(
         partition_by=key, order_by=[column.desc() for column in spec.place]
     )
     began, identifier = spec.transaction_column.label("began"), spec.identifier.label("identifier")
     columns: list[Any] = [*labels, began, identifier, last.label("place")]
     rows = select(*columns).where(is_within(bounded, within)).subquery()
-    return select(rows).where(rows.c.place == 1).subquery()
+    return select(rows).where(rows.c.place == 1).subquery(name)

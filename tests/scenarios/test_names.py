@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationsh
 
 from sqlalchemy_versioned import Operation, vacuum, version_class
 from sqlalchemy_versioned.database.keys import Style
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
 from sqlalchemy_versioned.recording.statements import StatementBuilder
 
@@ -25,7 +26,7 @@ COLUMNS = [
 ]
 KEYS = ("keys", "versioned_keys_0", "next_")
 PLAIN = [name for name in COLUMNS if name not in KEYS]
-TABLES = ("own", "before", "open", "touched", "versioned_before", "versioned_touched")
+TABLES = ("own", "before", "open", "touched", "versioned_before", "versioned_touched", "anon_1")
 
 
 def declare(Base, name, keys, columns, **options):
@@ -158,6 +159,7 @@ def test_tables_called_like_aliases(Base, engine, name, is_version_table):
         session.commit()
         told = history(session, cls, lambda row: row.checked)
         assert told == ["1Ia", "2Ia", "2Ub", "1Da", "3Ia", "2Db"]
+        assert not list(verify(session))
 
 
 def test_links_called_like_parameters(Base, engine):

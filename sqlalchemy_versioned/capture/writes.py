@@ -37,6 +37,7 @@ from .. import _sqlalchemy
 from .._typing import PARAMETER, TUPLE, replaced
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
 from ..database.keys import Key, KeyConditions, KeyParameters, Style
+from ..database.names import free_prefix
 from .bound import bound_values
 
 __all__ = ["Write"]
@@ -238,16 +239,22 @@ class Write:
 
         Rows that others have committed since then would escape otherwise.
         """
-        found = KeyParameters(self._key, dialect).sets(keys)
+        prefix = free_prefix(self._table)
+        found = KeyParameters(self._key, dialect, prefix).sets(keys)
         # A list cannot be given to a statement that has several sets of parameters.
         if found.style is Style.LIST and self.is_repeated:
-            return self.statement.where(or_(false(), *[self._is(key) for key in keys]))
-        condition = KeyConditions(self._key, found.style).member(self._key, "keys")
-        return self.statement.where(_with_values(condition, found.parameters()))
+            return self.statement.where(or_(false(), *[self._is(key, prefix) for key in keys]))
+        condition = KeyConditions(self._key, found.style, prefix).member(self._key, "keys")
+        return self.statement.where(_with_values(condition, found.parameters(), are_ours=True))
 
-    def _is(self, key: Key) -> ColumnElement[bool]:
+    def _is(self, key: Key, prefix: str) -> ColumnElement[bool]:
         values = key if isinstance(key, TUPLE) else (key,)
-        return and_(*[column == value for column, value in zip(self._key, values, strict=True)])
+        return and_(
+            *[
+                column == bindparam(f"{prefix}key", value, column.type, unique=True)
+                for column, value in zip(self._key, values, strict=True)
+            ]
+        )
 
     def without(self, absent: Collection[Key]) -> tuple[Any, Sequence[Mapping[str, Any]]]:
         """Return the statement and its parameters, for rows of :meth:`known_keys` but *absent*.
@@ -412,12 +419,17 @@ def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:
     return values.get(parameter.key, parameter.effective_value)
 
 
-def _with_values(clause: Any, values: Mapping[str, Any]) -> Any:
-    """Return *clause* with the values of its named parameters in it."""
+def _with_values(clause: Any, values: Mapping[str, Any], *, are_ours: bool = False) -> Any:
+    """Return *clause* with the values of its named parameters in it.
+
+    :param are_ours: whether the names begin with a prefix of ours, and shall be told by it.
+    """
 
     def replace(element: Any, **_: Any) -> Any:
-        if isinstance(element, PARAMETER) and element.key in values:
-            return bindparam(None, values[element.key], element.type, expanding=element.expanding)
-        return None
+        if not isinstance(element, PARAMETER) or element.key not in values:
+            return None
+        name: str | None = element.key if are_ours else None
+        value = values[element.key]
+        return bindparam(name, value, element.type, expanding=element.expanding, unique=True)
 
     return replaced(clause, replace)

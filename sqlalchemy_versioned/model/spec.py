@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from .._typing import new_dict
 from ..database.dialects import is_text
+from ..database.names import free_prefix
 from ..options import Options, Strategy
 from .operation import Operation
 
@@ -149,16 +150,8 @@ class VersionSpec:
 
     @property
     def prefix(self) -> str:
-        """How names in statements begin that are ours, as no name of the two tables does.
-
-        SQLAlchemy sets a column to the parameter of its name, asked or not.
-        """
-        columns = (each for column in self.version_table.c for each in (column.key, column.name))
-        taken = [self.parent_table.name, self.version_table.name, *columns]
-        prefix = "versioned_"
-        while any(name.lower().startswith(prefix) for name in taken):
-            prefix += "_"
-        return prefix
+        """How names in statements begin that are ours, as no name of the two tables does."""
+        return free_prefix(self.parent_table, self.version_table)
 
     def follow_transactions(self, before: Table, now: Table) -> None:
         """Let the spec have another transaction table in place of one that it had before."""

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from sqlalchemy import Column, ForeignKey, String, Table, select
+from sqlalchemy import Column, ForeignKey, String, Table, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
 
@@ -93,6 +93,22 @@ def test_columns_called_like_parameters(oddity, engine):
         session.delete(one)
         session.commit()
         assert history(session, oddity, letter_of)[6:] == ["xDb"]
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_statements_that_set_columns_called_like_parameters(oddity, engine):
+    """They set these columns of the rows that their condition finds, whatever else it takes."""
+    with Session(engine) as session:
+        one, two = (fill(oddity(**dict.fromkeys(KEYS, key)), "a") for key in "xy")
+        session.add_all([one, two])
+        session.commit()
+        said = {name: f"b{number}" for number, name in enumerate(PLAIN)}
+
+        session.execute(update(oddity).where(oddity.next_ < "y").values(said))
+        session.commit()
+
+        assert letter_of(one) == "b"
+        assert history(session, oddity, letter_of) == ["xIa", "yIa", "xUb"]
 
 
 @pytest.mark.strategies("validity", "subquery")

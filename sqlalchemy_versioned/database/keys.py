@@ -19,13 +19,14 @@ from sqlalchemy import (
     func,
     select,
     tuple_,
+    type_coerce,
     types,
 )
 from sqlalchemy.engine import Dialect
 
 from .._sqlalchemy import has_bind_expression
 from .._typing import sql_parameter
-from .dialects import can_select_from_target, is_native_enum, native_type
+from .dialects import can_select_from_target, is_named, is_native_enum, native_type
 
 __all__ = ["Key", "KeyConditions", "KeyParameters", "KeySets", "Style"]
 
@@ -52,7 +53,8 @@ class KeyConditions:
     :param columns: the key columns.
     :param prefix: what stands before the names of sets in the names of parameters; where a
         statement writes, that of the spec.
-    :param casts: whether a parameter that is text for *columns* must be made an enum for others.
+    :param casts: whether a parameter that is text for *columns* must be made an enum for others,
+        and has one type wherever it stands.
     """
 
     def __init__(
@@ -85,17 +87,18 @@ class KeyConditions:
 
     def values(self, name: str) -> list[ColumnElement[Any]]:
         """Return the columns of the only key of a set."""
-        return [
+        values: list[ColumnElement[Any]] = [
             bindparam(f"{self._prefix}{name}_{place}", type_=column.type)
             for place, column in enumerate(self._columns)
         ]
+        return [_typed(value) for value in values] if self._casts else values
 
     def _given_for(
         self, column: ColumnElement[Any], value: ColumnElement[Any]
     ) -> ColumnElement[Any]:
         """Return a parameter as it can be compared with a column."""
-        is_text = is_native_enum(column.type) and not is_native_enum(value.type)
-        return cast(value, column.type) if self._casts and is_text else value
+        is_kept = is_native_enum(native_type(column)) and not is_native_enum(native_type(value))
+        return cast(value, column.type) if self._casts and is_kept else value
 
     def rows(self, name: str) -> list[ColumnElement[Any]]:
         """Return the columns of a table that has the keys of a set as its rows."""
@@ -267,6 +270,17 @@ def _fits_json(value: Any) -> bool:
         return all(map(_fits_json, value))
     # Lone surrogates and NUL do not survive JSON.
     return type(value) is int or (isinstance(value, str) and value.isprintable())
+
+
+def _typed(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a parameter that has one type wherever it stands.
+
+    SQLAlchemy tells drivers that one is text behind a decorator; a decorated enum has two.
+    """
+    impl = getattr(value.type, "impl_instance", None)
+    is_deep = isinstance(impl, types.TypeDecorator) and is_named(native_type(value), "string")
+    # CITEXT and the like would compare otherwise as plain text.
+    return type_coerce(cast(value, types.String()), value.type) if is_deep else value
 
 
 def _array(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from .._typing import sql_literal
-from ..database.dialects import is_text
+from ..database.dialects import is_text, native_type
 from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
@@ -93,7 +93,7 @@ def same_key(spec: VersionSpec, rows: FromClause) -> ColumnElement[bool]:
 
 def as_stored(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a parent column as its version column holds it: enums are kept as text."""
-    return cast(column, String) if isinstance(column.type, Enum) else column
+    return cast(column, String) if isinstance(native_type(column), Enum) else column
 
 
 def newest_before(

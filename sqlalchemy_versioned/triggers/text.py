@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Enum, String, Table, literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import DDLCompiler
 
+from ..database.dialects import native_type
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 
@@ -80,7 +81,7 @@ class Text:
 
     def kept(self, value: str, column: Column[Any]) -> str:
         """Return a key value of a parent column as its version column keeps it."""
-        return f"CAST({value} AS VARCHAR)" if isinstance(column.type, Enum) else value
+        return f"CAST({value} AS VARCHAR)" if isinstance(native_type(column), Enum) else value
 
 
 def fill(template: str, **slots: str) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     Sequence,
     String,
+    TypeDecorator,
     Uuid,
     event,
     func,
@@ -261,10 +262,18 @@ TRIGGERS = [
 ]
 
 
+class Decorated(TypeDecorator):
+    """An enum behind a decorator."""
+
+    impl = Enum(Color)
+    cache_ok = True
+
+
 @pytest.mark.needs("enum_types")
-def test_keys_that_are_enums(declare):
+@pytest.mark.parametrize("kind", [Enum(Color), Decorated()], ids=["plain", "decorated"])
+def test_keys_that_are_enums(declare, kind):
     """Rows whose key is an enum of the database are found by it, and so are their versions."""
-    session, Thing = declare(id=mapped_column(Enum(Color), primary_key=True))
+    session, Thing = declare(id=mapped_column(kind, primary_key=True))
     thing = Thing(id=Color.RED, name="a")
     session.add(thing)
     for name in ("b", Thing.name + "c"):

@@ -4,7 +4,13 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
-from sqlalchemy_versioned import ClassNotVersioned, vacuum, version_class
+from sqlalchemy_versioned import (
+    ClassNotVersioned,
+    ImproperlyConfigured,
+    InvalidArgumentType,
+    vacuum,
+    version_class,
+)
 from tests.schemas.animals import build_animals
 
 pytestmark = pytest.mark.strategies()
@@ -163,10 +169,14 @@ def test_vacuumed_history_goes_on(session, blog):
     assert held.next is article.versions[1]
 
 
-def test_unversioned_class_cannot_be_vacuumed(session, blog):
-    """There is nothing to vacuum without versions."""
+def test_what_cannot_be_vacuumed(session, blog):
+    """There is nothing to vacuum without versions, and an object does not stand for its class."""
     with pytest.raises(ClassNotVersioned):
         vacuum(session, blog.Category)
+    with pytest.raises(InvalidArgumentType, match="is an object; give its class, Article"):
+        vacuum(session, blog.Article())
+    with pytest.raises(ImproperlyConfigured, match="is no session"):
+        vacuum(None, blog.Article)
 
 
 CATS = [

@@ -14,7 +14,8 @@ from sqlalchemy.engine import Dialect
 from .._typing import TUPLE, new_dict, new_set
 from ..database.keys import KeyParameters, Style
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, InvalidArgumentType
-from ..model.lookup import class_of, spec_of
+from ..model.arguments import check_number
+from ..model.lookup import check_no_object, class_of, spec_of
 from ..model.spec import ClassSpec
 from ..query.filters import (
     ISSUED_AT,
@@ -169,13 +170,9 @@ class Asked:
 
     def _add_page(self, limit: Any, offset: Any) -> None:
         for name, number in (("limit", limit), ("offset", offset)):
-            if number is None:
-                continue
-            if not isinstance(number, int) or isinstance(number, bool):
-                raise InvalidArgumentType(f"{name} is {number!r}; give a whole number or None")
-            if number < 0:
-                raise InvalidArgument(f"{name} is {number}; give 0 or more, or None")
-            self._add(name, number)
+            check_number(name, number, least=0, or_none=True)
+            if number is not None:
+                self._add(name, number)
         if limit is not None:
             self.parameters["last"] = limit + (offset or 0)
 
@@ -187,12 +184,7 @@ def check_class(model: Any) -> ClassSpec:
     :raises ClassNotVersioned: if it has no version class.
     """
     spec = spec_of(model)
-    if not isinstance(model, type) and isinstance(model, (spec.parent_class, spec.version_class)):
-        name = spec.parent_class.__name__
-        raise InvalidArgumentType(
-            f"{model!r} is an object; give its class, and the object as object_ids: "
-            f"get_changes({name}, session, object_ids=…)"
-        )
+    check_no_object(model, spec, ", and the object as object_ids=…")
     if not spec.exposed:
         raise ClassNotVersioned(
             f"{class_of(model).__name__} is not versioned itself, but only a subclass of it; ask "

@@ -25,7 +25,8 @@ def sync_session(session: Any) -> Session:
         return session
     # Known by what they have: importing sqlalchemy.ext.asyncio needs greenlet, which
     # synchronous applications do without.
-    found = session() if hasattr(session, "registry") else session
+    is_scoped = hasattr(session, "registry") and callable(session)
+    found = session() if is_scoped else session
     found = getattr(found, "sync_session", found)
     if not isinstance(found, Session):
         raise ImproperlyConfigured(

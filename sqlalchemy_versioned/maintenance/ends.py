@@ -16,7 +16,7 @@ from ..query.flags import build_flag_update, flags_of
 from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
 from ..reading.loaded import expire_all_versions
-from .places import Place, Progress, find_places, present_session, ranges
+from .places import Place, Progress, check_pace, find_places, present_session, ranges
 
 __all__ = ["update_end_tx_column", "update_property_mod_flags"]
 
@@ -34,8 +34,9 @@ def update_end_tx_column(
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if *model* is not versioned.
-    :raises ImproperlyConfigured: if its versions have no column for their ends, or *batch_size* is
-        less than 1.
+    :raises ImproperlyConfigured: if its versions have no column for their ends.
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> update_end_tx_column(session, Article)
@@ -64,7 +65,9 @@ def update_property_mod_flags(
     :param progress: called with the name of the table and how many of its rows were looked at.
     :returns: in how many rows of version tables a flag was wrong.
     :raises ClassNotVersioned: if *model* is not versioned.
-    :raises ImproperlyConfigured: if its versions have no flags, or *batch_size* is less than 1.
+    :raises ImproperlyConfigured: if its versions have no flags.
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> update_property_mod_flags(session, Article)
@@ -89,6 +92,7 @@ def _update(
     progress: Progress | None,
 ) -> int:
     """Execute a statement for each range of some tables; return how many rows were updated."""
+    check_pace(batch_size, progress)
     found, updated = present_session(session), 0
     for place in places:
         for within in ranges(found, place, batch_size, progress):

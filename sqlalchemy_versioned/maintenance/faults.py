@@ -19,7 +19,7 @@ from ..query.verify import (
     select_orphans,
     select_split_objects,
 )
-from .places import Place, Progress, find_places, present_session, ranges
+from .places import Place, Progress, check_pace, find_places, present_session, ranges
 
 __all__ = ["Fault", "FaultKind", "faults_within", "orphans_within", "verify"]
 
@@ -106,12 +106,14 @@ def verify(
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if one of *models* is not versioned.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> verify(session, Article)
     []
     """
+    check_pace(batch_size, progress)
     found = present_session(session)
     faults: list[Fault] = []
     for place in find_places(models):

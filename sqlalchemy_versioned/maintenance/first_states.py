@@ -16,6 +16,7 @@ from .places import (
     Progress,
     bare,
     by_object,
+    check_pace,
     find_places,
     present_session,
     ranges,
@@ -44,12 +45,14 @@ def baseline(
     :param progress: called with the name of the base-most table of objects, and how many of its
         rows were gone through.
     :raises ClassNotVersioned: if *model* is not versioned.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> baseline(session, Article)
     0
     """
+    check_pace(batch_size, progress)
     found = present_session(session)
     made = 0
     for places in by_object(find_places((model,))):

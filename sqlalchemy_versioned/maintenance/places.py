@@ -17,8 +17,16 @@ from sqlalchemy.sql.dml import UpdateBase
 from .. import _sqlalchemy
 from .._typing import is_table
 from ..database.sessions import sync_session
-from ..exc import ImproperlyConfigured, ReadOnlySnapshot
-from ..model.lookup import TABLES, check_has_key, find_spec, spec_of, table_spec_of
+from ..exc import ReadOnlySnapshot
+from ..model.arguments import check_function, check_number
+from ..model.lookup import (
+    TABLES,
+    check_has_key,
+    check_no_object,
+    find_spec,
+    spec_of,
+    table_spec_of,
+)
 from ..model.mapping import root_mapper
 from ..model.spec import VersionSpec
 from ..query.ranges import Range, select_range_end, select_rest
@@ -27,7 +35,16 @@ from ..reading.snapshot import Snapshot
 from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
 
-__all__ = ["Place", "Progress", "bare", "by_object", "find_places", "present_session", "ranges"]
+__all__ = [
+    "Place",
+    "Progress",
+    "bare",
+    "by_object",
+    "check_pace",
+    "find_places",
+    "present_session",
+    "ranges",
+]
 
 #: Called with the name of a table and the number of its rows that were looked at.
 Progress = Callable[[str, int], None]
@@ -87,11 +104,22 @@ class Place:
         return int(result.rowcount)
 
 
+def check_pace(batch_size: Any, progress: Any) -> None:
+    """Refuse ranges without rows, and progress that cannot be told, before anything is done.
+
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if it is no number, or *progress* is no function.
+    """
+    check_number("batch_size", batch_size, least=1)
+    check_function("progress", progress)
+
+
 def find_places(models: Sequence[Any]) -> list[Place]:
     """Return the tables of *models*, of all that is versioned if there are none.
 
     :raises ClassNotVersioned: if one of them is not versioned.
     :raises IncompleteHistory: if one of them is a table without a key.
+    :raises InvalidArgumentType: if one of them is an object.
     """
     found: dict[VersionSpec, Place] = {}
     for model in models or _everything():
@@ -105,6 +133,7 @@ def find_places(models: Sequence[Any]) -> list[Place]:
             found.setdefault(spec, Place(spec, spec, None))
             continue
         cls = spec_of(model)
+        check_no_object(model, cls)
         mapper: Mapper[Any] = inspect(cls.parent_class)
         for spec in cls.hierarchy.tables:
             family = _family(root_mapper(mapper))
@@ -171,8 +200,6 @@ def by_object(places: Sequence[Place]) -> Iterator[list[Place]]:
 
 def ranges(session: Session, place: Place, size: int, progress: Progress | None) -> Iterator[Range]:
     """Yield the ranges of a table, and tell when each was looked at."""
-    if size < 1:
-        raise ImproperlyConfigured(f"batch_size is {size!r}; give a number of rows, such as 10_000")
     after: tuple[Any, ...] | None = None
     seen, name = 0, place.spec.parent_table.fullname
     while True:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from .._typing import mapper_of
 from ..database.sessions import numbering_connection
-from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType, VersioningError
+from ..exc import ImproperlyConfigured, InvalidArgument, VersioningError
+from ..model.arguments import check_number
 from ..model.lookup import all_specs, bind_arguments_of
 from ..model.spec import ClassSpec, VersionSpec
 from ..query.filters import transaction_facts
@@ -18,7 +19,7 @@ from ..query.history import select_point
 from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
 from ..reading.loaded import expire_all_versions
 from ..triggers.upkeep import upkeep
-from .places import Progress, find_places, present_session, ranges
+from .places import Progress, check_pace, find_places, present_session, ranges
 
 __all__ = ["prune"]
 
@@ -47,16 +48,18 @@ def prune(
     :param batch_size: how many rows are looked at by one statement.
     :param progress: called with the name of the table and how many of its rows were looked at.
     :raises ClassNotVersioned: if *model* is not versioned.
-    :raises InvalidArgument: if neither *before* nor *keep* is given, or *keep* is less than 1.
+    :raises InvalidArgument: if neither *before* nor *keep* is given, or *keep* or *batch_size* is
+        less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises VersioningError: if *before* is no point in history.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1, or transactions have a column that
-        is unique and not nullable.
+    :raises ImproperlyConfigured: if transactions have a column that is unique and not nullable.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> prune(session, Article, keep=10)
     0
     """
     _check_asked(before, keep)
+    check_pace(batch_size, progress)
     places = find_places((model,))
     root, tables = places[0], [each.spec for each in places]
     spec = _numbered_like(root.spec)
@@ -83,10 +86,8 @@ def _check_asked(before: Any, keep: Any) -> None:
             "neither before nor keep is given; say from when on everything stays, how many "
             "versions of each object stay, or both"
         )
-    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool)):
-        raise InvalidArgumentType(f"keep is {keep!r}; give a whole number, or None")
-    if keep is not None and keep < 1:
-        raise InvalidArgument(f"keep is {keep}; the newest version of an object always stays")
+    # The newest version of an object always stays.
+    check_number("keep", keep, least=1, or_none=True)
 
 
 def _numbered_like(table: VersionSpec) -> ClassSpec:

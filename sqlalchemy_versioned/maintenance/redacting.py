@@ -9,13 +9,13 @@ from ..changes.asked import check_class
 from ..changes.names import column_names
 from ..changes.values import object_keys, several
 from ..database.keys import KeyParameters
-from ..exc import ImproperlyConfigured, InvalidArgument
+from ..exc import InvalidArgument
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec
 from ..query.images import family_of
 from ..query.named import version_column
 from ..query.pruning import build_redaction
 from ..reading.loaded import expire_all_versions
-from .places import Place, Progress, find_places, present_session
+from .places import Place, Progress, check_pace, find_places, present_session
 
 __all__ = ["redact"]
 
@@ -43,9 +43,8 @@ def redact(
     :param progress: called with the name of the table and how many objects were gone through.
     :raises ClassNotVersioned: if *model* is not versioned.
     :raises InvalidArgument: if a column is not kept, or tells objects or classes apart, or
-        *object_ids* is ``None``.
-    :raises InvalidArgumentType: if a key or name is of the wrong kind.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+        *object_ids* is ``None``, or *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> redact(session, Article, object_ids=[1], columns=["description"])
@@ -56,10 +55,7 @@ def redact(
     spec = check_class(model)
     if object_ids is None:
         raise InvalidArgument("object_ids is None; say which objects, so that none is by mistake")
-    if batch_size < 1:
-        raise ImproperlyConfigured(
-            f"batch_size is {batch_size!r}; give a number of objects, such as 10_000"
-        )
+    check_pace(batch_size, progress)
     pairs, keys = _pairs(spec, column_names(spec, columns)), _keys(spec, object_ids)
     found = present_session(session)
     places, redacted = {place.spec: place for place in find_places((model,))}, 0

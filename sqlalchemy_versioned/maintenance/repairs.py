@@ -27,6 +27,7 @@ from .places import (
     Progress,
     bare,
     by_object,
+    check_pace,
     find_places,
     present_session,
     ranges,
@@ -69,12 +70,14 @@ def repair(
     :param progress: called with the name of the base-most table of objects, and how many of its
         rows were gone through.
     :raises ClassNotVersioned: if one of *models* is not versioned.
-    :raises ImproperlyConfigured: if *batch_size* is less than 1.
+    :raises InvalidArgument: if *batch_size* is less than 1.
+    :raises InvalidArgumentType: if an argument is of the wrong kind.
     :raises ReadOnlySnapshot: if *session* reads the past.
 
     >>> repair(session).left
     ()
     """
+    check_pace(batch_size, progress)
     found, objects = present_session(session), list(by_object(find_places(models)))
     # Before any other is drawn: SQLite gives numbers that are lost to transactions that follow.
     mended = _write_lost_transactions(found, objects, batch_size)

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from ..model.lookup import ensure_bound, spec_of
+from ..database.sessions import sync_session
+from ..model.lookup import check_no_object, ensure_bound, spec_of
 from ..query.neighbours import build_end_repair
 from ..query.vacuum import build_redundancy_locks, build_removals
 from ..recording.ours import OURS
@@ -25,11 +26,14 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
 
     :param yield_per: taken for compatibility; nothing is read.
     :raises ClassNotVersioned: if *model* has no version class.
+    :raises InvalidArgumentType: if *model* is an object.
 
     >>> vacuum(session, Article)
     0
     """
     spec = spec_of(model)
+    check_no_object(model, spec)
+    session = sync_session(session)
     ensure_bound(session, spec)
     where: dict[str, Any] = {
         "bind_arguments": {"mapper": inspect(spec.version_class)},

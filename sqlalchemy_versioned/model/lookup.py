@@ -17,13 +17,14 @@ from sqlalchemy.orm.util import AliasedInsp
 
 from .. import _sqlalchemy
 from .._typing import MAPPING, TABLE, find_mapper, is_table
-from ..exc import ClassNotVersioned, IncompleteHistory
+from ..exc import ClassNotVersioned, IncompleteHistory, InvalidArgumentType
 from .spec import ClassSpec, VersionSpec
 
 __all__ = [
     "all_specs",
     "bind_arguments_of",
     "check_has_key",
+    "check_no_object",
     "class_of",
     "end_tx_column_name",
     "ensure_bound",
@@ -89,6 +90,18 @@ def spec_of(subject: object) -> ClassSpec:
         raise ClassNotVersioned(_not_versioned(cls))
     found: ClassSpec = spec
     return found
+
+
+def check_no_object(model: Any, spec: ClassSpec, instead: str = "") -> None:
+    """Refuse an object where its class belongs: others would be meant as well.
+
+    :param spec: what was found for *model*.
+    :param instead: what to do about the object, for the message.
+    :raises InvalidArgumentType: if it is one.
+    """
+    if not isinstance(model, type) and isinstance(model, (spec.parent_class, spec.version_class)):
+        name = spec.parent_class.__name__
+        raise InvalidArgumentType(f"{model!r} is an object; give its class, {name}{instead}")
 
 
 def find_spec(subject: object) -> ClassSpec | None:

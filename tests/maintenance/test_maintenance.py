@@ -3,6 +3,7 @@
 import enum
 import uuid
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given, note, settings
@@ -12,14 +13,24 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
-    ImproperlyConfigured,
+    InvalidArgument,
+    InvalidArgumentType,
     Operation,
     ReadOnlySnapshot,
     as_of,
     paused,
     version_class,
 )
-from sqlalchemy_versioned.maintenance import Fault, FaultKind, baseline, verify
+from sqlalchemy_versioned.maintenance import (
+    Fault,
+    FaultKind,
+    baseline,
+    prune,
+    redact,
+    repair,
+    update_end_tx_column,
+    verify,
+)
 from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of, transaction_class
 from tests.lives import versions_of
 from tests.models import Models
@@ -483,13 +494,42 @@ def test_the_past_is_not_looked_after(session, models, look_after):
 
 
 def test_what_cannot_be_verified(session, models):
-    """A class that is not versioned is refused, and so are ranges without rows."""
+    """A class that is not versioned is refused."""
     with pytest.raises(ClassNotVersioned):
         verify(session, version_class(models.Plain).__table__)
-    with pytest.raises(ImproperlyConfigured, match="batch_size"):
-        verify(session, models.Plain, batch_size=0)
-    with pytest.raises(ImproperlyConfigured, match="batch_size"):
-        baseline(session, models.Plain, batch_size=0)
+
+
+async def tell(*_):
+    """Be no function that is called and done."""
+
+
+@pytest.mark.parametrize(
+    "look_after",
+    [
+        baseline,
+        partial(prune, keep=1),
+        partial(redact, object_ids=1, columns="name"),
+        repair,
+        update_end_tx_column,
+        verify,
+    ],
+)
+def test_what_is_asked_is_checked_before_anything_is_done(session, models, look_after):
+    """Ranges have rows, progress is told, and an object does not stand for all of its class."""
+    plain = models.Plain(id=1, name="a")
+    session.add(plain)
+    session.commit()
+    plain.name = "b"
+    session.commit()
+    for wrong, error in ((0, InvalidArgument), ("x", InvalidArgumentType)):
+        with pytest.raises(error, match="batch_size is"):
+            look_after(session, models.Plain, batch_size=wrong)
+    for wrong in (5, tell):
+        with pytest.raises(InvalidArgumentType, match="progress is"):
+            look_after(session, models.Plain, progress=wrong)
+    with pytest.raises(InvalidArgumentType, match="is an object; give its class, Plain"):
+        look_after(session, plain)
+    assert plain.versions.count() == 2
 
 
 # -- first versions ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 
 from sqlalchemy_versioned import (
-    ImproperlyConfigured,
     IncompleteHistory,
     Operation,
     as_of,
@@ -198,9 +197,3 @@ def test_statements_of_repair(session, models, tables):
         session.commit()
 
     assert len(counts) == 1
-
-
-def test_ranges_must_have_rows(session, models):
-    """Ranges without rows are refused."""
-    with pytest.raises(ImproperlyConfigured, match="batch_size"):
-        repair(session, models.Plain, batch_size=0)

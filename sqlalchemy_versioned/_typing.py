@@ -7,7 +7,7 @@ checkers make unknown types wherever a function has several signatures, or a cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from sqlalchemy import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMN",
+    "ITERABLE",
     "LISTS",
     "MAPPING",
     "PARAMETER",
@@ -53,6 +54,7 @@ __all__ = [
 
 #: Classes to ask ``isinstance()`` about what is ``Any``, and shall stay that.
 COLUMN: Any = Column
+ITERABLE: Any = Iterable
 LISTS: Any = (list, tuple, set, frozenset)
 MAPPING: Any = Mapping
 PARAMETER: Any = BindParameter

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
-from ._typing import new_dict
+from ._typing import ITERABLE, new_dict
 from .exc import ImproperlyConfigured
 
 __all__ = ["HOOKS", "Plugin", "PluginCollection", "TableBuilder"]
@@ -138,13 +138,9 @@ HOOKS = tuple(
 )
 
 
-# Of Any, checkers would make Iterable[Unknown].
-_MANY: Any = Iterable
-
-
 def _listed(plugins: Any) -> Iterable[Any]:
     """Refuse a plugin that is given in the place of several."""
-    if not isinstance(plugins, _MANY):
+    if not isinstance(plugins, ITERABLE):
         raise ImproperlyConfigured(f"plugins is {plugins!r}; give a list of plugins")
     return plugins  # type: ignore[no-any-return]
 

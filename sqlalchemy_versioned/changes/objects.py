@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .._typing import mapper_of, type_of
+from ..model.arguments import state_of
 from ..model.lookup import ensure_bound, spec_of
 from ..model.mapping import stored_key
 from ..model.spec import ClassSpec
 from ..query.blame import build_blame
+from ..query.history import LAST
 from ..query.member_changes import build_members
 from ..query.members import Membership, Reference, relation_of
 from .names import relation_names
@@ -21,9 +22,6 @@ from .reading import identity
 from .running import flush, read_rows
 
 __all__ = ["blame", "difference_of_relations"]
-
-#: No transaction comes after this one.
-_LAST = 2**63 - 1
 
 
 def blame(obj: Any) -> dict[str, Any]:
@@ -35,6 +33,7 @@ def blame(obj: Any) -> dict[str, Any]:
     :returns: Transaction objects; ``None`` where history does not tell, as for what was set before
         the oldest version, or for a transaction that is not there any more.
     :raises ClassNotVersioned: if its class is not versioned.
+    :raises InvalidArgumentType: if it is a class.
 
     >>> found = blame(article)
     >>> found["name"] is last, found["description"] is first
@@ -49,7 +48,7 @@ def blame(obj: Any) -> dict[str, Any]:
         return {}
     parameters = {f"key_{place}": value for place, value in enumerate(key)}
     is_version = isinstance(obj, spec.version_class)
-    place = stored_key(obj, spec.place) if is_version else (_LAST, None)
+    place = stored_key(obj, spec.place) if is_version else (LAST, None)
     parameters |= dict(zip(("until", "until_version"), place, strict=False))
     names = (*spec.columns, *spec.masked)
     statement = kept(spec, "blame", lambda: build_blame(spec, names))
@@ -59,7 +58,7 @@ def blame(obj: Any) -> dict[str, Any]:
 
 
 def _session_of(obj: Any) -> Session:
-    state: InstanceState[Any] = inspect(obj)
+    state = state_of(obj)
     if state.session is None:
         raise DetachedInstanceError(
             f"{obj!r} is in no session, so its versions cannot be read; add it to one"

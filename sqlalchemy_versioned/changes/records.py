@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from .._typing import TUPLE
+from .._typing import ITERABLE, TUPLE
+from ..exc import InvalidArgumentType
 from ..model.operation import Operation
 from .plain import plain_value
 
@@ -132,10 +133,14 @@ class FlatChange(_Attributed):
 def flatten(records: Iterable[ChangeRecord]) -> list[FlatChange]:
     """Return one row for each field that *records* tell of, with all they say about it.
 
+    :raises InvalidArgumentType: if it is one record, or something else that is no list.
+
     >>> [(row.object_id, row.field, row.old, row.new)
     ...  for row in flatten(get_changes(Article, session, fields=["name"]))]
     [(1, 'name', 'Draft', 'Final'), (1, 'name', None, 'Draft')]
     """
+    if not isinstance(records, ITERABLE):
+        raise InvalidArgumentType(f"records is {records!r}; give a list of change records")
     return [
         FlatChange(
             object_type=record.object_type,

@@ -183,15 +183,14 @@ def transaction_number(spec: ClassSpec, given: Any) -> int:
 
     :raises InvalidArgumentType: if it is neither a Transaction nor an id.
     """
-    if isinstance(given, spec.transaction_class):
-        (number,) = stored_key(given, ["id"])
-        return int(number)
-    if not isinstance(given, int) or isinstance(given, bool):
+    is_object = isinstance(given, spec.transaction_class)
+    number = stored_key(given, ["id"])[0] if is_object else given
+    if not isinstance(number, int) or isinstance(number, bool):
         raise InvalidArgumentType(
-            f"transaction is {given!r}; give a {spec.transaction_class.__name__}, its id, or a "
-            "list of them"
+            f"transaction is {given!r}; give a {spec.transaction_class.__name__} that is in the "
+            "database, its id, or a list of them"
         )
-    return given
+    return number
 
 
 def operation_of(given: Any) -> Operation:

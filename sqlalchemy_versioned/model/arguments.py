@@ -1,4 +1,4 @@
-"""What several functions are given by callers, checked: numbers, and functions to call.
+"""What several functions are given by callers, checked: numbers, objects and functions to call.
 
 What is wrong is said by the name of the argument, with what to give instead.
 """
@@ -8,9 +8,15 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 from typing import Any
 
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState
+
 from ..exc import InvalidArgument, InvalidArgumentType
 
-__all__ = ["check_function", "check_number"]
+__all__ = ["check_function", "check_number", "state_of"]
+
+# Of Any, checkers would make InstanceState[Unknown].
+_STATE: Any = InstanceState
 
 
 def check_number(name: str, value: Any, *, least: int, or_none: bool = False) -> None:
@@ -38,3 +44,14 @@ def check_function(name: str, value: Any) -> None:
         raise InvalidArgumentType(
             f"{name} is {value!r}; give a function that need not be awaited, or None"
         )
+
+
+def state_of(obj: Any) -> InstanceState[Any]:
+    """Return the state of an object.
+
+    :raises InvalidArgumentType: if it is no object of a mapped class.
+    """
+    state = inspect(obj, raiseerr=False)
+    if not isinstance(state, _STATE):
+        raise InvalidArgumentType(f"{obj!r} is no object of a mapped class; give one")
+    return state  # type: ignore[no-any-return]

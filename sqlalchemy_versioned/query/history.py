@@ -24,6 +24,7 @@ from .conditions import (
 
 __all__ = [
     "FRESH",
+    "LAST",
     "count_versions_before",
     "deleted",
     "select_masks",
@@ -40,6 +41,9 @@ __all__ = [
 #: Execution options for statements that read versions.  What is read again replaces what the
 #: session had: versions are ended behind its back.
 FRESH = {"populate_existing": True}
+
+#: No transaction comes after this one.
+LAST = 2**63 - 1
 
 
 def select_versions(
@@ -173,15 +177,14 @@ def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> 
 
     :raises VersioningError: if it is none of them, or a moment without a time zone.
     """
-    if isinstance(when, transaction_class):
-        found: int = when.id
-        return found
-    if isinstance(when, int) and not isinstance(when, bool):
-        return when
+    number = when.id if isinstance(when, transaction_class) else when
+    if isinstance(number, int) and not isinstance(number, bool):
+        # Drivers refuse what is no BIGINT, and no transaction is as far as that.
+        return max(min(number, LAST), -LAST)
     if isinstance(when, datetime) and when.tzinfo is not None:
         at: int | None = session.scalar(select_transaction_at(transaction_class, when))
         return at
     raise VersioningError(
-        f"{when!r} is no point in history; give a Transaction, its id, or a datetime with a "
-        "time zone"
+        f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
+        "a datetime with a time zone"
     )

@@ -9,7 +9,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
 from .._typing import mapper_of
-from ..exc import InvalidArgumentType
+from ..database.sessions import sync_session
+from ..model.arguments import state_of
 from ..model.lookup import is_versioned, spec_of
 from ..model.masks import MASKED
 from ..model.spec import ClassSpec
@@ -22,10 +23,6 @@ __all__ = [
     "is_session_modified",
     "versioned_objects",
 ]
-
-
-# Of Any, checkers would make InstanceState[Unknown].
-_STATE: Any = InstanceState
 
 
 def difference(
@@ -75,7 +72,7 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
     >>> changeset(article)
     {'name': ['Second draft', 'Final']}
     """
-    state = _state_of(obj)
+    state = state_of(obj)
     if state.session is not None and obj in state.session.deleted:
         return _deletion(state)
     changes: dict[str, list[Any]] = {}
@@ -85,13 +82,6 @@ def changeset(obj: Any) -> dict[str, list[Any]]:
         if history.added or history.deleted:
             changes[key] = [_first(history.added), _first(history.deleted)]
     return _with_stored(state, changes)
-
-
-def _state_of(obj: Any) -> InstanceState[Any]:
-    state = inspect(obj, raiseerr=False)
-    if not isinstance(state, _STATE):
-        raise InvalidArgumentType(f"{obj!r} is no object of a mapped class; give one")
-    return state  # type: ignore[no-any-return]
 
 
 def _with_stored(state: InstanceState[Any], changes: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -145,7 +135,7 @@ def is_modified(obj: Any) -> bool:
     >>> is_modified(article)
     False
     """
-    spec, state = spec_of(obj), _state_of(obj)
+    spec, state = spec_of(obj), state_of(obj)
     kept = (*spec.columns, *spec.masked)
     columns = [key for key in kept if key not in spec.options.ignore]
     # A foreign key is written by the flush, from the object that is assigned.
@@ -181,17 +171,22 @@ def is_modified_or_deleted(obj: Any) -> bool:
 def is_session_modified(session: Session) -> bool:
     """Tell whether flushing *session* would make a version of any object.
 
+    :raises ImproperlyConfigured: if *session* is no session.
+
     >>> is_session_modified(session)
     False
     """
-    waiting = [*session.new, *session.deleted, *session.dirty]
+    asked = sync_session(session)
+    waiting = [*asked.new, *asked.deleted, *asked.dirty]
     return any(is_modified_or_deleted(obj) for obj in waiting)
 
 
 def versioned_objects(session: Session) -> Iterator[Any]:
     """Yield the versioned objects of *session*, new and loaded.
 
+    :raises ImproperlyConfigured: if *session* is no session.
+
     >>> list(versioned_objects(session)) == [article]
     True
     """
-    return (obj for obj in session if is_versioned(obj))
+    return (obj for obj in sync_session(session) if is_versioned(obj))

@@ -161,7 +161,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return self._slice(index)
-        place = integer(index)
+        place = self._place(index)
         # In an order of the application's own, nobody knows what its reverse is.
         if place < 0 and self._order is not None:
             return self.all()[place]
@@ -226,6 +226,9 @@ class VersionCollection(Sequence[Any], Generic[T]):
     # -- reading -----------------------------------------------------------------------------
 
     def _slice(self, index: slice) -> list[Any]:
+        for edge in (index.start, index.stop, index.step):
+            if edge is not None:
+                self._place(edge)
         start, stop = index.start or 0, index.stop
         if index.step not in (None, 1):
             return self.all()[index]
@@ -237,6 +240,14 @@ class VersionCollection(Sequence[Any], Generic[T]):
             return []
         size = None if stop is None else stop - start
         return self._many(lambda: self.select().offset(start or None).limit(size))
+
+    def _place(self, index: Any) -> int:
+        try:
+            return integer(index)
+        except TypeError as error:
+            raise InvalidArgumentType(
+                f"{index!r} is no place in {self!r}; give a whole number"
+            ) from error
 
     def _last(self, number: int, *, but: int) -> list[Any]:
         """Return the last *number* versions without the last *but* of them, oldest first."""

@@ -21,7 +21,9 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from .. import changes as change_records
 from .. import revert as reverting
 from .._typing import MAPPING
-from ..exc import ImproperlyConfigured
+from ..database.sessions import sync_session
+from ..exc import ImproperlyConfigured, InvalidArgumentType
+from ..model.arguments import check_number
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
@@ -300,11 +302,14 @@ class Version:
         :param primary_key_values: the primary key: by attribute name, as a tuple, or the value
             of its one column.
         :param transaction_id: a transaction's id, a Transaction, or an aware ``datetime``.
+        :raises ImproperlyConfigured: if *session* is no session.
+        :raises InvalidArgumentType: if *primary_key_values* is no primary key of the class.
+        :raises VersioningError: if *transaction_id* is no point in history.
 
         >>> version_class(Article).version_at(session, {"id": 1}, first.id).name
         'Draft'
         """
-        spec = spec_of(cls)
+        spec, session = spec_of(cls), sync_session(session)
         identity = _identity(spec, primary_key_values)
         at = transaction_id_of(session, spec.transaction_class, transaction_id)
         if at is None:
@@ -327,11 +332,17 @@ class Version:
 
         :param primary_key_values: as for :meth:`version_at`.
         :param link: taken for compatibility; neighbours are always looked up.
+        :raises ImproperlyConfigured: if *session* is no session.
+        :raises InvalidArgument: if *limit* or *offset* is negative.
+        :raises InvalidArgumentType: if one of them is no number, or *primary_key_values* is no
+            primary key of the class.
 
         >>> [v.name for v in version_class(Article).all_versions(session, {"id": 1}, limit=1)]
         ['Final']
         """
-        spec = spec_of(cls)
+        spec, session = spec_of(cls), sync_session(session)
+        check_number("limit", limit, least=0, or_none=True)
+        check_number("offset", offset, least=0, or_none=True)
         statement = select_versions(spec, _identity(spec, primary_key_values), newest_first=desc)
         statement = statement.limit(limit).offset(offset)
         ensure_bound(session, spec)
@@ -402,9 +413,15 @@ def _identity(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
         names = tuple(given)
     else:
         values = names = tuple(given) if isinstance(given, _SEVERAL) else (given,)
-    if len(values) != len(spec.key) or len(names) != len(spec.key):
-        raise ImproperlyConfigured(
+    is_whole = len(values) == len(spec.key) == len(names)
+    if not is_whole or all(value is None for value in values) or any(map(_is_object, values)):
+        raise InvalidArgumentType(
             f"{spec.parent_class.__name__} has the primary key {', '.join(spec.key)}; "
             f"{', '.join(map(repr, names)) or 'nothing'} was given"
         )
     return values
+
+
+def _is_object(value: Any) -> bool:
+    """Tell whether something is of a mapped class, or one itself, and so no value of a key."""
+    return inspect(value, raiseerr=False) is not None

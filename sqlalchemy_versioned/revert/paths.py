@@ -10,7 +10,7 @@ from sqlalchemy.orm import ONETOMANY, Mapper, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
-from .._typing import is_column
+from .._typing import ITERABLE, is_column
 from ..exc import ReverterException
 from ..model.lookup import find_spec
 from ..model.mapping import is_union
@@ -20,9 +20,6 @@ __all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "r
 
 #: For each relationship to follow, those to follow from its objects.
 Tree = dict[str, Any]
-
-# Of Any, checkers would make Iterable[Unknown].
-_MANY: Any = Iterable
 
 #: Taken for compatibility wherever they are no relationships of the application's own.
 _PASSED_OVER = frozenset({"versions", "transaction"})
@@ -37,7 +34,7 @@ def parse_paths(spec: ClassSpec, relations: Iterable[str] | str | None) -> Tree:
     tree: Tree = {}
     mapper: Mapper[Any] = inspect(spec.parent_class)
     paths: Any = [relations] if isinstance(relations, str) else relations or ()
-    if not isinstance(paths, _MANY):
+    if not isinstance(paths, ITERABLE):
         raise ReverterException(f"relations is {relations!r}; give a list of relationship keys")
     for path in paths:
         if not isinstance(path, str):

@@ -669,6 +669,9 @@ def test_wrong_subjects(session, blog, article):
     other = blog.Tag(id=1)
     with pytest.raises(InvalidArgumentType, match="the primary key of Article"):
         get_changes(blog.Article, session, object_ids=other)
+    stranger = transaction_class(blog.Article)()
+    with pytest.raises(InvalidArgumentType, match="give a Transaction that is in the database"):
+        get_changes(blog.Article, session, transaction=stranger)
 
 
 # -- dumps -------------------------------------------------------------------------------------
@@ -845,6 +848,8 @@ def test_flat_rows(session, blog, tag):
         **{"field": "name", "old": "a", "new": "b"},
     }
     assert flatten([]) == []
+    with pytest.raises(InvalidArgumentType, match="give a list of change records"):
+        flatten(records[0])
 
 
 def test_records_are_values(session, blog, article):
@@ -921,6 +926,12 @@ def test_blame(session, blog, article, engine, count_statements):
     expected = dict.fromkeys(["id", "description", "author_id", "category_id"], first)
     assert found == {**expected, "name": second, "content": last}
     assert found["name"] in session
+
+
+def test_blame_of_a_class(blog):
+    """Only of an object it can be told who set its columns."""
+    with pytest.raises(InvalidArgumentType, match="is no object of a mapped class"):
+        blame(blog.Article)
 
 
 def test_blame_of_a_version(session, blog, article):

@@ -7,6 +7,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    ImproperlyConfigured,
     InvalidArgumentType,
     changeset,
     is_modified,
@@ -149,6 +150,14 @@ def test_only_objects_change(blog):
     """A class has no changes, and neither has what is not mapped."""
     for ask, wrong in ((changeset, 3), (changeset, blog.Article), (is_modified, blog.Article)):
         with pytest.raises(InvalidArgumentType, match="is no object of a mapped class"):
+            ask(wrong)
+
+
+@pytest.mark.parametrize("ask", [is_session_modified, versioned_objects])
+def test_only_sessions_have_objects(article, ask):
+    """An object, whose class has a registry as a scoped session has, is no session."""
+    for wrong in (None, article):
+        with pytest.raises(ImproperlyConfigured, match="is no session; give a Session"):
             ask(wrong)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy_versioned import (
     InvalidArgumentType,
     VersioningError,
     count_versions,
+    transaction_class,
     version_class,
     versions_of,
 )
@@ -104,9 +105,10 @@ def test_length_is_counted_anew(article, session, blog):
 
 
 def test_other_indexes_are_refused(article):
-    """Only whole numbers and slices are places."""
-    with pytest.raises(TypeError):
-        article.versions["a"]
+    """Only whole numbers and slices of them are places."""
+    for place in ("a", slice(1.5), slice("a", None), slice(None, None, 0.5)):
+        with pytest.raises(InvalidArgumentType, match="is no place in <VersionCollection of Art"):
+            article.versions[place]
 
 
 def test_collection_can_be_narrowed(article, blog):
@@ -163,6 +165,14 @@ def test_unclear_moment_is_refused(article, when):
     """A datetime without a zone is no moment, and neither is a text."""
     with pytest.raises(VersioningError, match="no point in history"):
         article.versions.at(when)
+
+
+def test_moments_of_no_transaction(article):
+    """A Transaction that was never stored is refused; a number beyond all is after everything."""
+    with pytest.raises(VersioningError, match="no point in history; give a Transaction that is in"):
+        article.versions.at(transaction_class(article)())
+    assert article.versions.at(2**70) is article.versions[-1]
+    assert article.versions.at(-(2**70)) is None
 
 
 def test_deletion_is_the_last_version(article, session, blog):

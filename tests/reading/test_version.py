@@ -20,6 +20,8 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
+    InvalidArgument,
+    InvalidArgumentType,
     version_api,
     version_class,
     versions_of,
@@ -194,11 +196,38 @@ def test_version_at_a_transaction(article, session, blog):
         assert Version.version_at(session, same, versions[1].transaction) is versions[1]
 
 
-@pytest.mark.parametrize("key", [{}, {"name": "a"}, {"id": 1, "name": "a"}, (1, 2)])
+@pytest.mark.parametrize("key", [{}, {"name": "a"}, {"id": 1, "name": "a"}, (1, 2), None])
 def test_wrong_key_is_refused(article, session, blog, key):
-    """A key that is none is no answer of None."""
-    with pytest.raises(ImproperlyConfigured, match="has the primary key id"):
-        version_class(blog.Article).version_at(session, key, 1)
+    """A key that is none is no answer of None, and neither is an object."""
+    Version = version_class(blog.Article)
+    for wrong in (key, article):
+        with pytest.raises(InvalidArgumentType, match="has the primary key id"):
+            Version.version_at(session, wrong, 1)
+        with pytest.raises(InvalidArgumentType, match="has the primary key id"):
+            Version.all_versions(session, wrong)
+
+
+@pytest.mark.parametrize(
+    ("page", "error"),
+    [
+        ({"limit": "x"}, InvalidArgumentType),
+        ({"limit": -1}, InvalidArgument),
+        ({"offset": 1.5}, InvalidArgumentType),
+        ({"offset": -1}, InvalidArgument),
+    ],
+)
+def test_wrong_pages_are_refused(article, session, blog, page, error):
+    """A page is said by whole numbers."""
+    with pytest.raises(error, match="give "):
+        version_class(blog.Article).all_versions(session, article.id, **page)
+
+
+def test_versions_are_read_in_a_session(article, blog):
+    """What is no session is called so."""
+    Version = version_class(blog.Article)
+    for read in (lambda: Version.version_at(None, 1, 1), lambda: Version.all_versions(article, 1)):
+        with pytest.raises(ImproperlyConfigured, match="is no session; give a Session"):
+            read()
 
 
 @pytest.mark.parametrize("desc", [True, False])

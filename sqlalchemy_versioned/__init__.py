@@ -61,7 +61,7 @@ from .model.lookup import (
 )
 from .model.masks import MASKED, Masked
 from .model.operation import Operation
-from .options import check_option_names
+from .options import check_option_names, said_options
 from .query.history import deleted
 from .reading.changeset import (
     changeset,
@@ -144,10 +144,11 @@ def make_versioned(
         :class:`transaction_context` tells; if it returns ``None`` plugins are asked.
     :param native: short for the option ``native_versioning``.
     :raises UnknownOption: if an option does not exist; the known ones are listed.
+    :raises ImproperlyConfigured: if something else is of the wrong kind.
 
     >>> make_versioned(strategy="validity")
     """
-    said = {**(options or {}), **more_options}
+    said = {**said_options(options or {}, owner="make_versioned()"), **more_options}
     if native is not None:
         said["native_versioning"] = native
     manager.plugins.add(plugins or ())

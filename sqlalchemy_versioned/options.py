@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Column
 
-from ._typing import COLUMN, new_dict
+from ._typing import COLUMN, MAPPING, new_dict
 from .exc import ImproperlyConfigured, UnknownOption
 
 __all__ = [
@@ -225,6 +225,20 @@ _NAMES = {
 _KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
+def said_options(said: Any, *, owner: str) -> dict[str, Any]:
+    """Return options as somebody said them, each by the name that it has in full.
+
+    :param owner: who said it, for the message: ``"make_versioned()"``.
+    :raises ImproperlyConfigured: if they are no mapping.
+
+    >>> said_options({"native": True}, owner="make_versioned()")
+    {'native_versioning': True}
+    """
+    if not isinstance(said, MAPPING):
+        raise ImproperlyConfigured(f"{owner}: options is {said!r}; give a dict of options")
+    return {_IN_FULL.get(key, key): value for key, value in said.items()}
+
+
 def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:
     """Refuse names that are no options.
 
@@ -252,7 +266,7 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     """
     merged: dict[str, Any] = {}
     for mapping in said:
-        merged.update({_IN_FULL.get(key, key): value for key, value in mapping.items()})
+        merged.update(said_options(mapping, owner=owner))
     check_option_names(merged, owner=owner, also=also)
     values = {key: value for key, value in merged.items() if key in _KNOWN}
     values["extra"] = {key: value for key, value in merged.items() if key not in _KNOWN}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, event, inspect
+from sqlalchemy import Connection, Engine, MetaData, Table, event, inspect
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
@@ -117,12 +117,14 @@ class VersioningManager(Overview):
         to :func:`.make_versioned`; the engines of the others are found when they begin.
 
         :param engine: an ``Engine`` or an ``AsyncEngine``.
+        :raises ImproperlyConfigured: if it is neither.
 
         >>> versioning_manager.record_engine(engine)
         """
-        self._tracker.record_engine(
-            _sqlalchemy.root_engine_of(getattr(engine, "sync_engine", engine))
-        )
+        found = getattr(engine, "sync_engine", engine)
+        if not isinstance(found, Engine):
+            raise ImproperlyConfigured(f"{engine!r} is no engine; give an Engine or an AsyncEngine")
+        self._tracker.record_engine(_sqlalchemy.root_engine_of(found))
 
     def record_changes(
         self,

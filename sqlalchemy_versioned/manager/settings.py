@@ -13,7 +13,7 @@ from ..build.transaction import TransactionFactory
 from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..options import Options, build_options
+from ..options import Options, build_options, said_options
 from ..recording.surroundings import Surroundings
 
 __all__ = ["Settings"]
@@ -36,7 +36,7 @@ class Settings:
         self.user_cls: Any = user_cls
         self._current_user: Callable[[], Any] | None = None
         self._plugins = PluginCollection(plugins)
-        self.options = dict(options or {})
+        self.options = said_options(options or {}, owner="VersioningManager()")
 
     @property
     def plugins(self) -> PluginCollection:

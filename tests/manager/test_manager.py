@@ -140,6 +140,21 @@ def test_user_class_is_read_when_mappers_are_configured(Base, versioning):
     assert inspect(transaction).relationships["user"].mapper.class_ is author
 
 
+def test_short_name_of_an_option(Base):
+    """What is native for short as an argument and in a class is so among options, too."""
+    manager = VersioningManager(options={"native": True})
+    assert manager.options == {"native_versioning": True}
+    make_versioned(Base, options={"native": False}, manager=manager)
+    assert manager.options == {"native_versioning": False}
+    remove_versioning(manager=manager)
+
+
+def test_other_things_than_engines():
+    """Only engines can be recorded."""
+    with pytest.raises(ImproperlyConfigured, match="'sqlite://' is no engine; give an Engine"):
+        VersioningManager().record_engine("sqlite://")
+
+
 def test_misspelt_option():
     """An unknown option is refused at once, with the known ones."""
     with pytest.raises(UnknownOption, match=r"'startegy'; known options: append_only, b"):
@@ -152,6 +167,7 @@ def test_misspelt_option():
         ({"mapper": 3}, "mapper is 3; give Mapper for all classes"),
         ({"session": 3}, "session is 3; give Session for all"),
         ({"user_cls": 3}, "user_cls is 3, which is no mapped class; give the class"),
+        ({"options": 5}, "options is 5; give a dict of options"),
     ],
 )
 def test_no_class_and_no_session(said, message, Base):

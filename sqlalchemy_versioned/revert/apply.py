@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Null, inspect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import (
     ONETOMANY,
     InstanceState,
@@ -17,6 +19,7 @@ from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committe
 
 from .. import _sqlalchemy
 from .._typing import mapper_of
+from ..exc import ReverterException, VersioningError
 from .attaching import attach_members, attach_one, detach_others
 from .columns import changes_by_itself, differs
 from .deferral import DeferConstraint
@@ -154,7 +157,8 @@ class _Application:
             # Setting what is there already would be a change to the flush, and to modification
             # flags.
             if now is _UNSET or differs(state.mapper, key, now, value):
-                set_attribute(obj, key, value)
+                with _refusals_told(state, key):
+                    set_attribute(obj, key, value)
                 self._insist(state, key, value)
             elif key not in state.committed_state and changes_by_itself(state.mapper, key):
                 flag_modified(obj, key)
@@ -236,12 +240,13 @@ class _Application:
 
     def _attach(self, link: SetScalar | SetCollection) -> None:
         owner, relationship = self._object(link.target), _relationship(link)
-        if isinstance(link, SetScalar):
-            value = None if link.value is None else self._object(link.value)
-            attach_one(owner, relationship, value)
-        else:
-            members = [self._object(member) for member in link.members]
-            attach_members(self._session, owner, relationship, members)
+        with _refusals_told(inspect(owner), link.key):
+            if isinstance(link, SetScalar):
+                value = None if link.value is None else self._object(link.value)
+                attach_one(owner, relationship, value)
+            else:
+                members = [self._object(member) for member in link.members]
+                attach_members(self._session, owner, relationship, members)
 
     def _reload(self, owner: Any, key: str) -> None:
         state: InstanceState[Any] = inspect(owner)
@@ -252,6 +257,23 @@ class _Application:
 
 
 _UNSET: Any = object()
+
+
+@contextmanager
+def _refusals_told(state: InstanceState[Any], key: str) -> Generator[None, None, None]:
+    """Say how the session is left where a validator, or a listener, refuses what there was.
+
+    It cannot be asked before: what it does with a value is not to be done twice.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, VersioningError):
+        raise
+    except Exception as error:
+        raise ReverterException(
+            f"{state.class_.__name__}.{key} refuses what there was: {error!r}; roll the session "
+            "back, in which a part of the revert is done, and let a validator take what was stored"
+        ) from error
 
 
 def _set_silently(obj: Any, values: Mapping[str, Any]) -> None:

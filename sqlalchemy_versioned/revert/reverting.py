@@ -40,7 +40,8 @@ def revert(
     :param relations: as for :func:`revert_plan`.
     :param on_missing: as for :func:`revert_plan`.
     :returns: the live object, or ``None`` if *version* is a deletion.
-    :raises ReverterException: as :func:`revert_plan`; then nothing was changed.
+    :raises ReverterException: as :func:`revert_plan`; then nothing was changed.  Also if a
+        validator of the class refuses what there was; then the session is to be rolled back.
     :raises IncompleteHistory: as :func:`revert_plan`; then nothing was changed.
 
     >>> revert(article.versions[0]).name

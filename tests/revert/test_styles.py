@@ -129,6 +129,55 @@ class TestValidators:
         assert restored.password == "hidden a"
 
 
+class TestValidatorsThatRefuse:
+    """A class that takes less than it did."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """Parents who take no children, and names of some length, unless told otherwise."""
+
+        def build(Base):
+            class Child(Base):
+                __tablename__ = "child"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+            class Person(Base):
+                __tablename__ = "person"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                name: Mapped[str]
+                children: Mapped[list[Child]] = relationship(order_by=Child.id)
+                refused = ""
+
+                @validates("name", "children")
+                def check(self, key, value):
+                    if key == self.refused:
+                        raise ValueError("no more")
+                    return value
+
+            return Models(Base, Child, Person)
+
+        return keep(build)
+
+    @pytest.mark.parametrize("refused", ["name", "children"])
+    def test_the_error_says_how_the_session_is_left(self, session, models, refused):
+        """A part is done, which is undone by rolling back; the reason comes along."""
+        person = models.Person(name="a", children=[models.Child()])
+        session.add(person)
+        session.commit()
+        person.name, person.children = "b", []
+        session.commit()
+        person.refused = refused
+
+        with pytest.raises(ReverterException, match=f"{refused} refuses .*no more.*roll") as told:
+            person.versions[0].revert(["children"])
+        assert isinstance(told.value.__cause__, ValueError)
+        session.rollback()
+        assert (person.name, person.children, person.versions.count()) == ("b", [], 2)
+
+
 class TestDataclasses:
     """Mapped dataclasses: unhashable, compared by value, with required fields."""
 

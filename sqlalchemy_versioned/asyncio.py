@@ -33,6 +33,7 @@ from . import set_session_variables as _set_session_variables
 from .changes import ChangeRecord
 from .changes import blame as _blame
 from .changes import get_changes as _get_changes
+from .database.sessions import registered_session
 from .exc import ImproperlyConfigured
 from .maintenance import Fault, Repair
 from .maintenance import baseline as _baseline
@@ -119,8 +120,8 @@ async def _run_in(session: Session, subject: Any, function: Callable[..., T], *a
 
 
 def _asynchronous(session: Any) -> AsyncSession:
-    # A registry of sessions is called for the one of the task.
-    found = session() if hasattr(session, "registry") else session
+    # That of the task.
+    found = registered_session(session)
     if not isinstance(found, AsyncSession):
         raise ImproperlyConfigured(
             f"{session!r} is no asynchronous session; give an AsyncSession, or use what has this "

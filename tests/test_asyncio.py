@@ -634,7 +634,7 @@ def test_what_is_no_asynchronous_session(session, models):
             with pytest.raises(ImproperlyConfigured, match="no asynchronous session"):
                 await ask()
 
-    for given in (session, async_sessionmaker(), None, models.Article):
+    for given in (session, async_sessionmaker(), None, models.Article, models.Article()):
         asyncio.run(read(given))
 
 

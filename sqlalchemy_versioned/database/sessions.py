@@ -13,7 +13,15 @@ from sqlalchemy.orm import Mapper, Session
 
 from ..exc import ImproperlyConfigured
 
-__all__ = ["numbering_connection", "opened_session", "sync_session"]
+__all__ = ["numbering_connection", "opened_session", "registered_session", "sync_session"]
+
+
+def registered_session(session: Any) -> Any:
+    """Return the session that a registry of sessions has now; something else as it is.
+
+    Objects of applications may have a registry, too, that of their classes.
+    """
+    return session() if hasattr(session, "registry") and callable(session) else session
 
 
 def sync_session(session: Any) -> Session:
@@ -25,8 +33,7 @@ def sync_session(session: Any) -> Session:
         return session
     # Known by what they have: importing sqlalchemy.ext.asyncio needs greenlet, which
     # synchronous applications do without.
-    is_scoped = hasattr(session, "registry") and callable(session)
-    found = session() if is_scoped else session
+    found = registered_session(session)
     found = getattr(found, "sync_session", found)
     if not isinstance(found, Session):
         raise ImproperlyConfigured(

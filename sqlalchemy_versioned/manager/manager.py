@@ -244,7 +244,8 @@ class VersioningManager(Overview):
     def _listen_to(self, sessions: Any) -> None:
         try:
             self._tracker.listen_to_sessions(sessions)
-        except InvalidRequestError as error:
+        # The former is what has events of another kind, such as an engine.
+        except (AttributeError, InvalidRequestError) as error:
             raise ImproperlyConfigured(
                 f"session is {sessions!r}; give Session for all, a class derived from it, a "
                 "sessionmaker, a scoped_session or a session"

@@ -190,9 +190,15 @@ class VersionAPI:
 def version_api(version: Any) -> VersionAPI:
     """Return what can be asked of *version*, for classes whose columns take the usual names.
 
+    :raises ImproperlyConfigured: if it is no version.
+
     >>> version_api(article.versions[0]).index
     0
     """
+    if not isinstance(version, Version):
+        raise ImproperlyConfigured(
+            f"{version!r} is no version; give one, such as article.versions[-1]"
+        )
     return VersionAPI(version)
 
 

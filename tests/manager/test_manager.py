@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    create_engine,
     event,
     inspect,
     select,
@@ -166,6 +167,7 @@ def test_misspelt_option():
     [
         ({"mapper": 3}, "mapper is 3; give Mapper for all classes"),
         ({"session": 3}, "session is 3; give Session for all"),
+        ({"session": create_engine("sqlite://")}, "session is Engine.*; give Session for all"),
         ({"user_cls": 3}, "user_cls is 3, which is no mapped class; give the class"),
         ({"options": 5}, "options is 5; give a dict of options"),
     ],

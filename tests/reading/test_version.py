@@ -222,6 +222,13 @@ def test_wrong_pages_are_refused(article, session, blog, page, error):
         version_class(blog.Article).all_versions(session, article.id, **page)
 
 
+def test_only_versions_have_an_api(article, blog):
+    """What is no version has nothing that could be asked."""
+    for wrong in (article, version_class(blog.Article), None):
+        with pytest.raises(ImproperlyConfigured, match="is no version; give one"):
+            version_api(wrong)
+
+
 def test_versions_are_read_in_a_session(article, blog):
     """What is no session is called so."""
     Version = version_class(blog.Article)

@@ -216,6 +216,8 @@ class Inserts:
             if other is not spec and changed:
                 changes[other] = Changes(updated=list(changed), doubtful=set(updated))
         add_values(self._recorder, specs, changes, given=pending.given, changed=pending.changed)
+        # Their rows are what they were: they are not written.
+        self._recorder.keep_first_state(connection, target.hierarchy, dict.fromkeys(above, keys))
         self._recorder.record(pending.session, connection, target.hierarchy, changes, locks=False)
 
     def settle(self, pending: Pending, connection: Connection) -> Mapping[Key, Key]:

@@ -642,6 +642,26 @@ def test_first_versions_begin_where_objects_do(session, models):
     assert verify(session) == []
 
 
+def test_rows_above_one_that_comes_keep_their_beginning(session, models):
+    """What is inserted into the table of a subclass is the first change of rows above it, too."""
+    with paused(session):
+        session.execute(insert(models.Animal.__table__).values(id=1, kind="dog"))
+        session.execute(insert(models.Dog.__table__).values(dog_id=1))
+    session.commit()
+    session.execute(insert(models.Puppy.__table__).values(puppy_id=1))
+    session.execute(update(models.Animal.__table__).values(kind="puppy"))
+    session.commit()
+
+    animal, dog, puppy = spec_of(models.Puppy).tables
+    told = [
+        session.scalars(select(spec.operation_column).order_by(spec.transaction_column)).all()
+        for spec in (animal, dog, puppy)
+    ]
+    both = [Operation.INSERT, Operation.UPDATE]
+    assert told == [both, both, [Operation.INSERT]]
+    assert verify(session) == []
+
+
 def test_rows_of_another_class_get_no_first_version(session, models):
     """What an object is that was recorded as one of another class, nobody knows since when."""
     session.add(models.Animal(id=1, name="a"))

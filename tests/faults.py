@@ -818,10 +818,26 @@ FAULTS = [
     Fault(
         "moved-link-twice",
         "query/newest.py",
-        "return [pair.version for pair in spec.recorded_by or spec.key]",
         "return [pair.version for pair in spec.key]",
+        "return [pair.version for pair in spec.pairs]",
         "A link with a number of its own stands at its former ends after it was moved.",
         (ROWS, ASSOCIATION_TABLES),
+    ),
+    Fault(
+        "links-known-by-ends",
+        "build/pipeline.py",
+        "return tuple(dict.fromkeys((*primary, *linked)))",
+        "return linked",
+        "A link is gone when one of its rows is.",
+        (ASSOCIATION_TABLES,),
+    ),
+    Fault(
+        "second-link-inserts-first",
+        "capture/flushes.py",
+        "[key for key in found if key not in work.standing]",
+        "found",
+        "A row is recorded anew when a relationship makes another row of its link.",
+        (ASSOCIATION_TABLES,),
     ),
     # -- relationships of versions -----------------------------------------------------------
     Fault(

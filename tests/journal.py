@@ -88,7 +88,9 @@ class Journal:
         (number,) = key if len(key) == 1 else (None,)
         if name == "Post":
             for relation, table in LINKS.items():
-                fields[relation] = frozenset(tag for post, tag in tables[table] if post == number)
+                fields[relation] = frozenset(
+                    tag for *_, post, tag in tables[table] if post == number
+                )
             notes = tables["note"].items()
             fields["notes"] = frozenset(note for (note,), row in notes if row["post_id"] == number)
         if name == "Tag":

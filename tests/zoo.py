@@ -437,7 +437,8 @@ def zoo_tables(zoo: Zoo) -> dict[str, tuple[Table, list[Column]]]:
         for cls in zoo.classes.values()
     }
     for table in zoo.links.values():
-        tables[table.name] = (table, [table.c.post_id, table.c.tag_id])
+        linked = (table.c.post_id, table.c.tag_id)
+        tables[table.name] = (table, list(dict.fromkeys((*table.primary_key, *linked))))
     return tables
 
 

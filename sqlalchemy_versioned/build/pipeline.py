@@ -44,7 +44,7 @@ from .inheritance import has_rows, map_version_class, superclass_versions
 from .named import check_names, check_users, index_names
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
-from .tables import build_table_spec, expect_missing_ends, extend_table_spec, with_key
+from .tables import build_table_spec, extend_table_spec, set_linked, with_key
 from .transaction import copy_transaction_table
 
 __all__ = ["Round"]
@@ -241,30 +241,28 @@ class Round:
                 self.registry.associations[table] = hierarchy
 
     def _build_association(
-        self, table: Table, key: tuple[Column[Any], ...], *, is_native: bool
+        self, table: Table, linked: tuple[Column[Any], ...], *, is_native: bool
     ) -> VersionSpec:
-        # Several relationships may share a table; what they have in common is its whole key.
-        primary = tuple(table.primary_key.columns)
-        recognised = primary if primary and set(primary) <= set(key) else key
+        key = _link_key(table, linked)
         core = self.registry.cores.get(table)
         known = self.registry.tables.get(table) or (None if core is None else core.root)
         if known is not None:
             # The table has a history beside this: one history, in which links find their rows.
-            expect_missing_ends(known)
-            return with_key(known, recognised, is_recorded_by_it=False)
+            set_linked(known, linked)
+            return known if known.key else with_key(known, key)
         keys = {column: column.key for column in table.columns}
         spec = build_table_spec(
             table,
             options=replace(
                 self._chosen.manager, revision_id_column_name=None, native_versioning=is_native
             ),
-            key=recognised,
+            key=key,
             attribute_keys=keys,
             transaction_table=self._transaction_table(table),
             manager=self.manager,
             add_columns=lambda parent: self.added_columns(None, parent, keys),
         )
-        expect_missing_ends(spec)
+        set_linked(spec, linked)
         return spec
 
     # -- classes -----------------------------------------------------------------------------
@@ -335,6 +333,16 @@ class Round:
         if spec.exposed:
             type.__setattr__(cls, MANAGER, self.manager)
             place_beside(version_class, cls, attribute=VERSION_CLASS)
+
+
+def _link_key(table: Table, linked: tuple[Column[Any], ...]) -> tuple[Column[Any], ...]:
+    """Return the columns by which the rows of an association table are recognised."""
+    primary = tuple(table.primary_key.columns)
+    # Several relationships may share a table; what they have in common is its whole key.
+    if primary and set(primary) <= set(linked):
+        return primary
+    # A row may be one of several of its link, and SQLite gives its number to another link.
+    return tuple(dict.fromkeys((*primary, *linked)))
 
 
 def _mirrored_relationships(mapper: Mapper[Any], options: Options) -> tuple[str, ...]:

@@ -31,10 +31,10 @@ from .table_checks import check_context, check_table
 
 __all__ = [
     "build_table_spec",
-    "expect_missing_ends",
     "extend_table_spec",
     "forget_table_spec",
     "index_columns",
+    "set_linked",
     "with_key",
 ]
 
@@ -66,7 +66,6 @@ def build_table_spec(
     live_id = find_live_id(table, options, base)
     attribute_keys = {c: name for c, name in attribute_keys.items() if c is not live_id}
     check_table(table, options, attribute_keys, key=key, base=base)
-    # A surrogate key alone does not tell links apart: SQLite gives it to another link.
     primary = set(table.primary_key.columns) | set(key)
     copies = _build_copies(table, options, attribute_keys, primary)
     own = _build_bookkeeping(table, options, attribute_keys, is_base=base is None)
@@ -247,17 +246,14 @@ def index_columns(table: Table, columns: Sequence[Column[Any]]) -> None:
     Index(_sqlalchemy.own_name(name), *columns)
 
 
-def expect_missing_ends(spec: VersionSpec) -> None:
+def set_linked(spec: VersionSpec, columns: tuple[Column[Any], ...]) -> None:
     """Let the spec of a table that holds links say so; it may have been made for a class."""
-    object.__setattr__(spec, "may_lack_ends", True)
+    object.__setattr__(spec, "linked", columns)
 
 
-def with_key(
-    spec: VersionSpec, key: Sequence[Column[Any]], *, is_recorded_by_it: bool = True
-) -> VersionSpec:
+def with_key(spec: VersionSpec, key: Sequence[Column[Any]]) -> VersionSpec:
     """Return the spec of a table whose rows are recognised by *key*, columns of the parent table.
 
-    :param is_recorded_by_it: whether what writes the rows is recorded by this key, too.
     :raises ImproperlyConfigured: if nothing is kept of one of them.
     """
     if key == tuple(pair.parent for pair in spec.key):
@@ -269,8 +265,7 @@ def with_key(
                 f"{column} cannot be excluded, because versions are recognised by it; take it out "
                 "of 'exclude'"
             )
-    recorded_by = () if is_recorded_by_it else spec.key
-    return replace(spec, key=tuple(pairs[column] for column in key), recorded_by=recorded_by)
+    return replace(spec, key=tuple(pairs[column] for column in key))
 
 
 def forget_table_spec(spec: VersionSpec) -> None:

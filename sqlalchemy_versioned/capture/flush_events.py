@@ -165,8 +165,7 @@ class FlushEvents:
             self._take_images(flush, work)
             self._follow_updated(flush, work)
         for link, work in flush.links.items():
-            assert work.connection is not None
-            link.settle(work.changes[link.spec], work.connection)
+            link.settle(work)
             self._take_images(flush, work)
         if flush.deletions:
             self._settle_deletions(flush)
@@ -315,7 +314,9 @@ class FlushEvents:
             work = Work(link.hierarchy, None, connection, {link.spec: going})
             self._take_images(flush, work, locks=True)
         work = flush.links.setdefault(link, Work(link.hierarchy, None, connection))
-        work.changes.setdefault(link.spec, Changes()).extend(changes)
+        noted = work.changes.setdefault(link.spec, Changes())
+        work.standing |= link.standing(changes, noted.inserted, connection)
+        noted.extend(changes)
         return True
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.engine import ExecutionContext
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
-from .._typing import TUPLE, new_dict
+from .._typing import TUPLE, new_dict, new_set
 from ..database.keys import Key
 from ..hooks import Plugin, PluginCollection
 from ..model.operation import Operation
@@ -57,6 +57,8 @@ class Work:
     changes: dict[VersionSpec, Changes] = field(default_factory=new_dict)
     #: Whether anything is to be recorded.
     is_telling: bool = False
+    #: Rows that were there before, of what was linked.
+    standing: set[Key] = field(default_factory=new_set)
 
 
 class Flush:
@@ -236,23 +238,24 @@ def _add_values(
 class LinkTable:
     """An association table, and where its rows are recorded.
 
-    :param hierarchy: the table by itself, its rows recognised by what they link.
+    :param hierarchy: the table by itself.
     :param mapped: the spec of a versioned class that has the table too: the rows are recorded
         as that class's, by its key, so that both see one history.
     """
 
     def __init__(self, hierarchy: Hierarchy, mapped: ClassSpec | None) -> None:
-        self._link = hierarchy.root
         self.hierarchy: Hierarchy = hierarchy if mapped is None else mapped.hierarchy
-        self.spec: VersionSpec = self._link if mapped is None else mapped.tables[-1]
-        columns = [pair.parent for pair in self._link.key]
-        own = [pair.parent for pair in self.spec.key]
-        self._places = [columns.index(c) for c in own] if set(own) == set(columns) else None
+        self.spec: VersionSpec = hierarchy.root if mapped is None else mapped.tables[-1]
+        own, linked = [pair.parent for pair in self.spec.key], self.spec.linked
+        #: Whether what is linked tells which row it is.
+        self._is_told = set(own) <= set(linked)
+        #: The columns of which relationships tell the values.
+        self._told = own if self._is_told else list(linked)
 
     def understands(self, statement: Any, sets: Iterable[Any]) -> bool:
         """Tell whether the parameters of *statement* say which rows it is about."""
         prefixes = ("", "old_") if isinstance(statement, Update) else ("",)
-        names = [prefix + pair.parent.key for pair in self._link.key for prefix in prefixes]
+        names = [prefix + column.key for column in self._told for prefix in prefixes]
         return all(name in each for each in sets for name in names)
 
     def changes(self, statement: Any, sets: Iterable[Any], connection: Connection) -> Changes:
@@ -269,29 +272,40 @@ class LinkTable:
         gone = self._known([self._key(each) for each in sets], connection, locks=True)
         return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)
 
-    def settle(self, changes: Changes, connection: Connection) -> None:
+    def standing(self, changes: Changes, made: Collection[Key], connection: Connection) -> set[Key]:
+        """Return the rows that link already what is about to be linked once more.
+
+        :param made: what was linked before by the same flush.
+        """
+        if self._is_told:
+            return set()
+        known = set(made)
+        new = [key for key in changes.inserted if key not in known]
+        return {*self._known(new, connection)}.difference(changes.departed)
+
+    def settle(self, work: Work) -> None:
         """Find the rows that were inserted, once they are."""
-        changes.inserted = self._known(changes.inserted, connection)
+        assert work.connection is not None
+        changes = work.changes[self.spec]
+        found = self._known(changes.inserted, work.connection)
+        changes.inserted = [key for key in found if key not in work.standing]
 
     def _key(self, parameters: Any, *, prefix: str = "") -> Any:
-        key = tuple(parameters[prefix + pair.parent.key] for pair in self._link.key)
-        return bare_key(
-            key if self._places is None else tuple(key[place] for place in self._places)
-        )
+        return bare_key(tuple(parameters[prefix + column.key] for column in self._told))
 
     def _known(self, keys: list[Any], connection: Connection, *, locks: bool = False) -> list[Any]:
         """Return the keys under which rows are recorded, for what they link.
 
         :param locks: lock the rows, which are about to be written, as they are by now.
         """
-        if self._places is not None:
+        if self._is_told:
             return keys
         wanted = [pair.parent for pair in self.spec.key]
-        given = tuple_(*[pair.parent for pair in self._link.key])
-        found: list[Any] = []
+        given = tuple_(*self._told)
+        found: dict[Any, None] = {}
         for start in range(0, len(keys), _CHUNK):
             part = [k if isinstance(k, TUPLE) else (k,) for k in keys[start : start + _CHUNK]]
             statement = select(*wanted).where(given.in_(part))
             rows = connection.execute(statement.with_for_update() if locks else statement)
-            found += [bare_key(tuple(row)) for row in rows]
-        return found
+            found.update(dict.fromkeys(bare_key(tuple(row)) for row in rows))
+        return list(found)

@@ -364,8 +364,14 @@ class Write:
         if len(made) != len(rows):
             return None
         primary = list(self._table.primary_key.columns)
-        places = [primary.index(column) for column in self._key]
-        return [_bare([key[place] for place in places]) for key in made]
+        rest = [c for c in self._key if c not in primary]
+        if any(row.get(column.key) is None for row in rows for column in rest):
+            return None
+        found = [
+            {**dict(zip(primary, key, strict=True)), **{c: row[c.key] for c in rest}}
+            for key, row in zip(made, rows, strict=True)
+        ]
+        return [_bare([key[column] for column in self._key]) for key in found]
 
 
 def _bare(values: Sequence[Any]) -> Key:

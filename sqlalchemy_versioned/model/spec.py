@@ -51,15 +51,12 @@ class VersionSpec:
     strategy: Strategy
     #: Parent columns whose change alone makes no version.
     ignored: frozenset[Column[Any]]
-    #: The columns by which rows are recorded, if not by the key.  A class that has the links of a
-    #: relationship in its table goes by its own: a row that is moved to other ends stays one row.
-    recorded_by: tuple[ColumnPair, ...] = ()
+    #: The parent columns that say what a row links, if relationships write such rows.
+    linked: tuple[Column[Any], ...] = ()
     #: Columns that are added to the version table, flags for masked columns and those of plugins.
     added: tuple[Column[Any], ...] = ()
     #: Parent columns whose values are not kept, each with the flag that tells of their change.
     masked: tuple[ColumnPair, ...] = ()
-    #: Whether ends may be missing: links that others have recorded have none.
-    may_lack_ends: bool = False
     #: The id of a version; ``None`` where its key and its transaction tell it from others.
     id_column: Column[Any] | None = None
     #: The base-most table of its objects, which numbers their versions; ``None`` if that is itself.
@@ -76,6 +73,11 @@ class VersionSpec:
     keeps_unchanged: bool = False
     #: Whether triggers record the table, in databases that have them.
     is_native: bool = False
+
+    @property
+    def may_lack_ends(self) -> bool:
+        """Whether ends may be missing: links that others have recorded have none."""
+        return bool(self.linked)
 
     @property
     def bookkeeping(self) -> tuple[Column[Any], ...]:

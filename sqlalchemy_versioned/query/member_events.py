@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, and_, case, func, not_, or_
+from sqlalchemy import Column, ColumnElement, FromClause, and_, case, exists, func, not_, or_
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from ..model.operation import Operation
@@ -71,7 +71,7 @@ class Events:
         """Match rows that made someone a member."""
         is_new = self._operation == Operation.INSERT
         if self._membership.is_fixed:
-            return is_new
+            return self._unless_undone(is_new, Operation.DELETE)
         had_row = self._operation_before != Operation.DELETE
         is_new = or_(is_new, self._operation_before == Operation.DELETE)
         # An update that moves a row to another owner is a gain there and a loss here.
@@ -86,7 +86,7 @@ class Events:
         """Match rows that ended someone's membership."""
         is_gone = self._operation == Operation.DELETE
         if self._membership.is_fixed:
-            return is_gone
+            return self._unless_undone(is_gone, Operation.INSERT)
         had_none = self._operation_before.is_(None)
         stays = and_(self._says(self._own), self._is_same())
         return or_(
@@ -98,6 +98,18 @@ class Events:
             ),
             and_(is_gone, had_none, self._says(self._own)),
         )
+
+    def _unless_undone(self, done: ColumnElement[bool], undoing: Operation) -> ColumnElement[bool]:
+        """Match what was *done*, unless another row of the link did the opposite along with it."""
+        ends = (*self._membership.owner, *self._membership.member)
+        if not self._spec.strategy.merges or set(ends) == set(row_key(self._spec)):
+            return done
+        other = self._spec.version_table.alias()
+        same = [
+            other.c[c.key] == self._own.c[c.key] for c in (*ends, self._spec.transaction_column)
+        ]
+        is_undone = exists().where(*same, other.c[self._spec.operation_column.key] == undoing)
+        return and_(done, not_(is_undone.correlate_except(other)))
 
     @property
     def _operation(self) -> ColumnElement[Any]:

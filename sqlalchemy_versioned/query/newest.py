@@ -156,4 +156,4 @@ def row_key(spec: VersionSpec) -> list[Column[Any]]:
     if spec.id_column is not None:
         # Only what rows are recognised by cannot be NULL in a version.
         return [pair.version for pair in spec.pairs if not pair.version.nullable]
-    return [pair.version for pair in spec.recorded_by or spec.key]
+    return [pair.version for pair in spec.key]

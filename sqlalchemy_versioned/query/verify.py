@@ -194,26 +194,12 @@ def _with_newest(spec: VersionSpec, within: Range, versions: FromClause) -> From
     newest = _newest(spec, within, key, "newest")
     joined = rows.outerjoin(newest, _is_of(newest, key))
     this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(key)]
-    identifier: ColumnElement[Any] = newest.c.identifier
-    if others := _told_beyond_key(spec):
-        # Rows of one key each have their own, unless history knows them as one.
-        key += others
-        own = _newest(spec, within, key, "own")
-        joined = joined.outerjoin(own, _is_of(own, key))
-        same = [versions.c[p.version.key] == p.parent for p in others]
-        this.append(or_(own.c.identifier.is_(None), and_(*same)))
-        identifier = func.coalesce(own.c.identifier, identifier)
-    return joined.outerjoin(versions, and_(*this, versions.c[spec.identifier.key] == identifier))
+    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
+    return joined.outerjoin(versions, and_(*this))
 
 
 def _is_of(newest: FromClause, key: list[ColumnPair]) -> ColumnElement[bool]:
     return and_(*[newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(key)])
-
-
-def _told_beyond_key(spec: VersionSpec) -> list[ColumnPair]:
-    """Return what tells rows of one key apart, as the surrogate key of links that stand twice."""
-    primary = set(spec.parent_table.primary_key.columns) - {pair.parent for pair in spec.key}
-    return [pair for pair in spec.pairs if pair.parent in primary]
 
 
 def select_missing_deletions(

@@ -283,30 +283,40 @@ def test_each_fault_of_links_is_found(session, models, name):
     ).all()
     assert [(tag, operation) for tag, _, operation in rows] == [(1, 0), (2, 0), (2, 2)]
     made, _, gone = (row.transaction_id for row in rows)
+
+    is_numbered = "id" in table.c
+
+    def link(tag, number):
+        """Return a link of the post, with a number of its own if the table has one."""
+        return {**({"id": number} if is_numbered else {}), "post_id": 1, "tag_id": tag}
+
+    def key(tag, number):
+        return tuple(link(tag, number).values())
+
     tag_of_version = spec.version_table.c.tag_id
     damages = [
         (
-            insert(table).values(post_id=1, tag_id=3),
-            Fault(FaultKind.UNRECORDED, table.name, (1, 3)),
+            insert(table).values(link(3, 3)),
+            Fault(FaultKind.UNRECORDED, table.name, key(3, 3)),
         ),
         (
-            insert(table).values(post_id=1, tag_id=2),
-            Fault(FaultKind.MISSING_INSERT, table.name, (1, 2), gone),
+            insert(table).values(link(2, 2)),
+            Fault(FaultKind.MISSING_INSERT, table.name, key(2, 2), gone),
         ),
-        (delete(table), Fault(FaultKind.MISSING_DELETE, table.name, (1, 1), made)),
+        (delete(table), Fault(FaultKind.MISSING_DELETE, table.name, key(1, 1), made)),
         (
             update(spec.version_table).values(transaction_id=999).where(tag_of_version == 1),
-            Fault(FaultKind.ORPHAN, table.name, (1, 1), 999),
+            Fault(FaultKind.ORPHAN, table.name, key(1, 1), 999),
         ),
     ]
     if spec.end_column is not None:
         for number, kind in {made: FaultKind.GAP, 999: FaultKind.OVERLAP}.items():
             ends = {spec.end_column: number}
             where = (tag_of_version == 2, spec.operation_column == 0)
-            expected = Fault(kind, table.name, (1, 2), made, found=number, expected=gone)
+            expected = Fault(kind, table.name, key(2, 2), made, found=number, expected=gone)
             damages.append((update(spec.version_table).values(ends).where(*where), expected))
         ends = update(spec.version_table).values({spec.end_column: gone})
-        expected = Fault(FaultKind.CLOSED, table.name, (1, 1), made, found=gone)
+        expected = Fault(FaultKind.CLOSED, table.name, key(1, 1), made, found=gone)
         damages.append((ends.where(tag_of_version == 1), expected))
     assert verify(session) == []
 

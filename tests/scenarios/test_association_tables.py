@@ -20,10 +20,12 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned import Operation, count_versions
+from sqlalchemy_versioned import Operation, as_of, count_versions, get_changes
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import Models
 
@@ -180,10 +182,12 @@ def row_of(session, link, number):
 
 
 def difference(before, after):
-    """Return the operation that makes one row of another, if there is any."""
+    """Return the operations that make one row of another, or put one in its place, if any."""
     if before == after:
         return []
-    return [INSERT if before is None else DELETE if after is None else UPDATE]
+    if before and after and before.get("id") == after.get("id"):
+        return [UPDATE]
+    return [*([INSERT] if after else []), *([DELETE] if before else [])]
 
 
 def toggle(session, person, team, flushes):
@@ -200,12 +204,105 @@ def toggle(session, person, team, flushes):
 
 def assert_newest_are_live(session, link):
     """Check that the newest versions are the rows there are."""
-    newest = {(row["person_id"], row["team_id"]): (o, row) for o, row in history_of(session, link)}
+    newest = {
+        (row.get("id"), row["person_id"], row["team_id"]): (o, row)
+        for o, row in history_of(session, link)
+    }
     left = [row for operation, row in newest.values() if operation != DELETE]
     keys = ("person_id", "team_id")
     assert sorted(left, key=lambda r: [r[k] for k in keys]) == sorted(
         rows_of(session, link), key=lambda r: [r[k] for k in keys]
     )
+
+
+# -- several rows of one link -------------------------------------------------------------------
+
+
+twins = pytest.mark.parametrize("models", ["number"], indirect=True)
+
+
+@pytest.fixture
+def linked(session, classes):
+    """A person in one team."""
+    Person, Team = classes
+    person = Person(id=1, teams=[Team(id=1)])
+    session.add(person)
+    session.commit()
+    return person
+
+
+@pytest.fixture
+def team_ids(session, classes, link):
+    """Tells in which teams the person is as of the last transaction, if history has no fault."""
+
+    def ids():
+        assert verify(session) == []
+        last = session.scalar(select(func.max(table_spec_of(link).transaction_column)))
+        with as_of(session, last) as past:
+            return [team.id for team in past.get(classes[0], 1).teams]
+
+    return ids
+
+
+@twins
+@pytest.mark.strategies
+def test_one_of_two_rows_goes(session, linked, link, team_ids):
+    """A link stands as long as one of its rows does; each has its own history."""
+    session.execute(insert(link).values(person_id=1, team_id=1))
+    session.commit()
+    first, second = sorted(rows_of(session, link), key=lambda row: row["id"])
+    seen = [team_ids()]
+    for row in (first, second):
+        session.execute(delete(link).where(link.c.id == row["id"]))
+        session.commit()
+        seen.append(team_ids())
+
+    assert seen == [[1], [1], []]
+    expected = [(INSERT, first), (INSERT, second), (DELETE, first), (DELETE, second)]
+    assert history_of(session, link) == expected
+
+
+@twins
+@pytest.mark.strategies
+def test_one_of_two_rows_is_moved(session, classes, linked, link, team_ids):
+    """A row that is moved to another link leaves the other row behind."""
+    session.add(classes[1](id=2))
+    session.execute(insert(link).values(person_id=1, team_id=1))
+    session.commit()
+    first = min(row["id"] for row in rows_of(session, link))
+    session.execute(update(link).where(link.c.id == first).values(team_id=2))
+    session.commit()
+
+    assert team_ids() == [1, 2]
+
+
+@twins
+@pytest.mark.strategies
+def test_relationship_makes_a_second_row(tables, classes, link, team_ids):
+    """The row that stood before is not recorded again."""
+    Person, Team = classes
+    with Session(tables, expire_on_commit=False) as session:
+        person, team = Person(id=1, teams=[]), Team(id=1)
+        session.add_all([person, team])
+        session.commit()
+        session.execute(insert(link).values(person_id=1, team_id=1))
+        session.commit()
+        person.teams.append(team)
+        session.commit()
+
+        first, second = sorted(rows_of(session, link), key=lambda row: row["id"])
+        assert history_of(session, link) == [(INSERT, first), (INSERT, second)]
+    assert team_ids() == [1]
+
+
+@twins
+def test_link_that_comes_back_in_another_row(session, classes, linked):
+    """Nobody was gained or lost where a link is cut and made again in one transaction."""
+    (team,) = linked.teams
+    toggle(session, linked, team, [True])
+
+    records = get_changes(classes[0], session, relations=["teams"])
+    assert [record.operation for record in records] == [INSERT]
 
 
 # -- the class of the links ---------------------------------------------------------------------

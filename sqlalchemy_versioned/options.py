@@ -236,7 +236,8 @@ def said_options(said: Any, *, owner: str) -> dict[str, Any]:
     """
     if not isinstance(said, MAPPING):
         raise ImproperlyConfigured(f"{owner}: options is {said!r}; give a dict of options")
-    return {_IN_FULL.get(key, key): value for key, value in said.items()}
+    options: dict[str, Any] = dict(said)
+    return {_IN_FULL.get(name, name): value for name, value in options.items()}
 
 
 def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:

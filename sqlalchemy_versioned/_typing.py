@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.sql.visitors import replacement_traverse
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "LISTS",
     "MAPPING",
     "PARAMETER",
+    "STATE",
     "TABLE",
     "TUPLE",
     "Processor",
@@ -58,6 +59,7 @@ ITERABLE: Any = Iterable
 LISTS: Any = (list, tuple, set, frozenset)
 MAPPING: Any = Mapping
 PARAMETER: Any = BindParameter
+STATE: Any = InstanceState
 TABLE: Any = Table
 TUPLE: Any = tuple
 

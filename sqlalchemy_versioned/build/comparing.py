@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import ColumnElement, Null, and_, inspect, not_
-from sqlalchemy.orm import InstanceState, RelationshipProperty
+from sqlalchemy.orm import RelationshipProperty
 
+from .._typing import STATE
 from ..exc import InvalidArgumentType
 
 __all__ = ["ComparesRelated"]
-
-# Of Any, checkers would make InstanceState[Unknown].
-_STATE: Any = InstanceState
 
 
 class ComparesRelated(RelationshipProperty.Comparator[Any]):
@@ -47,7 +45,7 @@ class ComparesRelated(RelationshipProperty.Comparator[Any]):
         :raises InvalidArgumentType: if it is one of another class.
         """
         state = inspect(other, raiseerr=False)
-        if not isinstance(state, _STATE):
+        if not isinstance(state, STATE):
             return False
         if not state.mapper.isa(self.property.mapper):
             wanted = self.property.mapper.class_.__name__

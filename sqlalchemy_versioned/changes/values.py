@@ -11,7 +11,7 @@ from sqlalchemy import Column, DateTime, inspect
 from sqlalchemy.orm import InstanceState
 from sqlalchemy.types import TypeEngine
 
-from .._typing import MAPPING, TUPLE
+from .._typing import MAPPING, STATE, TUPLE
 from ..database.kinds import exact_type
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..model.mapping import primary_key_attributes, stored_key
@@ -214,7 +214,7 @@ def user_key(columns: Sequence[Column[Any]], given: Any) -> Any:
         return None
     state = inspect(given, raiseerr=False)
     key: tuple[Any, ...] = given if isinstance(given, TUPLE) and len(columns) > 1 else (given,)
-    if isinstance(state, _STATE):
+    if isinstance(state, STATE):
         key = stored_key(given, primary_key_attributes(state.mapper))
     if len(key) != len(columns):
         raise InvalidArgumentType(

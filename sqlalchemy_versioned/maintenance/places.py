@@ -135,8 +135,8 @@ def find_places(models: Sequence[Any]) -> list[Place]:
         cls = spec_of(model)
         check_no_object(model, cls)
         mapper: Mapper[Any] = inspect(cls.parent_class)
+        family = _family(root_mapper(mapper))
         for spec in cls.hierarchy.tables:
-            family = _family(root_mapper(mapper))
             left_out, others = _left_out(family, spec, cls.root), _others(family, spec, cls.root)
             found.setdefault(spec, Place(spec, cls.root, mapper, left_out, others))
     return list(found.values())

@@ -11,12 +11,10 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
+from .._typing import STATE
 from ..exc import InvalidArgument, InvalidArgumentType
 
 __all__ = ["check_function", "check_number", "state_of"]
-
-# Of Any, checkers would make InstanceState[Unknown].
-_STATE: Any = InstanceState
 
 
 def check_number(name: str, value: Any, *, least: int, or_none: bool = False) -> None:
@@ -52,6 +50,6 @@ def state_of(obj: Any) -> InstanceState[Any]:
     :raises InvalidArgumentType: if it is no object of a mapped class.
     """
     state = inspect(obj, raiseerr=False)
-    if not isinstance(state, _STATE):
+    if not isinstance(state, STATE):
         raise InvalidArgumentType(f"{obj!r} is no object of a mapped class; give one")
     return state  # type: ignore[no-any-return]

@@ -6,7 +6,6 @@ up to and including another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,8 @@ from sqlalchemy import (
 from .._typing import select_rows
 from ..database.expressions import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
-from ..model.spec import ColumnPair, VersionSpec
-from .newest import comes_after, comes_before, place_in
+from ..model.spec import VersionSpec
+from .newest import comes_after, comes_before, of_key, place_in
 from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key
 
@@ -190,31 +189,30 @@ def select_different_rows(
 
 def _with_newest(spec: VersionSpec, within: Range, versions: FromClause) -> FromClause:
     """Join the rows of the parent table with the newest version of each, if there is one."""
-    rows, key = spec.parent_table, list(spec.key)
-    newest = _newest(spec, within, key, "newest")
-    joined = rows.outerjoin(newest, _is_of(newest, key))
-    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(key)]
-    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
-    return joined.outerjoin(versions, and_(*this))
+    newest = _newest(spec, within)
+    same = [newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(spec.key)]
+    joined = spec.parent_table.outerjoin(newest, and_(*same))
+    return joined.outerjoin(versions, _is_newest(spec, versions, newest))
 
 
-def _is_of(newest: FromClause, key: list[ColumnPair]) -> ColumnElement[bool]:
-    return and_(*[newest.c[f"k{n}"] == as_stored(pair.parent) for n, pair in enumerate(key)])
+def _is_newest(spec: VersionSpec, versions: FromClause, newest: FromClause) -> ColumnElement[bool]:
+    """Match the version that is the newest of its row."""
+    key = [newest.c[f"k{n}"] for n, _ in enumerate(spec.key)]
+    is_this = versions.c[spec.identifier.key] == newest.c.identifier
+    return and_(*of_key(spec, versions, key), is_this)
 
 
 def select_missing_deletions(
     spec: VersionSpec, within: Range, left_out: LeftOut | None = None
 ) -> Select[Any]:
     """Select rows that are gone, of which the newest version is no deletion."""
-    newest, versions = _newest(spec, within, spec.key, "newest"), spec.version_table.alias()
-    this = [versions.c[p.version.key] == newest.c[f"k{n}"] for n, p in enumerate(spec.key)]
-    this.append(versions.c[spec.identifier.key] == newest.c.identifier)
+    newest, versions = _newest(spec, within), spec.version_table.alias()
     # As the database compares keys, which ignores letter case in some collations.
     there = exists().select_from(spec.parent_table).where(same_key(spec, versions))
     shown = [newest.c[f"k{n}"] for n, _ in enumerate(spec.key)]
     return (
         select(*shown, newest.c.began)
-        .select_from(newest.join(versions, and_(*this)))
+        .select_from(newest.join(versions, _is_newest(spec, versions, newest)))
         .where(
             versions.c[spec.operation_column.key] != Operation.DELETE,
             not_(there.correlate(versions)),
@@ -335,26 +333,20 @@ def _same_object(
     ]
 
 
-def _newest(spec: VersionSpec, within: Range, pairs: Sequence[ColumnPair], name: str) -> FromClause:
-    """Select the newest version of each row: its transaction, and what identifies it.
-
-    :param pairs: what rows are recognised by, beginning with their key.
-    :param name: what stands after the prefix of the spec in the name of the subquery.
-    """
-    name = f"{spec.prefix}{name}"
-    key = [pair.version for pair in pairs]
-    bounded = key[: len(spec.key)]
+def _newest(spec: VersionSpec, within: Range) -> FromClause:
+    """Select the newest version of each row: its transaction, and what identifies it."""
+    key, name = [pair.version for pair in spec.key], f"{spec.prefix}newest"
     labels = [column.label(f"k{n}") for n, column in enumerate(key)]
     if spec.id_column is None:
         # An index answers a maximum for each key without a sort, as a window would need.
         newest = func.max(spec.transaction_column)
         greatest = [newest.label("began"), newest.label("identifier")]
         found: Select[Any] = select(*labels, *greatest)
-        return found.where(is_within(bounded, within)).group_by(*key).subquery(name)
+        return found.where(is_within(key, within)).group_by(*key).subquery(name)
     last: Any = func.row_number().over(
         partition_by=key, order_by=[column.desc() for column in spec.place]
     )
     began, identifier = spec.transaction_column.label("began"), spec.identifier.label("identifier")
     columns: list[Any] = [*labels, began, identifier, last.label("place")]
-    rows = select(*columns).where(is_within(bounded, within)).subquery()
+    rows = select(*columns).where(is_within(key, within)).subquery()
     return select(rows).where(rows.c.place == 1).subquery(name)

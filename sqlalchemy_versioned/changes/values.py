@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, DateTime, inspect
-from sqlalchemy.orm import InstanceState
 from sqlalchemy.types import TypeEngine
 
-from .._typing import MAPPING, STATE, TUPLE
+from .._typing import ITERABLE, MAPPING, STATE, TUPLE
 from ..database.kinds import exact_type
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..model.mapping import primary_key_attributes, stored_key
@@ -35,15 +34,13 @@ __all__ = [
 
 _SORT_KEYS = (ISSUED_AT, TRANSACTION, OBJECT, OPERATION)
 
-# Of Any, checkers would make Iterable[Unknown] and the like.
-_MANY: Any = Iterable
-_STATE: Any = InstanceState
+# Of Any, checkers would make Mapping[Unknown, Unknown].
 _WHOLE: Any = (str, bytes, Mapping)
 
 
 def several(value: Any) -> list[Any]:
     """Return one or several as a list; texts, keys and objects are one."""
-    is_several = isinstance(value, _MANY) and not isinstance(value, _WHOLE)
+    is_several = isinstance(value, ITERABLE) and not isinstance(value, _WHOLE)
     if not is_several or inspect(value, raiseerr=False) is not None:
         return [value]
     return list(value)

@@ -964,10 +964,19 @@ FAULTS = [
     Fault(
         "told-repeatedly",
         "recording/appending.py",
-        "        if self._records.knows(spec):\n            self._follow_records(spec, changes)\n",
+        "        if self._records.knows(spec):\n"
+        "            self._follow_records(spec, changes, transaction.id)\n",
         "",
         "A row that follows another by two foreign keys is inserted twice.",
         (f"{APPEND}::test_object_that_goes_along",),
+    ),
+    Fault(
+        "events-of-what-is-gone",
+        "recording/appending.py",
+        "        if gone:\n            # An object of another class",
+        "        if False:\n            # An object of another class",
+        "A row that was deleted is updated when there is an object of another class in its place.",
+        (f"{APPEND}::test_part_of_an_object_that_comes_back",),
     ),
     Fault(
         "rows-of-in-between",

@@ -53,7 +53,7 @@ class Appending(Recording):
         self._settle_keys(spec, changes, transaction)
         changes.settle()
         if self._records.knows(spec):
-            self._follow_records(spec, changes)
+            self._follow_records(spec, changes, transaction.id)
         self._touched.setdefault(spec, []).extend(self._seen_first(spec, changes))
         if changes.returned:
             self._take_back(spec, changes.returned, transaction.id)
@@ -65,7 +65,7 @@ class Appending(Recording):
         if changes:
             self._write_events(spec, changes, transaction, locks=locks)
 
-    def _follow_records(self, spec: VersionSpec, changes: Changes) -> None:
+    def _follow_records(self, spec: VersionSpec, changes: Changes, tx: int) -> None:
         """Leave out what is recorded: foreign keys let one row be told of repeatedly."""
         known = {key: self._records.of(spec, key) for key in changes.keys()}  # noqa: SIM118
         there = (Operation.INSERT, Operation.UPDATE)
@@ -75,6 +75,12 @@ class Appending(Recording):
         changes.doubtful.update(again)
         for keys in (changes.deleted, changes.departed, changes.given):
             keys[:] = [key for key in keys if known[key] is not Operation.DELETE]
+        gone = {key for key in changes.updated if known[key] is Operation.DELETE}
+        if gone:
+            # An object of another class may have the key, and no row in this table.
+            back = set(self._writers[spec].there(self.connection, list(gone), tx))
+            changes.inserted += list(back.difference(changes.inserted))
+            changes.updated = [key for key in changes.updated if key not in gone]
 
     def _seen_first(self, spec: VersionSpec, changes: Changes) -> list[Key]:
         """Return the rows that another transaction may have recorded meanwhile.

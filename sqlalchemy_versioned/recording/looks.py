@@ -115,6 +115,10 @@ class TableLooks:
         """Return which rows were there when something was last recorded of them."""
         return self._which(connection, "alive", keys, 0)
 
+    def there(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
+        """Return which rows that this transaction has recorded are in the parent table."""
+        return self._which(connection, "taken", keys, tx)
+
     def is_any_taken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Tell whether some row of the parent table has one of *keys*."""
         return bool(self._ask(connection, "taken", keys, tx))

@@ -291,6 +291,24 @@ def test_part_of_an_object_that_is_deleted(session, models):
     assert verify(session) == []
 
 
+def test_part_of_an_object_that_comes_back(session, models):
+    """What is written to an object is no event of a row that it does not have (any more)."""
+    session.add(models.Dog(id=1, name="a", bark="x"))
+    session.commit()
+    session.delete(session.get(models.Dog, 1))
+    session.flush()
+    session.add(models.Animal(id=1, name="b"))
+    session.flush()
+    session.execute(update(models.Animal.__table__).values(kind="dog"))
+    session.execute(insert(models.Dog.__table__).values(id=1, bark="y"))
+    session.commit()
+
+    bark = version_table(models.Dog).c
+    found = session.execute(select(bark.operation_type, bark.bark).order_by(bark.version_id))
+    assert found.all() == [(INSERT, "x"), (DELETE, "x"), (INSERT, "y")]
+    assert verify(session, models.Animal) == []
+
+
 def test_statements_are_events(session, models):
     """What statements do is recorded once for each, also within one transaction."""
     session.execute(insert(models.Page), [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -89,7 +89,9 @@ class FlushEvents:
         if base_mapper in flush.updated:
             return
         flush.updated.add(base_mapper)
-        for mapper, reader in self._readers_of_hierarchy(flush, base_mapper).items():
+        readers = self._readers_of_hierarchy(flush, base_mapper)
+        _refuse_left_rows(readers, self._switched(flush, base_mapper))
+        for mapper, reader in readers.items():
             if self._may_change_first(connection, reader.spec.tables):
                 self._keep_first_states(flush, connection, mapper, reader.spec)
 
@@ -112,10 +114,12 @@ class FlushEvents:
             found = behind.keep_referring(connection, table.parent_table, keys)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
-    def _switched(self, flush: Flush, base_mapper: Mapper[Any]) -> Collection[InstanceState[Any]]:
+    def _switched(
+        self, flush: Flush, base_mapper: Mapper[Any]
+    ) -> Mapping[InstanceState[Any], ClassSpec]:
         """Return the objects of a hierarchy that are deleted and leave their rows to new ones.
 
-        SQLAlchemy tells of the new ones as if they were inserted.
+        Each comes with the class of the new one, which SQLAlchemy tells of as if it were inserted.
         """
         if base_mapper not in flush.switched:
             readers = self._readers_of_hierarchy(flush, base_mapper)
@@ -330,3 +334,24 @@ def _refuse_shards(readers: Mapping[Mapper[Any], ClassReader]) -> None:
             "a session for each database, or let it through with paused(session) or the option "
             "capture='ignore'",
         )
+
+
+def _refuse_left_rows(
+    readers: Mapping[Mapper[Any], ClassReader], switched: Mapping[InstanceState[Any], ClassSpec]
+) -> None:
+    """Refuse objects whose row goes on as that of another class, or let them through.
+
+    SQLAlchemy leaves their rows in tables that the other class does not have, with no object.
+    """
+    for state, new in switched.items():
+        former = readers[state.mapper].spec
+        left = [str(each.parent_table) for each in former.tables if each not in new.tables]
+        if left:
+            name, other = former.parent_class.__name__, new.parent_class.__name__
+            follow_policy(
+                former.options.capture,
+                f"{name} {state.identity} was deleted and {other} added with its key in one "
+                "flush, of which SQLAlchemy makes an update that leaves the row in "
+                f"{', '.join(left)} without an object. Flush in between, or let it through with "
+                "paused(session) or the option capture='ignore'",
+            )

@@ -77,8 +77,9 @@ class Flush:
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows were updated, those without versions being looked for.
         self.updated: set[Mapper[Any]] = set()
-        #: The objects that are deleted and leave their rows to new ones, by base mapper.
-        self.switched: dict[Mapper[Any], Collection[InstanceState[Any]]] = {}
+        #: The objects that are deleted and leave their rows to new ones, with the classes of
+        #: these, by base mapper.
+        self.switched: dict[Mapper[Any], Mapping[InstanceState[Any], ClassSpec]] = {}
         #: What reads the objects that are recorded; ``None`` until that is asked.
         self.readers: Mapping[Mapper[Any], ClassReader] | None = None
         #: The connections that rows are written through, by table.
@@ -181,25 +182,26 @@ def collect_work(
 
 def find_switched(
     context: UOWTransaction, readers: Mapping[Mapper[Any], ClassReader]
-) -> Collection[InstanceState[Any]]:
+) -> Mapping[InstanceState[Any], ClassSpec]:
     """Return the objects that a flush is to delete where it adds others with the same keys.
 
-    To be asked before it writes them: SQLAlchemy makes updates of the two (a row switch).
+    Each comes with the class of the other.  To be asked before the flush writes them: SQLAlchemy
+    makes updates of the two (a row switch).
     """
     if not _sqlalchemy.may_switch_rows(context):
-        return ()
-    deleted: dict[Key, InstanceState[Any]] = {}
-    for mapper in readers:
+        return {}
+    deleted: dict[tuple[Hierarchy, Key], InstanceState[Any]] = {}
+    for mapper, reader in readers.items():
         for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted and state.key is not None:
-                deleted[bare_key(state.key[1])] = state
+                deleted[reader.spec.hierarchy, bare_key(state.key[1])] = state
     added = {
-        reader.key_of(state)
+        (reader.spec.hierarchy, reader.key_of(state)): reader.spec
         for mapper, reader in readers.items()
         for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper)
         if state.key is None and not is_deleted
     }
-    return {state for key, state in deleted.items() if key in added}
+    return {deleted[place]: spec for place, spec in added.items() if place in deleted}
 
 
 def _add_values(

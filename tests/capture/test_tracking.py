@@ -33,6 +33,7 @@ from sqlalchemy.orm import (
 from sqlalchemy_versioned import CaptureError, paused, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from tests.schemas.animals import build_animals
 from tests.threads import run_at_once
 
 
@@ -208,6 +209,24 @@ def test_row_switch_of_older_rows(session, models):
     assert [row for row in told_of if row[1] == 2] == [(0, 2, "a"), (1, 2, "b")]
     # What was left as it was need not have a first state, and has nothing beside it.
     assert {row for row in told_of if row[1] == 1} <= {(0, 1, "a")}
+
+
+def test_row_switch_to_another_class(Base, open_session, mode):
+    """One that would leave a row without an object is refused, unless triggers record that."""
+    zoo = build_animals(Base)
+    session = open_session(Base)
+    session.add_all([zoo.Cat(id=1, lives=9), zoo.Dog(id=2)])
+    session.commit()
+    session.delete(session.get(zoo.Animal, 2))
+    session.add(zoo.Animal(id=2))
+    session.commit()
+    session.delete(session.get(zoo.Animal, 1))
+    session.add(zoo.Dog(id=1))
+
+    with mode.escapes("leaves the row in cat"):
+        session.flush()
+    session.rollback()
+    assert told(session, zoo.Animal, "kind") == [(0, "cat"), (0, "dog"), (1, "animal")]
 
 
 def test_number_that_is_used_again(session, models):

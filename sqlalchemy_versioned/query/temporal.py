@@ -269,7 +269,9 @@ class PastCompiler:
     def _key_of(self, table: Any) -> Any:
         """Return the names of the primary key of a hidden table or of an alias of one."""
         spec = self._spec_of(_bare(table))
-        return {column.name for column in spec.parent_table.primary_key} if spec else {None}
+        key = {column.name for column in spec.parent_table.primary_key} if spec else ()
+        # Without a key, nothing that is grouped by would decide a row.
+        return key or {None}
 
     # -- orders ------------------------------------------------------------------------------
 

@@ -215,6 +215,20 @@ def assert_newest_are_live(session, link):
     )
 
 
+@pytest.mark.parametrize("models", ["without key"], indirect=True)
+def test_links_without_a_key_are_counted(session, classes, link):
+    """Groups of links are in the past what they are now, also where no key decides a row."""
+    Person, Team = classes
+    team = Team(id=1)
+    session.add_all([Person(id=number, teams=[team]) for number in (1, 2)])
+    session.commit()
+    last = session.scalar(select(func.max(table_spec_of(link).transaction_column)))
+    counted = select(link.c.team_id, func.count(link.c.person_id)).group_by(link.c.team_id)
+
+    with as_of(session, last) as past:
+        assert past.execute(counted).all() == session.execute(counted).all() == [(1, 2)]
+
+
 # -- several rows of one link -------------------------------------------------------------------
 
 

@@ -864,6 +864,19 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
     s.execute(update(other).values(author_id=None))
 
 
+@path(UNKNOWN, "``update()`` of an alias", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(update(m.Note.__table__.alias("noted")).values(author_id=None))
+
+
+@path(UNKNOWN, "``update()`` of a join", "stale_writes", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    tag, shelf = m.Tag.__table__, m.Shelf.__table__
+    joined = shelf.join(tag, tag.c.id == shelf.c.id)
+    s.execute(update(joined).values({shelf.c.author_id: shelf.c.author_id}))
+    s.execute(update(joined).values({tag.c.name: "joined"}))
+
+
 # -- the table in the documentation ----------------------------------------------------------------
 
 DATABASES = {"SQLite": "sqlite", "PostgreSQL": "postgresql", "MariaDB": "mariadb", "MySQL": "mysql"}

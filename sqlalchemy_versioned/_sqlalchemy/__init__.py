@@ -111,8 +111,10 @@ from .writes import (
     returns_columns,
     subject_of,
     translated_schema,
+    unaliased,
     with_options_of,
     written_table,
+    written_tables,
 )
 
 __all__ = [
@@ -204,8 +206,10 @@ __all__ = [
     "tables_to_create",
     "tables_to_drop",
     "translated_schema",
+    "unaliased",
     "with_options_of",
     "with_order",
     "without_schema",
     "written_table",
+    "written_tables",
 ]

@@ -12,12 +12,15 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Join,
+    Update,
 )
 from sqlalchemy.engine.cursor import _NO_RESULT_METADATA, FullyBufferedCursorFetchStrategy
 from sqlalchemy.orm import (
     Mapper,
 )
 from sqlalchemy.sql.dml import ValuesBase
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 __all__ = [
     "assigned_columns",
@@ -38,12 +41,16 @@ __all__ = [
     "returns_columns",
     "subject_of",
     "translated_schema",
+    "unaliased",
     "with_options_of",
     "written_table",
+    "written_tables",
 ]
 
 # Of Any, checkers would make Column[Unknown] and tuple[Unknown, ...].
+_ALIAS: Any = AliasedReturnsRows
 _COLUMN: Any = Column
+_JOIN: Any = Join
 _PAIR: Any = tuple
 
 
@@ -55,6 +62,20 @@ def written_table(statement: Any) -> Any:
     """
     said = statement._annotations
     return said.get("_emit_insert_table", said.get("_emit_update_table", statement.table))
+
+
+def unaliased(table: Any) -> Any:
+    """Return the table that an alias stands for; what is no alias as it is."""
+    while isinstance(table, _ALIAS):
+        table = table.element
+    return table
+
+
+def written_tables(statement: Any) -> set[Any]:
+    """Return the tables that a statement writes, by whatever name it calls them."""
+    written = written_table(statement)
+    others = other_written_tables(statement) if isinstance(statement, Update) else set[Any]()
+    return others if isinstance(written, _JOIN) else {unaliased(written), *others}
 
 
 def subject_of(statement: Any) -> Mapper[Any] | None:
@@ -143,14 +164,15 @@ def translated_schema(options: Mapping[str, Any], schema: str | None) -> str | N
 def other_written_tables(statement: Any) -> set[Any]:
     """Return the tables that an UPDATE sets columns of besides its own, as MySQL's can.
 
+    A join has no columns of its own; of one, all tables are meant if columns are named by text.
     Uses ``ValuesBase._values`` and ``Update._ordered_values``.
     """
     said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
-    if not said:
-        return set()
-    names = map(_name_of, said)
-    tables = {name.table for name in map(_bare, names) if isinstance(name, Column)}
-    return tables - {written_table(statement)}
+    written = written_table(statement)
+    columns = [name for name in map(_bare, map(_name_of, said)) if isinstance(name, _COLUMN)]
+    if isinstance(written, _JOIN) and (not said or len(columns) < len(said)):
+        columns = list(written.columns)
+    return {unaliased(column.table) for column in columns} - {unaliased(written)}
 
 
 def inserted_values(

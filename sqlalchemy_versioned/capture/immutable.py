@@ -96,10 +96,7 @@ class Guard:
         """
         if is_ours(options):
             return
-        written = {_sqlalchemy.written_table(statement)}
-        if isinstance(statement, Update):
-            written |= _sqlalchemy.other_written_tables(statement)
-        for table in written:
+        for table in _sqlalchemy.written_tables(statement):
             if table in self._specs or self._is_meant(table, is_stored):
                 _refuse(statement, table)
 

@@ -215,7 +215,7 @@ class Triggers:
 
     def targets_of(self, statement: Any, cascades: Cascades) -> list[Target]:
         """Return a versioned table that a statement writes, or may write by foreign keys."""
-        table: Any = _sqlalchemy.written_table(statement)
+        table = _sqlalchemy.unaliased(_sqlalchemy.written_table(statement))
         target = self._targets.get(table)
         if target is None and self._reaches(statement, table, cascades):
             target = next(iter(self._targets.values()), None)
@@ -231,7 +231,7 @@ class Triggers:
     def targets_in_ctes(self, ctes: Iterable[Any]) -> list[Target]:
         """Return the versioned tables that a statement writes in its ``WITH``."""
         written = [each.element for each in ctes if isinstance(each.element, UpdateBase)]
-        tables: list[Any] = [_sqlalchemy.written_table(statement) for statement in written]
+        tables = [_sqlalchemy.unaliased(_sqlalchemy.written_table(each)) for each in written]
         return [self._targets[table] for table in tables if table in self._targets]
 
     def targets_in_text(self, statement: str) -> list[Target]:

@@ -47,13 +47,16 @@ class Refusals:
 
     def check_name(self, connection: Connection, table: Any) -> None:
         """Refuse a statement that knows a versioned table by an object that is not its own."""
-        named = self._targets.named(table.name)
+        meant = _sqlalchemy.unaliased(table)
+        named = self._targets.called_like(meant)
         if not named or self._targets.get(table) is not None:
             return
-        schema = _schema_of(connection, getattr(table, "schema", None))
+        schema = _schema_of(connection, getattr(meant, "schema", None))
+        reason = "it is made with another Table object of that name"
+        if meant is not table:
+            reason = "it is made with an alias; name the table itself"
         for target in named:
             if _schema_of(connection, target.spec.parent_table.schema) == schema:
-                reason = "it is made with another Table object of that name"
                 self._refuse(connection, target, reason)
 
     def check_other_tables(self, connection: Connection, statement: Any) -> None:

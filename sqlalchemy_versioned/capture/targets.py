@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Table, Update
+from sqlalchemy import Delete, Insert, Join, Table, Update
 
 from .. import _sqlalchemy
 from ..model.spec import VersionSpec
@@ -66,7 +66,7 @@ class Targets:
         """Return the versioned table that *statement* writes."""
         if not isinstance(statement, (Insert, Update, Delete)):
             return None
-        return self.recorded(_sqlalchemy.written_table(statement))
+        return self.recorded(_sqlalchemy.unaliased(_sqlalchemy.written_table(statement)))
 
     def are_concerned(self, statement: Any) -> bool:
         """Tell whether an INSERT, UPDATE or DELETE may change their rows, as its tables tell.
@@ -76,7 +76,7 @@ class Targets:
         """
         table = _sqlalchemy.written_table(statement)
         if table not in self._strangers:
-            if self._is_known(table):
+            if self._is_known(_sqlalchemy.unaliased(table)):
                 return True
             self._strangers.add(table)
         return isinstance(statement, Update) and bool(_sqlalchemy.other_written_tables(statement))
@@ -85,7 +85,7 @@ class Targets:
         """Tell whether a table is one of them, or called so, or does something to them."""
         return (
             table in self._targets
-            or table.name.lower() in self._by_name
+            or _name_of(table).lower() in self._by_name
             or self.cascades.acts_on_delete(table)
             or self.cascades.acts_on_update(table)
         )
@@ -95,8 +95,11 @@ class Targets:
         target = self._targets.get(table)
         return target if target is not None and target.is_on() else None
 
-    def named(self, name: str) -> list[Target]:
-        """Return the versioned tables of a name, in any schema."""
+    def called_like(self, table: Any) -> list[Target]:
+        """Return the versioned tables that have the name of a table, in any schema."""
+        return self._named(_name_of(table))
+
+    def _named(self, name: str) -> list[Target]:
         found = self._by_name.get(name.lower())
         return [target for target in found if target.is_on()] if found else []
 
@@ -105,7 +108,7 @@ class Targets:
         if self._texts is None:
             self._texts = TextualWrites(self._targets)
         name = self._texts.find(text)
-        return [] if name is None else self.named(name)
+        return [] if name is None else self._named(name)
 
     @cached_property
     def cascades(self) -> Cascades:
@@ -117,3 +120,8 @@ class Targets:
             return self._by_spec[spec].hierarchy.related(spec)
 
         return Cascades(specs, related)
+
+
+def _name_of(table: Any) -> str:
+    """Return the name of a table; that of a join, which sets columns of others, is empty."""
+    return "" if isinstance(table, Join) else str(table.name)

@@ -36,6 +36,7 @@ def forge(blog):
         VersionIsImmutableUpdate: [
             update(cls).values(name="forged"),
             update(table).values(name="forged"),
+            update(table.alias()).values(name="forged"),
         ],
         VersionIsImmutableDelete: [delete(cls).where(cls.id == 1), delete(table), delete(links)],
         VersionIsImmutable: [

@@ -44,6 +44,7 @@ from .inheritance import has_rows, map_version_class, superclass_versions
 from .named import check_names, check_users, index_names
 from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
+from .table_checks import check_links_key
 from .tables import build_table_spec, extend_table_spec, set_linked, with_key
 from .transaction import copy_transaction_table
 
@@ -126,6 +127,8 @@ class Round:
     def _build_table(self, mapper: Mapper[Any], table: Table) -> VersionSpec:
         key = key_columns(mapper, table)
         known = self.registry.cores.get(table) or self.registry.associations.get(table)
+        if table in self.registry.associations:
+            check_links_key(mapper.class_, self.registry.associations[table].root, key)
         if known is not None:
             # One history, whoever came first: a relationship that uses the table too, or the table.
             if masked := masked_keys(mapper, table, self._chosen.of):

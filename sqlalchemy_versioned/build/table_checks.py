@@ -12,7 +12,7 @@ from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
 from ..options import STAMPS, Options, Strategy
 
-__all__ = ["check_context", "check_table"]
+__all__ = ["check_context", "check_links_key", "check_table"]
 
 
 def check_table(
@@ -45,6 +45,25 @@ def check_context(
                 "another column of its version table; call it otherwise, or set the option "
                 "'session_variable_prefix'"
             )
+
+
+def check_links_key(cls: type[Any], links: VersionSpec, key: Sequence[Column[Any]]) -> None:
+    """Refuse a class that comes late to a table of links, and knows its rows by another key.
+
+    Relationships of versions are joined by the key that links were given before.
+    """
+    known = [pair.parent for pair in links.key]
+    if set(key) != set(known):
+        raise ImproperlyConfigured(
+            f"{cls.__name__} is mapped to {links.parent_table.fullname!r}, of which versions tell "
+            f"the rows of a relationship apart by {_names(known)} since mappers were configured, "
+            f"and by {_names(key)} had they known the class; declare it before mappers are "
+            "configured for the first time"
+        )
+
+
+def _names(columns: Iterable[Column[Any]]) -> str:
+    return ", ".join(column.key for column in columns)
 
 
 def _check_base(table: Table, options: Options, base: VersionSpec | None) -> None:

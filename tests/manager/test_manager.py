@@ -301,6 +301,24 @@ def test_late_links(how, Base, versioning, open_session, links):
     assert [len(first.tags), len(second.tags)] == [1, 0]
 
 
+def test_late_class_of_links(Base, versioning):
+    """A class that would tell links by another key than relationships do is to come before them."""
+    links = Table(
+        "article_tag",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("article_id", ForeignKey("article.id")),
+        Column("tag_id", ForeignKey("tag.id")),
+    )
+    declare(Base, "Tag")
+    declare(Base, tags=relationship("Tag", secondary=links))
+    configure_mappers()
+    type("Link", (Base,), {"__table__": links, "__versioned__": {}})
+
+    with pytest.raises(ImproperlyConfigured, match=r"tag_id .* and by id had"):
+        configure_mappers()
+
+
 def test_a_late_name_of_a_column(Base, versioning, open_session):
     """A second name for what is kept hinders nothing."""
     Article = declare(Base)

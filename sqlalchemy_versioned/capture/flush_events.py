@@ -303,11 +303,12 @@ class FlushEvents:
 
     def note_links(self, connection: Connection, statement: Any, sets: Any) -> bool:
         """Note the links that a relationship is about to write."""
-        link = self._tracked.associations.get(cast("Table", statement.table))
+        table = cast("Table", statement.table)
+        link = self._tracked.associations.get(table)
         flush = None if link is None else self.current_flush()
         if link is None or flush is None or not link.understands(statement, sets):
             return False
-        if not self._tracked.are_links_on() or is_paused(flush.session):
+        if not self._tracked.is_link_on(table) or is_paused(flush.session):
             return True
         changes = link.changes(statement, sets, connection)
         gone = [*changes.deleted, *changes.given, *changes.departed]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec
 from .flushes import LinkTable
+from .recorder import Target
 from .touched import ClassReader
 
 __all__ = ["Tracked"]
@@ -31,6 +32,8 @@ class Tracked:
         self.readers: dict[Mapper[Any], ClassReader] = {}
         self.associations: dict[Table, LinkTable] = {}
         self.mappers: dict[Table, list[Mapper[Any]]] = {}
+        #: The tables that are versioned without a class; relationships may use them as well.
+        self.cores: dict[Table, Target] = {}
         #: The classes of which objects have the id of their newest version, with the attribute.
         self.live_ids: dict[type[Any], str] = {}
         #: The tables that only we write.
@@ -45,10 +48,16 @@ class Tracked:
                 return mapper.base_mapper
         return None
 
+    def is_link_on(self, table: Table) -> bool:
+        """Tell whether what relationships write to an association table is recorded, now."""
+        core = self.cores.get(table)
+        return self.are_links_on() if core is None else core.is_on()
+
     def clear(self) -> None:
         """Forget all of it."""
         self.readers.clear()
         self.associations.clear()
         self.mappers.clear()
+        self.cores.clear()
         self.live_ids.clear()
         self.histories.clear()

@@ -7,6 +7,7 @@ mean is for others to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, inspect
@@ -111,6 +112,7 @@ class Tracker:
 
         :param immutable: those of which nobody else may write the versions.
         """
+        self._tracked.cores.update(targets)
         for target in targets.values():
             spec = target.spec
             self._tracked.histories.update((spec.version_table, spec.transaction_table))
@@ -131,11 +133,17 @@ class Tracker:
         for table, hierarchy in tables.items():
             link = self._tracked.associations[table] = LinkTable(hierarchy, mapped.get(table))
             self._tracked.histories.add(link.spec.version_table)
-            target = Target(link.hierarchy, link.spec, self._tracked.are_links_on, "raise")
             if table not in self._tracked.mappers:
-                self._watch_targets({table: target})
+                self._watch_targets({table: self._target_of(table, link)})
             if are_immutable:
                 self._statements.guard.watch([link.spec])
+
+    def _target_of(self, table: Table, link: LinkTable) -> Target:
+        core = self._tracked.cores.get(table)
+        if core is None:
+            return Target(link.hierarchy, link.spec, self._tracked.are_links_on, "raise")
+        # What was said of the table by itself holds for its links.
+        return replace(core, hierarchy=link.hierarchy, spec=link.spec)
 
     def stop(self) -> None:
         """Take every listener off again."""

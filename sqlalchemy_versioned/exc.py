@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, MissingGreenlet
 
 __all__ = [
     "CaptureError",
@@ -19,6 +19,7 @@ __all__ = [
     "InvalidArgument",
     "InvalidArgumentType",
     "MissingSessionVariable",
+    "MustBeAwaited",
     "NoChangesAttribute",
     "ReadOnlyRelationship",
     "ReadOnlySnapshot",
@@ -91,6 +92,16 @@ class InvalidArgumentType(VersioningError, TypeError):
     Traceback (most recent call last):
       ...
     sqlalchemy_versioned.exc.InvalidArgumentType: fields has 5; give the names of attributes, ...
+    """
+
+
+class MustBeAwaited(VersioningError, MissingGreenlet):
+    """Something that asks a database was not awaited, and the session is an ``AsyncSession``.
+
+    It says which awaitable form there is.  As the error of SQLAlchemy, it is a ``MissingGreenlet``.
+
+    >>> issubclass(MustBeAwaited, VersioningError)
+    True
     """
 
 

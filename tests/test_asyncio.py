@@ -23,10 +23,13 @@ import sqlalchemy_versioned
 from sqlalchemy_versioned import (
     ClassNotVersioned,
     ImproperlyConfigured,
+    MustBeAwaited,
     Operation,
     Plugin,
     PluginCollection,
     ReverterException,
+    as_of,
+    get_changes,
     is_modified,
     is_modified_or_deleted,
     is_session_modified,
@@ -358,11 +361,24 @@ def test_attributes_that_ask_are_refused(run, models):
     """Behind an attribute nothing can be awaited, as always with an AsyncSession."""
 
     async def read(session):
-        article, _ = await write(session, models)
+        article, transactions = await write(session, models)
         second = await versioned.versions(article).get(1)
-        found = article.versions
-        for ask in (lambda: found[0], lambda: list(found), lambda: second.previous):
-            with is_refused():
+        found, first = await article.awaitable_attrs.versions, next(iter(transactions))
+        for ask, form in (
+            (lambda: found[0], "versions"),
+            (lambda: list(found), "versions"),
+            (lambda: len(found), "versions"),
+            (lambda: second in found, "versions"),
+            (lambda: found.at(datetime.now(timezone.utc)), "versions"),
+            (lambda: second.previous, "previous"),
+            (lambda: second.changeset, "changeset"),
+            (lambda: second.revert(), "revert"),
+            (lambda: first.entity_names, "entity_names"),
+            (lambda: as_of(session, 1), "as_of"),
+            (lambda: get_changes(models.Article, session), "get_changes"),
+            (lambda: maintenance.verify(session), "verify"),
+        ):
+            with pytest.raises(MustBeAwaited, match=rf"asyncio\.{form}\("):
                 ask()
 
     run(read)

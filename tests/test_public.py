@@ -24,6 +24,7 @@ NAMES = {
     "InvalidArgumentType",
     "Masked",
     "MissingSessionVariable",
+    "MustBeAwaited",
     "NoChangesAttribute",
     "Operation",
     "Plugin",

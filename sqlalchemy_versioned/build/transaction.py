@@ -21,6 +21,7 @@ from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
 from .._typing import find_mapper, mapper_of, type_of
+from ..database.sessions import awaited_as
 from ..exc import ImproperlyConfigured, NoChangesAttribute
 from ..model.lookup import MANAGER, ensure_bound
 from ..model.mapping import USER_IS_SAID
@@ -57,6 +58,7 @@ class TransactionBase:
     issued_at: Any
 
     @property
+    @awaited_as("changed_entities(…)")
     def changed_entities(self) -> dict[type[Any], list[Any]]:
         """The versions this transaction made, by version class; one query for each class.
 
@@ -68,6 +70,7 @@ class TransactionBase:
         return {cls: found for cls, found in self._changes() if found}
 
     @property
+    @awaited_as("entity_names(…)")
     def entity_names(self) -> list[str]:
         """The names of the classes of which this transaction changed objects, sorted.
 

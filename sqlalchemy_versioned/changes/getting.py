@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from ..database.sessions import opened_session, sync_session
+from ..database.sessions import awaited_as, opened_session, sync_session
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound
 from ..model.spec import ClassSpec
@@ -22,6 +22,7 @@ from .running import flush, read_records
 __all__ = ["get_changes"]
 
 
+@awaited_as("get_changes(…)")
 def get_changes(
     model: Any,
     session: Any = None,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .._typing import mapper_of, type_of
+from ..database.sessions import awaited_as
 from ..model.arguments import state_of
 from ..model.lookup import ensure_bound, spec_of
 from ..model.mapping import stored_key
@@ -24,6 +25,7 @@ from .running import flush, read_rows
 __all__ = ["blame", "difference_of_relations"]
 
 
+@awaited_as("blame(…)")
 def blame(obj: Any) -> dict[str, Any]:
     """Return the transaction that last set each column of an object, by attribute.
 

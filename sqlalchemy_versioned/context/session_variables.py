@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from .. import _sqlalchemy
 from .._typing import select_rows
 from ..database.dialects import has_settings
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..exc import ImproperlyConfigured, InvalidArgument
 from .values import keep_variables, plain_text, variables_of
 
@@ -48,6 +48,7 @@ def _setting(name: str, value: Any, namespace: str) -> Any:
     ).label(name)
 
 
+@awaited_as("set_session_variables(…)")
 def set_variables(subject: Any, values: Mapping[str, Any], *, namespace: str) -> None:
     """Set variables of the transaction of a session or connection; see :mod:`.session_variables`.
 
@@ -96,6 +97,7 @@ def variables_set(
                 set_variables(connection, before, namespace=namespace)
 
 
+@awaited_as("session_variables(…)")
 def _connection_of(subject: Any) -> Connection:
     found = getattr(subject, "sync_connection", subject)
     if isinstance(found, Connection):

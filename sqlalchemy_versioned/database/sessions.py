@@ -4,16 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import wraps
 from inspect import isgenerator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import MissingGreenlet, StatementError, UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 
-from ..exc import ImproperlyConfigured
+from ..exc import ImproperlyConfigured, MustBeAwaited
 
-__all__ = ["numbering_connection", "opened_session", "registered_session", "sync_session"]
+__all__ = [
+    "awaited_as",
+    "numbering_connection",
+    "opened_session",
+    "registered_session",
+    "sync_session",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def awaited_as(form: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function that asks a database say what there is where its answer must be awaited.
+
+    :param form: the name of it in ``sqlalchemy_versioned.asyncio``, as it is used.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except (MissingGreenlet, StatementError) as error:
+                # What was called from outside says it, not what it called itself.
+                cause = error.__cause__ if isinstance(error, MustBeAwaited) else error
+                # Where a statement was about to be executed, it is wrapped.
+                if not isinstance(getattr(cause, "orig", cause), MissingGreenlet):
+                    raise
+                raise MustBeAwaited(
+                    "the driver of this database must be awaited, which nothing does here; use "
+                    f"sqlalchemy_versioned.asyncio.{form}, or call this by session.run_sync()"
+                ) from cause
+
+        return ask
+
+    return decorate
 
 
 def registered_session(session: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Update
 
+from ..database.sessions import awaited_as
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
 from ..query.flags import build_flag_update, flags_of
@@ -21,6 +22,7 @@ from .places import Place, Progress, check_pace, find_places, present_session, r
 __all__ = ["update_end_tx_column", "update_property_mod_flags"]
 
 
+@awaited_as("update_end_tx_column(…)")
 def update_end_tx_column(
     session: Any, model: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> int:
@@ -52,6 +54,7 @@ def update_end_tx_column(
     return _update(session, places, build_end_repair, batch_size, progress)
 
 
+@awaited_as("update_property_mod_flags(…)")
 def update_property_mod_flags(
     session: Any, model: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> int:

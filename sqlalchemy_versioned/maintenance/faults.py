@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ..database.sessions import awaited_as
 from ..model.operation import Operation
 from ..query.ranges import Range
 from ..query.verify import (
@@ -93,6 +94,7 @@ class Fault:
         return text + (f" in {', '.join(self.columns)}" if self.columns else "")
 
 
+@awaited_as("verify(…)")
 def verify(
     session: Any, *models: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> list[Fault]:

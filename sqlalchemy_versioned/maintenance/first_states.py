@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from ..database.sessions import awaited_as
 from ..model.lookup import get_versioning_manager
 from ..query.ranges import Range
 from ..query.verify import select_unrecorded_keys
@@ -28,6 +29,7 @@ __all__ = ["baseline"]
 _BASELINED = "sqlalchemy_versioned_baselined"
 
 
+@awaited_as("baseline(…)")
 def baseline(
     session: Any, model: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Session
 
 from .._typing import mapper_of
-from ..database.sessions import numbering_connection
+from ..database.sessions import awaited_as, numbering_connection
 from ..exc import ImproperlyConfigured, InvalidArgument, VersioningError
 from ..model.arguments import check_number
 from ..model.lookup import all_specs, bind_arguments_of
@@ -24,6 +24,7 @@ from .places import Progress, check_pace, find_places, present_session, ranges
 __all__ = ["prune"]
 
 
+@awaited_as("prune(…)")
 def prune(
     session: Any,
     model: Any,

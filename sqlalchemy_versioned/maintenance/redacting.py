@@ -9,6 +9,7 @@ from ..changes.asked import check_class
 from ..changes.names import column_names
 from ..changes.values import object_keys, several
 from ..database.keys import KeyParameters
+from ..database.sessions import awaited_as
 from ..exc import InvalidArgument
 from ..model.spec import ClassSpec, ColumnPair, VersionSpec
 from ..query.images import family_of
@@ -20,6 +21,7 @@ from .places import Place, Progress, check_pace, find_places, present_session
 __all__ = ["redact"]
 
 
+@awaited_as("redact(…)")
 def redact(
     session: Any,
     model: Any,

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ..database.sessions import awaited_as
 from ..model.lookup import get_versioning_manager, spec_of
 from ..model.spec import Hierarchy
 from ..query.mending import (
@@ -52,6 +53,7 @@ class Repair:
     left: tuple[Fault, ...]
 
 
+@awaited_as("repair(…)")
 def repair(
     session: Any, *models: Any, batch_size: int = 10_000, progress: Progress | None = None
 ) -> Repair:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..model.lookup import check_no_object, ensure_bound, spec_of
 from ..query.neighbours import build_end_repair
 from ..query.vacuum import build_redundancy_locks, build_removals
@@ -17,6 +17,7 @@ from ..triggers.upkeep import upkeep
 __all__ = ["vacuum"]
 
 
+@awaited_as("vacuum(…)")
 def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> int:
     """Remove the versions of a class that do not differ from the one before; return how many.
 

@@ -9,7 +9,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import InstanceState, Session
 
 from .._typing import mapper_of
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..model.arguments import state_of
 from ..model.lookup import is_versioned, spec_of
 from ..model.masks import MASKED
@@ -59,6 +59,7 @@ def _is_equal(column: Any, one: Any, other: Any) -> bool:
         return False
 
 
+@awaited_as("changeset(…)")
 def changeset(obj: Any) -> dict[str, list[Any]]:
     """Return the unflushed changes of *obj* as ``{name: [new, old]}``.
 

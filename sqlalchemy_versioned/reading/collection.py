@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .. import _sqlalchemy
+from ..database.sessions import awaited_as
 from ..exc import InvalidArgumentType
 from ..model.lookup import ensure_bound, spec_of
 from ..model.spec import ClassSpec
@@ -22,6 +23,8 @@ from ..query.history import FRESH, transaction_id_of
 __all__ = ["VersionCollection", "VersionsAttribute", "count_versions", "versions_of"]
 
 T = TypeVar("T")
+
+_awaited = awaited_as("versions(…)")
 
 
 class VersionCollection(Sequence[Any], Generic[T]):
@@ -69,6 +72,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         """Return the first version, or ``None``."""
         return self._one(self.select)
 
+    @_awaited
     def count(self, value: Any = ...) -> int:
         """Return how many versions there are; with *value*, how often it is among them."""
         if value is not ...:
@@ -86,6 +90,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         """
         return self.all().index(value, start, *(() if stop is None else (stop,)))
 
+    @_awaited
     def at(self, when: Any) -> Any | None:
         """Return the version that was the newest at *when*, or ``None`` if there was none yet.
 
@@ -174,6 +179,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
             raise IndexError(f"{self!r} has no version {place}; it has {self.count()} versions")
         return found
 
+    @_awaited
     def __contains__(self, value: object) -> bool:
         spec = self._spec
         if not isinstance(value, spec.version_class) or not inspect(value).persistent:
@@ -257,6 +263,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
         found = self._many(lambda: build().limit(1))
         return found[0] if found else None
 
+    @_awaited
     def _many(self, build: Any) -> list[Any]:
         """Run the statement that *build* returns, once the object is sure to have its key."""
         session = self._session()

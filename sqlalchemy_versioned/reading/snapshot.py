@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from .. import _sqlalchemy
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..model.lookup import table_specs
 from ..model.spec import VersionSpec
@@ -46,6 +46,7 @@ _ON_INCOMPLETE = ("raise", "ignore")
 _REACH = "sqlalchemy_versioned_reach"
 
 
+@awaited_as("as_of(…)")
 def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
     """Return a read-only session in which every versioned table reads as it stood at *when*.
 

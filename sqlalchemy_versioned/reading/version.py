@@ -21,7 +21,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from .. import changes as change_records
 from .. import revert as reverting
 from .._typing import MAPPING
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..exc import ImproperlyConfigured, InvalidArgumentType
 from ..model.arguments import check_number
 from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
@@ -62,43 +62,51 @@ class VersionAPI:
         self._version = version
 
     @property
+    @awaited_as("previous(…)")
     def previous(self) -> Any | None:
         """The version before this one, or ``None`` for the oldest."""
         return self._first(select_previous)
 
     @property
+    @awaited_as("next(…)")
     def next(self) -> Any | None:
         """The version after this one, or ``None`` for the newest."""
         return self._first(select_next)
 
     @property
+    @awaited_as("index(…)")
     def index(self) -> int:
         """The place of this version among those of its object, from 0."""
         session = self._session()
         return session.scalar(count_versions_before(self._spec, *self._place())) or 0
 
     @property
+    @awaited_as("transaction(…)")
     def transaction(self) -> Any | None:
         """The transaction that made this version."""
         return self._session().get(self._spec.transaction_class, self._place()[1][0])
 
     @property
+    @awaited_as("version_parent(…)")
     def version_parent(self) -> Any | None:
         """The live object, or ``None`` if it is deleted."""
         return self._session().get(self._spec.parent_class, self._place()[0])
 
     @property
+    @awaited_as("operation_type(…)")
     def operation_type(self) -> int:
         """What this version records, as an :class:`.Operation` value."""
         operation: int = getattr(self._version, self._spec.operation_key)
         return operation
 
     @property
+    @awaited_as("is_delete(…)")
     def is_delete(self) -> bool:
         """Whether this version records that its object was deleted."""
         return self.operation_type == Operation.DELETE
 
     @property
+    @awaited_as("changeset(…)")
     def changeset(self) -> dict[str, list[Any]]:
         """What this version changed, as ``{name: [old, new]}``."""
         previous, masked = self._read_previous(), self._spec.masked.items()
@@ -108,6 +116,7 @@ class VersionAPI:
             hook(self._version, changes)
         return changes
 
+    @awaited_as("diff(…)")
     def diff(self, other: Any, relations: Any = ()) -> dict[str, list[Any]]:
         """Return in what *other* differs from this version, as ``{name: [this, other]}``.
 
@@ -135,6 +144,7 @@ class VersionAPI:
         row = self._session().execute(asked).one()
         return [key for key, flag in zip(self._spec.masked, row, strict=True) if flag]
 
+    @awaited_as("to_dict(…)")
     def to_dict(self) -> dict[str, Any]:
         """Return the values of this version by attribute name, bookkeeping included."""
         spec = self._spec
@@ -142,6 +152,7 @@ class VersionAPI:
         keys = (*spec.columns, *spec.place, *end, spec.operation_key, *spec.context)
         return {key: getattr(self._version, key) for key in keys}
 
+    @awaited_as("revert(…)")
     def revert(self, relations: Any = (), on_missing: str = "raise") -> Any | None:
         """Put the object, and the named relations, back to this version."""
         return reverting.revert(self._version, relations=relations or (), on_missing=on_missing)
@@ -298,6 +309,7 @@ class Version:
         return VersionAPI(self).revert(relations, on_missing)
 
     @classmethod
+    @awaited_as("version_at(…)")
     def version_at(
         cls, session: Session, primary_key_values: Any, transaction_id: Any
     ) -> Self | None:
@@ -325,6 +337,7 @@ class Version:
         return session.scalars(statement, execution_options=FRESH).first()
 
     @classmethod
+    @awaited_as("all_versions(…)")
     def all_versions(
         cls,
         session: Session,

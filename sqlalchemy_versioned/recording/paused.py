@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
-from ..database.sessions import sync_session
+from ..database.sessions import awaited_as, sync_session
 from ..triggers.settings import PAUSED
 from .telling import build_setting
 
@@ -37,7 +37,7 @@ def paused(session: Any) -> Generator[None, None, None]:
     'Final'
     """
     found = sync_session(session)
-    found.flush()
+    awaited_as("paused(…)")(found.flush)()
     found.info[_PAUSED] = found.info.get(_PAUSED, 0) + 1
     try:
         yield

@@ -19,7 +19,7 @@ from ..context.transaction_values import TransactionValues
 from ..context.values import said_on
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key
-from ..database.sessions import numbering_connection, sync_session
+from ..database.sessions import awaited_as, numbering_connection, sync_session
 from ..exc import CaptureError, ImproperlyConfigured
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
@@ -96,6 +96,7 @@ class UnitOfWork:
         """The smallest id that versions of this transaction may ever have had."""
         return self.transaction_id if self._former_id is None else self._former_id
 
+    @awaited_as("create_transaction(…)")
     def create_transaction(self, session: Any = None, **attributes: Any) -> Any:
         """Write a transaction now, whatever is changed later, and return it.
 

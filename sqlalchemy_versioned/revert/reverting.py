@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..database.sessions import awaited_as
 from .apply import apply_plan
 from .planning import build_plan, session_of
 from .steps import RevertPlan
@@ -12,6 +13,7 @@ from .steps import RevertPlan
 __all__ = ["revert", "revert_plan"]
 
 
+@awaited_as("revert_plan(…)")
 def revert_plan(
     version: Any, relations: Iterable[str] | str | None = (), on_missing: str = "raise"
 ) -> RevertPlan:
@@ -32,6 +34,7 @@ def revert_plan(
     return build_plan(version, relations, on_missing)
 
 
+@awaited_as("revert(…)")
 def revert(
     version: Any, relations: Iterable[str] | str | None = (), on_missing: str = "raise"
 ) -> Any | None:

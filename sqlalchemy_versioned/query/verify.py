@@ -261,22 +261,9 @@ def select_left_out_versions(
     spec: VersionSpec, root: VersionSpec, within: Range, others: Others | None = None
 ) -> Select[Any]:
     """Select versions in the base-most table that *spec* should have, and has not."""
-    key = [pair.version for pair in spec.key]
-    window: Any = {"partition_by": key, "order_by": spec.place}
-    rows = (
-        select(
-            *key,
-            *spec.place,
-            spec.operation_column,
-            *[func.lead(c).over(**window).label(f"followed_{n}") for n, c in enumerate(spec.place)],
-            func.lag(spec.identifier).over(**window).label("preceded"),
-        )
-        .where(is_within(key, within))
-        .subquery()
-    )
+    rows, followed, preceded = _with_places_around(spec, within)
     base = root.version_table.alias()
     began, place = place_in(spec, rows), place_in(root, base)
-    followed = [rows.c[f"followed_{n}"] for n, _ in enumerate(spec.place)]
     number = base.c[root.transaction_column.key]
     operation = rows.c[spec.operation_column.key]
     is_between = and_(
@@ -287,11 +274,11 @@ def select_left_out_versions(
     # What begins with no insertion was there before, and lacks all that the base says of then.
     is_before = and_(
         operation != Operation.INSERT,
-        rows.c.preceded.is_(None),
+        preceded.is_(None),
         comes_before(place, began),
         true() if others is None else not_(others.are_in(base)),
     )
-    keys = [rows.c[column.key] for column in key]
+    keys = [rows.c[pair.version.key] for pair in spec.key]
     joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))
     return (
         select_rows(*keys, number)
@@ -299,6 +286,27 @@ def select_left_out_versions(
         .where(or_(is_between, is_before))
         .order_by(*keys, number)
     )
+
+
+def _with_places_around(
+    spec: VersionSpec, within: Range
+) -> tuple[FromClause, list[ColumnElement[Any]], ColumnElement[Any]]:
+    """Select all versions; return them, the place of the next one, and what the one before is."""
+    key = [pair.version for pair in spec.key]
+    window: Any = {"partition_by": key, "order_by": spec.place}
+    # Beside columns of the key, which may be called whatever does not begin so.
+    names = [f"{spec.prefix}followed_{n}" for n, _ in enumerate(spec.place)]
+    followed = [
+        func.lead(column).over(**window).label(name)
+        for column, name in zip(spec.place, names, strict=True)
+    ]
+    preceded = func.lag(spec.identifier).over(**window).label(f"{spec.prefix}preceded")
+    rows = (
+        select(*key, *spec.place, spec.operation_column, *followed, preceded)
+        .where(is_within(key, within))
+        .subquery()
+    )
+    return rows, [rows.c[name] for name in names], rows.c[preceded.name]
 
 
 def select_unrecorded_keys(

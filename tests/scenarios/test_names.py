@@ -126,6 +126,25 @@ def test_vacuum_of_columns_called_like_parameters(oddity, engine):
         assert history(session, oddity, letter_of) == ["xIa"]
 
 
+def test_verifying_objects_with_keys_called_like_columns_of_ours(Base, open_session):
+    """What is wrong about objects of several tables is looked for by keys of any name."""
+
+    class Word(Base):
+        __tablename__ = "word"
+        __versioned__ = {}
+        preceded = mapped_column(String(20), primary_key=True)
+
+    class Verb(Word):
+        __tablename__ = "verb"
+        preceded = mapped_column(ForeignKey("word.preceded"), primary_key=True)
+
+    session = open_session(Base)
+    session.add(Verb(preceded="x"))
+    session.commit()
+
+    assert verify(session) == []
+
+
 @pytest.mark.strategies("validity")
 @pytest.mark.parametrize(
     ("name", "column"),

@@ -39,13 +39,20 @@ def build_version_context(table: Table, options: Options) -> list[Column[Any]]:
     """
     columns = build_variable_columns(options)
     for column in columns:
-        if column.server_default is not None or column.computed is not None:
+        if _is_given_by_database(column):
             raise ImproperlyConfigured(
-                f"Table {table.fullname!r}: the session variable {column.key!r} has a "
-                "server_default, which no version would get; give it a default in Python"
+                f"Table {table.fullname!r}: the session variable {column.key!r} has a default of "
+                "the database, which no version would get; give it a value or a function as its "
+                "default"
             )
         column.nullable = True
     return columns
+
+
+def _is_given_by_database(column: Column[Any]) -> bool:
+    default: Any = column.default
+    is_made_here = default is None or default.is_scalar or default.is_callable
+    return not is_made_here or column.server_default is not None or column.computed is not None
 
 
 def build_transaction_columns(options: Options) -> list[Column[Any]]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     delete,
+    func,
     insert,
     literal_column,
     select,
@@ -503,9 +504,17 @@ def test_event_without_what_must_be_said(session, models, mode):
     assert told(session, models.Page) == []
 
 
-def test_variable_of_a_taken_name(Base, versioning):
-    """A session variable that is called like a column of the table is refused."""
-    versioning.options["session_variables"] = [Column("text", String(9))]
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (Column("text", String(9)), "session_variable_prefix"),
+        (Column("who", String(9), server_default="x"), "has a default of the database"),
+        (Column("who", String(9), default=func.lower("X")), "has a default of the database"),
+    ],
+)
+def test_variables_that_versions_cannot_have(Base, versioning, column, message):
+    """A session variable is refused that is called like a column, or that only SQL could fill."""
+    versioning.options["session_variables"] = [column]
 
     class Page(Base):
         __tablename__ = "page"
@@ -513,7 +522,7 @@ def test_variable_of_a_taken_name(Base, versioning):
         id: Mapped[int] = mapped_column(primary_key=True)
         text: Mapped[str]
 
-    with pytest.raises(ImproperlyConfigured, match="session_variable_prefix"):
+    with pytest.raises(ImproperlyConfigured, match=message):
         Base.registry.configure()
     Base.registry.dispose()
 

@@ -22,6 +22,7 @@ from .exc import ImproperlyConfigured, UnknownOption
 __all__ = [
     "ATTRIBUTES",
     "DEFAULTS",
+    "KEY_LISTS",
     "MANAGER_ONLY",
     "STAMPS",
     "Options",
@@ -199,7 +200,9 @@ MANAGER_ONLY = frozenset(
 #: Options that have a shorter name.
 _IN_FULL = {"native": "native_versioning"}
 
-_KEY_LISTS = ("exclude", "include", "ignore", "mask")
+#: Options that list attributes.
+KEY_LISTS = ("exclude", "include", "ignore", "mask")
+
 _COLUMN_LISTS = ("transaction_columns", "session_variables")
 #: Options that name columns which say when a version was written, and by which database user.
 STAMPS = ("issued_at_column_name", "db_user_column_name")
@@ -271,7 +274,7 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     check_option_names(merged, owner=owner, also=also)
     values = {key: value for key, value in merged.items() if key in _KNOWN}
     values["extra"] = {key: value for key, value in merged.items() if key not in _KNOWN}
-    for key in _KEY_LISTS:
+    for key in KEY_LISTS:
         if key in values:
             values[key] = _key_set(values[key], name=key, owner=owner)
     for key in _COLUMN_LISTS:

@@ -25,7 +25,7 @@ from .._typing import is_column, replaced
 from ..exc import ImproperlyConfigured
 from ..model.mapping import column_properties, key_columns
 from ..model.spec import VersionSpec
-from ..options import Options
+from ..options import KEY_LISTS, Options
 from .generic import build_generic, is_generic
 from .merging import KeptProperty
 
@@ -160,7 +160,7 @@ def _needed_columns(mapper: Mapper[Any], table: Table) -> list[Column[Any]]:
 
 
 def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
-    """Refuse keys of ``exclude``, ``include``, ``ignore`` and ``mask`` that no class here has.
+    """Refuse keys of attributes, in the options that list some, that no class here has.
 
     :raises ImproperlyConfigured: for the first key that is no attribute.
     """
@@ -168,7 +168,7 @@ def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
     for each in mapper.iterate_to_root():
         # Options are inherited, so a name may be one of a sibling's attributes.
         known |= {prop.key for m in each.self_and_descendants for prop in m.attrs}
-    for name in ("exclude", "include", "ignore", "mask"):
+    for name in KEY_LISTS:
         for key in said.get(name, ()):
             if key not in known:
                 raise ImproperlyConfigured(

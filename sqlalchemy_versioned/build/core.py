@@ -18,7 +18,7 @@ from ..exc import ImproperlyConfigured
 from ..model.lookup import SPEC
 from ..model.mapping import superclass_mappers
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..options import MANAGER_ONLY, Options
+from ..options import KEY_LISTS, MANAGER_ONLY, Options
 from .attributes import check_masked
 from .classes import build_mapped_class
 from .columns import version_type
@@ -39,8 +39,6 @@ IN_INFO = "versioned"
 
 #: Options that are about classes.
 _OF_CLASSES = frozenset({"base_classes", "class_name", *MANAGER_ONLY})
-
-_KEY_LISTS = ("exclude", "include", "ignore", "mask")
 
 
 # -- what is said ------------------------------------------------------------------------------
@@ -91,7 +89,7 @@ def check_core_options(table: Table, said: Mapping[str, Any], *, owner: str) -> 
     for name in _OF_CLASSES.intersection(said):
         raise ImproperlyConfigured(f"{owner} has {name!r}, which is about classes; take it out")
     known = [column.key for column in table.columns]
-    for name in _KEY_LISTS:
+    for name in KEY_LISTS:
         value = said.get(name, ())
         # What is no list is refused with the other values.
         for key in value if isinstance(value, LISTS) else ():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .._typing import LISTS, find_mapper
 from ..exc import InvalidArgument, InvalidArgumentType
-from ..options import ATTRIBUTES
+from ..options import ATTRIBUTES, KEY_LISTS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Versioned", "versioned"]
 
 T = TypeVar("T")
-
-_KEY_LISTS = ("exclude", "include", "ignore")
 
 
 class Versioned:
@@ -40,9 +38,9 @@ class Versioned:
 def versioned(**options: Any) -> Callable[[type[T]], type[T]]:
     """Version the decorated class, with *options*; works on classes of other packages too.
 
-    :param options: as ``__versioned__`` has them.  Names in ``exclude``, ``include`` and ``ignore``
-        are looked for at once, if the class is mapped by then; name what a backref or a subclass
-        adds in ``__versioned__``.
+    :param options: as ``__versioned__`` has them.  Names in ``exclude``, ``include``, ``ignore``
+        and ``mask`` are looked for at once, if the class is mapped by then; name what a backref or
+        a subclass adds in ``__versioned__``.
     :raises InvalidArgument: if a name is no attribute of the class; it is a ``ValueError``, too.
     :raises InvalidArgumentType: if what should be a list of names is none; it is a ``TypeError``,
         too.
@@ -55,7 +53,7 @@ def versioned(**options: Any) -> Callable[[type[T]], type[T]]:
     """
 
     def declare(cls: type[T]) -> type[T]:
-        for name in _KEY_LISTS:
+        for name in KEY_LISTS:
             _check_keys(cls, name, options.get(name, ()))
         for name in ATTRIBUTES:
             if options.get(name) is not None:

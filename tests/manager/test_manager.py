@@ -1109,6 +1109,7 @@ def test_include_alone(Base, versioning, open_session):
         ({"include": ["nam"]}, ValueError, "names 'nam', which is no attribute; .*id, name"),
         ({"exclude": "name"}, TypeError, "give a list"),
         ({"ignore": [1]}, TypeError, "give a list"),
+        ({"mask": ["nam"]}, ValueError, "names 'nam', which is no attribute"),
         ({"include": {"name": True}}, TypeError, "give a list"),
     ],
 )

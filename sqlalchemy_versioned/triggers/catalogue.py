@@ -36,7 +36,10 @@ _FOUND = (
     " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND strpos(p.prosrc, :stamp) > 0"
 )
 
-_COLUMNS = "tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, n.nspname, p.proname"
+# Drivers do not agree on what a "char" such as tgenabled is in Python: asyncpg has bytes.
+_COLUMNS = (
+    "tn.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled IN ('O', 'A'), n.nspname, p.proname"
+)
 
 _TRIGGERS = text(f"SELECT {_COLUMNS}{_FOUND} ORDER BY t.tgname")
 
@@ -79,8 +82,8 @@ class StoredTrigger(NamedTuple):
     name: str
     #: The bits of ``pg_trigger.tgtype``.
     kind: int
-    #: ``pg_trigger.tgenabled``.
-    enabled: str
+    #: Whether what applications do fires it.
+    is_enabled: bool
     function_schema: str
     function: str
 
@@ -98,11 +101,6 @@ class StoredTrigger(NamedTuple):
     def comes_before(self) -> bool:
         """Whether it is fired before what it is fired by."""
         return bool(self.kind & _BEFORE)
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether what applications do fires it."""
-        return self.enabled in ("O", "A")
 
 
 class DescribedTrigger(NamedTuple):

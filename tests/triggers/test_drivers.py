@@ -22,7 +22,8 @@ SAID = {"reason": {"why": ["it's", 50]}, "seal": b"\x00'\xff"}
 
 
 def write(session, blog):
-    """Write an article with a context, and return what is recorded."""
+    """Write an article with a context, and return what is recorded by triggers that stand."""
+    assert check_triggers(blog.metadata, session.connection()) == []
     with transaction_context(**SAID):
         session.add(blog.Article(name="a"))
         session.commit()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import Mapper, object_session, registry, relationship
+from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlalchemy.sql.schema import BLANK_SCHEMA
 
 from .. import _sqlalchemy
@@ -64,6 +65,9 @@ class TransactionBase:
 
         A version is listed under its own class only, and classes without one are left out.
 
+        :raises ~sqlalchemy.orm.exc.DetachedInstanceError: if the transaction was taken out of its
+            session.
+
         >>> {cls.__name__: len(found) for cls, found in last.changed_entities.items()}
         {'ArticleVersion': 1}
         """
@@ -96,6 +100,10 @@ class TransactionBase:
     def _changes(self) -> Iterator[tuple[type[Any], list[Any]]]:
         session = object_session(self)
         if session is None:
+            if inspect(self).detached:
+                raise DetachedInstanceError(
+                    f"{self!r} is in no session, so what it changed cannot be read; add it to one"
+                )
             return
         parents, recorded = getattr(type(self), MANAGER).parent_class_map, self._recorded_names()
         for cls in list(parents):
@@ -117,8 +125,11 @@ class TransactionBase:
             yield from found.items()
 
     def __repr__(self) -> str:
-        names = [name for name in ("id", "issued_at", "user") if hasattr(type(self), name)]
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        # What is not loaded is left out: it may be shown where no session can load it.
+        identity = inspect(self).identity
+        known = {**({} if identity is None else {"id": identity[0]}), **self.__dict__}
+        names = ("id", "issued_at", "user" if "user" in known else "user_id")
+        shown = ", ".join(f"{name}={known[name]!r}" for name in names if name in known)
         return f"<Transaction {shown}>"
 
 

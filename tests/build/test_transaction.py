@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
     mapped_column,
     registry,
 )
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
@@ -297,20 +298,24 @@ def test_entity_names_need_a_session(Base, engine):
     session, transaction = record(engine, Article(name="a"))
     session.close()
 
-    assert transaction.changed_entities == {}
+    assert type(transaction)().changed_entities == {}
+    with pytest.raises(DetachedInstanceError, match="is in no session"):
+        assert transaction.changed_entities
     with pytest.raises(NoChangesAttribute, match="belongs to no session"):
         assert transaction.entity_names
 
 
 def test_repr(Base, engine):
-    """It shows what it has, and no user where there is none."""
+    """It shows what it has loaded, and no user where there is none."""
     Article = declare(Base)
     configure_mappers()
     session, transaction = record(engine, Article(name="a"))
 
     shown = f"<Transaction id={transaction.id!r}, issued_at={transaction.issued_at!r}>"
     assert repr(transaction) == shown
+    session.expire(transaction)
     session.close()
+    assert repr(transaction) == "<Transaction id=1>"
 
 
 # -- classes of other makings ------------------------------------------------------------------

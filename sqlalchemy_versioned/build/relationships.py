@@ -7,6 +7,7 @@ gives a version class what its parent class has, as of the transaction of each v
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Table, and_, event, inspect
@@ -212,12 +213,12 @@ class UnreadableRelationship:
 def _refuse_changes(attribute: Any) -> None:
     for name in ("set", "append", "remove", "bulk_replace"):
         # What is view-only can be set without an error, and would be lost without a word.
-        event.listen(attribute, name, _refuse_change, propagate=True)
+        event.listen(attribute, name, partial(_refuse_change, attribute.key), propagate=True)
 
 
-def _refuse_change(version: Any, *values: Any) -> None:
-    *_, initiator = values
+def _refuse_change(key: str, version: Any, *values: Any) -> None:
+    # The initiator has another key where a version is set on a live object that refers back.
     raise ReadOnlyRelationship(
-        f"{type(version).__name__}.{initiator.key} cannot be changed: it tells what history "
-        "holds; change the live object instead"
+        f"{type(version).__name__}.{key} cannot be changed: it tells what history holds; use "
+        "live objects instead"
     )

@@ -116,7 +116,10 @@ def _stored(state: InstanceState[Any], keys: list[str]) -> dict[str, Any]:
 
 def _deletion(state: InstanceState[Any]) -> dict[str, list[Any]]:
     keys = {state.mapper.get_property_by_column(column).key for column in state.mapper.primary_key}
-    values = {prop.key: state.attrs[prop.key].value for prop in state.mapper.column_attrs}
+    assert state.session is not None
+    # Or the row would be gone when what is not loaded is read.
+    with state.session.no_autoflush:
+        values = {prop.key: state.attrs[prop.key].value for prop in state.mapper.column_attrs}
     return {k: [None, v] for k, v in values.items() if k not in keys and v is not None}
 
 

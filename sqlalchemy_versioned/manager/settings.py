@@ -13,7 +13,7 @@ from ..build.transaction import TransactionFactory
 from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..options import Options, build_options, said_options
+from ..options import Options, SaidOptions, build_options, said_options
 from ..recording.surroundings import Surroundings
 
 __all__ = ["Settings"]
@@ -36,7 +36,10 @@ class Settings:
         self.user_cls: Any = user_cls
         self._current_user: Callable[[], Any] | None = None
         self._plugins = PluginCollection(plugins)
-        self.options = said_options(options or {}, owner="VersioningManager()")
+        #: What was said for all classes; an option that nobody has said is read as its default.
+        self.options: dict[str, Any] = SaidOptions(
+            said_options(options or {}, owner="VersioningManager()")
+        )
 
     @property
     def plugins(self) -> PluginCollection:

@@ -150,6 +150,15 @@ def test_short_name_of_an_option(Base):
     remove_versioning(manager=manager)
 
 
+def test_options_that_nobody_has_said():
+    """They are read as what holds, so that they can be put back; unknown ones are refused."""
+    options = VersioningManager(options={"table_name": "%s_history"}).options
+
+    assert (options["table_name"], options["native"]) == ("%s_history", False)
+    with pytest.raises(UnknownOption, match="no option 'versionning'; known options: "):
+        options["versionning"]
+
+
 def test_other_things_than_engines():
     """Only engines can be recorded."""
     with pytest.raises(ImproperlyConfigured, match="'sqlite://' is no engine; give an Engine"):

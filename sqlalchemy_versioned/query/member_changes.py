@@ -22,7 +22,6 @@ from sqlalchemy import (
     null,
     select,
     union,
-    union_all,
 )
 from sqlalchemy.orm import aliased
 
@@ -275,7 +274,8 @@ def build_events(
                     events.is_gain() if is_gain else events.is_loss(),
                 )
             )
-    rows = union_all(*parts).subquery()
+    # Several rows may say the same.
+    rows = union(*parts).subquery()
     return select(rows).order_by(*rows.c)
 
 
@@ -302,5 +302,5 @@ def build_members(membership: Membership) -> Select[Any]:
                 *key, rows_valid_at(membership.spec, rows, at), is_alive, says(membership, rows)
             )
         )
-    rows_of_both = union_all(*parts).subquery()
+    rows_of_both = union(*parts).subquery()
     return select(rows_of_both).order_by(*rows_of_both.c)

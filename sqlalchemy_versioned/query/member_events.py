@@ -69,9 +69,16 @@ class Events:
 
     def is_gain(self) -> ColumnElement[bool]:
         """Match rows that made someone a member."""
+        return self._unless_linked(self._is_new(), is_gain=True)
+
+    def is_loss(self) -> ColumnElement[bool]:
+        """Match rows that ended someone's membership."""
+        return self._unless_linked(self._is_gone(), is_gain=False)
+
+    def _is_new(self) -> ColumnElement[bool]:
         is_new = self._operation == Operation.INSERT
         if self._membership.is_fixed:
-            return self._unless_undone(is_new, Operation.DELETE)
+            return is_new
         had_row = self._operation_before != Operation.DELETE
         is_new = or_(is_new, self._operation_before == Operation.DELETE)
         # An update that moves a row to another owner is a gain there and a loss here.
@@ -82,11 +89,10 @@ class Events:
             or_(is_new, and_(had_row, is_other)),
         )
 
-    def is_loss(self) -> ColumnElement[bool]:
-        """Match rows that ended someone's membership."""
+    def _is_gone(self) -> ColumnElement[bool]:
         is_gone = self._operation == Operation.DELETE
         if self._membership.is_fixed:
-            return self._unless_undone(is_gone, Operation.INSERT)
+            return is_gone
         had_none = self._operation_before.is_(None)
         stays = and_(self._says(self._own), self._is_same())
         return or_(
@@ -99,17 +105,31 @@ class Events:
             and_(is_gone, had_none, self._says(self._own)),
         )
 
-    def _unless_undone(self, done: ColumnElement[bool], undoing: Operation) -> ColumnElement[bool]:
-        """Match what was *done*, unless another row of the link did the opposite along with it."""
-        ends = (*self._membership.owner, *self._membership.member)
-        if not self._spec.strategy.merges or set(ends) == set(row_key(self._spec)):
+    def _unless_linked(self, done: ColumnElement[bool], *, is_gain: bool) -> ColumnElement[bool]:
+        """Match what was *done* to a row, unless another links the same two, before or since."""
+        ends, key = self._ends, row_key(self._spec)
+        if set(key) <= set(ends):
             return done
         other = self._spec.version_table.alias()
-        same = [
-            other.c[c.key] == self._own.c[c.key] for c in (*ends, self._spec.transaction_column)
-        ]
-        is_undone = exists().where(*same, other.c[self._spec.operation_column.key] == undoing)
-        return and_(done, not_(is_undone.correlate_except(other)))
+        values = [other.c[column.key] for column in key]
+        linked = self.columns(ends, is_gain=is_gain)
+        # What else the transaction did counts where it is told of as a whole.
+        is_after = self._spec.strategy.merges and not is_gain
+        own = place_in(self._spec, self._own)
+        newest = newest_version(
+            self._spec,
+            values,
+            lambda rows: comes_before(place_in(self._spec, rows), own, or_is=is_after),
+            key=key,
+        )
+        stands = exists().where(
+            *[other.c[c.key] == end for c, end in zip(ends, linked, strict=True)],
+            or_(*[self._own.c[c.key] != value for c, value in zip(key, values, strict=True)]),
+            other.c[self._spec.identifier.key] == newest,
+            other.c[self._spec.operation_column.key] != Operation.DELETE,
+            self._says(other),
+        )
+        return and_(done, not_(stands.correlate_except(other)))
 
     @property
     def _operation(self) -> ColumnElement[Any]:
@@ -121,8 +141,12 @@ class Events:
 
     def _is_same(self) -> ColumnElement[bool]:
         """Match rows that are about the same two as before."""
-        ends = (*self._membership.owner, *self._membership.member)
-        return and_(*[self._own.c[c.key].is_not_distinct_from(self._before.c[c.key]) for c in ends])
+        own, before = self._own.c, self._before.c
+        return and_(*[own[c.key].is_not_distinct_from(before[c.key]) for c in self._ends])
+
+    @property
+    def _ends(self) -> tuple[Column[Any], ...]:
+        return (*self._membership.owner, *self._membership.member)
 
     def _says(self, rows: FromClause) -> ColumnElement[bool]:
         return says(self._membership, rows)

@@ -258,9 +258,16 @@ def team_ids(session, classes, link):
     return ids
 
 
+def teams_changed(session, Person):
+    """Return which teams persons have left, and come into, with each transaction."""
+    records = get_changes(Person, session, relations=["teams"], descending=False)
+    fields = [change for record in records for change in record.changes]
+    return [(change.old, change.new) for change in fields if change.field == "teams"]
+
+
 @twins
 @pytest.mark.strategies
-def test_one_of_two_rows_goes(session, linked, link, team_ids):
+def test_one_of_two_rows_goes(session, classes, linked, link, team_ids):
     """A link stands as long as one of its rows does; each has its own history."""
     session.execute(insert(link).values(person_id=1, team_id=1))
     session.commit()
@@ -274,6 +281,7 @@ def test_one_of_two_rows_goes(session, linked, link, team_ids):
     assert seen == [[1], [1], []]
     expected = [(INSERT, first), (INSERT, second), (DELETE, first), (DELETE, second)]
     assert history_of(session, link) == expected
+    assert teams_changed(session, classes[0]) == [([], [1]), ([1], [])]
 
 
 @twins
@@ -380,6 +388,25 @@ def test_class_and_relationship_write_at_once(membership, Base, engine, again):
             (DELETE, 1, "boss"),
             (DELETE, 2, "guest"),
         ]
+
+
+@pytest.mark.parametrize("membership", [True], indirect=True)
+def test_two_objects_of_one_link(membership, Base, open_session):
+    """A member is gained with the first, and lost with the last."""
+    Person, Team, Membership = membership
+    session = open_session(Base)
+    session.add_all([Person(id=1), Team(id=1), Team(id=2)])
+    session.flush()
+    first, last = [Membership(person_id=1, team_id=1) for _ in range(2)]
+    session.add_all([first, last])
+    session.commit()
+    session.add(Membership(person_id=1, team_id=2))
+    session.delete(first)
+    session.commit()
+    last.team_id = 2
+    session.commit()
+
+    assert teams_changed(session, Person) == [([], [1]), ([], [2]), ([1], [])]
 
 
 # -- statements without a session ---------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Subquery, Table, and_
+from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Table, and_
 from sqlalchemy.orm import RelationshipProperty, foreign
 
 from .._typing import is_table, select_rows
@@ -32,7 +32,8 @@ class Links:
     """
 
     def __init__(self, statement: Select[Any], own: VersionSpec, labels: Mapping[Any, str]) -> None:
-        self.rows: Subquery = statement.subquery()
+        # SQLAlchemy numbers its names apart, whether or not a table is called anon_1.
+        self.rows: FromClause = statement.subquery(f"{own.prefix}links").alias()
         self._own = own
         self._labels = labels
 

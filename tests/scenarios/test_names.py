@@ -198,15 +198,16 @@ def test_tables_called_like_aliases(Base, engine, name, is_version_table):
 
 
 def test_links_called_like_parameters(Base, engine):
-    """The rows of an association table that is called so are recorded as others are."""
+    """The rows of an association table that is called so are recorded and read as others are."""
     given = Table(
         "given",
         Base.metadata,
         Column("versioned_keys", ForeignKey("touched.id"), primary_key=True),
-        Column("given", ForeignKey("open.id"), primary_key=True),
+        Column("given", ForeignKey("non_1.id"), primary_key=True),
     )
     left = declare(Base, "touched", ("id",), ("id",))
-    right = declare(Base, "open", ("id",), ("id",))
+    # Versions are in a table called like what SQLAlchemy does not name: anon_1.
+    right = declare(Base, "non_1", ("id",), ("id",), table_name="a%s")
     left.rights = relationship(right, secondary=given)
     configure_mappers()
     Base.metadata.create_all(engine)
@@ -223,3 +224,6 @@ def test_links_called_like_parameters(Base, engine):
         rows = session.execute(select(kept).order_by(kept.c.transaction_id, kept.c.given))
         told = [(row.given, Operation(row.operation_type).code) for row in rows]
         assert told == [("a", "I"), ("b", "I"), ("a", "D"), ("b", "D"), ("c", "I")]
+        session.add(left(id="y", rights=[one]))
+        session.commit()
+        assert [sorted(each.id for each in v.rights) for v in obj.versions] == [["a", "b"]]

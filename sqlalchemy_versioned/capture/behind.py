@@ -140,7 +140,9 @@ class RowsBehind:
         target = self._targets.of_spec(spec)
         if target.is_on():
             changes = {each: changes_of_update(moved) for each in target.specs()}
-            self._recorder.record(session, connection, target.hierarchy, changes, locks=False)
+            self._recorder.record(
+                session, connection, target.hierarchy, changes, locks=False, written=spec
+            )
 
     def unknown(self, found: Cascaded) -> str | None:
         """Return why it cannot be known what becomes of rows behind others."""

@@ -206,7 +206,14 @@ class RowChanges:
         specs, hierarchy = pending.target.specs(), pending.target.hierarchy
         changes = {spec: build() for spec in specs}
         add_values(self._recorder, specs, changes, given=pending.changed, changed=pending.changed)
-        return self._recorder.record(pending.session, connection, hierarchy, changes, locks=locks)
+        return self._recorder.record(
+            pending.session,
+            connection,
+            hierarchy,
+            changes,
+            locks=locks,
+            written=pending.target.spec,
+        )
 
     def finish(self, pending: Pending, connection: Connection, result: Any) -> None:
         """Record what has become of the rows."""

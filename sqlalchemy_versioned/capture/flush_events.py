@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
+from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key
 from ..model.spec import ClassSpec, VersionSpec
 from ..reading.loaded import expire_versions, has_loaded_versions
@@ -91,9 +92,29 @@ class FlushEvents:
         flush.updated.add(base_mapper)
         readers = self._readers_of_hierarchy(flush, base_mapper)
         _refuse_left_rows(readers, self._switched(flush, base_mapper))
+        if has_concurrent_writers(connection.dialect):
+            self._hold_objects(flush, connection, readers)
         for mapper, reader in readers.items():
             if self._may_change_first(connection, reader.spec.tables):
                 self._keep_first_states(flush, connection, mapper, reader.spec)
+
+    def _hold_objects(
+        self, flush: Flush, connection: Connection, readers: Mapping[Mapper[Any], ClassReader]
+    ) -> None:
+        """Lock the objects that a flush updates, if it leaves out the base-most table of some.
+
+        All of them, and before it writes: flushes write table by table, in the order of keys, and
+        who locked otherwise might wait for one in a circle.
+        """
+        found: dict[VersionSpec, dict[Key, bool]] = {}
+        for mapper, reader in readers.items():
+            if len(reader.spec.hierarchy.tables) > 1:
+                written = reader.writes_base(flush.context, mapper)
+                found.setdefault(reader.spec.root, {}).update(written)
+        for root, keys in found.items():
+            if not all(keys.values()):
+                self._recorder.hold(connection, root, list(keys))
+            flush.held.setdefault(root, set()).update(keys)
 
     def _keep_first_states(
         self, flush: Flush, connection: Connection, mapper: Mapper[Any], spec: ClassSpec
@@ -293,7 +314,12 @@ class FlushEvents:
             flush.is_imaged = True
             self._surroundings.plugins.call("before_create_version_objects", unit, session)
         recording = unit.take_images(
-            work.hierarchy, work.changes, connection, is_early=flush.is_early, locks=locks
+            work.hierarchy,
+            work.changes,
+            connection,
+            is_early=flush.is_early,
+            locks=locks,
+            held=flush.held.get(work.hierarchy.root, ()),
         )
         if has_loaded_versions(session):
             are_certain = recording.are_keys_certain

@@ -77,6 +77,8 @@ class Flush:
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows were updated, those without versions being looked for.
         self.updated: set[Mapper[Any]] = set()
+        #: The rows of base-most tables that it updates or has locked.
+        self.held: dict[VersionSpec, set[Key]] = {}
         #: The objects that are deleted and leave their rows to new ones, with the classes of
         #: these, by base mapper.
         self.switched: dict[Mapper[Any], Mapping[InstanceState[Any], ClassSpec]] = {}

@@ -218,7 +218,9 @@ class Inserts:
         add_values(self._recorder, specs, changes, given=pending.given, changed=pending.changed)
         # Their rows are what they were: they are not written.
         self._recorder.keep_first_state(connection, target.hierarchy, dict.fromkeys(above, keys))
-        self._recorder.record(pending.session, connection, target.hierarchy, changes, locks=False)
+        self._recorder.record(
+            pending.session, connection, target.hierarchy, changes, locks=False, written=spec
+        )
 
     def settle(self, pending: Pending, connection: Connection) -> Mapping[Key, Key]:
         """Record what was written for the first of several sets of parameters, before a refusal.

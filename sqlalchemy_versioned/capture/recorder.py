@@ -83,9 +83,11 @@ class Recorder(Protocol):
         changes: Mapping[VersionSpec, Changes],
         *,
         locks: bool,
+        written: VersionSpec | None = None,
     ) -> Mapping[VersionSpec, set[Key]]:
         """Write the versions of what a statement has changed, or is going to delete.
 
+        :param written: the table whose rows were changed, if that is one; others tell along.
         :returns: rows that were to be deleted and are not there, by table.
         """
         ...

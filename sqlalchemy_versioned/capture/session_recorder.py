@@ -74,9 +74,11 @@ class SessionRecorder:
         changes: Mapping[VersionSpec, Changes],
         *,
         locks: bool,
+        written: VersionSpec | None = None,
     ) -> Mapping[VersionSpec, set[Key]]:
         """Write the versions of what a statement has changed, or is going to delete.
 
+        :param written: the table whose rows were changed, if that is one; others tell along.
         :returns: rows that were to be deleted and are not there, by table.
         """
         unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
@@ -84,7 +86,14 @@ class SessionRecorder:
         is_early = unit.ensure_transaction(connection, is_wanted=False) or locks
         plugins.call("before_create_version_objects", unit, session)
         touched = [each.keys() for each in changes.values()]
-        recording = unit.take_images(hierarchy, changes, connection, is_early=is_early, locks=locks)
+        recording = unit.take_images(
+            hierarchy,
+            changes,
+            connection,
+            is_early=is_early,
+            locks=locks,
+            held=None if written is hierarchy.root else (),
+        )
         unit.finish()
         self.expire_live_ids(session)
         # Going through all objects of a session for each statement would be felt.
@@ -123,6 +132,10 @@ class SessionRecorder:
         for spec in hierarchy.tables:
             if keys.get(spec):
                 self.surroundings.keep_first_state(connection, spec, keys[spec])
+
+    def hold(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
+        """Keep others from writing rows until the transaction ends."""
+        self.surroundings.writer(spec, (), connection).hold(connection, keys)
 
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""

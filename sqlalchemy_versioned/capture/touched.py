@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 
 from .. import _sqlalchemy
 from .._typing import COLUMN
+from ..database.keys import Key
 from ..model.spec import ClassSpec
 from ..recording.changes import Changes
 
@@ -100,6 +101,17 @@ class ClassReader:
             else:
                 self._add_update(changes, state, self._bare(state.key[1]))
         return changes
+
+    def writes_base(self, context: UOWTransaction, mapper: Mapper[Any]) -> dict[Key, bool]:
+        """Tell, for each row that a flush is to update, whether it does in the base-most table."""
+        updated = set(self.changes(context, mapper).updated)
+        base, found = self.spec.root.parent_table, dict[Key, bool]()
+        is_alone = len(self.spec.tables) == 1
+        for state, *_ in _sqlalchemy.flushed_states(context, mapper):
+            if state.key is not None and (key := self._bare(state.key[1])) in updated:
+                tables = [getattr(c, "table", None) for c in self.columns(self.changed(state))]
+                found[key] = is_alone or base in tables
+        return found
 
     def _add_update(self, changes: Changes, state: InstanceState[Any], before: Any) -> None:
         """Add an object that has a row, if the flush may have changed what is kept of it."""

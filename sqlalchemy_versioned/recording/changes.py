@@ -9,8 +9,9 @@ from typing import Any
 
 from .._typing import new_dict, new_list, new_set
 from ..database.keys import Key
+from ..model.spec import VersionSpec
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "objects_in_parts"]
 
 
 @dataclass(slots=True)
@@ -95,3 +96,16 @@ class Changes:
             self.updated.extend(both)
             # The new row may hold what the old one did.
             self.doubtful |= both
+
+
+def objects_in_parts(root: VersionSpec, changes: Mapping[VersionSpec, Changes]) -> list[Key]:
+    """Return the objects in several tables that others may be writing in another table.
+
+    Versions tell of all tables of an object, so their order is that of locks on the base-most row.
+    """
+    if set(changes) == {root}:
+        return []
+    # Images of rows that are to be deleted lock them, that of the base-most table first.
+    locked = set(changes[root].deleted) if root in changes else set[Key]()
+    touched = dict.fromkeys(k for each in changes.values() for k in (*each.updated, *each.deleted))
+    return [key for key in touched if key not in locked]

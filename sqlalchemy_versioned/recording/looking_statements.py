@@ -51,6 +51,11 @@ class LookingStatements(TableStatements):
         """Select the keys of which this transaction has versions."""
         return select(*[pair.version for pair in self.spec.key]).where(*self._own())
 
+    def held(self) -> Executable:
+        """Lock rows as an UPDATE does, in the order of their keys."""
+        key = [pair.parent for pair in self.spec.key]
+        return select(*key).where(self._in("keys")).order_by(*key).with_for_update(key_share=True)
+
     def taken(self) -> Executable:
         """Select the keys of the parent table that are in a set."""
         return select(*[pair.parent for pair in self.spec.key]).where(self._in("keys"))

@@ -119,6 +119,10 @@ class TableLooks:
         """Return which rows that this transaction has recorded are in the parent table."""
         return self._which(connection, "taken", keys, tx)
 
+    def hold(self, connection: Connection, keys: list[Key]) -> None:
+        """Keep others from writing rows until the transaction ends."""
+        self._ask(connection, "held", keys, 0)
+
     def is_any_taken(self, connection: Connection, keys: list[Key], tx: int) -> bool:
         """Tell whether some row of the parent table has one of *keys*."""
         return bool(self._ask(connection, "taken", keys, tx))

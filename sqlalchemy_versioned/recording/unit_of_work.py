@@ -6,7 +6,7 @@ is no map of connections, no lock and nothing global.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..exc import CaptureError, ImproperlyConfigured
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
 from .appending import Appending, with_tables_above
-from .changes import Changes
+from .changes import Changes, objects_in_parts
 from .recording import Recording
 from .records import Layer, Records
 from .surroundings import Surroundings
@@ -319,15 +319,19 @@ class UnitOfWork:
         *,
         is_early: bool,
         locks: bool = False,
+        held: Collection[Key] | None = (),
     ) -> Recording:
         """Write versions of what a flush changed; :meth:`finish` must follow.
 
         :param is_early: whether the transaction's id may be older than the locks on these rows.
         :param locks: lock the rows, because they are about to be deleted.
+        :param held: rows of the base-most table that were written or locked; ``None`` for all.
         :returns: what has come of it so far.
         """
         row, layer = self._row, self._layer()
         assert row is not None
+        if held is not None and has_concurrent_writers(connection.dialect):
+            self._hold_objects(hierarchy.root, changes, connection, held)
         appends = not hierarchy.root.strategy.merges
         if appends:
             changes = with_tables_above(hierarchy, changes)
@@ -350,6 +354,19 @@ class UnitOfWork:
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], row, locks=locks)
         return recording
+
+    def _hold_objects(
+        self,
+        root: VersionSpec,
+        changes: Mapping[VersionSpec, Changes],
+        connection: Connection,
+        held: Collection[Key],
+    ) -> None:
+        """Lock objects in several tables, but for those that this transaction has recorded."""
+        found = [key for key in objects_in_parts(root, changes) if key not in held]
+        keys = [key for key in found if self._records.of(root, key) is None]
+        if keys:
+            self._surroundings.writer(root, (), connection).hold(connection, keys)
 
     def write_rows(
         self,

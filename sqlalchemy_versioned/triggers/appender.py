@@ -26,7 +26,7 @@ __all__ = ["Appender"]
 APPENDING = """
 {unless_any}
 {said}
-{known}
+{known}{hold}
 IF versioned_tx IS NULL THEN
     versioned_tx := {begin}();
     versioned_begun := true;
@@ -112,6 +112,7 @@ class Appender(Recorder):
             unless_any=self._unless_any(event),
             said=self._said(),
             known=self._known,
+            hold=self._hold(event),
             following=self._following(event) if self._key else "",
             stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._all_first_states(event) if self._key else "",

@@ -120,7 +120,7 @@ class Recorder(FirstStates):
     def _branch(self, event: Event) -> str:
         return fill(
             BRANCH,
-            known=self._rows_and_transaction(event),
+            known=f"{self._rows_and_transaction(event)}{self._hold(event)}",
             unless_changed=self._unless_changed(event),
             is_fresh=self._is_fresh(event),
             recording=self._recording(event),

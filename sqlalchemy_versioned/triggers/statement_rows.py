@@ -11,9 +11,7 @@ from ..database.expressions import SameValue
 from ..query.rows import compared_columns
 from .partitions import TRUNCATED
 from .spec import Event
-from .templates import (
-    UNLESS_CHANGED,
-)
+from .templates import HOLDING, UNLESS_CHANGED
 from .text import fill
 from .version_text import VersionText
 
@@ -123,6 +121,24 @@ class StatementRows(VersionText):
         before, after = (self._spec.parent_table.alias(name) for name in "on")
         same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
         return f"NOT ({self._text.expression(same)})"
+
+    def _hold(self, event: Event) -> str:
+        """Lock the objects of which the rows are parts."""
+        root, text = self._root, self._text
+        if root is self._spec or event is Event.TRUNCATE:
+            return ""
+        same = [
+            f"{text.column('l', pair.parent)} = {value}"
+            for pair, value in zip(root.key, self._row(root, None), strict=True)
+        ]
+        held = fill(
+            HOLDING,
+            base=text.table(root.parent_table),
+            keys=", ".join(self._names),
+            l_is_t=" AND ".join(same),
+            touched=self._touched(event),
+        )
+        return f"\n{held}"
 
     def _unless_changed(self, event: Event) -> str:
         """Leave a transaction alone by which nothing changes but what makes no version."""

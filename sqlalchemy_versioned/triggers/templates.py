@@ -22,6 +22,7 @@ __all__ = [
     "ERASING_FLAGGED",
     "FOLLOWING",
     "FUNCTION",
+    "HOLDING",
     "IMAGES",
     "KNOWN",
     "MISTAKEN",
@@ -134,6 +135,16 @@ IF NOT versioned_begun THEN
     {erasing}
 END IF;
 {versions}
+"""
+
+#: Versions tell of all tables of an object, another of which some other transaction may be writing:
+#: their order is that of locks on the base-most row.  What this one has written itself is locked.
+HOLDING = """
+PERFORM FROM (SELECT * FROM ({touched}) AS t ({keys}) ORDER BY {keys}) AS t
+CROSS JOIN LATERAL (
+    SELECT FROM {base} AS l
+    WHERE {l_is_t} AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+) AS held;
 """
 
 UNLESS_CHANGED = """

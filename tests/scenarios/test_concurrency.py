@@ -8,11 +8,13 @@ from contextlib import nullcontext
 import pytest
 from sqlalchemy import delete, event, select, text, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.orm.exc import StaleDataError
 
 from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from tests.schemas.animals import build_animals
 from tests.threads import run_at_once, waiting
 
 pytestmark = pytest.mark.needs("concurrent_writers")
@@ -484,3 +486,62 @@ class Patient:
         """Wait for the last step, and let go of the connection."""
         self.thread.shutdown()
         self.session.close()
+
+
+@pytest.fixture
+def Cat(Base, engine):
+    """A class with a row in two tables, and one cat."""
+    Cat = build_animals(Base).Cat
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Cat(id=1, name="a", lives=9))
+        session.commit()
+    return Cat
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize("is_object", [True, False], ids=["object", "statement"])
+def test_tables_of_one_object(Cat, engine, is_object):
+    """Whoever changes one table of an object comes after him who has changed another one."""
+    first, second = Session(engine), Session(engine)
+
+    def wait():
+        if is_object:
+            second.get(Cat, 1).lives = 8
+        else:
+            second.execute(update(Cat.__table__).values(lives=8))
+        second.commit()
+
+    with first, second:
+        first.get(Cat, 1).name = "b"
+        first.flush()
+        with waiting(wait, seconds=0.15):
+            first.commit()
+
+    with Session(engine) as session:
+        assert verify(session) == []
+        version = session.get(Cat, 1).versions[-1]
+        assert (version.name, version.lives) == ("b", 8)
+
+
+def test_objects_are_locked_in_order(Cat, engine, mode):
+    """A flush locks the base-most rows of objects before it writes another table of theirs.
+
+    Flushes that write both wait there, and not in a circle.  Triggers fire afterwards.
+    """
+    animal, tried = Cat.__mapper__.base_mapper.local_table, []
+
+    def try_to_lock(connection, cursor, statement, *others):
+        if statement.startswith("UPDATE cat "):
+            tried.append(statement)
+            with engine.connect() as other, mode.pick(pytest.raises(DBAPIError), nullcontext()):
+                other.execute(select(animal).with_for_update(nowait=True))
+
+    event.listen(engine, "before_cursor_execute", try_to_lock)
+    with Session(engine) as session:
+        session.get(Cat, 1).lives = 8
+        session.commit()
+    event.remove(engine, "before_cursor_execute", try_to_lock)
+
+    assert len(tried) == 1

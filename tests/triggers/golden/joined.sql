@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 a5f98a51e4c2320f2de53ac987550642
+-- sqlalchemy_versioned 1 d446d025fa615d100d35e0020114432b
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -87,6 +87,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.animal AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -262,6 +267,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.animal AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             IF NOT EXISTS (SELECT DISTINCT coalesce(n.dog_id, o.dog_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.dog_id = n.dog_id WHERE CASE WHEN o.dog_id IS NULL OR n.dog_id IS NULL THEN true ELSE NOT ((o.breed IS NOT DISTINCT FROM n.breed)) END) THEN
                 RETURN NULL;
@@ -514,6 +524,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT o.dog_id FROM versioned_old AS o) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.animal AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;

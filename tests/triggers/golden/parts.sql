@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 455e9336ad6b4125be8ce4ec004583a3
+-- sqlalchemy_versioned 1 69061156bf973abb9a022c11a9e5f684
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -72,6 +72,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT n.part_id FROM versioned_new AS n) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.part AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -183,6 +188,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.part AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;
@@ -405,6 +415,11 @@ BEGIN
                 versioned_tx := public.transaction_versioned_current();
             END IF;
         END IF;
+        PERFORM FROM (SELECT * FROM (SELECT o.part_id FROM versioned_old AS o) AS t (k1) ORDER BY k1) AS t
+        CROSS JOIN LATERAL (
+            SELECT FROM public.part AS l
+            WHERE l.id = t.k1 AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+        ) AS held;
         IF versioned_tx IS NULL THEN
             versioned_tx := public.transaction_versioned_begin();
             versioned_begun := true;

@@ -42,7 +42,9 @@ class BeginningStatements(ImageStatements):
         begun = row.returning(*transaction.table.primary_key).cte(f"{spec.prefix}begun")
         number = select(*begun.c).scalar_subquery()
         closing = self._as_of(number).image_and_close(shape)
-        closed = closing.returning(spec.key[0].version).cte(f"{spec.prefix}closed")
+        # SQLAlchemy would shorten a long name of the column outside of the CTE, and only there.
+        key = spec.key[0].version.label("key_0")
+        closed = closing.returning(key).cte(f"{spec.prefix}closed")
         return select(number, select(*closed.c).scalar_subquery())
 
     def _has_one_before(self, shape: Shape) -> bool:

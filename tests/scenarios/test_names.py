@@ -67,6 +67,24 @@ def oddity(Base, engine):
     return cls
 
 
+@pytest.mark.strategies("validity")
+def test_key_with_a_long_name(Base, engine):
+    """A key may be called as long as a database takes, where its rows come and where they go."""
+    cls = declare(Base, "thing", ["k" * 63], ["name"])
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        thing = cls(**{"k" * 63: "x"}, name="a")
+        session.add(thing)
+        session.commit()
+        thing.name = "b"
+        session.commit()
+        session.delete(thing)
+        session.commit()
+
+        assert history(session, cls, lambda v: v.name) == ["xIa", "xUb", "xDb"]
+
+
 @pytest.mark.strategies("validity", "subquery")
 def test_columns_called_like_parameters(oddity, engine):
     """Their values go their way, whatever happens to the rows in however many flushes."""

@@ -26,6 +26,8 @@ __all__ = ["ClassReader", "bare_key"]
 
 #: Types whose values a database stores as they are, so that what differs here differs there.
 _PLAIN_TYPES = (types.Integer, types.String, types.Boolean, types.Date, types.Uuid)
+#: Texts of which it does not: spaces at the end are nothing in CHAR.
+_FORMED_TYPES = (types.Enum, types.CHAR, types.NCHAR)
 _PLAIN_VALUES = frozenset({int, str, bool, datetime.date, uuid.UUID})
 _NOTHING: frozenset[str] = frozenset()
 
@@ -152,9 +154,13 @@ def _changes_by_itself(mapper: Mapper[Any], column: Any) -> bool:
 
 
 def _is_plain(column: Any) -> bool:
-    if not isinstance(column, COLUMN) or isinstance(column.type, types.Enum):
+    if not isinstance(column, COLUMN):
         return False
-    return isinstance(column.type, _PLAIN_TYPES)
+    type_: types.TypeEngine[Any] = column.type
+    if isinstance(type_, types.Uuid) and not type_.as_uuid:
+        # It is written in more than one way.
+        return False
+    return isinstance(type_, _PLAIN_TYPES) and not isinstance(type_, _FORMED_TYPES)
 
 
 def bare_key(identity: tuple[Any, ...]) -> Any:

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from sqlalchemy import (
+    CHAR,
     DDL,
     Boolean,
     CheckConstraint,
@@ -27,10 +28,11 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    type_coerce,
 )
 from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column
 
-from sqlalchemy_versioned import Operation, version_table
+from sqlalchemy_versioned import Operation, count_versions, version_table
 from sqlalchemy_versioned.model.lookup import table_spec_of
 
 INSERT, UPDATE, DELETE = Operation
@@ -237,6 +239,33 @@ def test_keys_that_are_generated(declare, build):
 
     go_through(session, Thing, [{"name": "b"}], name="a")
     go_through(session, Thing, [{"name": "b"}], name="a")
+
+
+# -- what is the same ----------------------------------------------------------------------------
+
+
+@pytest.mark.strategies
+@pytest.mark.parametrize(
+    ("kind", "forms"),
+    [(CHAR(3), ["a", "a  ", "b"]), (Uuid(as_uuid=False), ["a" * 32, "A" * 32, "b" * 32])],
+    ids=["padded", "written otherwise"],
+)
+def test_values_in_another_form(declare, kind, forms):
+    """What is stored as it was makes no version, in whatever form it was assigned."""
+    session, Thing = declare(value=Column(kind))
+    thing = Thing(value=forms[0])
+    session.add(thing)
+    session.commit()
+    # As the driver has them: types bring them into one form.
+    as_stored = select(type_coerce(Thing.__table__.c.value, String))
+    rows = [session.scalar(as_stored)]
+    for form in (forms[0], *forms):
+        session.refresh(thing)
+        thing.value = form
+        session.commit()
+        rows.append(session.scalar(as_stored))
+
+    assert count_versions(thing) == len(list(itertools.groupby(rows)))
 
 
 # -- triggers ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement, Null
 from sqlalchemy.sql.functions import FunctionElement
 
-from .dialects import is_named, is_native_enum, stored_type
+from .dialects import decimal_places, is_named, is_native_enum, stored_type
 
 __all__ = [
     "AsDeclared",
@@ -194,12 +194,10 @@ def _as_declared_postgresql(element: AsDeclared, compiler: SQLCompiler, **kw: An
 # Types of which PostgreSQL has an equality that tells every two images apart.
 _COMPARABLE = (
     types.Integer,
-    types.Numeric,
     types.Boolean,
     types.Date,
     types.Time,
     types.DateTime,
-    types.Interval,
     types.LargeBinary,
     types.Uuid,
 )
@@ -221,15 +219,18 @@ def _same_value_sqlite(element: SameValue, compiler: SQLCompiler, **kw: Any) -> 
 def _same_value_postgresql(element: SameValue, compiler: SQLCompiler, **kw: Any) -> str:
     left, right = (compiler.process(clause, **kw) for clause in element.clauses)
     if not all(_compares_exactly(clause, compiler.dialect) for clause in element.clauses):
-        # Text compares byte by byte under "C"; citext, json, xml and enums need the cast.
+        # Text compares byte by byte under "C"; citext, json, xml and enums need the cast.  To
+        # PostgreSQL, a month is 30 days, 1.0 is 1.00 where no scale is said, and 0 is -0.
         left, right = (f'CAST({side} AS TEXT) COLLATE "C"' for side in (left, right))
     return f"({left} IS NOT DISTINCT FROM {right})"
 
 
 def _compares_exactly(column: ColumnElement[Any], dialect: Dialect) -> bool:
     type_ = stored_type(column, dialect)
-    if isinstance(type_, types.Enum) or is_named(type_, "CITEXT"):
+    if isinstance(type_, (types.Enum, types.Float)) or is_named(type_, "CITEXT"):
         return False
+    if isinstance(type_, types.Numeric):
+        return decimal_places(type_, dialect) is not None
     if isinstance(type_, _COMPARABLE) or is_named(type_, "JSONB"):
         return True
     # Only a collation that a column names itself can take different texts for equal.

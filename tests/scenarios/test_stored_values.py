@@ -15,20 +15,28 @@ from sqlalchemy import (
     DateTime,
     Enum,
     FetchedValue,
+    Float,
     ForeignKey,
     Identity,
     Integer,
+    Interval,
     LargeBinary,
+    Numeric,
     Sequence,
     String,
+    Text,
     TypeDecorator,
     Uuid,
+    cast,
     event,
     func,
+    insert,
     literal,
+    literal_column,
     select,
     text,
     type_coerce,
+    update,
 )
 from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column
 
@@ -266,6 +274,33 @@ def test_values_in_another_form(declare, kind, forms):
         rows.append(session.scalar(as_stored))
 
     assert count_versions(thing) == len(list(itertools.groupby(rows)))
+
+
+@pytest.mark.strategies
+@pytest.mark.needs("enum_types")
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (Interval(), "interval '30 days'", "interval '1 month'"),
+        (Numeric(), "1.0", "1.00"),
+        (Float(), "float8 '0'", "float8 '-0'"),
+    ],
+    ids=["interval", "scale", "sign"],
+)
+def test_equal_values_that_differ(declare, kind, one, other):
+    """A value that PostgreSQL takes for equal to the one before, and shows otherwise, is kept."""
+    session, Thing = declare(value=Column(kind))
+    session.execute(insert(Thing).values(id=1, value=literal_column(one)))
+    session.commit()
+    session.execute(update(Thing).values(value=literal_column(other)))
+    session.commit()
+
+    number, text_of = (
+        version_table(Thing).c.transaction_id,
+        cast(version_table(Thing).c.value, Text),
+    )
+    expected = [session.scalar(select(cast(literal_column(each), Text))) for each in (one, other)]
+    assert session.scalars(select(text_of).order_by(number)).all() == expected
 
 
 # -- triggers ------------------------------------------------------------------------------------

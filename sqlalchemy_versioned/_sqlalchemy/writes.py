@@ -61,7 +61,10 @@ def written_table(statement: Any) -> Any:
     ``_emit_insert_table`` and ``_emit_update_table``.
     """
     said = statement._annotations
-    return said.get("_emit_insert_table", said.get("_emit_update_table", statement.table))
+    table = said.get("_emit_insert_table", said.get("_emit_update_table", statement.table))
+    # A class that is read together with its subclasses stands for a join; the ORM writes its table.
+    subject = table._annotations.get("parententity")
+    return subject.local_table if isinstance(table, _JOIN) and subject is not None else table
 
 
 def unaliased(table: Any) -> Any:

@@ -487,3 +487,17 @@ def test_tables_that_are_written_by_themselves(Base, open_session):
         spec = table_spec_of(table)
         found = select(spec.operation_column).order_by(*spec.place)
         assert session.scalars(found).all() == operations, table.name
+
+
+def test_statements_on_a_base_that_loads_its_subclasses(Base, open_session):
+    """A class that is read as a join is written by its own table, and recorded."""
+    Item, _, Saw = joined_with_all(Base)
+    session = open_session(Base)
+    saw = Saw(name="a")
+    session.add(saw)
+    session.commit()
+    session.execute(update(Item).values(name="b"))
+    session.commit()
+
+    assert [version.name for version in saw.versions] == ["a", "b"]
+    assert verify(session) == []

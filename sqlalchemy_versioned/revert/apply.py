@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -194,6 +194,16 @@ class _Application:
 
         Without events, which would empty their foreign keys or delete them as orphans.
         """
+        # Each once: children may be their own ancestors.
+        found, waiting = {id(obj)}, [obj]
+        while waiting:
+            for each in self._own_children(waiting.pop()):
+                if id(each) not in found:
+                    found.add(id(each))
+                    waiting.append(each)
+
+    def _own_children(self, obj: Any) -> Iterator[Any]:
+        """Leave *obj* those of its children whose foreign keys lead to it, and yield them."""
         state: InstanceState[Any] = inspect(obj)
         for relationship in state.mapper.relationships:
             if not _deletes_children(relationship, state):
@@ -204,8 +214,7 @@ class _Application:
             if len(own) < len(members):
                 value: Any = own if relationship.uselist else None
                 set_committed_value(obj, relationship.key, value)
-            for each in own:
-                self._disown(each)
+            yield from own
 
     def _load(self) -> None:
         """Tell restored objects that they were loaded, as ``Session.merge()`` does."""

@@ -88,6 +88,31 @@ def test_children_of_what_goes(Base, open_session, kind):
     assert item.versions.count() == 3
 
 
+def test_children_that_are_their_own_parents(Base, open_session):
+    """What a deletion would cascade to for ever is looked at once."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        above_id = mapped_column(ForeignKey("node.id"))
+        below: Mapped[list["Node"]] = relationship(cascade="all", post_update=True)
+
+    session, node = open_session(Base), Node(id=1)
+    session.add(node)
+    session.commit()
+    session.delete(node)
+    session.commit()
+    node = Node(id=1, above_id=1)
+    session.add(node)
+    session.commit()
+
+    assert node.versions[1].revert() is None
+    session.commit()
+
+    assert session.query(Node).count() == 0
+
+
 class TestForeignKeysAlone:
     """Foreign keys that the ORM knows nothing of, to what came later."""
 

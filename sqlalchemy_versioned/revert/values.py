@@ -21,7 +21,7 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
 
     With those that differ, columns that any UPDATE would change.
     """
-    live = node.target.live
+    live, is_new = node.target.live, _is_new(node)
     mapper: Mapper[Any] = inspect(node.spec.parent_class)
     values: dict[str, Any] = {}
     kept: list[str] = []
@@ -29,7 +29,9 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
         if key not in node.keys or not _is_writable(mapper, key, is_new=live is None):
             continue
         value = node.value(key)
-        if live is None or differs(mapper, key, getattr(live, key), value):
+        # What a pending object has not been given looks like NULL, and may become a default.
+        is_open = is_new and value is None and _has_default(column_of(mapper, key))
+        if live is None or is_open or differs(mapper, key, getattr(live, key), value):
             _check_member(mapper, node, key, value)
             values[key] = _stored(session, node, key, value)
         elif changes_by_itself(mapper, key):
@@ -65,9 +67,17 @@ def _stored(session: Session, node: Node, key: str, value: Any) -> Any:
     column = column_of(inspect(node.spec.parent_class), key)
     if column.type.should_evaluate_none:
         return null() if _is_null(session, node, key) else None
-    has_default = column.default is not None or column.server_default is not None
     # An INSERT with a plain None takes the default.
-    return null() if node.target.live is None and has_default else None
+    return null() if _is_new(node) and _has_default(column) else None
+
+
+def _is_new(node: Node) -> bool:
+    """Tell whether the row of an object has yet to be inserted."""
+    return node.target.live is None or bool(inspect(node.target.live).pending)
+
+
+def _has_default(column: Column[Any]) -> bool:
+    return column.default is not None or column.server_default is not None
 
 
 def _is_null(session: Session, node: Node, key: str) -> bool:

@@ -86,7 +86,8 @@ def select_first_operations(spec: ClassSpec, identities: Sequence[tuple[Any, ...
 def _is_first(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:
     other = aliased(spec.version_class, flat=True)
     earlier = previous_of(spec, other, place_of(spec, entity))
-    return ~exists(select(1).where(same_object(spec, other, entity), earlier))
+    # Key and place may be columns of different tables, which only the class joins.
+    return ~exists(select(1).select_from(other).where(same_object(spec, other, entity), earlier))
 
 
 class Crossing:

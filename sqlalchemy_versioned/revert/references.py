@@ -21,6 +21,7 @@ from sqlalchemy.orm import (
 
 from .._typing import mapper_of, type_of
 from ..model.lookup import find_spec
+from ..model.spec import ClassSpec
 from .columns import differs
 from .live import chunks, find_by
 from .missing import Missing, class_behind
@@ -165,12 +166,10 @@ class References:
         # It may be newer than the foreign key, which the flush sets.
         if loaded is not None:
             return self._objects.node_of(self._objects.target_of(loaded))
-        here, there = pair_keys(relationship)
         spec = find_spec(relationship.mapper.class_)
+        identity = None if spec is None else _identity_by(relationship, spec, live)
         # Nodes are found by primary key; a reference to another unique column orders nothing here.
-        if spec is None or spec.key != there:
-            return None
-        return self._objects.find(spec, tuple(getattr(live, key) for key in here))
+        return None if spec is None or identity is None else self._objects.find(spec, identity)
 
     # -- foreign keys that no relationship stands for ----------------------------------------
 
@@ -255,6 +254,24 @@ def _is_reference(relationship: RelationshipProperty[Any]) -> bool:
         and not relationship.viewonly
         and is_plain(relationship.primaryjoin)
     )
+
+
+def _identity_by(
+    relationship: RelationshipProperty[Any], spec: ClassSpec, live: Any
+) -> tuple[Any, ...] | None:
+    """Return the primary key that a foreign key of *live* has, whichever table it refers to.
+
+    :param spec: the spec of the class that it refers to.
+    :returns: the key, in the order of the class; ``None`` if it refers to other columns.
+    """
+    here, _ = pair_keys(relationship)
+    pairs = zip(relationship.local_remote_pairs or (), here, strict=True)
+    values = {remote: getattr(live, key) for (_, remote), key in pairs}
+    for table in spec.tables:
+        key = [pair.parent for pair in table.key]
+        if values.keys() == {*key}:
+            return tuple(values[column] for column in key)
+    return None
 
 
 def _is_key(mapper: Mapper[Any], constraint: ForeignKeyConstraint) -> bool:

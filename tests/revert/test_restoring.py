@@ -394,6 +394,36 @@ class TestCircles:
 
         assert (founder.club, founder.friend, club.founder) == (club, founder, founder)
 
+    def test_circles_of_a_subclass(self, Base, open_session):
+        """What a class refers to by the key of a table of its own is seen as well."""
+
+        class Person(Base):
+            __tablename__ = "person"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+        class Star(Person):
+            __tablename__ = "star"
+            star_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+            idol_id = mapped_column(ForeignKey("star.star_id"))
+            idol = relationship(
+                "Star", remote_side=star_id, foreign_keys=idol_id, back_populates="fans"
+            )
+            fans = relationship("Star", foreign_keys=idol_id, back_populates="idol")
+
+        session, one, other = open_session(Base), Star(), Star()
+        session.add_all([one, other])
+        session.flush()
+        one.idol_id, other.idol_id = other.id, one.id
+        session.commit()
+        one.idol_id = None
+        session.commit()
+
+        one.versions[-2].revert(["idol", "fans"])
+        session.commit()
+
+        assert (one.idol, one.fans) == (other, [other])
+
     def test_the_plan_says_who_comes_first(self, session, models, founder):
         """One of the circle is restored without the other, and told of it later."""
         version = founder.versions[-1]

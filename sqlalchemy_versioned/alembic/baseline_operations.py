@@ -37,7 +37,7 @@ class BaselineVersionsOp(HistoryOp):
     """
 
     name = "baseline_versions"
-    keywords: Mapping[str, str] = keywords_for("columns", "schema", "id_column")
+    keywords: Mapping[str, str] = keywords_for("columns", "schema", "operation_format", "id_column")
 
     def __init__(self, names: HistoryNames, which: FirstVersions = FirstVersions()) -> None:
         super().__init__(names)
@@ -76,6 +76,7 @@ class BaselineVersionsOp(HistoryOp):
         version_schema: str | None = None,
         transaction_column_name: str = "transaction_id",
         operation_type_column_name: str = "operation_type",
+        operation_type_format: str = "number",
         version_id_column_name: str | None = None,
         end_transaction_column_name: str | None = DEFAULTS.end_transaction_column_name,
         left_out: Mapping[str, Sequence[Any]] | None = None,
@@ -98,6 +99,8 @@ class BaselineVersionsOp(HistoryOp):
         :param columns: the columns that are kept; unless given, those that both tables have.
         :param transaction_column_name: as the option of this name.
         :param operation_type_column_name: as the option of this name.
+        :param operation_type_format: as the option of this name; with a connection, it is found by
+            itself.
         :param version_id_column_name: as the option of this name, for the strategy ``'append'``,
             unless the database numbers the versions of this table: with UUIDs, and for the tables
             of subclasses, whose versions have the ids of those of the base-most table.
@@ -122,6 +125,7 @@ class BaselineVersionsOp(HistoryOp):
             transaction_column=transaction_column_name,
             end_column=None,
             operation_column=operation_type_column_name,
+            operation_format=operation_type_format,
             id_column=version_id_column_name,
         )
         base = None

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, SmallInteger, Table
+from sqlalchemy import Column, Connection, MetaData, SmallInteger, String, Table
 from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.types import TypeEngine
 
 from ..build.columns import transaction_id_type
+from ..database.dialects import is_text
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.naming import cut_name
 from ..model.spec import ColumnPair, VersionSpec
@@ -22,6 +24,8 @@ from ..options import DEFAULTS, Strategy
 from .types import is_generated
 
 __all__ = ["HistoryNames"]
+
+_OPERATION_TYPES: dict[str, TypeEngine[Any]] = {"number": SmallInteger(), "code": String()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class HistoryNames:
     #: ``None`` if versions have no end.
     end_column: str | None = DEFAULTS.end_transaction_column_name
     operation_column: str = DEFAULTS.operation_type_column_name
+    #: How operations are stored, where that cannot be looked up.
+    operation_format: str = DEFAULTS.operation_type_format
     #: The ids of versions, where each event has one.
     id_column: str | None = None
     #: Those of the columns that the database alone gives values, so that rows cannot be given any.
@@ -61,6 +67,11 @@ class HistoryNames:
                 raise InvalidArgument(
                     f"{name} is {getattr(self, name)!r}; give the name that it has in the database"
                 )
+        if self.operation_format not in tuple(_OPERATION_TYPES):
+            raise InvalidArgument(
+                f"operation_type_format is {self.operation_format!r}; choose from "
+                f"{', '.join(map(repr, _OPERATION_TYPES))}"
+            )
         if self.kind is not None and self.table is None:
             raise InvalidArgument(
                 f"what tells the classes of {self.version_table!r} apart is {self.kind!r}, of a "
@@ -88,6 +99,7 @@ class HistoryNames:
             transaction_column=spec.transaction_column.name,
             end_column=end,
             operation_column=spec.operation_column.name,
+            operation_format="code" if is_text(spec.operation_column) else "number",
             id_column=None if spec.id_column is None else spec.id_column.name,
             generated=tuple(name for name in columns or () if name in generated),
         )
@@ -112,7 +124,7 @@ class HistoryNames:
         names = [*dict.fromkeys([*self.key, *(self.columns or ())])]
         ours: list[Column[Any]] = [
             Column(self.transaction_column, transaction_id_type()),
-            Column(self.operation_column, SmallInteger()),
+            Column(self.operation_column, _OPERATION_TYPES[self.operation_format]),
         ]
         ours += [Column(name, transaction_id_type()) for name in self._optional]
         kept: list[Column[Any]] = [Column(name) for name in names]

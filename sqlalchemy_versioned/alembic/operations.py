@@ -95,6 +95,7 @@ _KEYWORDS = {
     "transaction_column": "transaction_column_name",
     "end_column": "end_transaction_column_name",
     "operation_column": "operation_type_column_name",
+    "operation_format": "operation_type_format",
     "id_column": "version_id_column_name",
     "generated": "generated",
 }
@@ -163,7 +164,9 @@ class AlignVersionsOp(HistoryOp):
     """
 
     name = "align_versions"
-    keywords: Mapping[str, str] = keywords_for("columns", "schema", "id_column", "generated")
+    keywords: Mapping[str, str] = keywords_for(
+        "columns", "schema", "operation_format", "id_column", "generated"
+    )
 
     @classmethod
     def align_versions(
@@ -178,6 +181,7 @@ class AlignVersionsOp(HistoryOp):
         version_schema: str | None = None,
         transaction_column_name: str = "transaction_id",
         operation_type_column_name: str = "operation_type",
+        operation_type_format: str = "number",
         version_id_column_name: str | None = None,
         generated: Sequence[str] = (),
     ) -> None:
@@ -192,6 +196,8 @@ class AlignVersionsOp(HistoryOp):
         :param key: the columns by which rows are recognised; unless given, the primary key.
         :param transaction_column_name: as the option of this name.
         :param operation_type_column_name: as the option of this name.
+        :param operation_type_format: as the option of this name; with a connection, it is found by
+            itself.
         :param version_id_column_name: as the option of this name, for the strategy ``'append'``.
         :param generated: those of *columns* that the database computes, which no row is given;
             with a connection, they are found by themselves.
@@ -206,6 +212,7 @@ class AlignVersionsOp(HistoryOp):
             transaction_column=transaction_column_name,
             end_column=None,
             operation_column=operation_type_column_name,
+            operation_format=operation_type_format,
             id_column=version_id_column_name,
             generated=generated,
         )

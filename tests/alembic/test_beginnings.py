@@ -156,7 +156,7 @@ def read_places(session: Session, spec: Any, *criteria: Any) -> list[Any]:
     [
         {},
         {"end_transaction_column_name": "ended"},
-        {"strategy": "subquery"},
+        {"strategy": "subquery", "operation_type_format": "code"},
         {"strategy": "append"},
         {"strategy": "append", "version_id_type": "uuid"},
     ],

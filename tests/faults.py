@@ -1005,6 +1005,15 @@ FAULTS = [
         "embedded",
     ),
     Fault(
+        "undone-continued",
+        "triggers/one_row.py",
+        "{p_operation} <> {delete} AND {succeeded}\n                FROM",
+        "{p_operation} <> {delete}\n                FROM",
+        "A change that is undone in the same transaction leaves a version.",
+        (f"{TRIGGERS}::test_nothing_is_left_of_what_was_undone",),
+        "embedded",
+    ),
+    Fault(
         "first-for-all",
         "triggers/one_row.py",
         "    NOT EXISTS (SELECT FROM {rows} OFFSET 1) AS is_alone,",

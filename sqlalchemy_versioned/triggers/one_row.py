@@ -61,6 +61,27 @@ IF FOUND THEN
 END IF;
 """
 
+#: This transaction has the newest version, which stays what it is and holds what the row is now.
+#: Writing it anew would leave a dead one each time, which all look-ups of the row step over.
+CONTINUED = """
+IF versioned_left = 0 THEN
+    UPDATE {version} AS v SET ({columns}) = ROW({values})
+    FROM {live} AND v.ctid = (
+        SELECT CASE WHEN {own_transaction} = versioned_tx AND (
+            {own_operation} = {insert} OR {own_operation} = {update} AND (
+                SELECT {p_end} = versioned_tx AND {p_operation} <> {delete} AND {succeeded}
+                FROM {version} AS p WHERE {p_is_one} AND {p_transaction} < versioned_tx
+                ORDER BY {p_transaction} DESC LIMIT 1
+            )
+        ) THEN own.ctid END
+        FROM {version} AS own WHERE {own_is_one} ORDER BY {own_transaction} DESC LIMIT 1
+    );
+    IF FOUND THEN
+        versioned_left := 1;
+    END IF;
+END IF;
+"""
+
 #: A row that has never been there has no version before.
 FIRST = """
 INSERT INTO {version} ({columns}, {transaction}, {operation})
@@ -138,17 +159,32 @@ class OneRowRecorder(FreshRecorder):
         slots = {
             **self._end_slots(spec),
             "p_transaction": text.column("p", spec.transaction_column),
-            "p_is_one": " AND ".join(
-                f"{text.column('p', pair.version)} = {text.kept(value, pair.parent)}"
-                for pair, value in self._key_of_one
-            ),
+            "p_is_one": self._is_one("p"),
         }
         if event is Event.DELETE:
             return fill(SUCCEEDED, **(slots | self._after_delete()))
         slots["values"] = self._values("l", spec, lambda flag: f"versioned_one.{flag.name}")
         if event is Event.INSERT:
             return fill(FIRST, live=self._live_one, **slots)
-        return fill(SUCCEEDED, **(slots | self._after_update()))
+        slots |= self._after_update()
+        return fill(SUCCEEDED, **slots) + self._continued(slots)
+
+    def _continued(self, slots: dict[str, str]) -> str:
+        """Return what brings a version of the same transaction up to date."""
+        # What flags said before is added up elsewhere.
+        if self._flags.of(self._spec):
+            return ""
+        return fill(
+            CONTINUED,
+            live=self._live_one,
+            own_transaction=self._text.column("own", self._spec.transaction_column),
+            own_is_one=self._is_one("own"),
+            **slots,
+        )
+
+    def _is_one(self, alias: str) -> str:
+        """Return the condition that versions are of the row."""
+        return self._is_version(alias, self._spec, [value for _, value in self._key_of_one])
 
     def _after_update(self) -> dict[str, str]:
         """Return when a version succeeds to the one before, and what it is made of."""

@@ -1,7 +1,7 @@
 """What triggers record: the same history, whoever writes and however."""
 
 import pytest
-from sqlalchemy import ForeignKey, Integer, String, func, select, text
+from sqlalchemy import ForeignKey, Integer, String, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -93,6 +93,21 @@ def test_nothing_is_left_of_what_was_undone(Article, run, history, session, stat
 
     assert history(Article) == [(1, "a", INSERT, 1, None)]
     assert transactions(session) == 1
+
+
+def test_row_that_is_changed_again_and_again(Article, run, history, session):
+    """The version of the transaction is brought up to date, and none is written in its place."""
+    run("INSERT INTO article (id, name) VALUES (1, 'a')")
+    for number in range(9):
+        session.execute(update(Article.__table__).values(name=f"b{number}"))
+    written = text(
+        "SELECT n_tup_ins, n_tup_del FROM pg_stat_xact_user_tables"
+        " WHERE relname = 'article_version'"
+    )
+    assert session.execute(written).one() == (1, 0)
+    session.commit()
+
+    assert history(Article) == [(1, "a", INSERT, 1, 2), (1, "b8", UPDATE, 2, None)]
 
 
 def test_undone_in_a_savepoint(Article, run, history, session):

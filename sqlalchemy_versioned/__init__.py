@@ -49,6 +49,7 @@ from .exc import (
 )
 from .hooks import Plugin, PluginCollection
 from .manager.manager import VersioningManager
+from .manager.scope import manager_of
 from .model.lookup import (
     end_tx_column_name,
     get_versioning_manager,
@@ -165,9 +166,7 @@ def make_versioned(
 T = TypeVar("T", bound=Table)
 
 
-def versioned_table(
-    table: T, *, manager: VersioningManager = versioning_manager, **options: Any
-) -> T:
+def versioned_table(table: T, *, manager: VersioningManager | None = None, **options: Any) -> T:
     """Version a table that no class need be mapped to, with *options*; return the table.
 
     Its version table is in the same ``MetaData`` from then on, so that ``create_all()`` makes both.
@@ -178,7 +177,8 @@ def versioned_table(
     ``Table(..., info={"versioned": {...}})`` says the same.
 
     :param table: a table, with a primary key unless ``strategy`` is ``'append'``.
-    :param manager: the manager that does it.
+    :param manager: the manager that does it; unless given, that of the ``MetaData`` of the table,
+        if :func:`make_versioned` was given one for it, or :data:`versioning_manager`.
     :param options: options as ``__versioned__`` has them; ``exclude``, ``include`` and ``ignore``
         list keys of columns.
     :raises UnknownOption: if an option does not exist; the known ones are listed.
@@ -190,7 +190,7 @@ def versioned_table(
     >>> version_table(page).name
     'page_version'
     """
-    manager.add_table(table, options)
+    (manager or manager_of(table, versioning_manager)).add_table(table, options)
     return table
 
 

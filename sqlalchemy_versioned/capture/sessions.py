@@ -91,6 +91,9 @@ class Sessions:
             return session
         if self.hears_all or _sqlalchemy.root_engine(connection) in self._recorded:
             session = info[self] = _ConnectionSession(connection)
+            if not self.has_begun(session):
+                # It is heard of where all sessions are, and not where some are named.
+                self.begun(session, connection)
             self.listen_to_connection(
                 connection,
                 commit=self._ended,
@@ -132,7 +135,9 @@ class Sessions:
     def _ended(self, connection: Connection) -> None:
         session = _sqlalchemy.info_of(connection).pop(self, None)
         if session is not None:
+            transaction = session.get_transaction()
             session.close()
+            self.after_transaction_end(session, transaction)
 
     def _savepoint_rolled_back(self, connection: Connection, name: Any, context: Any) -> None:
         session = _sqlalchemy.info_of(connection).get(self)

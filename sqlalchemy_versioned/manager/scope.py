@@ -13,7 +13,7 @@ from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..model.lookup import MANAGER
 
-__all__ = ["Scope", "is_in"]
+__all__ = ["Scope", "is_in", "manager_of"]
 
 
 #: What a manager can be for: ``Mapper`` and base classes are classes.
@@ -71,8 +71,7 @@ class Scope:
 
     def has_table(self, table: Table) -> bool:
         """Tell whether a table is the manager's."""
-        owner = table.metadata.info.get(MANAGER, self._manager)
-        return owner is self._manager and any(
+        return manager_of(table, self._manager) is self._manager and any(
             target is Mapper or _metadata_of(target) is table.metadata for target in self._targets
         )
 
@@ -81,6 +80,12 @@ class Scope:
         named = [each for target in self._targets if (each := _metadata_of(target)) is not None]
         for metadata in dict.fromkeys([*_sqlalchemy.mapped_metadata(), *named]):
             yield from filter(self.has_table, list(metadata.tables.values()))
+
+
+def manager_of(table: Any, default: Any) -> Any:
+    """Return the manager that a table is for by name, or the one that is for all others."""
+    metadata: MetaData | None = getattr(table, "metadata", None)
+    return default if metadata is None else metadata.info.get(MANAGER, default)
 
 
 def _covers(target: Any, mapper: Mapper[Any]) -> bool:

@@ -347,7 +347,7 @@ def table_spec_of(table: Table) -> VersionSpec:
     if table not in specs:
         raise ClassNotVersioned(
             f"Table {table.fullname!r} has no version table: no versioned class is mapped to it, "
-            "and versioned_table() has not been called for it after make_versioned()"
+            "and not both versioned_table() and make_versioned() have been called for it"
         )
     return specs[table]
 

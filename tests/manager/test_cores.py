@@ -414,7 +414,8 @@ def test_managers_have_tables_of_their_own(versioning):
         assert [version_table(each).name for each in tables] == ["page_past", "page_version"]
         assert [get_versioning_manager(each) for each in tables] == [manager, versioning]
         with pytest.raises(ImproperlyConfigured, match="by another manager"):
-            versioned_table(tables[0])
+            versioned_table(tables[0], manager=versioning)
+        assert version_table(versioned_table(tables[0])).name == "page_past"
     finally:
         remove_versioning(manager=manager)
     assert own.info == {}

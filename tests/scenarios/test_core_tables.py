@@ -18,17 +18,20 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.orm import Session, mapped_column, relationship
+from sqlalchemy.orm import Session, mapped_column, relationship, sessionmaker
 
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
     IncompleteHistory,
     Operation,
+    VersioningManager,
     VersionIsImmutable,
     as_of,
     count_versions,
     get_changes,
+    make_versioned,
     paused,
+    remove_versioning,
     transaction_class,
     transaction_context,
     vacuum,
@@ -128,10 +131,8 @@ def test_statements_in_a_session(session, page, line):
     assert verify(session) == []
 
 
-def test_connections_without_sessions(versioning, metadata, engine, page):
-    """An application of connections alone is recorded once its engine is named."""
-    metadata.create_all(engine)
-    versioning.record_engine(engine)
+def write_by_connections(engine, page):
+    """Write by two connections, with a savepoint, and return the history of it."""
     with engine.begin() as connection:
         connection.execute(insert(page).values(id=1, name="a"))
         with connection.begin_nested() as savepoint:
@@ -140,12 +141,36 @@ def test_connections_without_sessions(versioning, metadata, engine, page):
     with engine.connect() as connection:
         connection.execute(update(page).values(name="c"))
         connection.rollback()
+        connection.execute(update(page).values(name="d"))
         connection.execute(delete(page))
         connection.commit()
-
     with Session(engine) as session:
-        assert history_of(session, page) == [(INSERT, (1, "a")), (DELETE, (1, "a"))]
-        assert len(session.scalars(select(transaction_class(page))).all()) == 2
+        transactions = session.scalars(select(transaction_class(page))).all()
+        return history_of(session, page), len(transactions)
+
+
+def test_connections_without_sessions(versioning, metadata, engine, page):
+    """An application of connections alone is recorded once its engine is named."""
+    metadata.create_all(engine)
+    versioning.record_engine(engine)
+
+    written = [(INSERT, (1, "a")), (DELETE, (1, "d"))]
+    assert write_by_connections(engine, page) == (written, 2)
+
+
+def test_connections_beside_named_sessions(engine):
+    """So it is where a manager hears of some sessions only."""
+    metadata, manager, factory = MetaData(), VersioningManager(), sessionmaker()
+    manager.record_engine(engine)
+    make_versioned(mapper=metadata, session=factory, manager=manager, user_cls=None)
+    page = versioned_table(
+        Table("page", metadata, Column("id", Integer, primary_key=True), Column("name", String(50)))
+    )
+    metadata.create_all(engine)
+
+    written = [(INSERT, (1, "a")), (DELETE, (1, "d"))]
+    assert write_by_connections(engine, page) == (written, 2)
+    remove_versioning(manager=manager)
 
 
 def test_changed_keys(session, page, line):

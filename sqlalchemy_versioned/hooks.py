@@ -67,7 +67,11 @@ class Plugin:
     def after_build_version_table_columns(
         self, table_builder: TableBuilder, columns: list[Column[Any]]
     ) -> None:
-        """Append columns to a version table, before it is made."""
+        """Append columns to a version table, before it is made.
+
+        *columns* has what other plugins have appended; what the table itself brings along is in
+        ``table_builder.kept``.
+        """
 
     def after_build_tx_class(self, manager: Any) -> None:
         """Look at the Transaction class, once in each round of configuration."""

@@ -72,6 +72,8 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "transactional_ddl": POSTGRESQL | SQLITE,
     "stale_writes": MARIADB | MYSQL,
     "triggers": POSTGRESQL,
+    # What a statement that writes reads beside its own rows, others may write.
+    "unlocked_reads": POSTGRESQL,
     "two_phase": frozenset({"embedded"}) | MARIADB | MYSQL,
     "virtual_columns": SQLITE | MARIADB | MYSQL,
     # From PostgreSQL 18, and SQLAlchemy 2.1 has them made.

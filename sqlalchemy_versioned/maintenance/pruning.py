@@ -76,7 +76,7 @@ def prune(
         ]
         if any(counts):
             _mark(_numbering(found, spec), spec)
-        removed += counts[-1]
+        removed += counts[0]
     expire_all_versions(found)
     return removed
 

@@ -12,14 +12,18 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Delete,
     Insert,
     Select,
     Table,
     UniqueConstraint,
     Update,
+    and_,
     delete,
+    exists,
     func,
+    not_,
     null,
     or_,
     select,
@@ -32,6 +36,7 @@ from ..database.keys import KeyConditions, Style
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
 from .neighbours import rows_with_neighbours
+from .newest import comes_before, of_key, place_in
 from .ranges import Range, is_within
 from .rows import same_key
 
@@ -49,17 +54,29 @@ def build_prunings(
 ) -> Iterator[Delete]:
     """Build one statement for each table of a hierarchy, to be executed in this order.
 
-    :param tables: the tables, base-most first; the statement for that one comes last.
+    :param tables: the tables, base-most first.
     :param before: a transaction; what was valid at it stays, and so does everything later.
     :param keep: how many of the newest versions of each row stay at least.
     """
-    removed = _select_removed(tables[0], within, before, keep)
-    # The base-most last: what is removed is read from it.
-    for table in reversed(tables):
-        key = [pair.version for pair in table.key]
-        is_removed = tuple_(*key, table.identifier).in_(removed)
-        # Said twice, the range keeps a database from looking at all of the table for each part.
-        yield delete(table.version_table).where(is_within(key, within), is_removed)
+    root, *others = tables
+    key = [pair.version for pair in root.key]
+    is_removed = tuple_(*key, root.identifier).in_(_select_removed(root, within, before, keep))
+    # Said twice, the range keeps a database from looking at all of the table for each part.
+    yield delete(root.version_table).where(is_within(key, within), is_removed)
+    # What others commit in between might be counted, so the others follow what is left of that.
+    for table in others:
+        yield delete(table.version_table).where(
+            is_within([pair.version for pair in table.key], within), _is_before(table, root)
+        )
+
+
+def _is_before(table: VersionSpec, root: VersionSpec) -> ColumnElement[bool]:
+    """Match versions that are older than all that the base-most table has of their objects."""
+    told = root.version_table.alias()
+    key = [pair.version for pair in table.key]
+    of_object = exists().where(*of_key(root, told, key)).correlate_except(told)
+    until = comes_before(place_in(root, told), table.place, or_is=True)
+    return and_(of_object, not_(of_object.where(until)))
 
 
 def _select_removed(

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, event, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
@@ -222,6 +222,35 @@ def test_statements(session, models, tables):
         for each in plain:
             session.delete(each)
     assert max(counts) <= 5
+
+
+@pytest.mark.needs("unlocked_reads")
+def test_what_others_write_meanwhile(models, tables):
+    """The tables of an object are pruned alike, though a version comes in between."""
+    seen = []
+
+    def rename(name):
+        with Session(tables) as other:
+            other.get(models.Puppy, 1).name = name
+            other.commit()
+
+    def interfere(connection, cursor, statement, *others):
+        if statement.startswith("DELETE"):
+            seen.append(statement)
+            if len(seen) == 2:
+                rename("d")
+
+    with Session(tables) as session:
+        session.add(models.Puppy(id=1, name="a"))
+        session.commit()
+        for name in "bc":
+            rename(name)
+        event.listen(tables, "before_cursor_execute", interfere)
+        assert prune(session, models.Animal, keep=2) == 1
+        session.commit()
+        event.remove(tables, "before_cursor_execute", interfere)
+        assert len(seen) == 3
+        assert verify(session) == []
 
 
 def test_progress_and_ranges(session, models, points):

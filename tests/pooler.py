@@ -46,6 +46,8 @@ def run_pooler(server: URL, *, size: int) -> Iterator[URL]:
     :param size: how many connections of the server its clients share.
     :raises PoolerMissing: if it cannot be had.
     """
+    # Before anything is made that would be left if it cannot be had.
+    program = _program()
     directory = Path(tempfile.mkdtemp(prefix="versioned-pooler-"))
     url = server.set(host="127.0.0.1", port=_free_port())
     path = directory / "pgbouncer.ini"
@@ -62,7 +64,7 @@ def run_pooler(server: URL, *, size: int) -> Iterator[URL]:
     )
     log = (directory / "log").open("w+")
     process = subprocess.Popen(
-        [_program(), str(path)], stdout=log, stderr=log, cwd="/", **_as_nobody(directory)
+        [program, str(path)], stdout=log, stderr=log, cwd="/", **_as_nobody(directory)
     )
     try:
         _wait_for(process, url, log.name)

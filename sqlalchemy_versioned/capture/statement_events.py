@@ -14,6 +14,7 @@ from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
 from ..recording.ours import is_ours
 from ..recording.paused import is_paused
+from .capture import Capture
 from .captures import Captures
 from .cascades import Cascaded
 from .flush_events import FlushEvents
@@ -106,7 +107,9 @@ class StatementEvents:
             if not capture.has_tables or self.triggers.has(statement.table):
                 return statement, multiparams, params
         sets = _sqlalchemy.statement_parameters(multiparams, params)
-        statement, others = self._before_write(connection, statement, sets, execution_options)
+        statement, others = self._before_write(
+            capture, connection, statement, sets, execution_options
+        )
         if others is not None:
             return statement, others, {}
         return statement, multiparams, params
@@ -119,6 +122,7 @@ class StatementEvents:
 
     def _before_write(
         self,
+        capture: Capture,
         connection: Connection,
         statement: Any,
         sets: Sequence[Mapping[str, Any]],
@@ -134,7 +138,6 @@ class StatementEvents:
             return self._before_flushed(flush, connection, base_mapper, statement, sets)
         if self._flushes.note_links(connection, statement, sets):
             return statement, None
-        capture = self._captures.on(connection)
         prepared = capture.before(connection, statement, sets, execution_options)
         if capture.awaits(connection):
             self._sessions.listen_to_connection(connection, after_execute=self._after_execute)

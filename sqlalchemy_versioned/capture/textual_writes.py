@@ -28,6 +28,7 @@ class TextualWrites:
         if not self._mention.search(text):
             return None
         for plain in {" ".join(scan.sub(_kept, text).split()) for scan in _SCANS}:
+            plain = _without_trigger(plain)
             for pattern in self._patterns:
                 found = pattern.search(plain)
                 if found is not None:
@@ -56,6 +57,24 @@ _SCANS = [
 
 def _kept(match: re.Match[str]) -> str:
     return match["kept"] or " '' "
+
+
+#: The beginning of a trigger that has its statements in it, and what blocks begin and end with.
+_TRIGGER = re.compile(
+    r"^(?:'' )*create (?:or replace )?(?:temp(?:orary)? )?trigger\b[^;]*?\bbegin\b", re.I
+)
+_BLOCKS = re.compile(r"(?<![\"`])\b(begin|case|end)\b(?![\"`])", re.I)
+
+
+def _without_trigger(text: str) -> str:
+    """Leave out the body of a trigger that *text* makes, which is not executed yet."""
+    made = _TRIGGER.match(text)
+    depth = 1
+    for each in _BLOCKS.finditer(text, made.end()) if made else ():
+        depth += -1 if each[1].lower() == "end" else 1
+        if not depth:
+            return text[each.end() :]
+    return text
 
 
 def _patterns(names: str) -> Iterator[str]:

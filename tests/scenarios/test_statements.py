@@ -120,6 +120,8 @@ WRITES = [
     "SELECT 1 # don't\n; DELETE FROM article WHERE name = 'x'",
     "/*! DELETE FROM article */",
     "LOAD DATA INFILE 'x' INTO TABLE article",
+    "CREATE TRIGGER x AFTER INSERT ON tag BEGIN SELECT 1; END; UPDATE article SET a = CASE b END",
+    "CREATE TRIGGER x AFTER INSERT ON tag EXECUTE FUNCTION y(); BEGIN; DELETE FROM article; END",
 ]
 
 READS = [
@@ -148,6 +150,7 @@ READS = [
     "DELETE FROM other USING article WHERE other.id = article.id",
     "DELETE FROM article.other",
     "LOCK TABLE article IN SHARE ROW EXCLUSIVE MODE",
+    "CREATE TEMP TRIGGER x AFTER UPDATE ON tag BEGIN UPDATE article SET a = CASE b END; END;",
 ]
 
 

@@ -15,6 +15,7 @@ from ..build.transaction import forget_transaction_table
 from ..database.sessions import numbering_connection
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin
+from ..model.naming import name_indexes
 
 __all__ = ["ModelPlugin", "exact_text"]
 
@@ -116,7 +117,9 @@ class ModelPlugin(Plugin):
             )
         columns = self.build_columns(transaction)
         schema = beside.schema or BLANK_SCHEMA
-        return Table(self.table_name, beside.metadata, *columns, schema=schema)
+        table = Table(self.table_name, beside.metadata, *columns, schema=schema)
+        name_indexes(table)
+        return table
 
     def add_property(self, key: str, prop: Any) -> None:
         """Give the Transaction class a relationship."""

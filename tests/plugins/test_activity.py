@@ -3,8 +3,8 @@
 import uuid
 
 import pytest
-from sqlalchemy import Uuid, inspect, select
-from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
+from sqlalchemy import MetaData, Uuid, inspect, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import InvalidArgumentType, remove_versioning
 from sqlalchemy_versioned.plugins import ActivityPlugin
@@ -165,6 +165,23 @@ def test_bad_input(session, models, Activity):
     """Only mapped objects can be referred to."""
     with pytest.raises(InvalidArgumentType, match=r"Activity.object cannot be 5; assign"):
         Activity(object=5)
+
+
+def test_conventions_that_say_nothing_of_indexes(versioning):
+    """The table has names for its indexes, without which none could be created."""
+    versioning.plugins.append(ActivityPlugin())
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    configure_mappers()
+    indexes = Base.metadata.tables["activity"].indexes
+    assert [index.name for index in indexes] == ["ix_activity_transaction_id"]
 
 
 def test_nothing_is_left(versioning, models):

@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, select
 
-from .._typing import TUPLE, new_dict
+from .._typing import new_dict
 from ..database.dialects import locks_one_table
 from ..database.foreign_keys import ACTS, Changed, Edge, acting_keys
-from ..database.keys import Key, KeyConditions, KeyParameters
+from ..database.keys import Key, KeyConditions, KeyParameters, bare_key, key_values
 from ..model.spec import VersionSpec
 
 __all__ = ["Cascaded", "Cascades", "Values"]
@@ -137,7 +137,7 @@ class Cascades:
             member = KeyConditions(own, part.style).member(own, "keys")
             statement = select(*_labelled(own, "key"), *_labelled(columns, "value")).where(member)
             for row in connection.execute(statement, part.parameters()):
-                yield _bare(row[: len(own)]), list(row[len(own) :])
+                yield bare_key(row[: len(own)]), list(row[len(own) :])
 
     # -- deletions ---------------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class Cascades:
         start: Values = {}
         for now, before in moved.items():
             # Only the parts of the key that differ are followed by anybody.
-            pairs = zip(key, _values(now), _values(before), strict=True)
+            pairs = zip(key, key_values(now), key_values(before), strict=True)
             start[now] = {c: old for c, new, old in pairs if new != old}
             start[now].update((values or {}).get(before, {}))
         formers = {table: start}
@@ -355,8 +355,8 @@ class Cascades:
             return
         for row in rows:
             had = formers[row]
-            before = [had.get(c, now) for c, now in zip(own, _values(row), strict=True)]
-            found.setdefault(spec, {})[row] = _bare(before)
+            before = [had.get(c, now) for c, now in zip(own, key_values(row), strict=True)]
+            found.setdefault(spec, {})[row] = bare_key(before)
 
     # -- both --------------------------------------------------------------------------------
 
@@ -390,16 +390,8 @@ class Cascades:
             shown = (*_labelled(own, "key"), *_labelled(columns, "referred"))
             statement = select(*shown).where(*same, member).with_for_update(of=of)
             for row in connection.execute(statement, part.parameters()).all():
-                yield _bare(row[: len(own)]), _bare(row[len(own) :])
+                yield bare_key(row[: len(own)]), bare_key(row[len(own) :])
 
 
 def _labelled(columns: Iterable[Any], word: str) -> list[Any]:
     return [column.label(f"{word}_{place}") for place, column in enumerate(columns)]
-
-
-def _values(key: Key) -> Any:
-    return key if isinstance(key, TUPLE) else (key,)
-
-
-def _bare(values: Any) -> Key:
-    return values[0] if len(values) == 1 else tuple(values)

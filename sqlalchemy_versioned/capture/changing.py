@@ -9,9 +9,8 @@ from sqlalchemy import Connection, Delete, Table, Update, delete, false
 from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
-from .._typing import TUPLE
 from ..database.dialects import has_concurrent_writers
-from ..database.keys import Key
+from ..database.keys import Key, bare_key
 from ..model.spec import VersionSpec
 from ..recording.changes import Changes
 from ..recording.ours import OURS
@@ -154,9 +153,8 @@ class RowChanges:
         size = write.width
         for statement, parameters in write.select_rows(connection.dialect, moves=moves):
             for row in connection.execute(statement, parameters):
-                key = row[0] if size == 1 else tuple(row[:size])
-                moved = row[size:] or (key if isinstance(key, TUPLE) else (key,))
-                found[key] = moved[0] if size == 1 else tuple(moved)
+                # Where none is assigned, each key stays what it is.
+                found[bare_key(row[:size])] = bare_key(row[size:] or row[:size])
         return found
 
     def _finish_deletion(self, pending: Pending, connection: Connection, result: Any) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
 from ..database.dialects import has_concurrent_writers
-from ..database.keys import Key
+from ..database.keys import Key, bare_key
 from ..model.spec import ClassSpec, VersionSpec
 from ..reading.loaded import expire_versions, has_loaded_versions
 from ..recording.changes import Changes
@@ -25,7 +25,7 @@ from .flushes import Flush, Work, collect_work, find_switched
 from .native import end_events
 from .refusals import follow_policy
 from .session_recorder import SessionRecorder
-from .touched import ClassReader, bare_key
+from .touched import ClassReader
 from .tracked import Tracked
 
 __all__ = ["FlushEvents"]

@@ -24,15 +24,15 @@ from sqlalchemy.engine import ExecutionContext
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .. import _sqlalchemy
-from .._typing import TUPLE, new_dict, new_set
-from ..database.keys import Key
+from .._typing import new_dict, new_set
+from ..database.keys import Key, bare_key, key_values
 from ..hooks import Plugin, PluginCollection
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
 from ..recording.unit_of_work import UnitOfWork
 from .cascades import Cascaded
-from .touched import ClassReader, bare_key
+from .touched import ClassReader
 from .writes import Write
 
 __all__ = ["Flush", "LinkTable", "Work", "collect_work", "find_switched"]
@@ -295,7 +295,7 @@ class LinkTable:
         changes.inserted = [key for key in found if key not in work.standing]
 
     def _key(self, parameters: Any, *, prefix: str = "") -> Any:
-        return bare_key(tuple(parameters[prefix + column.key] for column in self._told))
+        return bare_key([parameters[prefix + column.key] for column in self._told])
 
     def _known(self, keys: list[Any], connection: Connection, *, locks: bool = False) -> list[Any]:
         """Return the keys under which rows are recorded, for what they link.
@@ -308,8 +308,8 @@ class LinkTable:
         given = tuple_(*self._told)
         found: dict[Any, None] = {}
         for start in range(0, len(keys), _CHUNK):
-            part = [k if isinstance(k, TUPLE) else (k,) for k in keys[start : start + _CHUNK]]
+            part = [key_values(key) for key in keys[start : start + _CHUNK]]
             statement = select(*wanted).where(given.in_(part))
             rows = connection.execute(statement.with_for_update() if locks else statement)
-            found.update(dict.fromkeys(bare_key(tuple(row)) for row in rows))
+            found.update(dict.fromkeys(bare_key(row) for row in rows))
         return list(found)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from .. import _sqlalchemy
 from ..database.dialects import returns_inserted
-from ..database.keys import Key
+from ..database.keys import Key, bare_key
 from ..recording.changes import Changes
 from .behind import RowsBehind
 from .cascades import Cascaded
@@ -122,7 +122,7 @@ class Inserts:
         found: dict[Key, None] = {}
         for statement in conflicts.select_rows(connection.dialect):
             for row in connection.execute(statement).all():
-                found[row[0] if len(row) == 1 else tuple(row)] = None
+                found[bare_key(row)] = None
         return list(found)
 
     def replaced(

@@ -22,7 +22,7 @@ from ..database.keys import Key
 from ..model.spec import ClassSpec
 from ..recording.changes import Changes
 
-__all__ = ["ClassReader", "bare_key"]
+__all__ = ["ClassReader"]
 
 #: Types whose values a database stores as they are, so that what differs here differs there.
 _PLAIN_TYPES = (types.Integer, types.String, types.Boolean, types.Date, types.Uuid)
@@ -161,11 +161,6 @@ def _is_plain(column: Any) -> bool:
         # It is written in more than one way.
         return False
     return isinstance(type_, _PLAIN_TYPES) and not isinstance(type_, _FORMED_TYPES)
-
-
-def bare_key(identity: tuple[Any, ...]) -> Any:
-    """Return a key as it is kept: the value itself where there is only one."""
-    return identity[0] if len(identity) == 1 else identity
 
 
 def _key_getter(keys: tuple[str, ...]) -> Callable[[InstanceState[Any]], Any]:

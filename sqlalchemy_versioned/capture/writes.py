@@ -34,9 +34,16 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, ClauseList, False_, Grouping, Null, True_
 
 from .. import _sqlalchemy
-from .._typing import PARAMETER, TUPLE, replaced
+from .._typing import PARAMETER, replaced
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
-from ..database.keys import Key, KeyConditions, KeyParameters, Style
+from ..database.keys import (
+    Key,
+    KeyConditions,
+    KeyParameters,
+    Style,
+    bare_key,
+    key_values,
+)
 from ..database.names import free_prefix
 from .bound import bound_values
 
@@ -141,7 +148,7 @@ class Write:
             after = [_with_value(said.get(column, value), values) for column, value in pairs]
             if any(isinstance(value, ColumnElement) for value in after):
                 return None
-            found[_bare(before)] = _bare(after)
+            found[bare_key(before)] = bare_key(after)
         return found
 
     def select_rows(
@@ -248,11 +255,10 @@ class Write:
         return self.statement.where(_with_values(condition, found.parameters(), are_ours=True))
 
     def _is(self, key: Key, prefix: str) -> ColumnElement[bool]:
-        values = key if isinstance(key, TUPLE) else (key,)
         return and_(
             *[
                 column == bindparam(f"{prefix}key", value, column.type, unique=True)
-                for column, value in zip(self._key, values, strict=True)
+                for column, value in zip(self._key, key_values(key), strict=True)
             ]
         )
 
@@ -315,7 +321,7 @@ class Write:
         given = _sqlalchemy.inserted_values(self.statement, self._sets)
         rows = [[each.get(column) for column in self._key] for each in given]
         return [
-            _bare(row)
+            bare_key(row)
             for row in rows
             if not any(value is None or isinstance(value, ColumnElement) for value in row)
         ]
@@ -359,7 +365,7 @@ class Write:
         rows = result.context.compiled_parameters
         names = [column.key for column in self._key]
         if all(row.get(name) is not None for row in rows for name in names):
-            return [_bare([row[name] for name in names]) for row in rows]
+            return [bare_key([row[name] for name in names]) for row in rows]
         made = result.inserted_primary_key_rows
         if len(made) != len(rows):
             return None
@@ -371,11 +377,7 @@ class Write:
             {**dict(zip(primary, key, strict=True)), **{c: row[c.key] for c in rest}}
             for key, row in zip(made, rows, strict=True)
         ]
-        return [_bare([key[column] for column in self._key]) for key in found]
-
-
-def _bare(values: Sequence[Any]) -> Key:
-    return values[0] if len(values) == 1 else tuple(values)
+        return [bare_key([key[column] for column in self._key]) for key in found]
 
 
 def _is_made_here(column: Column[Any]) -> bool:
@@ -413,8 +415,7 @@ def _equality(condition: Any) -> tuple[Column[Any], BindParameter[Any]] | None:
 
 def _key_of(wanted: Sequence[BindParameter[Any]], values: Mapping[str, Any]) -> Key:
     """Return the key that a set of parameters tells."""
-    key = [_value_of(parameter, values) for parameter in wanted]
-    return key[0] if len(key) == 1 else tuple(key)
+    return bare_key([_value_of(parameter, values) for parameter in wanted])
 
 
 def _with_value(value: Any, values: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from sqlalchemy import Column, DateTime, inspect
 from sqlalchemy.types import TypeEngine
 
 from .._typing import ITERABLE, MAPPING, STATE, TUPLE
+from ..database.keys import bare_key
 from ..database.kinds import exact_type
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..model.mapping import primary_key_attributes, stored_key
@@ -109,7 +110,7 @@ def _key(spec: ClassSpec, given: Any) -> Any:
         _refuse_key(spec, given)
     for pair, value in zip(spec.root.key, values, strict=True):
         _check_type("object_ids", pair.parent, value)
-    return values[0] if len(values) == 1 else values
+    return bare_key(values)
 
 
 def _key_values(spec: ClassSpec, given: Any) -> tuple[Any, ...]:
@@ -221,7 +222,7 @@ def user_key(columns: Sequence[Column[Any]], given: Any) -> Any:
     for column, value in zip(columns, key, strict=True):
         if value is not None:
             _check_type("user_ids", column, value)
-    return key[0] if len(key) == 1 else key
+    return bare_key(key)
 
 
 def sort_key(sort_by: Any) -> str:

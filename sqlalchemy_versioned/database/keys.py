@@ -25,13 +25,43 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from .._sqlalchemy import has_bind_expression
-from .._typing import sql_parameter
+from .._typing import TUPLE, sql_parameter
 from .dialects import can_select_from_target, is_named, is_native_enum, native_type
 
-__all__ = ["Key", "KeyConditions", "KeyParameters", "KeySets", "Style"]
+__all__ = [
+    "Key",
+    "KeyConditions",
+    "KeyParameters",
+    "KeySets",
+    "Style",
+    "bare_key",
+    "key_expression",
+    "key_values",
+]
 
 #: A row's key: the value of its one key column, or a tuple of several.
 Key = Any
+
+
+def bare_key(values: Sequence[Any]) -> Key:
+    """Return the key that has these values, one for each key column.
+
+    >>> bare_key([1]), bare_key([1, "a"])
+    (1, (1, 'a'))
+    """
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def key_values(key: Key) -> tuple[Any, ...]:
+    """Return the values that a key has, one for each key column."""
+    values: tuple[Any, ...] = key if isinstance(key, TUPLE) else (key,)
+    return values
+
+
+def key_expression(columns: Sequence[ColumnElement[Any]]) -> Any:
+    """Return key columns as one expression, which can be looked for in a list or a SELECT."""
+    # SQLite knows no tuple of one.
+    return columns[0] if len(columns) == 1 else tuple_(*columns)
 
 
 class Style(Enum):
@@ -75,7 +105,7 @@ class KeyConditions:
         if self._style is Style.ONE:
             pairs = zip(columns, self.values(name), strict=True)
             return and_(*[column == self._given_for(column, value) for column, value in pairs])
-        subject: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+        subject = key_expression(columns)
         if self._style is Style.LIST:
             values: Any = sql_parameter(f"{self._prefix}{name}", expanding=True)
             listed: ColumnElement[bool] = subject.in_(values)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from ..database.keys import bare_key
 from ..database.sessions import awaited_as
 from ..model.lookup import get_versioning_manager
 from ..query.ranges import Range
@@ -15,7 +16,6 @@ from ..recording.writer import TableWriter
 from .places import (
     Place,
     Progress,
-    bare,
     by_object,
     check_pace,
     find_places,
@@ -81,7 +81,7 @@ def _keep_first_states(session: Session, place: Place, within: Range) -> set[Any
 
 def _find_lacking(session: Session, place: Place, within: Range) -> list[Any]:
     missing = select_unrecorded_keys(place.spec, within, place.left_out)
-    return [bare(row) for row in session.execute(missing, **place.where)]
+    return [bare_key(row) for row in session.execute(missing, **place.where)]
 
 
 def _look_again_when_committed(session: Session, model: Any) -> None:

@@ -38,7 +38,6 @@ from ..triggers.upkeep import upkeep
 __all__ = [
     "Place",
     "Progress",
-    "bare",
     "by_object",
     "check_pace",
     "find_places",
@@ -216,8 +215,3 @@ def ranges(session: Session, place: Place, size: int, progress: Progress | None)
         if until is None:
             return
         after = until
-
-
-def bare(values: Sequence[Any]) -> Any:
-    """Return a key as the writer has it: a value, or a tuple of several."""
-    return values[0] if len(values) == 1 else tuple(values)

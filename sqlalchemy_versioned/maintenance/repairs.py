@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ..database.keys import bare_key
 from ..database.sessions import awaited_as
 from ..model.lookup import get_versioning_manager, spec_of
 from ..model.spec import Hierarchy
@@ -26,7 +27,6 @@ from .faults import Fault, FaultKind, faults_within, orphans_within
 from .places import (
     Place,
     Progress,
-    bare,
     by_object,
     check_pace,
     find_places,
@@ -144,7 +144,7 @@ def _record(session: Session, places: Sequence[Place], within: Range) -> None:
     for place in places:
         for fault in faults_within(session, place, within):
             if _note(changes[place.spec], fault):
-                concerned[bare(fault.key)] = None
+                concerned[bare_key(fault.key)] = None
     for each in changes.values():
         _tell_the_same(each, base, concerned)
     if concerned:
@@ -159,7 +159,7 @@ def _record(session: Session, places: Sequence[Place], within: Range) -> None:
 
 def _note(changes: Changes, fault: Fault) -> bool:
     """Add a row to those that are to be recorded, if its fault is of that kind."""
-    key = bare(fault.key)
+    key = bare_key(fault.key)
     if fault.kind is FaultKind.MISSING_DELETE:
         changes.departed.append(key)
     elif fault.kind is FaultKind.MISSING_INSERT:

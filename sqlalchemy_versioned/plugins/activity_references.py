@@ -13,13 +13,12 @@ from sqlalchemy import (
     inspect,
     not_,
     select,
-    tuple_,
 )
 from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import object_session
 
-from .._typing import TUPLE, mapper_of, type_of
-from ..capture.touched import bare_key
+from .._typing import mapper_of, type_of
+from ..database.keys import bare_key, key_expression, key_values
 from ..exc import InvalidArgumentType
 from ..model.lookup import MANAGER, ensure_bound, find_spec
 from ..model.spec import ClassSpec
@@ -130,8 +129,7 @@ def _build_version(role: str) -> Any:
         if session is None or spec is None or key is None or tx is None:
             return None
         ensure_bound(session, spec)
-        identity: tuple[Any, ...] = key if isinstance(key, TUPLE) else (key,)
-        statement = select_version_at(spec, identity, tx)
+        statement = select_version_at(spec, key_values(key), tx)
         return session.scalars(statement, execution_options=FRESH).first()
 
     return property(read, doc=f"The version of the {role} at the transaction of the activity.")
@@ -162,7 +160,7 @@ def key_of(instance: Any) -> Any:
     """Return the key of an object as far as it is known; ``None`` if it is not."""
     state = inspect(instance)
     identity = state.identity or tuple(state.mapper.primary_key_from_instance(instance))
-    return None if None in identity else bare_key(tuple(identity))
+    return None if None in identity else bare_key(identity)
 
 
 class ActivityBase:
@@ -236,8 +234,8 @@ def transactions_of(references: Iterable[Reference], uow: Any, session: Any) -> 
     connection = session.connection(bind_arguments={"mapper": inspect(spec.parent_class)})
     for start in range(0, len(wanted), _CHUNK):
         part = wanted[start : start + _CHUNK]
-        among = columns[0].in_(part) if len(columns) == 1 else tuple_(*columns).in_(part)
+        among = key_expression(columns).in_(part)
         statement = select(*columns, func.max(root.transaction_column)).where(among)
         for *key, tx in connection.execute(statement.group_by(*columns)):
-            found[bare_key(tuple(key))] = tx
+            found[bare_key(key)] = tx
     return found

@@ -19,12 +19,11 @@ from sqlalchemy import (
     bindparam,
     inspect,
     or_,
-    tuple_,
 )
 from sqlalchemy.orm import Mapper
 
 from ..database.expressions import ReadFirst
-from ..database.keys import KeyConditions, Style
+from ..database.keys import KeyConditions, Style, key_expression
 from ..model.mapping import USER_ID, USER_IS_SAID, user_reference
 from ..model.spec import ClassSpec
 from .named import Writer, had_name, user_column, user_of
@@ -180,9 +179,7 @@ class Filters:
         return [user_of(user, transactions.c[self.facts[USER_IS_SAID]], writer)]
 
     def _is_by_users(self, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
-        # SQLite knows no tuple of one.
-        user = key[0] if len(key) == 1 else tuple_(*key)
-        is_one = user.in_(bindparam("users", expanding=True))
+        is_one: ColumnElement[bool] = key_expression(key).in_(bindparam("users", expanding=True))
         if "no_user" not in self.shape.filters:
             return is_one
         # IN never matches NULL, so who asks for no user is answered apart.

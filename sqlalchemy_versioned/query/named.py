@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, and_, case, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, and_, case, func, or_, select
 
 from .._typing import mapper_of
-from ..database.keys import KeyConditions, Style
+from ..database.keys import KeyConditions, Style, key_expression
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from .newest import newest_version, of_key
@@ -83,8 +83,7 @@ def had_name(spec: ClassSpec, key: Sequence[Any], style: Style) -> ColumnElement
     rows = table.version_table.alias()
     is_named = KeyConditions([column], style).member([rows.c[column.key]], "names")
     keys = select(*[rows.c[pair.version.key] for pair in table.key]).where(is_named)
-    subject: Any = key[0] if len(key) == 1 else tuple_(*key)
-    found: ColumnElement[bool] = subject.in_(keys)
+    found: ColumnElement[bool] = key_expression(key).in_(keys)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session, object_session
 
+from ..database.keys import bare_key
 from ..model.lookup import find_spec
 from ..model.spec import Hierarchy
 
@@ -156,7 +157,6 @@ def _note(session: Session, version: Any) -> None:
     values = state.dict
     if not all(key in values for key in spec.key):
         return
-    key = tuple([values[key] for key in spec.key])
-    row = (spec.hierarchy, key[0] if len(key) == 1 else key)
+    row = (spec.hierarchy, bare_key([values[key] for key in spec.key]))
     loaded: LoadedVersions = session.info.setdefault(LOADED, LoadedVersions())
     loaded.add(session, row, state.key)

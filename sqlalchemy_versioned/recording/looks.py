@@ -21,7 +21,7 @@ from ..database.dialects import (
     locks_what_is_missing,
 )
 from ..database.key_forms import KeyForms
-from ..database.keys import Key, KeyParameters, KeySets, Style
+from ..database.keys import Key, KeyParameters, KeySets, Style, bare_key
 from ..model.spec import VersionSpec
 from .ours import OURS
 from .shapes import Shape
@@ -140,8 +140,7 @@ class TableLooks:
             part = keys[start : start + _LOOKED_UP]
             statement = builder.stored_forms(part, are_recorded=are_recorded)
             for number, *form in connection.execute(statement, {self._tx: tx}):
-                key = form[0] if len(form) == 1 else tuple(form)
-                forms[part[number]] = self.forms.as_loaded([key])[0]
+                forms[part[number]] = self.forms.as_loaded([bare_key(form)])[0]
         return forms
 
     # -- running -----------------------------------------------------------------------------
@@ -179,7 +178,7 @@ class TableLooks:
         for chunk in self.keys.sets(keys).chunks():
             parameters = {self._tx: tx, **chunk.parameters()}
             rows = connection.execute(self._statement(what, chunk.style), parameters)
-            found.extend(row[0] if len(row) == 1 else tuple(row) for row in rows)
+            found.extend(map(bare_key, rows))
         return self.forms.as_loaded(found)
 
     def _which(self, connection: Connection, what: str, keys: list[Key], tx: int) -> list[Key]:

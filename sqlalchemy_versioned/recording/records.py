@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..database.keys import Key
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 
 __all__ = ["Layer", "Records"]
-
-#: A row's key: the value of its one key column, or a tuple of several.
-Key = Any
 
 
 class Layer:

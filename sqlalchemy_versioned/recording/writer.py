@@ -18,7 +18,7 @@ from ..database.dialects import (
     has_writable_ctes,
     joins_whole_tables,
 )
-from ..database.keys import Key, Style
+from ..database.keys import Key, Style, bare_key, key_values
 from ..model.operation import BEFORE_RECORDING, Operation
 from .image import Image
 from .looks import TableLooks
@@ -273,9 +273,9 @@ class TableWriter(TableLooks):
         for chunk in self.keys.sets(keys).chunks():
             parameters = {self._tx: tx, **chunk.parameters()}
             rows = connection.execute(self._statement("newest", chunk.style), parameters)
-            found |= {key[0] if len(key) == 1 else tuple(key): last for *key, last in rows}
+            found |= {bare_key(key): last for *key, last in rows}
         closed = 0
-        ends = [(*(key if self.keys.width > 1 else (key,)), last) for key, last in found.items()]
+        ends = [(*key_values(key), last) for key, last in found.items()]
         for chunk in self._versions.sets(ends).chunks():
             parameters = {self._tx: tx, **chunk.parameters()}
             statement = self._statement("close_found", chunk.style)

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
@@ -862,6 +863,22 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 
     other = Table("note", MetaData(), Column("id", primary_key=True), Column("author_id"))
     s.execute(update(other).values(author_id=None))
+
+
+@path(UNKNOWN, "SQL text: ``text().columns()``", "returning", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    note = m.Note.__table__
+    s.execute(text("DELETE FROM note RETURNING id").columns(note.c.id))
+
+
+@path(UNKNOWN, "SQL text: ``DDL()`` that writes rows itself", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(DDL("DELETE FROM note"))
+
+
+@path(UNKNOWN, "``from_statement()``, of a write or of text", "returning", is_refused=True)
+def _(s: Any, m: Any, ids: list[int]) -> None:
+    s.execute(select(m.Tag).from_statement(update(m.Tag).values(name="x").returning(m.Tag)))
 
 
 @path(UNKNOWN, "``update()`` of an alias", is_refused=True)

@@ -17,10 +17,13 @@ from sqlalchemy import (
     FromClause,
     Over,
     Select,
+    TextClause,
+    TextualSelect,
     UnaryExpression,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import (
+    FromStatement,
     ORMExecuteState,
 )
 from sqlalchemy.sql import visitors
@@ -38,15 +41,20 @@ __all__ = [
     "is_lambda",
     "is_text",
     "is_within_nested",
+    "nested_statements",
     "recompile",
     "resolved",
     "schema_shown",
     "selected_expressions",
     "shown_of_groups",
+    "text_of",
     "with_order",
     "without_schema",
 ]
 
+
+# Of Any, checkers would make FromStatement[Unknown].
+_FROM_STATEMENT: Any = FromStatement
 
 #: Is called with a compiler and the schemas that stand for others, before a statement is sent.
 Check: TypeAlias = Callable[[SQLCompiler, Mapping[Any, Any]], None]
@@ -161,6 +169,25 @@ def identity_token(state: ORMExecuteState) -> Any:
 def is_text(statement: Any) -> bool:
     """Tell whether *statement* is SQL text.  Uses ``ClauseElement._is_text_clause``."""
     return bool(getattr(statement, "_is_text_clause", False))
+
+
+def text_of(statement: Any) -> str | None:
+    """Return the SQL text that a statement is; ``None`` if it is made of expressions."""
+    if isinstance(statement, _FROM_STATEMENT):
+        return text_of(statement.element)
+    clause: Any = statement.element if isinstance(statement, TextualSelect) else statement
+    text: str | None = clause.text if isinstance(clause, TextClause) else None
+    return text
+
+
+def nested_statements(compiled: Any) -> list[Any]:
+    """Return the statements within a compiled one: in its ``WITH``, and by ``from_statement()``.
+
+    Uses ``SQLCompiler.ctes``.
+    """
+    statement: Any = compiled.statement
+    nested = [each.element for each in getattr(compiled, "ctes", None) or ()]
+    return [*nested, statement.element] if isinstance(statement, _FROM_STATEMENT) else nested
 
 
 def is_within_nested(compiler: SQLCompiler, cte: CTE | None) -> bool:

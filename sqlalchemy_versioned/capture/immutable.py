@@ -100,13 +100,13 @@ class Guard:
             if table in self._specs or self._is_meant(table, is_stored):
                 _refuse(statement, table)
 
-    def check_ctes(
-        self, ctes: Iterable[Any], options: Mapping[str, Any], is_stored: Callable[[Table], bool]
+    def check_nested(
+        self, nested: Iterable[Any], options: Mapping[str, Any], is_stored: Callable[[Table], bool]
     ) -> None:
-        """Refuse what the ``WITH`` of a statement writes; see :meth:`check_statement`."""
-        for cte in ctes:
-            if isinstance(cte.element, UpdateBase):
-                self.check_statement(cte.element, options, is_stored)
+        """Refuse what statements within another one write; see :meth:`check_statement`."""
+        for each in nested:
+            if isinstance(each, UpdateBase):
+                self.check_statement(each, options, is_stored)
 
     def check_text(self, text: str, is_stored: Callable[[Table], bool]) -> None:
         """Refuse SQL text that writes a table which is guarded."""

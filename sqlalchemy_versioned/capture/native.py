@@ -228,9 +228,9 @@ class Triggers:
             return True
         return isinstance(statement, Update) and cascades.acts_on_update(table)
 
-    def targets_in_ctes(self, ctes: Iterable[Any]) -> list[Target]:
-        """Return the versioned tables that a statement writes in its ``WITH``."""
-        written = [each.element for each in ctes if isinstance(each.element, UpdateBase)]
+    def targets_in_nested(self, nested: Iterable[Any]) -> list[Target]:
+        """Return the versioned tables that statements within another one write."""
+        written = [each for each in nested if isinstance(each, UpdateBase)]
         tables = [_sqlalchemy.unaliased(_sqlalchemy.written_table(each)) for each in written]
         return [self._targets[table] for table in tables if table in self._targets]
 

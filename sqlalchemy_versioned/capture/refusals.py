@@ -66,12 +66,12 @@ class Refusals:
             if target is not None and target.is_on():
                 self._refuse(connection, target, "it updates several tables")
 
-    def check_ctes(self, connection: Connection, ctes: Iterable[Any]) -> None:
-        """Refuse a statement that writes a versioned table in its ``WITH``."""
-        for cte in ctes:
-            element = cte.element
-            if isinstance(element, UpdateBase) and (target := self._targets.written_by(element)):
-                self._refuse(connection, target, "it stands in the WITH of another statement")
+    def check_nested(self, connection: Connection, nested: Iterable[Any]) -> None:
+        """Refuse statements within another one that write a versioned table."""
+        for each in nested:
+            if isinstance(each, UpdateBase) and (target := self._targets.written_by(each)):
+                reason = "it stands within another statement, in its WITH or in from_statement()"
+                self._refuse(connection, target, reason)
 
     def _refuse(self, connection: Connection, target: Target, reason: str) -> None:
         session = self._recorder.session_of(connection)

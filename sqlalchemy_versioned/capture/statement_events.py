@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Engine, Insert, TextClause, Update, event
+from sqlalchemy import DDL, Connection, Delete, Engine, Insert, Update, event
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
@@ -23,6 +23,7 @@ from .immutable import Guard
 from .native import Triggers, refusal_of
 from .recorder import Target
 from .session_recorder import SessionRecorder
+from .textual_writes import begins_like_write
 from .tracked import Tracked
 
 __all__ = ["StatementEvents"]
@@ -187,14 +188,14 @@ class StatementEvents:
         executemany: bool,
     ) -> tuple[str, Any]:
         compiled = None if context is None else context.compiled
-        if compiled is None or isinstance(compiled.statement, TextClause):
+        if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
             self._before_text(connection, statement)
-        elif (
-            context is not None
-            and getattr(compiled, "ctes", None)
-            and not is_ours(context.execution_options)
-        ):
-            self._before_ctes(connection, compiled.ctes)
+        elif isinstance(compiled.statement, DDL):
+            # It may make a trigger or a function, which writes later and is no write itself.
+            if begins_like_write(statement):
+                self._before_text(connection, statement)
+        elif context is not None and not is_ours(context.execution_options):
+            self._before_nested(connection, _sqlalchemy.nested_statements(compiled))
         if context is not None and context.isdelete:
             self._note_deletion(connection, context)
         return statement, parameters
@@ -213,14 +214,20 @@ class StatementEvents:
         capture.refusals.check_text(connection, text)
         self.guard.check_text(text, partial(self._recorder.is_stored_by, connection))
 
-    def _before_ctes(self, connection: Connection, ctes: Any) -> None:
+    def _before_nested(self, connection: Connection, nested: Sequence[Any]) -> None:
+        """Refuse what statements within another one write."""
+        if not nested:
+            return
+        for each in nested:
+            if (text := _sqlalchemy.text_of(each)) is not None:
+                self._before_text(connection, text)
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
-            self._tell_triggers(connection, self.triggers.targets_in_ctes(ctes))
-        capture.refusals.check_ctes(connection, ctes)
+            self._tell_triggers(connection, self.triggers.targets_in_nested(nested))
+        capture.refusals.check_nested(connection, nested)
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
-            self.guard.check_ctes(ctes, {}, is_stored)
+            self.guard.check_nested(nested, {}, is_stored)
 
     def _handle_error(self, context: Any) -> BaseException | None:
         connection: Connection | None = context.connection

@@ -7,7 +7,21 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Table
 
-__all__ = ["TextualWrites"]
+__all__ = ["TextualWrites", "begins_like_write"]
+
+#: Words that statements begin with which write rows themselves.
+_WRITING = re.compile(
+    r"\s*(?:insert|replace|merge|update|delete|truncate|copy|load|with)\b", re.IGNORECASE
+)
+
+
+def begins_like_write(text: str) -> bool:
+    """Tell whether SQL text begins as one that writes rows itself, and makes nothing that will.
+
+    >>> begins_like_write("TRUNCATE article"), begins_like_write("CREATE TRIGGER ...")
+    (True, False)
+    """
+    return _WRITING.match(text) is not None
 
 
 class TextualWrites:

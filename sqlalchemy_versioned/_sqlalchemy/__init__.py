@@ -24,6 +24,7 @@ from .columns import (
 from .compiling import (
     Check,
     Recompiled,
+    as_executed,
     columns_in,
     group_by_of,
     identity_token,
@@ -126,6 +127,7 @@ __all__ = [
     "all_mappers",
     "all_metadata",
     "are_alike",
+    "as_executed",
     "assigned_columns",
     "assigned_values",
     "association_columns",

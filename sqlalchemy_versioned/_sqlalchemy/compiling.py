@@ -35,6 +35,7 @@ from sqlalchemy.sql.visitors import InternalTraversal
 __all__ = [
     "Check",
     "Recompiled",
+    "as_executed",
     "columns_in",
     "group_by_of",
     "identity_token",
@@ -58,6 +59,14 @@ _FROM_STATEMENT: Any = FromStatement
 
 #: Is called with a compiler and the schemas that stand for others, before a statement is sent.
 Check: TypeAlias = Callable[[SQLCompiler, Mapping[Any, Any]], None]
+
+
+def as_executed(text: str, preparer: IdentifierPreparer) -> str:
+    """Return what a database gets of the text of a compiler, of which no parameter is written.
+
+    Uses ``IdentifierPreparer._double_percents``.
+    """
+    return text.replace("%%", "%") if preparer._double_percents else text
 
 
 class Recompiled:

@@ -55,7 +55,7 @@ def compare_triggers(
     if connection is None or not has_statement_triggers(autogen_context.dialect):
         return changes
     schema = default_schema(connection) or "public"
-    names = Names(autogen_context.dialect.identifier_preparer, schema)
+    names = Names.of(autogen_context.dialect, schema)
     present, wanted = _Present(connection, names), _Wanted(found, names)
     changed = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
     dropped = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}

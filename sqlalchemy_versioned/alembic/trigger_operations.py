@@ -369,7 +369,7 @@ def _run(operations: Operations, operation: _NamedOp) -> None:
     context = operations.migration_context
     if not has_statement_triggers(context.dialect):
         return
-    names = Names(context.dialect.identifier_preparer, default_schema_of(operations))
+    names = Names.of(context.dialect, default_schema_of(operations))
     for statement in operation.statements(names):
         if context.as_sql:
             context.impl.static_output(statement + context.impl.command_terminator)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
 
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .._typing import new_dict
@@ -38,6 +39,12 @@ class Names:
 
     preparer: IdentifierPreparer
     default: str
+
+    @classmethod
+    def of(cls, dialect: Dialect, default: str) -> Names:
+        """Return what writes names as the database has them, without doubled percent signs."""
+        kind: Any = type(dialect)
+        return cls(kind(paramstyle="named").identifier_preparer, default)
 
     def __call__(self, schema: str | None, name: str) -> str:
         """Return a name with its schema."""

@@ -19,7 +19,7 @@ from .part_appender import PartAppender
 from .partitions import sentry_name, write_spreading
 from .recorder import Recorder
 from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
-from .text import Text, dollar_quoted, fill, stamped
+from .text import Text, dollar_quoted, fill
 from .transactions import build_transaction_function
 
 __all__ = [
@@ -184,14 +184,14 @@ def recorder_body(spec: TriggerSpec, text: Text) -> str:
     kind: type[Recorder] = OneRowRecorder
     if not spec.spec.strategy.merges:
         kind = PartAppender if spec.related else Appender
-    return stamped(kind(spec, text).body())
+    return text.stamped(kind(spec, text).body())
 
 
 def transaction_body(
     spec: TransactionSpec, step: TransactionStep, text: Text, compiler: DDLCompiler
 ) -> str:
     """Return the body of the function of one step, as the database keeps it."""
-    return stamped(build_transaction_function(spec, step, text, compiler.dialect))
+    return text.stamped(build_transaction_function(spec, step, text, compiler.dialect))
 
 
 def _recorder_name(spec: TriggerSpec, text: Text) -> str:

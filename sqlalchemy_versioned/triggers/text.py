@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Enum, String, Table, literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import DDLCompiler
 
+from .. import _sqlalchemy
 from ..database.dialects import native_type
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
@@ -79,6 +80,10 @@ class Text:
         """Return what the database puts into a column that is not given, if it says so."""
         return self._compiler.get_column_default_string(column)
 
+    def stamped(self, body: str) -> str:
+        """Return the body of a function with the hash of what the database keeps of it."""
+        return _stamped(body, _sqlalchemy.as_executed(body, self._preparer))
+
     def kept(self, value: str, column: Column[Any]) -> str:
         """Return a key value of a parent column as its version column keeps it."""
         return f"CAST({value} AS VARCHAR)" if isinstance(native_type(column), Enum) else value
@@ -104,7 +109,11 @@ def fill(template: str, **slots: str) -> str:
 
 def stamped(body: str) -> str:
     """Return the body of a function with its hash in the first line."""
-    return f"\n{STAMP}{_digest(body)}\n{body}\n"
+    return _stamped(body, body)
+
+
+def _stamped(body: str, kept: str) -> str:
+    return f"\n{STAMP}{_digest(kept)}\n{body}\n"
 
 
 def unstamped(body: str) -> str:

@@ -196,6 +196,19 @@ def test_sql_has_them(migrations):
     assert "CREATE TRIGGER article_versioned_insert AFTER INSERT ON public.article" in statements
 
 
+def test_percent_signs_in_names(migrations):
+    """They are written once, whether migrations or the models make the triggers."""
+    with declared(
+        article(__tablename__="a %s", code=mapped_column("%", String(9))), native=True
+    ) as Base:
+        migrate(migrations, Base)
+        assert check_triggers(Base.metadata, migrations.engine) == []
+        migrations.downgrade()
+        Base.metadata.create_all(migrations.engine)
+        assert check_triggers(Base.metadata, migrations.engine) == []
+        assert migrations.differences(Base.metadata) == []
+
+
 def test_functions_are_written_for_any_schema(migrations):
     """A migration makes the same in each schema that tables may be in."""
     compiler = migrations.engine.dialect.ddl_compiler(migrations.engine.dialect, None)

@@ -157,7 +157,7 @@ def _others(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) ->
 
 
 def _left_out(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
-    """Return which rows of a table belong to subclasses that are not versioned."""
+    """Return which rows of a table belong to classes that are not versioned."""
     others = [each for each in family if _is_left_out(each)]
     kind: Any = family[0].polymorphic_on
     if not others or kind is None:
@@ -173,14 +173,15 @@ def _left_out(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) 
 
 def _is_left_out(mapper: Mapper[Any]) -> bool:
     spec = find_spec(mapper.class_)
-    return spec is None or spec.parent_class is not mapper.class_
+    # A superclass has a spec for those below it, even if it is not versioned itself.
+    return spec is None or spec.parent_class is not mapper.class_ or not spec.exposed
 
 
 def _everything() -> Iterator[Any]:
     mapped: set[VersionSpec] = set()
     for mapper in _sqlalchemy.all_mappers():
         spec = find_spec(mapper.class_)
-        if spec is not None and spec.parent_class is mapper.class_:
+        if spec is not None and not _is_left_out(mapper):
             mapped.update(spec.tables)
             yield mapper.class_
     for each in _sqlalchemy.all_metadata():

@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Rows of a table that belong to classes which are not recorded, below one that is."""
+    """Rows of a table that belong to classes which are not recorded, beside some that are."""
 
     #: Matches them in the parent table.
     live: ColumnElement[bool]

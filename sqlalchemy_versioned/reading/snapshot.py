@@ -178,8 +178,9 @@ class Snapshot(_sqlalchemy.BorrowingSession):
             if not self._is_lenient and not self._reaches(spec, schemas):
                 raise IncompleteHistory(
                     f"the history of {spec.parent_table.fullname} does not tell of all its rows "
-                    f"what they were at {self.moment}: some were there before they were recorded; "
-                    "choose a later moment, or pass on_incomplete='ignore' to read what there is"
+                    f"what they were at {self.moment}: some were there before they were recorded, "
+                    "or are of a class that is not versioned; choose a later moment, version the "
+                    "class, or pass on_incomplete='ignore' to read what there is"
                 )
 
     def _reaches(self, spec: VersionSpec, schemas: Mapping[Any, Any]) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    IncompleteHistory,
     InvalidArgument,
     InvalidArgumentType,
     Operation,
@@ -450,6 +451,34 @@ def test_classes_that_are_not_recorded(Base, open_session, is_joined):
     with paused(session):
         session.add(Cat(id=4))
     assert {(fault.kind, fault.key) for fault in verify(session)} == {(FaultKind.UNRECORDED, (4,))}
+
+
+@pytest.mark.options(native=False)
+def test_superclass_that_is_not_recorded(Base, open_session):
+    """Rows of a superclass that is not versioned lack no versions; a snapshot does without them."""
+
+    class Pet(Base):
+        __tablename__ = "pet"
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "pet"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str | None]
+
+    class Cat(Pet):
+        __tablename__ = "cat"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_identity": "cat"}
+        id: Mapped[int] = mapped_column(ForeignKey("pet.id"), primary_key=True)
+
+    session = open_session(Base)
+    session.add_all([Pet(id=1), cat := Cat(id=2)])
+    session.commit()
+    assert verify(session) == []
+    assert baseline(session, Cat) == 0
+    when = cat.versions[0].transaction
+    with as_of(session, when) as past, pytest.raises(IncompleteHistory, match="is not versioned"):
+        past.get(Cat, 2)
+    with as_of(session, when, on_incomplete="ignore") as past:
+        assert [each.id for each in past.scalars(select(Pet))] == [2]
 
 
 def test_looking_changes_nothing(session, models, tables):

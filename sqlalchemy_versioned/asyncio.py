@@ -153,6 +153,17 @@ class AsyncSnapshot(AsyncSession):
         """The point in history that is read."""
         return self.sync_session.moment
 
+    async def exec(self, statement: Any, **options: Any) -> Any:
+        """Execute a statement as asynchronous sessions of SQLModel do.
+
+        >>> async def names(session, first):
+        ...     async with versioned.as_of(session, first) as past:
+        ...         return (await past.exec(select(Article.name))).all()
+        >>> run(names)
+        [('Draft',)]
+        """
+        return await self.run_sync(lambda _: self.sync_session.exec(statement, **options))
+
     def __repr__(self) -> str:
         return f"<AsyncSnapshot as of {self.moment}>"
 

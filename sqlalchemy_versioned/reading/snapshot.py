@@ -7,6 +7,7 @@ writes nothing, and says so at once when it is asked to.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -145,6 +146,11 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         options: dict[str, Any] = {"identity_token": self.moment, **kw}
         return super().get_one(entity, ident, **options)
 
+    def exec(self, statement: Any, **options: Any) -> Any:
+        """Execute a statement as sessions of SQLModel do, for functions that are given one."""
+        result = self.execute(statement, **options)
+        return result.scalars() if _selects_scalars(statement) else result
+
     def _identity_lookup(self, *args: Any, **kw: Any) -> Any:
         # As ShardedSession does: lazy loads look here first.
         return super()._identity_lookup(*args, **{**kw, "identity_token": self.moment})
@@ -257,6 +263,13 @@ class Snapshot(_sqlalchemy.BorrowingSession):
 
     def __repr__(self) -> str:
         return f"<Snapshot as of {self.moment}>"
+
+
+def _selects_scalars(statement: Any) -> bool:
+    """Tell whether SQLModel's ``select()`` was given one thing; ``exec()`` gives scalars of it."""
+    module = sys.modules.get("sqlmodel.sql.expression")
+    kind = getattr(module, "SelectOfScalar", None)
+    return kind is not None and isinstance(statement, kind)
 
 
 def _weakly(snapshot: Snapshot) -> _sqlalchemy.Check:

@@ -64,6 +64,7 @@ from sqlalchemy.orm import (
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
     Versioned,
+    as_of,
     is_versioned,
     version_class,
     version_table,
@@ -445,6 +446,9 @@ def test_sqlmodel(open_session):
     first, *_ = live(session, Article(name="a"), name="b")
     assert first.name == "a"
     assert not issubclass(type(first), sqlmodel.SQLModel)
+    with as_of(session, first.transaction) as past:
+        assert past.exec(sqlmodel.select(Article.name)).one() == "a"
+        assert past.exec(sqlmodel.select(Article.id, Article.name)).one().name == "a"
 
 
 # -- inheritance -------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ __all__ = [
     "holds_values",
     "newest_before",
     "newest_other",
+    "pairs_that_may_differ",
     "restores_previous",
     "rows_valid_at",
     "same_image_exists",
@@ -134,10 +135,15 @@ def newest_other(
     return newest_version(spec, key, lambda rows: rows.c[transaction] != tx, locks=locks)
 
 
-def _compared(spec: VersionSpec) -> list[ColumnPair]:
+def pairs_that_may_differ(spec: VersionSpec) -> list[ColumnPair]:
+    """Return the columns in which versions of one row may differ."""
     # Matching keys can differ in letter case.
     keys = {pair.parent for pair in spec.key if not is_text(pair.parent)}
-    return [p for p in spec.pairs if p.parent not in keys and p.parent not in spec.ignored]
+    return [pair for pair in spec.pairs if pair.parent not in keys]
+
+
+def _compared(spec: VersionSpec) -> list[ColumnPair]:
+    return [pair for pair in pairs_that_may_differ(spec) if pair.parent not in spec.ignored]
 
 
 def compared_columns(spec: VersionSpec) -> list[Column[Any]]:

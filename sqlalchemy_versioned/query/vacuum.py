@@ -29,9 +29,9 @@ from sqlalchemy.orm import aliased
 from .._typing import select_rows, sql_literal
 from ..database.expressions import SameValue
 from ..model.operation import Operation
-from ..model.spec import ClassSpec, ColumnPair, VersionSpec
+from ..model.spec import ClassSpec, VersionSpec
 from .neighbours import Neighbours, rows_with_neighbours
-from .rows import as_stored
+from .rows import as_stored, pairs_that_may_differ
 
 __all__ = ["build_redundancy_locks", "build_removals"]
 
@@ -84,9 +84,10 @@ def _select_redundant(spec: ClassSpec) -> Select[Any]:
 def _differs(table: VersionSpec, rows: Neighbours) -> ColumnElement[bool]:
     """Match *rows* that brought something new to a table."""
     own, before = table.version_table.alias(), table.version_table.alias()
+    kept = [pair.version.key for pair in pairs_that_may_differ(table)]
     same = exists().where(
         _is_at(table, before, rows, rows.previous),
-        *[SameValue(before.c[p.version.key], own.c[p.version.key]) for p in _compared(table)],
+        *[SameValue(before.c[key], own.c[key]) for key in kept],
         *[own.c[pair.version.key] == false() for pair in table.masked],
     )
     return exists().where(
@@ -101,11 +102,6 @@ def _is_at(table: VersionSpec, found: FromClause, rows: Neighbours, at: Any) -> 
         *[found.c[pair.version.key] == key for pair, key in pairs],
         found.c[table.identifier.key] == at,
     )
-
-
-def _compared(table: VersionSpec) -> Iterator[ColumnPair]:
-    keys = {pair.parent for pair in table.key}
-    return (pair for pair in table.pairs if pair.parent not in keys)
 
 
 def _is_of_class(spec: ClassSpec, rows: Neighbours) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Select, case, false, func, inspect, select
 
@@ -166,10 +166,7 @@ def select_point(transaction_class: type[Any], when: Any) -> Select[Any]:
     if isinstance(number, int) and not isinstance(number, bool):
         # Drivers refuse what is no BIGINT.
         return select(cls.id).where(cls.id == number if abs(number) < 2**63 else false())
-    raise VersioningError(
-        f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
-        "a datetime with a time zone"
-    )
+    _refuse_point(when)
 
 
 def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> int | None:
@@ -184,6 +181,10 @@ def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> 
     if isinstance(when, datetime) and when.tzinfo is not None:
         at: int | None = session.scalar(select_transaction_at(transaction_class, when))
         return at
+    _refuse_point(when)
+
+
+def _refuse_point(when: Any) -> NoReturn:
     raise VersioningError(
         f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
         "a datetime with a time zone"

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, insert, inspect, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    FromClause,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
@@ -18,7 +28,7 @@ from .._typing import is_table
 from .defaults import Defaults
 from .shapes import Insertion
 
-__all__ = ["TransactionRow", "referring_columns"]
+__all__ = ["TransactionRow", "number_column", "referring_columns"]
 
 
 class TransactionRow:
@@ -72,7 +82,7 @@ class TransactionRow:
         # Executed alone, the statement has one primary key and one set of parameters.
         result: Any = self._authority.execute(self._defaults.insert, dict(values))
         number: int = result.inserted_primary_key[0]
-        self._values = {**result.last_inserted_params(), _id_column(self._table).key: number}
+        self._values = {**result.last_inserted_params(), number_column(self._table).key: number}
         return number
 
     def insertion(self, connection: Connection) -> Insertion | None:
@@ -144,7 +154,7 @@ class TransactionRow:
         table = self._table
         if self._authority not in self._tables:
             return self._values | self._seen_values()
-        statement = select(table).where(_id_column(table) == number)
+        statement = select(table).where(number_column(table) == number)
         row = self._authority.execute(statement).mappings().one()
         return {column.key: row[column] for column in table.columns}
 
@@ -193,13 +203,13 @@ class TransactionRow:
     def _draw_again(self, old: int) -> int:
         """Write the row anew, and return the number that it has got."""
         stored = self._stored(old)
-        del stored[_id_column(self._table).key]
+        del stored[number_column(self._table).key]
         return self._insert(stored)
 
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
         old, self._id = self.id, number
-        self._values[_id_column(self._table).key] = number
+        self._values[number_column(self._table).key] = number
         self._rename_references(session, old, number)
         self._rename_object(session)
 
@@ -238,7 +248,7 @@ class TransactionRow:
         for connection, table in self._tables.items():
             if any(is_same_database(connection, other) for other in seen):
                 continue
-            connection.execute(delete(table).where(_id_column(table) == number))
+            connection.execute(delete(table).where(number_column(table) == number))
             seen.append(connection)
 
 
@@ -270,8 +280,11 @@ def _rename(session: Session, instance: Any, key: str, value: int | None) -> Non
         setattr(instance, name, changed)
 
 
-def _id_column(table: Table) -> Column[Any]:
-    return next(iter(table.primary_key.columns))
+def number_column(rows: FromClause) -> Column[Any]:
+    """Return the column that numbers transactions, of their table or an alias of it."""
+    number: Any = next(iter(rows.primary_key))
+    column: Column[Any] = number
+    return column
 
 
 def is_same_database(one: Connection, other: Connection) -> bool:

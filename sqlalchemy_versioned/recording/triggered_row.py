@@ -40,7 +40,7 @@ from ..triggers.spec import TransactionStep, step_name
 from .defaults import Defaults
 from .shapes import Insertion
 from .telling import build_setting
-from .transaction_row import TransactionRow
+from .transaction_row import TransactionRow, number_column
 
 __all__ = ["TriggeredRow"]
 
@@ -110,7 +110,7 @@ class TriggeredRow(TransactionRow):
 
     def _all_said(self) -> dict[str, Any]:
         """Return what is said of the transaction by now, but for its number."""
-        number = _number(self._table).key
+        number = number_column(self._table).key
         known = self._said | self._values | self._seen_values()
         said = {key: value for key, value in known.items() if key != number}
         return self._defaults.complete(said) or said
@@ -250,7 +250,7 @@ class TriggeredRow(TransactionRow):
         place = () if schema is None else (schema,)
         move: Function[int] = Function(name, old, packagenames=place, type_=BigInteger())
         number = self._authority.scalars(select(move)).one()
-        self._values = {next(iter(self._table.primary_key.columns)).key: number}
+        self._values = {number_column(self._table).key: number}
         return number
 
     def _find(self, *, wants: bool) -> None:
@@ -262,7 +262,7 @@ class TriggeredRow(TransactionRow):
         if number == self._id:
             return
         before, self._id = self._id, number
-        key = next(iter(self._table.primary_key.columns)).key
+        key = number_column(self._table).key
         session = None if self._instance is None else object_session(self._instance)
         # What else is in it, triggers may know better; a row that is gone is written as the first.
         self._values = dict(self._said) if number is None else {key: number}
@@ -279,7 +279,7 @@ class TriggeredRow(TransactionRow):
         known = self._left.get(self._authority)
         if known is None:
             return None
-        column = _number(self._table)
+        column = number_column(self._table)
         return self._authority.scalar(select(column).where(column == known))
 
 
@@ -294,12 +294,6 @@ def _place(rows: FromClause) -> ColumnElement[str]:
     return cast(oid, LongText)
 
 
-def _number(rows: FromClause) -> ColumnElement[int]:
-    """Return the column that numbers transactions."""
-    column: ColumnElement[int] = next(iter(rows.primary_key))
-    return column
-
-
 def _known() -> ColumnElement[Any]:
     """Return the numbers of the transactions that go on, by table."""
     return cast(func.coalesce(_said(TRANSACTIONS), literal_column("'{}'")), BinaryJSON())
@@ -311,11 +305,11 @@ def _set_current(table: Table, number: int, *, is_wanted: bool = True) -> Any:
     :param is_wanted: whether it is to be kept even if it comes to nothing.
     """
     rows = table.alias()
-    own = func.jsonb_build_object(_place(rows), _number(rows))
+    own = func.jsonb_build_object(_place(rows), number_column(rows))
     merged = _known().op("||")(own)
     wanting = [build_setting(WANTED, literal("1"))] if is_wanted else []
     telling = select(build_setting(TRANSACTIONS, merged), *wanting)
-    return telling.select_from(rows).where(_number(rows) == number)
+    return telling.select_from(rows).where(number_column(rows) == number)
 
 
 def _select_current(table: Table, *, wants: bool) -> Any:
@@ -335,7 +329,7 @@ def _of_current(rows: FromClause, *also: ColumnElement[Any]) -> Any:
     said = func.jsonb_each_text(cast(_said(TRANSACTIONS), BinaryJSON())).table_valued(
         column("key", String), column("value", String), name="said"
     )
-    number = _number(rows)
+    number = number_column(rows)
     return (
         select(number, *also)
         .select_from(said.join(rows, number == cast(said.c.value, BigInteger)))

@@ -23,6 +23,7 @@ __all__ = [
     "ATTRIBUTES",
     "DEFAULTS",
     "KEY_LISTS",
+    "KNOWN",
     "MANAGER_ONLY",
     "STAMPS",
     "Options",
@@ -226,7 +227,8 @@ _NAMES = {
     for f in fields(Options)
     if f.name.endswith("_column_name") or f.name in (*ATTRIBUTES, "version_schema")
 }
-_KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
+#: The names of all options.
+KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
 
 
 def said_options(said: Any, *, owner: str) -> dict[str, Any]:
@@ -265,7 +267,7 @@ def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] 
     :param also: names that plugins have announced.
     :raises UnknownOption: for the first name that nothing reads.
     """
-    known = sorted({*_KNOWN, *also})
+    known = sorted({*KNOWN, *also})
     for name in given:
         if name not in known:
             raise UnknownOption(
@@ -287,8 +289,8 @@ def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()
     for mapping in said:
         merged.update(said_options(mapping, owner=owner))
     check_option_names(merged, owner=owner, also=also)
-    values = {key: value for key, value in merged.items() if key in _KNOWN}
-    values["extra"] = {key: value for key, value in merged.items() if key not in _KNOWN}
+    values = {key: value for key, value in merged.items() if key in KNOWN}
+    values["extra"] = {key: value for key, value in merged.items() if key not in KNOWN}
     for key in KEY_LISTS:
         if key in values:
             values[key] = _key_set(values[key], name=key, owner=owner)

@@ -7,7 +7,6 @@ Nothing in the package uses this module.  New code finds the same in :func:`.ver
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from enum import Enum
 from typing import Any
 
@@ -29,6 +28,7 @@ from .model.lookup import (
     version_class,
     version_table,
 )
+from .options import KNOWN
 from .reading.changeset import (
     changeset,
     is_modified,
@@ -77,9 +77,9 @@ def option(subject: Any, name: str) -> Any:
     options = spec_of(subject).options
     if name in options.extra:
         return options.extra[name]
-    known = sorted({field.name for field in fields(options)} - {"extra"})
-    if name not in known:
-        raise UnknownOption(f"there is no option {name!r}; known options: {', '.join(known)}")
+    if name not in KNOWN:
+        known = ", ".join(sorted(KNOWN))
+        raise UnknownOption(f"there is no option {name!r}; known options: {known}")
     value = getattr(options, name)
     keys: Any = frozenset
     if isinstance(value, keys):

@@ -115,8 +115,9 @@ class BaselineVersionsOp(HistoryOp):
         :param base_table_name: the base-most table itself; *base_schema* is its schema.
         :param base_kind: the column of it, and of its versions, that tells classes apart; unless
             given, objects are taken to have always been of their class.
-        :raises InvalidArgument: if *base_kind* is given without *base_table_name*, or if a name is
-            not there.
+        :raises InvalidArgument: if *base_kind* is given without *base_table_name*, or if there is
+            no such table.
+        :raises ImproperlyConfigured: if a table has no such column.
         """
         shared = HistoryNames(
             version_table=version_table_name,

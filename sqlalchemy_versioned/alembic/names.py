@@ -108,8 +108,9 @@ class HistoryNames:
         """Return a spec of the tables by these names.
 
         :param connection: where they are looked up; ``None`` to believe what was said.
-        :raises InvalidArgument: if the database has no such table or column, or, without one,
-            if not everything was said.
+        :raises InvalidArgument: if the database has no such table, or, without one, if not
+            everything was said.
+        :raises ImproperlyConfigured: if a table has no such column.
         """
         if connection is None:
             return self._spec(*self._said_tables())

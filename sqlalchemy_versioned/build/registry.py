@@ -33,7 +33,7 @@ class Registry:
         self.classes: dict[type[Any], ClassSpec] = {}
         self.tables: dict[Table, VersionSpec] = {}
         self.hierarchies: dict[Table, Hierarchy] = {}
-        #: Association tables, with the columns by which their rows are recognised.
+        #: Association tables that are versioned, each a hierarchy by itself.
         self.associations: dict[Table, Hierarchy] = {}
         #: Tables that are versioned without a class.
         self.cores: dict[Table, Hierarchy] = {}

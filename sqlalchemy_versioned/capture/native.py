@@ -98,15 +98,11 @@ def check_spec(spec: VersionSpec) -> None:
 
     :raises ImproperlyConfigured: if it is one.
     """
-    asked = {
-        "columns that plugins add": len(spec.added) > len(spec.stamps) + len(list_flags(spec)),
-    }
-    for name, is_asked in asked.items():
-        if is_asked:
-            raise ImproperlyConfigured(
-                f"Table {spec.parent_table.fullname!r} is to be recorded by triggers, which do not "
-                f"know {name} yet; leave that out, or native=True"
-            )
+    if len(spec.added) > len(spec.stamps) + len(list_flags(spec)):
+        raise ImproperlyConfigured(
+            f"Table {spec.parent_table.fullname!r} is to be recorded by triggers, which do not "
+            "know columns that plugins add yet; leave that out, or native=True"
+        )
 
 
 def check_subclasses(classes: Collection[type[Any]], tables: Collection[Table]) -> None:

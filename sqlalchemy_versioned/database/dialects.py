@@ -45,6 +45,7 @@ __all__ = [
     "joins_whole_tables",
     "lacks_equality",
     "locks_one_table",
+    "locks_small_tables",
     "locks_what_is_missing",
     "native_type",
     "numbers_may_recur",

@@ -179,12 +179,12 @@ class VersionText:
 
         :param columns: the columns that are asked for; for one row, each more takes time to start.
         """
-        table = self._text.table(spec.parent_table)
+        table, is_keyed = self._text.table(spec.parent_table), self._is_keyed(spec)
         same = " AND ".join(
-            f"{self._text.column('r', pair.parent)} = {value}"
+            f"{self._text.column('r' if is_keyed else 'l', pair.parent)} = {value}"
             for pair, value in zip(spec.key, self._row(spec, alias), strict=True)
         )
-        if self._is_keyed(spec):
+        if is_keyed:
             # OFFSET keeps a plan from reading the whole table for a few rows.
             condition = "" if join == "CROSS JOIN" else " ON true"
             read = ["r.*"] if columns is None else [self._text.column("r", c) for c in columns]
@@ -194,7 +194,6 @@ class VersionText:
                 f"    WHERE {same} OFFSET 0\n) AS l{condition}"
             )
         inner = "JOIN" if join == "CROSS JOIN" else join
-        same = same.replace("r.", "l.")
         return f"{inner} (SELECT true AS {self._here}, r.* FROM {table} AS r) AS l ON {same}"
 
     def _previous(self, spec: VersionSpec, alias: str | None = None) -> str:

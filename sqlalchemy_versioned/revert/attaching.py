@@ -86,9 +86,10 @@ def _attach_unloaded(
     session: Session, owner: Any, relationship: RelationshipProperty[Any], members: list[Any]
 ) -> None:
     now = set(map(id, related_to(session, owner, relationship)))
+    may_be_stored = relationship.direction is not MANYTOMANY and inspect(owner).persistent
     for member in members:
         # What is stored already comes by its foreign key.
-        is_stored = relationship.direction is not MANYTOMANY and inspect(member).persistent
+        is_stored = may_be_stored and inspect(member).persistent
         if id(member) not in now and not is_stored:
             getattr(owner, relationship.key).add(member)
 

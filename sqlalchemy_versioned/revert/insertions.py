@@ -53,7 +53,9 @@ def _memberships(links: Iterable[SetScalar | SetCollection]) -> set[tuple[Target
     found: set[tuple[Target, Target]] = set()
     for link in links:
         mapper: Mapper[Any] = inspect(link.target.cls)
-        if mapper.relationships[link.key].direction is not ONETOMANY:
+        relationship = mapper.relationships[link.key]
+        # With post_update the flush puts nothing in order.
+        if relationship.direction is not ONETOMANY or relationship.post_update:
             continue
         members = link.members if isinstance(link, SetCollection) else (link.value,)
         found |= {(member, link.target) for member in members if member is not None}

@@ -311,6 +311,32 @@ def build_clubs(Base, nullable, post_update, keys):
     return Models(Base, Club, Member)
 
 
+@pytest.mark.parametrize("options", [{"post_update": True}, {"lazy": "dynamic"}])
+def test_parents_come_before_children_that_are_there(Base, open_session, options):
+    """What children are to refer to is inserted before them, however they are linked."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        parent_id = mapped_column(ForeignKey("node.id"))
+        children = relationship("Node", **options)
+
+    session, child, parent = open_session(Base), Node(id=1), Node(id=2)
+    session.add_all([child, parent])
+    parent.children.append(child)
+    session.commit()
+    version, child.parent_id = parent.versions[-1], None
+    session.commit()
+    session.delete(parent)
+    session.commit()
+
+    version.revert(["children"])
+    session.commit()
+
+    assert child.parent_id == 2
+
+
 DEFERRED = (("deferrable", True), ("initially", "DEFERRED"))
 
 

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Table, inspect, select, tuple_
-from sqlalchemy.orm import MANYTOMANY, MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, inspect, select, tuple_
+from sqlalchemy.orm import MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
 
 from .._typing import mapper_of, type_of
 from ..exc import ReverterException
 from .columns import column_of
 from .live import chunks, is_unloadable
 from .nodes import Objects
-from .steps import Delete, SetValues, Step, Target, Vacate
+from .steps import Delete, SetCollection, SetScalar, SetValues, Step, Target, Vacate
 
 __all__ = ["Deletions"]
 
@@ -42,10 +42,17 @@ class Deletions:
     """The deletions of a plan.
 
     :param deleted: the objects that are deleted.
+    :param links: what is done to relationships.
     """
 
-    def __init__(self, objects: Objects, deleted: Sequence[Target]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        deleted: Sequence[Target],
+        links: Iterable[SetScalar | SetCollection],
+    ) -> None:
         self._objects = objects
+        self._links = [(link.target, _relationships(link.target)[link.key]) for link in links]
         self._session = objects.session
         self._deleted = {id(target.live): target for target in deleted}
         #: Of objects that stay, and of objects that are deleted as well.
@@ -134,12 +141,27 @@ class Deletions:
         there = [element.column for element in constraint.elements]
         referred = {_values(target.live, there): target for target in targets}
         known = self._known(table, primary)
+        # Links that are objects as well are told as such.
+        left = [] if known else [*self._unlinked(table)]
         for some in chunks(value for value in referred if None not in value):
-            statement = select(*here, *primary).where(tuple_(*here).in_(some))
+            statement = select(*here, *primary).where(tuple_(*here).in_(some), *left)
             for row in self._session.execute(statement, bind_arguments={"mapper": mapper}):
                 value, key = tuple(row[: len(here)]), tuple(row[len(here) :])
                 # Rows that no object stands for are told by their values.
                 yield known.get(key), (value, key), referred[value]
+
+    def _unlinked(self, table: Table) -> Iterator[ColumnElement[bool]]:
+        """Yield what leaves out the links that relationships remove, of an association table."""
+        owners: dict[RelationshipProperty[Any], list[Any]] = {}
+        going = [(t, each) for t in self._deleted.values() for each in _relationships(t)]
+        for target, each in (*going, *self._links):
+            is_removing = not each.viewonly and not each.passive_deletes
+            if each.secondary is table and is_removing and target.live is not None:
+                owners.setdefault(each, []).append(target.live)
+        for relationship, some in owners.items():
+            pairs: Any = relationship.synchronize_pairs
+            values = [_values(owner, [source for source, _ in pairs]) for owner in some]
+            yield tuple_(*[column for _, column in pairs]).not_in(values)
 
     def _known(self, table: Table, primary: Sequence[Any]) -> dict[_Row, Any]:
         """Return the objects that have rows in a table and are about to change, by its key."""
@@ -192,6 +214,10 @@ class Deletions:
         return dialect.name in ("mysql", "mariadb")
 
 
+def _relationships(target: Target) -> Any:
+    return mapper_of(target.cls).relationships
+
+
 def _still_referred_to(
     constraint: ForeignKeyConstraint, value: _Row, key: _Row, target: Target
 ) -> ReverterException:
@@ -222,13 +248,18 @@ def _is_seen_to(target: Target, constraint: ForeignKeyConstraint) -> bool:
     mapper: Mapper[Any] = inspect(target.cls)
     can_be_empty = all(column.nullable for column in constraint.columns)
     return any(
-        each.secondary is constraint.table
-        if each.direction is MANYTOMANY
-        else each.cascade.delete or can_be_empty
+        _links_by(each, constraint)
+        or (_stands_for(each, constraint, ONETOMANY) and (each.cascade.delete or can_be_empty))
         for each in mapper.relationships
         if not each.viewonly
-        and (each.direction is MANYTOMANY or _stands_for(each, constraint, ONETOMANY))
     )
+
+
+def _links_by(relationship: RelationshipProperty[Any], constraint: ForeignKeyConstraint) -> bool:
+    """Tell whether a foreign key of an association table is that of a relationship's own side."""
+    pairs: Any = relationship.synchronize_pairs
+    is_near = {column for _, column in pairs} == set(constraint.columns)
+    return relationship.secondary is constraint.table and is_near
 
 
 def _is_ordered(obj: Any, target: Target, constraint: ForeignKeyConstraint) -> bool:

@@ -54,7 +54,7 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         # Deletions come after: what is restored for a reference may be what was about to go.
         references.settle()
         _check_classes(objects)
-        deletions = Deletions(objects, deleted)
+        deletions = Deletions(objects, deleted, found.links)
         deletions.find()
         steps = [step for node in objects.nodes if (step := _column_step(session, node))]
         rows, unlinked = plan_links(session, found.rows, found.removed)

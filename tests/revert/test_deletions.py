@@ -1,7 +1,7 @@
 """What a revert deletes because it came later, and what refers to that."""
 
 import pytest
-from sqlalchemy import ForeignKey
+from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sqlalchemy_versioned import ReverterException, revert_plan
@@ -111,6 +111,49 @@ def test_children_that_are_their_own_parents(Base, open_session):
     session.commit()
 
     assert session.query(Node).count() == 0
+
+
+def test_links_to_what_goes(Base, open_session):
+    """What is linked to by what goes as well goes, and what others link to is refused."""
+    link = Table(
+        "sequel",
+        Base.metadata,
+        Column("book_id", ForeignKey("book.id"), primary_key=True),
+        Column("sequel_id", ForeignKey("book.id"), primary_key=True),
+    )
+
+    class Author(Base):
+        __tablename__ = "author"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        books: Mapped[list["Book"]] = relationship()
+
+    class Book(Base):
+        __tablename__ = "book"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        author_id = mapped_column(ForeignKey("author.id"))
+        sequels: Mapped[list["Book"]] = relationship(
+            secondary=link,
+            primaryjoin=id == link.c.book_id,
+            secondaryjoin=id == link.c.sequel_id,
+        )
+
+    session, author, last = open_session(Base), Author(), Book()
+    session.add(author)
+    session.commit()
+    author.books = [Book(sequels=[last]), last]
+    other = Book(sequels=[last])
+    session.add(other)
+    session.commit()
+
+    with pytest.raises(ReverterException, match=r"'sequel' refers to it by sequel_id"):
+        author.versions[0].revert(["books"])
+    other.sequels = []
+    author.versions[0].revert(["books"])
+    session.commit()
+
+    assert (author.books, session.query(Book).all()) == ([], [other])
 
 
 class TestForeignKeysAlone:

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..database.keys import bare_key
+from ..database.keys import Key, bare_key
 from ..database.sessions import awaited_as
 from ..model.lookup import get_versioning_manager, spec_of
-from ..model.spec import Hierarchy
+from ..model.spec import Hierarchy, VersionSpec
 from ..query.mending import (
     build_base_copies,
     build_copies,
@@ -22,6 +22,7 @@ from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
 from ..reading.loaded import expire_all_versions
 from ..recording.changes import Changes
+from ..recording.writer import TableWriter
 from ..triggers.upkeep import upkeep
 from .faults import Fault, FaultKind, faults_within, orphans_within
 from .places import (
@@ -138,23 +139,36 @@ def _mend(session: Session, places: Sequence[Place], within: Range, kinds: set[F
 def _record(session: Session, places: Sequence[Place], within: Range) -> None:
     """Record rows that are not as their newest versions say, as changes of now."""
     # Looked for again, because the past has just been mended.
-    changes = {place.spec: Changes() for place in places}
-    base = changes[places[0].spec]
-    concerned: dict[Any, None] = {}
-    for place in places:
-        for fault in faults_within(session, place, within):
-            if _note(changes[place.spec], fault):
-                concerned[bare_key(fault.key)] = None
-    for each in changes.values():
-        _tell_the_same(each, base, concerned)
+    _, concerned = _find_unrecorded(session, places, within)
+    if not concerned:
+        return
+    connection = session.connection(bind_arguments=places[0].bind)
+    TableWriter(places[0].spec, (), connection.dialect).hold(connection, concerned)
+    # Others may have written the rows, and recorded that, until they were locked.
+    changes, concerned = _find_unrecorded(session, places, within)
     if concerned:
-        connection = session.connection(bind_arguments=places[0].bind)
         mapper = places[0].mapper
         subject = places[0].spec.parent_table if mapper is None else mapper.class_
         manager = get_versioning_manager(subject)
         written = [t for spec in changes for t in (spec.version_table, spec.transaction_table)]
         with upkeep(connection, *written):
             manager.record_changes(session, connection, _hierarchy(places[0]), changes)
+
+
+def _find_unrecorded(
+    session: Session, places: Sequence[Place], within: Range
+) -> tuple[dict[VersionSpec, Changes], list[Key]]:
+    """Return what is to be recorded of a range, and the keys of the objects."""
+    changes = {place.spec: Changes() for place in places}
+    base = changes[places[0].spec]
+    concerned: dict[Key, None] = {}
+    for place in places:
+        for fault in faults_within(session, place, within):
+            if _note(changes[place.spec], fault):
+                concerned[bare_key(fault.key)] = None
+    for each in changes.values():
+        _tell_the_same(each, base, concerned)
+    return changes, list(concerned)
 
 
 def _note(changes: Changes, fault: Fault) -> bool:

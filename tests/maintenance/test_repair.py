@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import (
     IncompleteHistory,
@@ -17,6 +18,7 @@ from sqlalchemy_versioned.model.lookup import spec_of
 from tests.lives import versions_of
 from tests.maintenance.test_maintenance import Subject, build, damages
 from tests.statements import count_statements
+from tests.threads import waiting
 
 
 @pytest.fixture
@@ -178,6 +180,31 @@ def test_links_are_mended(session, models, name):
     assert {fault.kind for fault in repair(session, table).mended} == kinds
     session.commit()
     assert verify(session) == []
+
+
+@pytest.mark.needs("unlocked_reads")
+@pytest.mark.strategies("validity", "subquery")
+def test_rows_that_others_are_writing(session, models, tables):
+    """Repairing waits for who is writing a row, and leaves alone what is right by then."""
+    plain = models.Plain(id=1, name="a")
+    session.add(plain)
+    session.commit()
+    with paused(session):
+        plain.name = "behind the back"
+    session.commit()
+
+    def mend():
+        with Session(tables) as other:
+            repair(other, models.Plain)
+            other.commit()
+
+    plain.name = "b"
+    session.flush()
+    with waiting(mend):
+        session.commit()
+
+    assert verify(session) == []
+    assert [version.name for version in plain.versions] == ["a", "b"]
 
 
 def test_statements_of_repair(session, models, tables):

@@ -61,6 +61,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     # PgBouncer is before the server only.
     "poolers": frozenset({"postgresql"}),
     "returning": POSTGRESQL | SQLITE,
+    "row_ids": POSTGRESQL | SQLITE,
     "row_locks": SERVERS,
     "savepoints": ALL,
     "schemas": POSTGRESQL,

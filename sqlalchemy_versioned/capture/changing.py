@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Table, Update, delete, false
@@ -16,7 +17,7 @@ from ..recording.changes import Changes
 from ..recording.ours import OURS
 from .behind import RowsBehind
 from .pending import Pending
-from .recorder import Recorder, add_values, changes_of_update
+from .recorder import Recorder, Target, add_values, changes_of_update
 from .targets import Targets
 from .writes import Write
 
@@ -158,8 +159,10 @@ class RowChanges:
         return found
 
     def _finish_deletion(self, pending: Pending, connection: Connection, result: Any) -> None:
-        if pending.target is not None and result.rowcount not in (-1, len(pending.moved)):
-            # Triggers keep rows, and so does IGNORE.
+        if pending.target is not None and (
+            pending.target.spec.may_have_twins or result.rowcount not in (-1, len(pending.moved))
+        ):
+            # Triggers keep rows, and so does IGNORE; a twin of one that is gone stands.
             self._settle_deletion(pending, connection)
         # Where nothing is merged, the deletion was an event of the whole object.
         if pending.target is not None and pending.moved and pending.target.spec.strategy.merges:
@@ -221,12 +224,27 @@ class RowChanges:
         if isinstance(pending.statement, Delete):
             self._finish_deletion(pending, connection, result)
         elif pending.moved:
-            moved = pending.moved
-            self._record(pending, connection, lambda: changes_of_update(moved), locks=False)
             # Otherwise each key is what it was.
-            is_moved = pending.write.moves_keys
+            is_moved, moved = pending.write.moves_keys, pending.moved
+            target = pending.target
+            build = partial(changes_of_update, moved)
+            if is_moved and target is not None and target.spec.may_have_twins:
+                build = partial(self._changes_of_links, pending, target, connection)
+            self._record(pending, connection, build, locks=False)
             before = {now: key for key, now in moved.items()} if is_moved else moved
             self._behind.follow(pending, connection, before)
+
+    def _changes_of_links(
+        self, pending: Pending, target: Target, connection: Connection
+    ) -> Changes:
+        """Return the changes of an UPDATE of links: each stands as long as a twin of it does."""
+        changes = changes_of_update(pending.moved)
+        there = self._targets.cascades.remaining(connection, target.spec, changes.departed)
+        changes.departed = [key for key in changes.departed if key not in there]
+        changes.inserted, _ = self._recorder.split_upserted(
+            pending.session, connection, target.spec, changes.inserted
+        )
+        return changes
 
     def take_back(self, pending: Pending, connection: Connection) -> None:
         """Record that rows are there which a DELETE was to delete that was refused."""

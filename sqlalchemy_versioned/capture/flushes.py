@@ -281,11 +281,11 @@ class LinkTable:
 
         :param made: what was linked before by the same flush.
         """
-        if self._is_told:
+        if not self.spec.may_have_twins and self._is_told:
             return set()
         known = set(made)
         new = [key for key in changes.inserted if key not in known]
-        return {*self._known(new, connection)}.difference(changes.departed)
+        return {*self._look_up(new, connection)}.difference(changes.departed)
 
     def settle(self, work: Work) -> None:
         """Find the rows that were inserted, once they are."""
@@ -302,8 +302,11 @@ class LinkTable:
 
         :param locks: lock the rows, which are about to be written, as they are by now.
         """
-        if self._is_told:
-            return keys
+        return keys if self._is_told else self._look_up(keys, connection, locks=locks)
+
+    def _look_up(
+        self, keys: list[Any], connection: Connection, *, locks: bool = False
+    ) -> list[Any]:
         wanted = [pair.parent for pair in self.spec.key]
         given = tuple_(*self._told)
         found: dict[Any, None] = {}

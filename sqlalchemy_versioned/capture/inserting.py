@@ -174,9 +174,10 @@ class Inserts:
                 reason = "the database does not tell which rows it has made"
                 give_up(pending.target, reason)
                 return
-            is_upsert = pending.write.is_upsert
+            # A twin of a row that stands is no news of their key.
+            may_be_old = pending.write.is_upsert or pending.target.spec.may_have_twins
             self._record_left(pending, pending.target, connection)
-            self._record_made(pending, pending.target, connection, keys, may_be_old=is_upsert)
+            self._record_made(pending, pending.target, connection, keys, may_be_old=may_be_old)
         if pending.met:
             self._behind.follow(pending, connection, {key: key for key in pending.met})
 

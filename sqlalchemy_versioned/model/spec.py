@@ -135,6 +135,15 @@ class VersionSpec:
         return None
 
     @property
+    def may_have_twins(self) -> bool:
+        """Whether several rows may be one in history, as plain links without a primary key are.
+
+        Where nothing is merged, each is an event.
+        """
+        is_bare = self.is_all_key and not self.parent_table.primary_key.columns
+        return is_bare and self.strategy.merges
+
+    @property
     def is_all_key(self) -> bool:
         """Whether rows consist of their key alone, as plain links do."""
         return {pair.parent for pair in self.key} == set(self.parent_table.columns)

@@ -91,9 +91,11 @@ class FlushEvents:
             return
         flush.updated.add(base_mapper)
         readers = self._readers_of_hierarchy(flush, base_mapper)
-        _refuse_left_rows(readers, self._switched(flush, base_mapper))
-        if has_concurrent_writers(connection.dialect):
-            self._hold_objects(flush, connection, readers)
+        joined = {m: each for m, each in readers.items() if each.spec.hierarchy.is_joined}
+        if joined:
+            _refuse_left_rows(readers, self._switched(flush, base_mapper))
+            if has_concurrent_writers(connection.dialect):
+                self._hold_objects(flush, connection, joined)
         for mapper, reader in readers.items():
             if self._may_change_first(connection, reader.spec.tables):
                 self._keep_first_states(flush, connection, mapper, reader.spec)
@@ -108,9 +110,8 @@ class FlushEvents:
         """
         found: dict[VersionSpec, dict[Key, bool]] = {}
         for mapper, reader in readers.items():
-            if len(reader.spec.hierarchy.tables) > 1:
-                written = reader.writes_base(flush.context, mapper)
-                found.setdefault(reader.spec.root, {}).update(written)
+            written = reader.writes_base(flush.context, mapper)
+            found.setdefault(reader.spec.root, {}).update(written)
         for root, keys in found.items():
             if not all(keys.values()):
                 self._recorder.hold(connection, root, list(keys))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import DDL, Connection, Delete, Engine, Insert, Update, event
+from sqlalchemy import DDL, Connection, Delete, Engine, Insert, Select, Update, event
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
@@ -29,6 +29,8 @@ from .tracked import Tracked
 __all__ = ["StatementEvents"]
 
 _WRITES = (Insert, Update, Delete)
+#: What writes nothing but by itself and by its ``WITH``.
+_EXPRESSIONS = (Select, *_WRITES)
 
 
 class StatementEvents:
@@ -187,18 +189,25 @@ class StatementEvents:
         context: Any,
         executemany: bool,
     ) -> tuple[str, Any]:
-        compiled = None if context is None else context.compiled
-        if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
-            self._before_text(connection, statement)
-        elif isinstance(compiled.statement, DDL):
-            # It may make a trigger or a function, which writes later and is no write itself.
-            if begins_like_write(statement):
-                self._before_text(connection, statement)
-        elif context is not None and not is_ours(context.execution_options):
-            self._before_nested(connection, _sqlalchemy.nested_statements(compiled))
+        compiled: Any = None if context is None else context.compiled
+        # Asked here, as it is for every statement: a call would be felt.
+        if not isinstance(getattr(compiled, "statement", None), _EXPRESSIONS) or compiled.ctes:
+            self._before_other(connection, statement, context)
         if context is not None and context.isdelete:
             self._note_deletion(connection, context)
         return statement, parameters
+
+    def _before_other(self, connection: Connection, text: str, context: Any) -> None:
+        """Look into what is or holds SQL text, or holds other statements."""
+        compiled = None if context is None else context.compiled
+        if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
+            self._before_text(connection, text)
+        elif isinstance(compiled.statement, DDL):
+            # It may make a trigger or a function, which writes later and is no write itself.
+            if begins_like_write(text):
+                self._before_text(connection, text)
+        elif not is_ours(context.execution_options):
+            self._before_nested(connection, _sqlalchemy.nested_statements(compiled))
 
     def _note_deletion(self, connection: Connection, context: Any) -> None:
         """Note how rows of objects are deleted, if they are by a flush."""

@@ -186,6 +186,8 @@ class Hierarchy:
 
     def __init__(self) -> None:
         self.tables: tuple[VersionSpec, ...] = ()
+        #: Whether some objects have rows in several of them.
+        self.is_joined = False
         self._related: dict[VersionSpec, tuple[VersionSpec, ...]] = {}
 
     @property
@@ -209,6 +211,7 @@ class Hierarchy:
             others.pop(spec)
             self._related[spec] = tuple(others)
         self.tables = tuple(dict.fromkeys((*self.tables, *chain)))
+        self.is_joined = len(self.tables) > 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -330,7 +330,7 @@ class UnitOfWork:
         """
         row, layer = self._row, self._layer()
         assert row is not None
-        if held is not None and has_concurrent_writers(connection.dialect):
+        if hierarchy.is_joined and held is not None and has_concurrent_writers(connection.dialect):
             self._hold_objects(hierarchy.root, changes, connection, held)
         appends = not hierarchy.root.strategy.merges
         if appends:

@@ -2,8 +2,19 @@
 
 import pytest
 
-from sqlalchemy_versioned import ImproperlyConfigured, Plugin, PluginCollection
+from sqlalchemy_versioned import (
+    ImproperlyConfigured,
+    InvalidArgumentType,
+    Plugin,
+    PluginCollection,
+)
 from sqlalchemy_versioned.hooks import HOOKS
+from sqlalchemy_versioned.plugins import (
+    ActivityPlugin,
+    FlaskPlugin,
+    TransactionMetaPlugin,
+    WSGIMiddleware,
+)
 
 
 class Quiet(Plugin):
@@ -53,6 +64,22 @@ def test_own_methods():
             """Not like a hook."""
 
     assert len(PluginCollection([Busy()])) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "wrong", "name"),
+    [
+        (TransactionMetaPlugin, 5, "table_name"),
+        (TransactionMetaPlugin, "", "table_name"),
+        (lambda wrong: ActivityPlugin(key_type=wrong), "text", "key_type"),
+        (lambda wrong: FlaskPlugin(remote_addr_factory=wrong), "x", "remote_addr_factory"),
+        (WSGIMiddleware, "application", "app"),
+    ],
+)
+def test_what_plugins_cannot_use(build, wrong, name):
+    """They say so when they are made, not when mappers are configured or something is written."""
+    with pytest.raises((ImproperlyConfigured, InvalidArgumentType), match=rf"{name} .*{wrong!r}"):
+        build(wrong)
 
 
 @pytest.mark.parametrize("wrong", [Quiet, "Quiet", None])

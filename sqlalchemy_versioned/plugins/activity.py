@@ -26,8 +26,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapper, relationship
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.types import TypeEngine
 
 from ..build.columns import transaction_id_type
+from ..exc import ImproperlyConfigured
 from ..model.lookup import MANAGER
 from ..model.naming import cut_name
 from ..model.spec import ClassSpec
@@ -53,6 +55,7 @@ class ActivityPlugin(ModelPlugin):
     :param table_name: the name of their table, for applications that have one of the usual name.
     :param key_type: the type of the columns that hold keys of objects; ``BigInteger()`` continues
         the table of another library.
+    :raises ImproperlyConfigured: if *table_name* is no name, or *key_type* no type.
 
     >>> ActivityPlugin().table_name
     'activity'
@@ -65,7 +68,8 @@ class ActivityPlugin(ModelPlugin):
 
     def __init__(self, table_name: str | None = None, *, key_type: Any = None) -> None:
         super().__init__(table_name)
-        self.key_type: Any = key_type or KeyType()
+        self.key_type: Any = KeyType() if key_type is None else key_type
+        _check_type(self.key_type)
 
     @property
     def activity_cls(self) -> Any:
@@ -197,6 +201,15 @@ class ActivityPlugin(ModelPlugin):
                 if reference is not None:
                     found.setdefault(reference.spec, []).append(reference)
         return found
+
+
+def _check_type(given: Any) -> None:
+    # Of Any, checkers would make TypeEngine[Unknown].
+    kind: Any = TypeEngine
+    if not isinstance(given, kind) and not (isinstance(given, type) and issubclass(given, kind)):
+        raise ImproperlyConfigured(
+            f"key_type is {given!r}; give a type of columns, such as BigInteger()"
+        )
 
 
 def _is_to_change(reference: Reference, session: Any) -> bool:

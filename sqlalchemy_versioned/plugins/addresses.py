@@ -63,7 +63,12 @@ class Proxies:
             raise ImproperlyConfigured(
                 f"trusted_proxies is {trusted!r}; give a list of addresses, such as [{trusted!r}]"
             )
-        self._networks = [_network(each) for each in trusted]
+        try:
+            self._networks = [_network(each) for each in trusted]
+        except TypeError as error:
+            raise ImproperlyConfigured(
+                f"trusted_proxies is {trusted!r}; give a list of addresses, such as ['127.0.0.1']"
+            ) from error
 
     def client(self, peer: str | None, forwarded: str) -> str | None:
         """Return the address of the client.
@@ -93,12 +98,13 @@ class Proxies:
         return any(found in network for network in self._networks)
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _network(said: Any) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(text)
+        # Of numbers and bytes it would make addresses that nobody has meant.
+        return ip_network(str(said))
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"trusted_proxies has {text!r}, which is no address or network ({error}); "
+            f"trusted_proxies has {said!r}, which is no address or network ({error}); "
             "give such as '127.0.0.1' or '10.0.0.0/8'"
         ) from error
 

@@ -41,7 +41,12 @@ class ModelPlugin(Plugin):
     written_as: str | None = None
 
     def __init__(self, table_name: str | None = None) -> None:
-        self.table_name = table_name or type(self).table_name
+        self.table_name: str = type(self).table_name if table_name is None else table_name
+        given: Any = self.table_name
+        if not isinstance(given, str) or not given:
+            raise ImproperlyConfigured(
+                f"table_name of {type(self).__name__} is {given!r}; give the name of a table"
+            )
         #: The class, once mappers are configured.
         self.model_class: Any = None
         self.manager: Any = None

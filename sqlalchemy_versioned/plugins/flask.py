@@ -10,6 +10,7 @@ from sqlalchemy import inspect
 
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin
+from ..model.arguments import check_function
 from .addresses import address_of, checked_address
 
 __all__ = ["FlaskPlugin"]
@@ -25,6 +26,7 @@ class FlaskPlugin(Plugin):
         called outside of requests as well.
     :param remote_addr_factory: gives the address in place of ``request.remote_addr``; likewise.
     :raises ImproperlyConfigured: if Flask is not installed.
+    :raises InvalidArgumentType: if one of them is no function, or has to be awaited.
 
     >>> FlaskPlugin().transaction_args(None, session)
     {}
@@ -43,6 +45,8 @@ class FlaskPlugin(Plugin):
                 "FlaskPlugin was asked for, and Flask cannot be imported; install Flask, or use "
                 "WSGIMiddleware or ASGIMiddleware with another framework"
             )
+        check_function("current_user_id_factory", current_user_id_factory)
+        check_function("remote_addr_factory", remote_addr_factory)
         self._login = _imported("flask_login")
         self._find_user = current_user_id_factory
         self._find_address = remote_addr_factory

@@ -36,6 +36,10 @@ class Middleware:
         self._user = _checked("user", user)
         self._remote_addr = _checked("remote_addr", remote_addr)
         self._proxies = Proxies(trusted_proxies)
+        if not callable(app):
+            raise ImproperlyConfigured(
+                f"app is {app!r}, which is no web application; give the one to put this around"
+            )
 
     def peer(self, said: Any) -> tuple[str | None, str]:
         """Return the address at the other end, and the list of ``X-Forwarded-For``."""

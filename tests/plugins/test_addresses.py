@@ -48,7 +48,7 @@ def test_forwarded(trusted, peer, forwarded, client):
     assert Proxies(trusted).client(peer, forwarded) == client
 
 
-@pytest.mark.parametrize("trusted", ["127.0.0.1", ["localhost"], ["10.0.0.1/8"], [None]])
+@pytest.mark.parametrize("trusted", ["127.0.0.1", ["localhost"], ["10.0.0.1/8"], [None], [5], 5])
 def test_proxies_that_are_none(trusted):
     """Only addresses and networks can be trusted."""
     with pytest.raises(ImproperlyConfigured, match="trusted_proxies"):

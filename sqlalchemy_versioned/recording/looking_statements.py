@@ -93,11 +93,15 @@ class LookingStatements(TableStatements):
         spec, later = self.spec, self.spec.version_table.alias()
         same = [later.c[pair.version.key] == pair.version for pair in spec.key]
         newer = comes_after(place_in(spec, later), spec.place)
-        return select(*[pair.version for pair in spec.key]).where(
+        found: Any = select(sql_literal("1")).where(*same, newer).correlate(spec.version_table)
+        statement = select(*[pair.version for pair in spec.key]).where(
             self._in_versions(),
             spec.operation_column != Operation.DELETE,
-            not_(exists().where(*same, newer).correlate(spec.version_table)),
+            # A lock of the statement around does not reach in here.
+            not_(self._now(found).exists()),
         )
+        # A row may have come or gone since a snapshot was taken that lets it be written.
+        return self._now(statement)
 
     def unchanged(self) -> Executable:
         """Select the keys of rows that are just like their newest version."""

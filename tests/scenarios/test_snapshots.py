@@ -2,9 +2,11 @@
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, Table, UniqueConstraint, select
+from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, version_class
+from sqlalchemy_versioned.maintenance import verify
 
 pytestmark = pytest.mark.needs("stale_writes")
 
@@ -42,6 +44,29 @@ def test_value_of_the_snapshot(session, models, open_snapshot):
     version = version_class(models.Article)
     rows = session.scalars(select(version).order_by(version.transaction_id)).all()
     assert [row.name for row in rows] == ["a", "b", "a"]
+
+
+@pytest.mark.strategies
+def test_upserts_of_what_came_and_went(session, models, open_snapshot):
+    """An upsert is an insertion or a change by what is there, not by what the snapshot shows."""
+    session.add(models.Article(id=1, name="a"))
+    session.commit()
+    late = open_snapshot(models.Article)
+    session.delete(session.get(models.Article, 1))
+    session.add(models.Article(id=2, name="a"))
+    session.commit()
+    rows = [{"id": number, "name": "b"} for number in (1, 2)]
+    upsert = mysql_insert(models.Article).values(rows)
+    late.execute(upsert.on_duplicate_key_update(name=upsert.inserted.name))
+    late.commit()
+
+    assert verify(session) == []
+    version = version_class(models.Article)
+    statement = select(version.id, version.operation_type).order_by(version.transaction_id)
+    told = [(1, Operation.INSERT), (1, Operation.DELETE), (2, Operation.INSERT)]
+    found = session.execute(statement).all()
+    assert sorted(found[:3]) == sorted(told)
+    assert sorted(found[3:]) == [(1, Operation.INSERT), (2, Operation.UPDATE)]
 
 
 def test_link_made_since_the_snapshot(Base, engine, open_snapshot):

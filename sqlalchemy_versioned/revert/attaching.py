@@ -77,9 +77,26 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
     if not is_reference or (value is None and _may_orphan(state.mapper)):
         # Its foreign key says where the former one belongs.  To take it out by an event
         # would have the flush empty that key, or delete an orphan.
+        if is_reference and is_changed and (former := getattr(owner, key)) is not None:
+            _take_back(owner, relationship, former)
         set_committed_value(owner, key, None)
     if value is not None or (is_reference and not _may_orphan(state.mapper)):
         set_attribute(owner, key, value)
+
+
+def _take_back(owner: Any, relationship: RelationshipProperty[Any], former: Any) -> None:
+    """Take *owner* out of the other side as well, where it has come and is not flushed yet."""
+    mirrored = {(remote, local) for local, remote in relationship.local_remote_pairs or ()}
+    state: InstanceState[Any] = inspect(former)
+    for other in state.mapper.relationships:
+        if {*(other.local_remote_pairs or ())} != mirrored or is_unloadable(other):
+            continue
+        if not any(each is owner for each in state.attrs[other.key].load_history().added or ()):
+            continue
+        if other.uselist:
+            collection_adapter(getattr(former, other.key)).remove_without_event(owner)
+        else:
+            set_committed_value(former, other.key, None)
 
 
 def _attach_unloaded(

@@ -67,6 +67,37 @@ def test_unflushed_references_are_taken_back(session, blog):
     assert article.author is author
 
 
+@pytest.mark.parametrize("uselist", [True, False])
+def test_unflushed_parents_of_orphans_are_taken_back(Base, open_session, uselist):
+    """A child that had no parent gets none by what is not flushed, nor is it deleted for it."""
+
+    class Parent(Base):
+        __tablename__ = "parent"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        child = relationship(
+            "Child", uselist=uselist, back_populates="parent", cascade="all, delete-orphan"
+        )
+
+    class Child(Base):
+        __tablename__ = "child"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        parent_id = mapped_column(ForeignKey("parent.id"))
+        parent = relationship(Parent, back_populates="child")
+
+    session, child, parent = open_session(Base), Child(), Parent()
+    session.add_all([child, parent])
+    session.commit()
+    version = child.versions[0]
+    with session.no_autoflush:
+        child.parent = parent
+        version.revert()
+    session.commit()
+
+    assert (child.parent_id, child.parent) == (None, None)
+
+
 def test_references_of_children_moved_back(session, blog):
     """A child that belonged to what is gone is not moved there."""
     article, other = blog.factories.Article(), blog.factories.Article()

@@ -878,7 +878,9 @@ def _(s: Any, m: Any, ids: list[int]) -> None:
 
 @path(UNKNOWN, "``from_statement()``, of a write or of text", "returning", is_refused=True)
 def _(s: Any, m: Any, ids: list[int]) -> None:
-    s.execute(select(m.Tag).from_statement(update(m.Tag).values(name="x").returning(m.Tag)))
+    tag = m.Tag
+    changed = update(tag).values(name="x").returning(tag)
+    s.execute(lambda_stmt(lambda: select(tag).from_statement(changed)))
 
 
 @path(UNKNOWN, "``update()`` of an alias", is_refused=True)

@@ -182,6 +182,7 @@ def is_text(statement: Any) -> bool:
 
 def text_of(statement: Any) -> str | None:
     """Return the SQL text that a statement is; ``None`` if it is made of expressions."""
+    statement = resolved(statement)
     if isinstance(statement, _FROM_STATEMENT):
         return text_of(statement.element)
     clause: Any = statement.element if isinstance(statement, TextualSelect) else statement
@@ -194,7 +195,7 @@ def nested_statements(compiled: Any) -> list[Any]:
 
     Uses ``SQLCompiler.ctes``.
     """
-    statement: Any = compiled.statement
+    statement = resolved(compiled.statement)
     nested = [each.element for each in getattr(compiled, "ctes", None) or ()]
     return [*nested, statement.element] if isinstance(statement, _FROM_STATEMENT) else nested
 

@@ -27,7 +27,7 @@ from .inserting import Inserts
 from .keyless import KeylessWrite
 from .pending import KeylessPending, Pending, Waiting
 from .recorder import Recorder, Target
-from .refusals import Refusals, give_up
+from .refusals import ALIASED, Refusals, give_up
 from .targets import Targets
 from .writes import Write
 
@@ -92,7 +92,8 @@ class Capture:
             self.refusals.check_schemas(connection, target, options)
         if isinstance(statement, Update):
             self.refusals.check_other_tables(connection, statement)
-        if target is None and not self._has_versions_behind(connection, statement, table, sets):
+        meant = _sqlalchemy.unaliased(table)
+        if target is None and not self._has_versions_behind(connection, statement, meant, sets):
             return statement, None
         session = self._recorder.session_of(connection)
         if session is None or self._recorder.is_paused(session):
@@ -101,14 +102,25 @@ class Capture:
         self._recorder.prepare(session, connection, spec)
         if target is not None and not target.spec.key:
             return self._before_keyless(connection, target, session, statement, sets)
-        write = Write(self.cascades.key_of(table), statement, sets)
-        pending = Pending(statement, write, table, target, session)
-        reason = self._follower_of(pending).prepare(pending, connection, sets)
+        write = Write(self.cascades.key_of(meant), statement, sets)
+        pending = Pending(statement, write, meant, target, session)
+        reason: str | None = ALIASED
+        if meant is table:
+            reason = self._follower_of(pending).prepare(pending, connection, sets)
         if reason is not None:
-            give_up(target, reason)
+            for each in self._concerned(pending):
+                give_up(each, reason)
             return statement, None
         self._await(connection, pending)
         return pending.statement, pending.sets
+
+    def _concerned(self, pending: Pending) -> list[Target]:
+        """Return what a statement writes: a versioned table, or those behind one that is not."""
+        if pending.target is not None:
+            return [pending.target]
+        table, changed = pending.table, pending.changed
+        specs = self.cascades.behind(table, changed) if changed else self.cascades.reached(table)
+        return [each for each in map(self._targets.of_spec, specs) if each.is_on()]
 
     def _before_keyless(
         self,
@@ -150,9 +162,9 @@ class Capture:
         """Tell whether writing a table that is not versioned may change rows of others that are."""
         if isinstance(statement, Update):
             acts = self.cascades.acts_on_update(table)
-            return acts and self.cascades.acts_on_update(
-                table, _sqlalchemy.assigned_columns(statement, sets)
-            )
+            # Those of an alias have the keys of the columns that they stand for.
+            assigned = _sqlalchemy.assigned_columns(statement, sets) if acts else ()
+            return acts and self.cascades.acts_on_update(table, {table.c[c.key] for c in assigned})
         if isinstance(statement, Delete):
             return self.cascades.acts_on_delete(table)
         if not isinstance(statement, Insert) or not isinstance(table, TABLE):

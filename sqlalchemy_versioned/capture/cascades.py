@@ -139,12 +139,23 @@ class Cascades:
             for row in connection.execute(statement, part.parameters()):
                 yield bare_key(row[: len(own)]), list(row[len(own) :])
 
+    def reached(self, table: Table) -> list[VersionSpec]:
+        """Return the tables of which rows may be changed or deleted along with those of a table."""
+        found: dict[Table, None] = {}
+        waiting = [table]
+        while waiting:
+            referred = waiting.pop()
+            edges = (*self._on_delete.get(referred, ()), *self._on_update.get(referred, ()))
+            new = dict.fromkeys(edge.table for edge in edges if edge.table not in found)
+            found |= new
+            waiting += new
+        return [self._specs[each] for each in found if each in self._specs]
+
     # -- deletions ---------------------------------------------------------------------------
 
     def acts_on_delete(self, table: Table) -> bool:
         """Tell whether deleting rows of a table may do something to rows of other objects."""
-        edges = self._on_delete.get(table)
-        return edges is not None and any(not edge.is_inheritance for edge in edges)
+        return any(not edge.is_inheritance for edge in self._on_delete.get(table, ()))
 
     def of_deleted(self, connection: Connection, table: Table, keys: list[Key]) -> Cascaded:
         """Return what deleting rows is going to do; locks the rows."""
@@ -354,8 +365,7 @@ class Cascades:
         if spec is None:
             return
         for row in rows:
-            had = formers[row]
-            before = [had.get(c, now) for c, now in zip(own, key_values(row), strict=True)]
+            before = [formers[row].get(c, now) for c, now in zip(own, key_values(row), strict=True)]
             found.setdefault(spec, {})[row] = bare_key(before)
 
     # -- both --------------------------------------------------------------------------------

@@ -18,7 +18,10 @@ from ..exc import CaptureError
 from .recorder import Recorder, Target, UnrecordedWrite
 from .targets import Targets
 
-__all__ = ["Refusals", "follow_policy", "give_up"]
+__all__ = ["ALIASED", "Refusals", "follow_policy", "give_up"]
+
+#: Why a statement is refused that has an alias of a table in the place of it.
+ALIASED = "it is made with an alias; name the table itself"
 
 
 class Refusals:
@@ -54,7 +57,7 @@ class Refusals:
         schema = _schema_of(connection, getattr(meant, "schema", None))
         reason = "it is made with another Table object of that name"
         if meant is not table:
-            reason = "it is made with an alias; name the table itself"
+            reason = ALIASED
         for target in named:
             if _schema_of(connection, target.spec.parent_table.schema) == schema:
                 self._refuse(connection, target, reason)
@@ -81,10 +84,8 @@ class Refusals:
             give_up(target, reason)
 
 
-def give_up(target: Target | None, reason: str) -> None:
+def give_up(target: Target, reason: str) -> None:
     """Refuse a write, warn of it or let it through, as is said of its table."""
-    if target is None:
-        return
     message = (
         f"a statement writes {target.spec.parent_table.fullname} in a way that cannot be "
         f"recorded: {reason}. Write it with insert(), update() or delete(), or let it through "

@@ -285,6 +285,35 @@ def test_tables_without_history_in_between(Base, open_session):
     assert_history_is_true(session, Base.metadata)
 
 
+@pytest.mark.needs("full_cascades")
+def test_keys_that_tables_without_history_change(Base, open_session, mode):
+    """What would give a row another key is refused, also if the table itself has no history."""
+    columns = [Column("id", Integer, primary_key=True), Column("code", Integer, unique=True)]
+    house = Table("house", Base.metadata, *columns)
+    acts = {"ondelete": "SET DEFAULT", "onupdate": "SET DEFAULT"}
+
+    class Door(Base):
+        __tablename__ = "door"
+        __versioned__ = {}
+        code: Mapped[int] = mapped_column(
+            ForeignKey("house.code", **acts), primary_key=True, server_default="1"
+        )
+
+    session, other = open_session(Base), house.alias()
+    session.execute(house.insert(), [{"id": 1, "code": 1}, {"id": 2, "code": 2}])
+    session.add(Door(code=2))
+    session.commit()
+    for statement in (
+        delete(house).where(house.c.id == 2),
+        update(house).where(house.c.id == 2).values(code=3),
+        delete(other).where(other.c.id == 2),
+        update(other).where(other.c.id == 2).values(code=3),
+    ):
+        with mode.escapes("door"):
+            session.execute(statement)
+        session.rollback()
+
+
 def test_tables_that_rows_refer_to_later(Base, open_session):
     """Writing a table is recorded by what refers to it now, not when it was written first."""
     house = Table("house", Base.metadata, Column("id", Integer, primary_key=True))

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
@@ -250,6 +250,9 @@ def _create(
     specs: Collection[TriggerSpec],
     guarded: Iterable[GuardSpec],
 ) -> None:
+    if not is_mock(connection):
+        # Two who replace a function at once are not made to wait: one of them fails.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('sqlalchemy_versioned'))"))
     schema = default_schema(connection)
     for spec in specs:
         check_columns(connection, spec, schema)

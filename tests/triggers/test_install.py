@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import MetaData, Table, create_engine, create_mock_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
@@ -23,6 +24,7 @@ from sqlalchemy_versioned.triggers import (
     trigger_ddl,
     uninstall_triggers,
 )
+from tests.threads import waiting
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
 
@@ -48,6 +50,25 @@ def test_create_all_and_drop_all_do_everything(metadata, engine):
 
     with engine.connect() as connection:
         assert connection.scalar(text(OURS)) == 0
+
+
+def test_two_who_install_wait_for_each_other(metadata, engine):
+    """Processes that begin together may all see to the triggers."""
+    failed = []
+
+    def install():
+        try:
+            install_triggers(metadata, engine)
+        except DBAPIError as error:
+            failed.append(error)
+
+    with engine.connect() as connection:
+        install_triggers(metadata, connection)
+        with waiting(install):
+            connection.commit()
+
+    assert failed == []
+    assert faults(metadata, engine) == []
 
 
 def test_statements_are_written_down(metadata):

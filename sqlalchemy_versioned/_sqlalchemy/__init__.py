@@ -20,6 +20,7 @@ from .columns import (
     own_name,
     plain_column,
     relationship_marks,
+    variants_of,
 )
 from .compiling import (
     Check,
@@ -213,6 +214,7 @@ __all__ = [
     "text_of",
     "translated_schema",
     "unaliased",
+    "variants_of",
     "with_options_of",
     "with_order",
     "without_schema",

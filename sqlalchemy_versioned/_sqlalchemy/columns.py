@@ -38,6 +38,7 @@ __all__ = [
     "own_name",
     "plain_column",
     "relationship_marks",
+    "variants_of",
 ]
 
 
@@ -56,6 +57,14 @@ def plain_column(column: Column[Any]) -> Column[Any]:
     """
     plain: Column[Any] = column._deannotate()
     return plain
+
+
+def variants_of(type_: TypeEngine[Any]) -> Mapping[str, TypeEngine[Any]]:
+    """Return what :meth:`TypeEngine.with_variant` has put in the place of a type, by dialect.
+
+    Uses ``TypeEngine._variant_mapping``.
+    """
+    return type_._variant_mapping
 
 
 def compile_ddl(

@@ -43,10 +43,13 @@ def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
         stored = type_.impl_instance
         plain = plain_type(stored)
         return type_ if plain is stored else plain
+    variants = {name: plain_type(each) for name, each in _sqlalchemy.variants_of(type_).items()}
     generic = type_.load_dialect_impl(DefaultDialect())
     special = type_.load_dialect_impl(mysql.dialect())
     if repr(special) != repr(generic):
-        return generic.with_variant(special, "mysql", "mariadb")
+        variants = {"mysql": special, "mariadb": special} | variants
+    for name, each in variants.items():
+        generic = generic.with_variant(each, name)
     return generic
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from .. import _sqlalchemy
 from .._typing import Processor, is_array
 from ..database.dialects import is_named
 from ..database.expressions import DatabaseUser
@@ -168,12 +169,26 @@ def _plain_enum(enum: Any) -> Any:
 
 def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     """Return the type in which values of *type_* are kept."""
+    kept = _replacing_type(type_)
+    if kept is None:
+        return _copied_type(type_)
+    for dialect, variant in _sqlalchemy.variants_of(type_).items():
+        kept = kept.with_variant(version_type(variant), dialect)
+    return kept
+
+
+def _replacing_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
+    """Return another type in which values are kept, for those that bring something along."""
     if isinstance(type_, Enum):
         return StoredEnum(type_)
     if isinstance(type_, Boolean):
         return Boolean()
     if is_named(type_, "DOMAIN"):
         return version_type(type_.data_type)  # type: ignore[attr-defined]
+    return None
+
+
+def _copied_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     if is_array(type_):
         array = copy.copy(type_)
         array.item_type = version_type(type_.item_type)

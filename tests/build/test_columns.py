@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql
 
+from sqlalchemy_versioned.alembic.types import plain_type
 from sqlalchemy_versioned.build.columns import (
     StoredEnum,
     build_bookkeeping_columns,
@@ -140,6 +141,17 @@ def test_boolean_without_check():
     column = build(Boolean(create_constraint=True, name="flag"))
 
     assert not column.type.create_constraint
+
+
+@pytest.mark.parametrize("type_", [Boolean(), Enum(Color)], ids=["boolean", "enum"])
+def test_variants_stay(type_):
+    """Where another type is said for one database, versions have it there; migrations write it."""
+    varied = version_type(type_.with_variant(Integer(), "postgresql"))
+
+    for written in (varied, plain_type(varied)):
+        assert written.compile(dialect=postgresql.dialect()) == "INTEGER"
+        elsewhere = version_type(type_).compile(dialect=mysql.dialect())
+        assert written.compile(dialect=mysql.dialect()) == elsewhere
 
 
 def test_stored_enum_loads_what_it_knows():

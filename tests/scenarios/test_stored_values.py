@@ -138,6 +138,7 @@ def build_features():
         "checked": (Column(Integer, CheckConstraint("checked > 4")), 5, 6),
         "enum": (Column(Enum(Color, create_constraint=True, name="color")), Color.RED, "BLUE"),
         "boolean": (Column(Boolean(create_constraint=True, name="flag")), True, False),
+        "varied": (Column(Boolean().with_variant(Integer(), "postgresql")), 1, 0),
         "deferred": (deferred(Column(String(20), server_default="x")), "b", "c"),
         "comment": (Column(Integer, comment="it's 5 %", info={"a": 1}), 5, 6),
     }

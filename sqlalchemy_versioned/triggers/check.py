@@ -16,7 +16,14 @@ from .. import _sqlalchemy
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .guards import CreateGuard, GuardSpec
-from .install import check_metadata, connection_of, guards, transaction_specs, trigger_specs
+from .install import (
+    check_metadata,
+    connection_of,
+    guards,
+    native_tables,
+    transaction_specs,
+    trigger_specs,
+)
 from .partitions import sentry_name
 from .schemas import default_schema, schema_on
 from .spec import TransactionStep, TriggerSpec
@@ -84,6 +91,9 @@ def check_triggers(metadata: MetaData, bind: Any) -> list[TriggerFault]:
     with connection_of(bind) as connection:
         found = _Found(connection)
         wanted = _Wanted(metadata, connection)
+        for other in _sqlalchemy.all_metadata():
+            if other is not metadata and native_tables(other):
+                found.leave_out(_Wanted(other, connection), but=wanted)
     return [*_compare_functions(wanted, found), *_compare_triggers(wanted, found)]
 
 
@@ -101,6 +111,13 @@ class _Found:
             )
             for each in stored_triggers(connection)
         }
+
+    def leave_out(self, others: _Wanted, *, but: _Wanted) -> None:
+        """Leave out what is there for another ``MetaData``."""
+        for place in others.functions.keys() - but.functions.keys():
+            self.functions.pop(place, None)
+        for named in others.triggers.keys() - but.triggers.keys():
+            self.triggers.pop(named, None)
 
 
 class _Wanted:
@@ -124,7 +141,10 @@ class _Wanted:
                     transaction, step, default_schema=self._default_schema
                 )
                 self.functions[schema, name] = self._body(element)
-            self.callers.append(f"{transaction.functions[TransactionStep.CURRENT]}()")
+            # Another schema may have functions of the same names.
+            called = (schema, transaction.functions[TransactionStep.CURRENT])
+            quote = self._dialect.identifier_preparer.quote
+            self.callers.append(f"{'.'.join(map(quote, called))}()")
         for spec in trigger_specs(metadata):
             self._add(spec)
         for guard in guards(metadata):

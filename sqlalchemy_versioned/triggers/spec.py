@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.exc import NoReferenceError
 
-from ..model.lookup import TABLES
+from ..model.lookup import TABLES, table_specs
 from ..model.naming import FUNCTION, TRIGGER, conventional_name, cut_name
 from ..model.spec import Hierarchy, VersionSpec
 
@@ -83,6 +83,8 @@ class TransactionSpec:
     variables: tuple[Variable, ...]
     #: The name of the function for each step.
     functions: Mapping[TransactionStep, str]
+    #: Whether several ``MetaData`` have a table of this name, which may be one in the database.
+    is_shared: bool = False
 
     @property
     def number(self) -> Column[Any]:
@@ -158,23 +160,41 @@ def build_transaction_spec(
     :param referring: columns that refer to it without a foreign key.
     :param without: tables that are about to go.
     """
-    specs: Iterable[VersionSpec] = table.metadata.info.get(TABLES, {}).values()
+    namesakes = [table, *_namesakes(table)]
     versions = {
-        spec.version_table: spec
-        for spec in specs
-        if spec.transaction_table is table and spec.version_table not in without
+        spec.version_table.fullname: spec
+        for each in reversed(namesakes)
+        for spec in _specs_on(each)
+        if spec.version_table not in without
     }
+    columns = {
+        str(column): column
+        for column in (*(c for each in namesakes for c in _referring(each)), *referring)
+        if column.table not in without
+    }
+    is_shared = len(namesakes) > 1
+    # The functions are one in the database: whichever MetaData they are made for, in one order.
+    names = (sorted(versions), sorted(columns)) if is_shared else (versions, columns)
     return TransactionSpec(
         table=table,
-        versions=tuple(versions.values()),
+        versions=tuple(versions[name] for name in names[0]),
         variables=tuple(v for v in variables if v.key in table.c),
-        referring=tuple(
-            column
-            for column in dict.fromkeys((*_referring(table), *referring))
-            if column.table not in without
-        ),
+        referring=tuple(columns[name] for name in names[1]),
         functions={step: step_name(table, step) for step in TransactionStep},
+        is_shared=is_shared,
     )
+
+
+def _specs_on(table: Table) -> list[VersionSpec]:
+    """Return the specs of versions that refer to a transaction table."""
+    specs: Iterable[VersionSpec] = table.metadata.info.get(TABLES, {}).values()
+    return [spec for spec in specs if spec.transaction_table is table]
+
+
+def _namesakes(table: Table) -> list[Table]:
+    """Return the transaction tables of other ``MetaData`` that are called like one."""
+    others = {spec.transaction_table for spec in table_specs()} - {table}
+    return [each for each in others if each.fullname == table.fullname]
 
 
 def step_name(table: Table, step: TransactionStep) -> str:

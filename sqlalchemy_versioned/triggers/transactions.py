@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Sequence
+from sqlalchemy import Column, DateTime, Sequence, Table
 from sqlalchemy.engine import Dialect
 
 from ..database.dialects import native_type, stored_type
@@ -108,14 +108,25 @@ UPDATE {version} AS v SET {transaction} = versioned_number
 WHERE {v_transaction} = versioned_old;
 """
 
+#: Tables of another MetaData may be in another database, or not be there yet.
+IF_THERE = """
+IF to_regclass('{table_text}') IS NOT NULL THEN
+    {statements}
+END IF;
+"""
+
+USED = """
+IF {used} THEN
+    RETURN NULL;
+END IF;
+"""
+
 RELEASE = """
 BEGIN
     IF NULLIF(current_setting('versioned.wanted', true), '') IS NOT NULL THEN
         RETURN NULL;
     END IF;
-    IF {used} THEN
-        RETURN NULL;
-    END IF;
+    {used}
     {referring}
     DELETE FROM {table} AS t WHERE {number} = versioned_old;
     PERFORM set_config(
@@ -246,10 +257,18 @@ def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str
     names = columns if number is None else [spec.number, *columns]
     copied = [] if number is None else [number]
     copied += [text.column("t", column) for column in columns]
-    moving = [_build_versions_move(each, text) for each in spec.versions]
+    moving = [
+        _if_there(spec, each.version_table, _build_versions_move(each, text), text)
+        for each in spec.versions
+    ]
     referring = [
-        f"UPDATE {text.table(column.table)} SET {text.columns(None, [column])} = versioned_number "
-        f"WHERE {text.columns(None, [column])} = versioned_old;"
+        _if_there(
+            spec,
+            column.table,
+            f"UPDATE {text.table(column.table)} SET {text.columns(None, [column])} = "
+            f"versioned_number WHERE {text.columns(None, [column])} = versioned_old;",
+            text,
+        )
         for column in spec.referring
     ]
     old = f"{slots['table']} AS t WHERE {slots['number']} = versioned_old"
@@ -287,14 +306,30 @@ def _build_versions_move(spec: VersionSpec, text: Text) -> str:
 
 
 def _build_release(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str:
-    used = [
-        f"EXISTS (SELECT FROM {text.table(each.version_table)} AS v "
+    looks = {
+        each.version_table: f"EXISTS (SELECT FROM {text.table(each.version_table)} AS v "
         f"WHERE {text.column('v', each.transaction_column)} = versioned_old)"
         for each in spec.versions
-    ]
+    }
+    if spec.is_shared:
+        used = [_if_there(spec, t, fill(USED, used=look), text) for t, look in looks.items()]
+    else:
+        used = [fill(USED, used="\nOR ".join(looks.values()))]
     referring = [
-        f"DELETE FROM {text.table(column.table)} "
-        f"WHERE {text.columns(None, [column])} = versioned_old;"
+        _if_there(
+            spec,
+            column.table,
+            f"DELETE FROM {text.table(column.table)} "
+            f"WHERE {text.columns(None, [column])} = versioned_old;",
+            text,
+        )
         for column in spec.referring
     ]
-    return fill(RELEASE, used="\n    OR ".join(used), referring="\n".join(referring), **slots)
+    return fill(RELEASE, used="\n".join(used), referring="\n".join(referring), **slots)
+
+
+def _if_there(spec: TransactionSpec, table: Table, statements: str, text: Text) -> str:
+    """Let statements be executed where the database has a table that it need not have."""
+    if not spec.is_shared:
+        return statements
+    return fill(IF_THERE, table_text=text.table(table).replace("'", "''"), statements=statements)

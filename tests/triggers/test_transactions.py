@@ -14,6 +14,8 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.plugins import TransactionMetaPlugin
+from sqlalchemy_versioned.triggers import check_triggers
+from tests.models import build_base
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
 
@@ -296,3 +298,31 @@ def test_context_that_a_plugin_keeps(session, blog, transactions):
 
     assert [dict(each.meta) for each in transactions()] == [{"ticket": "T-1"}]
     assert session.scalar(text("SELECT count(*) FROM transaction_meta")) == 1
+
+
+def test_bases_that_share_transactions(versioning, open_session, engine):
+    """Transactions are kept, and moved, for what the classes of another base have written."""
+    one, two = build_base(), build_base()
+
+    def declare(name, base):
+        columns = {"id": mapped_column(Integer, primary_key=True)}
+        return type(name, (base,), {"__tablename__": name, "__versioned__": {}, **columns})
+
+    First, Second = declare("first", one), declare("second", two)
+    session = open_session(one.metadata)
+    two.metadata.create_all(engine)
+    session.add(First())
+    session.flush()
+    undone = Second()
+    session.add(undone)
+    session.flush()
+    session.delete(undone)
+    session.commit()
+    session.add(First())
+    session.flush()
+    number = versioning.unit_of_work(session).transaction_id
+    assert session.scalar(select(func.transaction_versioned_move(number))) > number
+    session.commit()
+
+    assert verify(session) == []
+    assert check_triggers(one.metadata, engine) == check_triggers(two.metadata, engine) == []

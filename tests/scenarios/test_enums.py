@@ -3,7 +3,18 @@
 import enum
 
 import pytest
-from sqlalchemy import ARRAY, DDL, Enum, MetaData, String, event, inspect, select, text
+from sqlalchemy import (
+    ARRAY,
+    DDL,
+    Enum,
+    MetaData,
+    String,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import (
@@ -85,11 +96,13 @@ def age(engine, unversioned):
 
 
 def migrate(engine):
-    """Rename the members in the database."""
+    """Rename the members in the database, by an engine that no session is recorded on."""
     migration = MetaData()
     for statement in MIGRATION:
         event.listen(migration, "after_create", statement)
-    migration.create_all(engine)
+    migrating = create_engine(engine.url)
+    migration.create_all(migrating)
+    migrating.dispose()
 
 
 def test_versioning_that_comes_later(age, engine):

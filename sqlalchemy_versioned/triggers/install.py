@@ -345,7 +345,7 @@ def sync_trigger(session: Any, table_name: str, metadata: MetaData | None = None
 
     :param session: a session or a connection, whose transaction is left open.
     :param table_name: the name of the *version* table.
-    :param metadata: where to look for it, if not behind all mapped classes.
+    :param metadata: where to look for it, if not wherever something is versioned.
     :raises ClassNotVersioned: if no table of that name has versions that triggers write.
 
     >>> sync_trigger(session, "article_version")
@@ -379,7 +379,7 @@ def drop_trigger(session: Any, table_name: str, metadata: MetaData | None = None
 
     :param session: a session or a connection, whose transaction is left open.
     :param table_name: the name of the table.
-    :param metadata: where to look for it, if not behind all mapped classes.
+    :param metadata: where to look for it, if not wherever something is versioned.
     :raises ClassNotVersioned: if no table of that name is recorded by triggers.
 
     >>> drop_trigger(session, "article")
@@ -411,9 +411,7 @@ def _known_metadata(given: MetaData | None) -> list[MetaData]:
     if given is not None:
         return [given]
     configure_mappers()
-    tables = [t for mapper in _sqlalchemy.all_mappers() for t in mapper.tables]
-    found = dict.fromkeys(t.metadata for t in tables if isinstance(t, Table))
-    return [metadata for metadata in found if native_tables(metadata)]
+    return [metadata for metadata in _sqlalchemy.all_metadata() if native_tables(metadata)]
 
 
 def _named(metadata: MetaData | None, name: str, *, is_version: bool) -> TriggerSpec:

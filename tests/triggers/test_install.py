@@ -1,7 +1,16 @@
 """Triggers come and go with their tables, by hand, and are checked against the models."""
 
 import pytest
-from sqlalchemy import MetaData, Table, create_engine, create_mock_engine, text
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    create_mock_engine,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
@@ -12,6 +21,8 @@ from sqlalchemy_versioned import (
     InvalidArgument,
     InvalidArgumentType,
     version_class,
+    version_table,
+    versioned_table,
 )
 from sqlalchemy_versioned.triggers import (
     check_triggers,
@@ -234,6 +245,19 @@ def test_one_table_for_migrations(metadata, session, blog):
     assert faults(metadata, session) == []
 
 
+def test_one_table_that_no_class_is_mapped_to(versioning, open_session):
+    """A table without a class is found by its name, also where no class is beside it."""
+    metadata = MetaData()
+    table = Table("log", metadata, Column("id", Integer, primary_key=True))
+    versioned_table(table)
+    session = open_session(metadata)
+
+    drop_trigger(session, "log")
+    sync_trigger(session, "log_version")
+
+    assert faults(metadata, session) == []
+
+
 def test_statements_of_one_table(blog, metadata):
     """Each statement is one, so that every driver takes it."""
     creation, removal = trigger_ddl(blog.Article.__table__)
@@ -298,10 +322,6 @@ def test_names_by_convention(versioning, open_session):
 
 def test_a_table_without_a_class(versioning, engine, Base):
     """Triggers record tables that no class is mapped to."""
-    from sqlalchemy import Column, Integer, select
-
-    from sqlalchemy_versioned import version_table, versioned_table
-
     metadata = MetaData()
     table = Table("plain", metadata, Column("id", Integer, primary_key=True))
     versioned_table(table)

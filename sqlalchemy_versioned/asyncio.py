@@ -30,11 +30,12 @@ from sqlalchemy.orm import Session
 
 from . import session_variables as _session_variables
 from . import set_session_variables as _set_session_variables
+from ._typing import type_of
 from .changes import ChangeRecord
 from .changes import blame as _blame
 from .changes import get_changes as _get_changes
 from .database.sessions import registered_session
-from .exc import ImproperlyConfigured
+from .exc import ImproperlyConfigured, InvalidArgumentType
 from .maintenance import Fault, Repair
 from .maintenance import baseline as _baseline
 from .maintenance import prune as _prune
@@ -571,6 +572,14 @@ class paused:  # Used like the function that it is the twin of.
 # -- transactions ----------------------------------------------------------------------------
 
 
+def _tell(transaction: Any, name: str) -> Any:
+    if not hasattr(type_of(transaction), name):
+        raise InvalidArgumentType(
+            f"{transaction!r} is no transaction; give one, such as await transaction(version)"
+        )
+    return getattr(transaction, name)
+
+
 async def changed_entities(transaction: Any) -> dict[type[Any], list[Any]]:
     """Return the versions that *transaction* made, by version class.
 
@@ -583,7 +592,7 @@ async def changed_entities(transaction: Any) -> dict[type[Any], list[Any]]:
     ['Draft']
     """
     found: dict[type[Any], list[Any]] = await _run(
-        transaction, getattr, transaction, "changed_entities"
+        transaction, _tell, transaction, "changed_entities"
     )
     return found
 
@@ -596,7 +605,7 @@ async def entity_names(transaction: Any) -> list[str]:
     >>> run(ask)
     ['Article']
     """
-    found: list[str] = await _run(transaction, getattr, transaction, "entity_names")
+    found: list[str] = await _run(transaction, _tell, transaction, "entity_names")
     return found
 
 
@@ -612,6 +621,12 @@ async def create_transaction(unit_of_work: UnitOfWork, **attributes: Any) -> Any
     >>> run(begin_import)
     True
     """
+    given: Any = unit_of_work
+    if not isinstance(given, UnitOfWork):
+        raise InvalidArgumentType(
+            f"{given!r} is no unit of work; give that of the session, "
+            "versioning_manager.unit_of_work(session)"
+        )
     create = unit_of_work.create_transaction
     return await _run_in(unit_of_work.session, unit_of_work, lambda: create(**attributes))
 

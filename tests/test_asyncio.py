@@ -23,6 +23,7 @@ import sqlalchemy_versioned
 from sqlalchemy_versioned import (
     ClassNotVersioned,
     ImproperlyConfigured,
+    InvalidArgumentType,
     MustBeAwaited,
     Operation,
     Plugin,
@@ -659,12 +660,15 @@ def test_what_is_no_asynchronous_session(session, models):
 
 @pytest.mark.needs("async")
 def test_what_is_no_version(run, models):
-    """Who asks an object what only its versions know is told so."""
+    """Who asks an object what only its versions or transactions know is told so."""
 
     async def read(session):
         article, _ = await write(session, models)
         for ask in (versioned.previous, versioned.to_dict, versioned.operation_type):
             with pytest.raises(ImproperlyConfigured, match="is no version"):
+                await ask(article)
+        for ask in (versioned.entity_names, versioned.create_transaction):
+            with pytest.raises(InvalidArgumentType, match=r"is no (transaction|unit of work);"):
                 await ask(article)
 
     run(read)

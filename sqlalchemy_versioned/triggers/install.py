@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
+from .._typing import is_table
 from ..database.dialects import has_statement_triggers
-from ..exc import ClassNotVersioned, ImproperlyConfigured
+from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgumentType
 from ..model.spec import Hierarchy, VersionSpec
 from .ddl import (
     build_creation,
@@ -286,6 +287,7 @@ def install_triggers(metadata: MetaData, bind: Any = None) -> str | None:
     :returns: without a bind, the statements, each ended by a semicolon.
     :raises ImproperlyConfigured: if no table of it is recorded natively, the database is not
         PostgreSQL, or a version would keep a column that is computed when it is read.
+    :raises InvalidArgumentType: if *metadata* is none.
 
     >>> install_triggers(blog.metadata, engine)
     Traceback (most recent call last):
@@ -309,6 +311,7 @@ def uninstall_triggers(metadata: MetaData, bind: Any = None) -> str | None:
     :returns: without a bind, the statements, each ended by a semicolon.
     :raises ImproperlyConfigured: if no table of it is recorded natively, or the database is not
         PostgreSQL.
+    :raises InvalidArgumentType: if *metadata* is none.
 
     >>> uninstall_triggers(blog.metadata)
     Traceback (most recent call last):
@@ -330,6 +333,7 @@ def trigger_ddl(table: Table) -> tuple[list[str], list[str]]:
 
     :param table: a table that is recorded natively.
     :raises ClassNotVersioned: if it is not.
+    :raises InvalidArgumentType: if it is no table.
 
     >>> creation, removal = trigger_ddl(Article.__table__)
     Traceback (most recent call last):
@@ -364,6 +368,7 @@ def create_trigger(session: Any, table: Table, **kw: Any) -> None:
     :param table: a table that is recorded by triggers.
     :param kw: taken for compatibility; the options of the table say how it is recorded.
     :raises ClassNotVersioned: if it is not.
+    :raises InvalidArgumentType: if it is no table.
 
     >>> create_trigger(session, Article.__table__)
     Traceback (most recent call last):
@@ -391,7 +396,9 @@ def drop_trigger(session: Any, table_name: str, metadata: MetaData | None = None
         _execute(connection, _removal_of(spec, default_schema(connection)))
 
 
-def _spec_of(table: Table) -> TriggerSpec:
+def _spec_of(table: Any) -> TriggerSpec:
+    if not is_table(table):
+        raise InvalidArgumentType(f"{table!r} is no Table; give one, such as Article.__table__")
     configure_mappers()
     spec = trigger_spec_of(table)
     if spec is None:
@@ -409,6 +416,7 @@ def _unknown(kind: str, name: str) -> str:
 def _known_metadata(given: MetaData | None) -> list[MetaData]:
     """Return each ``MetaData`` that has tables which triggers record."""
     if given is not None:
+        _check_kind(given)
         return [given]
     configure_mappers()
     return [metadata for metadata in _sqlalchemy.all_metadata() if native_tables(metadata)]
@@ -427,13 +435,20 @@ def check_metadata(metadata: MetaData) -> None:
     """Refuse a ``MetaData`` of which triggers record nothing.
 
     :raises ImproperlyConfigured: if they do not.
+    :raises InvalidArgumentType: if it is none.
     """
+    _check_kind(metadata)
     configure_mappers()
     if not native_tables(metadata):
         raise ImproperlyConfigured(
             "no table of this MetaData is recorded by triggers; call make_versioned(native=True) "
             "before the models are declared"
         )
+
+
+def _check_kind(metadata: Any) -> None:
+    if not isinstance(metadata, MetaData):
+        raise InvalidArgumentType(f"{metadata!r} is no MetaData; give one, such as Base.metadata")
 
 
 def _renew(connection: Connection, spec: TriggerSpec) -> None:

@@ -277,6 +277,12 @@ def test_what_is_not_recorded_by_triggers(metadata, session, blog, engine):
         install_triggers(MetaData(), engine)
     with pytest.raises(ImproperlyConfigured, match="no bind"):
         install_triggers(metadata, "postgresql://")
+    with pytest.raises(InvalidArgumentType, match=r"such as Base\.metadata"):
+        install_triggers(blog.Article, engine)
+    with pytest.raises(InvalidArgumentType, match=r"such as Base\.metadata"):
+        sync_trigger(session, "category_version", blog.Article)
+    with pytest.raises(InvalidArgumentType, match=r"such as Article\.__table__"):
+        trigger_ddl(blog.Article)
     with pytest.raises(ImproperlyConfigured, match="sqlite has no triggers"):
         install_triggers(metadata, create_engine("sqlite://"))
 

@@ -16,7 +16,7 @@ from ..model.lookup import all_specs, bind_arguments_of
 from ..model.spec import ClassSpec, VersionSpec
 from ..query.filters import transaction_facts
 from ..query.history import select_point
-from ..query.pruning import build_mark, build_prunings, select_oldest, unique_columns
+from ..query.pruning import build_mark, build_prunings, hold_oldest, unique_columns
 from ..reading.loaded import expire_all_versions
 from ..triggers.upkeep import upkeep
 from .places import Progress, check_pace, find_places, present_session, ranges
@@ -135,7 +135,10 @@ def _mark(connection: Connection, spec: ClassSpec) -> None:
     """Let all connections look anew how far history reaches."""
     table = _transactions(spec)
     number = transaction_facts(spec)["id"]
-    oldest = connection.scalar(select_oldest(table, number))
+    statement, oldest = hold_oldest(table, number), None
+    # Who waited for another who prunes gets what was the oldest then.
+    while (found := connection.scalar(statement)) != oldest:
+        oldest = found
     if oldest is not None:
         with upkeep(connection, table):
             connection.execute(build_mark(table, number, oldest))

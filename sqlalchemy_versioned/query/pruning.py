@@ -44,7 +44,7 @@ __all__ = [
     "build_mark",
     "build_prunings",
     "build_redaction",
-    "select_oldest",
+    "hold_oldest",
     "unique_columns",
 ]
 
@@ -113,12 +113,13 @@ def _select_removed(
     return select_rows(*removed.subquery().c)
 
 
-def select_oldest(transactions: Table, number: str) -> Select[Any]:
-    """Select the smallest id of the transactions.
+def hold_oldest(transactions: Table, number: str) -> Select[Any]:
+    """Select the smallest id of the transactions, and lock that row.
 
     :param number: the key of the column that has it.
     """
-    return select(func.min(transactions.c[number]))
+    column = transactions.c[number]
+    return select(column).order_by(column).limit(1).with_for_update()
 
 
 def unique_columns(table: Table) -> Iterator[Column[Any]]:

@@ -28,6 +28,7 @@ from sqlalchemy_versioned import (
 from sqlalchemy_versioned.maintenance import prune, redact, verify
 from tests.maintenance.test_maintenance import build
 from tests.statements import count_statements
+from tests.threads import waiting
 from tests.zoo import STEPS, Program, Zoo, zoo_tables
 
 numbers = st.integers(0, 23)
@@ -251,6 +252,31 @@ def test_what_others_write_meanwhile(models, tables):
         event.remove(tables, "before_cursor_execute", interfere)
         assert len(seen) == 3
         assert verify(session) == []
+
+
+@pytest.mark.needs("concurrent_writers")
+def test_histories_that_are_shortened_at_once(models, tables):
+    """Two who prune for the first time wait for each other, and both are noticed."""
+    with Session(tables) as session:
+        for name in "ab":
+            for key, cls in enumerate((models.Plain, models.Puppy), 1):
+                session.merge(cls(id=key, name=name))
+            session.commit()
+    transaction = transaction_class(models.Plain)
+    marks = []
+
+    def shorten(cls):
+        with Session(tables) as other:
+            prune(other, cls, keep=1)
+            other.commit()
+            marks.append(other.scalar(select(func.min(transaction.id))))
+
+    with Session(tables) as session:
+        assert prune(session, models.Plain, keep=1) == 1
+        with waiting(lambda: shorten(models.Animal)):
+            session.commit()
+    shorten(models.Animal)
+    assert marks == [-2, -2]
 
 
 def test_progress_and_ranges(session, models, points):

@@ -23,6 +23,10 @@ from .steps import Reload, Restore, SetCollection, SetScalar, SetValues, Step, T
 __all__ = ["plan_insertions"]
 
 
+#: By child and parent, the relationships of the parent that link them.
+_Memberships = dict[tuple[Target, Target], list[str]]
+
+
 def plan_insertions(
     references: References, steps: Sequence[Step], links: Sequence[SetScalar | SetCollection]
 ) -> tuple[list[SetScalar | SetCollection | Reload], list[tuple[Step, ...]]]:
@@ -39,6 +43,7 @@ def plan_insertions(
         for each in graph.told
         if each.relationship is not None
     )
+    told |= dict.fromkeys(graph.untold)
     settled = [link for link in links if (link.target, link.key) not in told]
     by_target = {step.target: step for step in steps}
     rounds = [
@@ -48,9 +53,9 @@ def plan_insertions(
     return [*settled, *[Reload(target, key) for target, key in told]], rounds
 
 
-def _memberships(links: Iterable[SetScalar | SetCollection]) -> set[tuple[Target, Target]]:
+def _memberships(links: Iterable[SetScalar | SetCollection]) -> _Memberships:
     """Return which objects follow others because these have them as children."""
-    found: set[tuple[Target, Target]] = set()
+    found: _Memberships = {}
     for link in links:
         mapper: Mapper[Any] = inspect(link.target.cls)
         relationship = mapper.relationships[link.key]
@@ -58,7 +63,9 @@ def _memberships(links: Iterable[SetScalar | SetCollection]) -> set[tuple[Target
         if relationship.direction is not ONETOMANY or relationship.post_update:
             continue
         members = link.members if isinstance(link, SetCollection) else (link.value,)
-        found |= {(member, link.target) for member in members if member is not None}
+        for member in members:
+            if member is not None:
+                found.setdefault((member, link.target), []).append(link.key)
     return found
 
 
@@ -70,19 +77,22 @@ def _is_new(target: Target) -> bool:
 class _Graph:
     """Objects, and what they refer to.
 
-    :param memberships: pairs of a child and its parent that a relationship of the parent links.
+    :param memberships: children and their parents, as relationships of the parents link them.
     """
 
-    def __init__(
-        self, references: Iterable[Reference], memberships: set[tuple[Target, Target]]
-    ) -> None:
+    def __init__(self, references: Iterable[Reference], memberships: _Memberships) -> None:
         #: References that columns make alone; the flush is not told of the relationships.
         self.told: list[Reference] = []
+        #: Relationships to children that the flush is not told of, either, with their owners.
+        self.untold: list[tuple[Target, str]] = []
         self._memberships = memberships
         self._references: dict[Target, list[Reference]] = {}
         for each in references:
             # The flush puts nothing in order for the sake of a foreign key alone.
-            if each.relationship is not None or _is_new(each.target):
+            is_linked = (
+                each.relationship is not None or (each.source.target, each.target) in memberships
+            )
+            if is_linked or _is_new(each.target):
                 self._references.setdefault(each.source.target, []).append(each)
 
     # -- circles -----------------------------------------------------------------------------
@@ -104,7 +114,17 @@ class _Graph:
                     "foreign key of theirs can be empty until all are there; make one nullable"
                 )
             else:
-                self._references[circle[0].source.target].remove(circle[0])
+                # All are there, so that columns can say it.
+                self._release(circle[0])
+                self._tell(circle[0])
+
+    def _release(self, reference: Reference) -> None:
+        """Leave a child, and all that its parent has beside it, to the columns."""
+        pair = reference.source.target, reference.target
+        left = [(pair[1], key) for key in self._memberships.get(pair, ())]
+        self.untold += left
+        for (_, parent), keys in self._memberships.items():
+            keys[:] = [key for key in keys if (parent, key) not in left]
 
     def _tell(self, reference: Reference) -> None:
         """Leave a reference to the columns, and all that its relationship refers to."""
@@ -144,7 +164,7 @@ class _Graph:
         if source is target:
             return True
         # The parent's relationship would have the flush write the key again, in its own order.
-        if (source, target) in self._memberships:
+        if self._memberships.get((source, target)):
             return False
         return not _is_new(source) or _is_deferred(reference) or bool(_nullable_keys(reference))
 
@@ -181,7 +201,7 @@ class _Graph:
 
     def _is_asked_for(self, reference: Reference) -> bool:
         """Tell whether a relationship has the flush insert in the order of a reference."""
-        if (reference.source.target, reference.target) in self._memberships:
+        if self._memberships.get((reference.source.target, reference.target)):
             return True
         if reference.relationship is None:
             return False

@@ -450,6 +450,29 @@ class TestCircles:
 
         assert (one.idol, one.fans) == (other, [other])
 
+    def test_circles_of_collections(self, Base, open_session):
+        """Objects that were members of each other are so again."""
+
+        class Node(Base):
+            __tablename__ = "node"
+            __versioned__ = {}
+            id: Mapped[int] = mapped_column(primary_key=True)
+            parent_id = mapped_column(ForeignKey("node.id"))
+            children = relationship("Node")
+
+        session, one, other = open_session(Base), Node(), Node()
+        session.add_all([one, other])
+        session.flush()
+        one.parent_id, other.parent_id = other.id, one.id
+        session.commit()
+        one.parent_id = other.parent_id = None
+        session.commit()
+
+        one.versions[-2].revert(["children.children"])
+        session.commit()
+
+        assert (one.children, other.children) == ([other], [one])
+
     def test_the_plan_says_who_comes_first(self, session, models, founder):
         """One of the circle is restored without the other, and told of it later."""
         version = founder.versions[-1]

@@ -8,7 +8,8 @@ from typing import Any
 
 from alembic.operations import Operations
 
-from .._typing import new_dict
+from .._typing import MAPPING, new_dict
+from ..exc import InvalidArgumentType
 from ..options import DEFAULTS
 from .names import HistoryNames
 from .operations import HistoryOp, connection_of, execute, keywords_for
@@ -115,10 +116,17 @@ class BaselineVersionsOp(HistoryOp):
         :param base_table_name: the base-most table itself; *base_schema* is its schema.
         :param base_kind: the column of it, and of its versions, that tells classes apart; unless
             given, objects are taken to have always been of their class.
+        :raises InvalidArgumentType: if *left_out* is no dictionary, or there is one name where a
+            list belongs.
         :raises InvalidArgument: if *base_kind* is given without *base_table_name*, or if there is
             no such table.
         :raises ImproperlyConfigured: if a table has no such column.
         """
+        given: Any = {} if left_out is None else left_out
+        if not isinstance(given, MAPPING):
+            raise InvalidArgumentType(
+                f"left_out is {given!r}; give what columns say, such as {{'kind': ['robot']}}"
+            )
         shared = HistoryNames(
             version_table=version_table_name,
             key=key,
@@ -142,9 +150,9 @@ class BaselineVersionsOp(HistoryOp):
                 version_schema=base_version_schema,
                 kind=base_kind,
             )
-        read = tuple(left_out or ())
+        read = tuple(given)
         names = replace(shared, table=table_name, columns=columns, schema=schema, read=read)
-        operations.invoke(cls(names, FirstVersions(left_out or {}, base)))
+        operations.invoke(cls(names, FirstVersions(given, base)))
 
 
 @Operations.implementation_for(BaselineVersionsOp)

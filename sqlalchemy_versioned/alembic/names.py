@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, MetaData, SmallInteger, String, Table
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import TypeEngine
 
+from .._typing import LISTS
 from ..build.columns import transaction_id_type
 from ..database.dialects import is_text
 from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
@@ -23,7 +24,7 @@ from ..model.spec import ColumnPair, VersionSpec
 from ..options import DEFAULTS, Strategy
 from .types import is_generated
 
-__all__ = ["HistoryNames"]
+__all__ = ["HistoryNames", "check_name"]
 
 _OPERATION_TYPES: dict[str, TypeEngine[Any]] = {"number": SmallInteger(), "code": String()}
 
@@ -63,10 +64,10 @@ class HistoryNames:
 
     def __post_init__(self) -> None:
         for name in ("version_table", "transaction_column", "operation_column"):
-            if not getattr(self, name) or not isinstance(getattr(self, name), str):
-                raise InvalidArgument(
-                    f"{name} is {getattr(self, name)!r}; give the name that it has in the database"
-                )
+            check_name(name, getattr(self, name))
+        for name in ("table", "schema", "version_schema", "end_column", "id_column", "kind"):
+            if getattr(self, name) is not None:
+                check_name(name, getattr(self, name))
         if self.operation_format not in tuple(_OPERATION_TYPES):
             raise InvalidArgument(
                 f"operation_type_format is {self.operation_format!r}; choose from "
@@ -79,9 +80,10 @@ class HistoryNames:
             )
         for name in ("key", "columns", "generated"):
             said = getattr(self, name)
-            if isinstance(said, str):
+            if said is not None and not _is_list_of_names(said):
+                shown = repr(said) if isinstance(said, str) else "'id'"
                 raise InvalidArgumentType(
-                    f"{name} is {said!r}; give a list of names of columns, such as [{said!r}]"
+                    f"{name} is {said!r}; give a list of names of columns, such as [{shown}]"
                 )
 
     @classmethod
@@ -189,6 +191,19 @@ class HistoryNames:
             id_column=None if self.id_column is None else versions.c[self.id_column],
             kind=None if self.kind is None else pairs[self.kind],
         )
+
+
+def check_name(kind: str, name: Any) -> None:
+    """Refuse what cannot be a name.
+
+    :raises InvalidArgument: if it is empty, or no text.
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidArgument(f"{kind} is {name!r}; give the name that it has in the database")
+
+
+def _is_list_of_names(said: Any) -> bool:
+    return isinstance(said, LISTS) and all(isinstance(each, str) for each in said)
 
 
 def _reflect(connection: Connection, name: str, schema: str | None) -> Table:

@@ -17,7 +17,7 @@ from ..database.dialects import has_statement_triggers
 from ..query.neighbours import build_end_repair
 from ..recording.ours import OURS
 from ..triggers.upkeep import build_upkeep
-from .names import HistoryNames
+from .names import HistoryNames, check_name
 from .rendering import render_by_itself
 from .statements import build_filling, build_restoring
 from .types import is_generated
@@ -57,6 +57,8 @@ class HistoryOp(MigrateOperation):
     keywords: Mapping[str, str]
 
     def __init__(self, names: HistoryNames) -> None:
+        if "table" in self.positional:
+            check_name("table", names.table)
         self.names = names
 
     def reverse(self) -> MigrateOperation:
@@ -225,6 +227,7 @@ class _SequenceOp(MigrateOperation):
     name: str
 
     def __init__(self, sequence: str, *, schema: str | None = None) -> None:
+        check_name("sequence", sequence)
         self.sequence = sequence
         self.schema = schema
 

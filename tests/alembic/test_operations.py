@@ -90,6 +90,13 @@ def test_names_that_do_not_exist_are_told(op):
         op.update_end_transaction_ids("thing_version", end_transaction_column_name="ended")
     with pytest.raises(InvalidArgumentType, match=r"such as \['name'\]"):
         op.align_versions("thing", "thing_version", columns="name")
+    with pytest.raises(InvalidArgumentType, match="key is 5; give a list"):
+        op.update_end_transaction_ids("thing_version", key=5)
+    with pytest.raises(InvalidArgumentType, match="left_out is 'kind'; give what"):
+        op.baseline_versions("thing", "thing_version", left_out="kind")
+    for wrong in (None, ["thing"]):
+        with pytest.raises(InvalidArgument, match=r"table is .* the name that it has"):
+            op.baseline_versions(wrong, "thing_version")
     with pytest.raises(InvalidArgument, match="transaction_column is ''"):
         op.baseline_versions("thing", "thing_version", transaction_column_name="")
     with pytest.raises(InvalidArgument, match="give the base-most table, too: base_table_name"):

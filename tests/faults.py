@@ -124,7 +124,7 @@ FAULTS = [
     ),
     Fault(
         "left-rows-unnoticed",
-        "capture/flush_events.py",
+        "capture/flush_refusals.py",
         "        if left:\n",
         "        if not former.tables:\n",
         "Rows stay without an object when another class takes over the rest of them.",

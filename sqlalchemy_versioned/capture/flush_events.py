@@ -21,9 +21,9 @@ from ..recording.recording import Recording
 from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
 from .cascades import Cascaded
+from .flush_refusals import refuse_left_rows, refuse_shards
 from .flushes import Flush, Work, collect_work, find_switched
 from .native import end_events
-from .refusals import follow_policy
 from .session_recorder import SessionRecorder
 from .touched import ClassReader
 from .tracked import Tracked
@@ -93,7 +93,7 @@ class FlushEvents:
         readers = self._readers_of_hierarchy(flush, base_mapper)
         joined = {m: each for m, each in readers.items() if each.spec.hierarchy.is_joined}
         if joined:
-            _refuse_left_rows(readers, self._switched(flush, base_mapper))
+            refuse_left_rows(readers, self._switched(flush, base_mapper))
             if has_concurrent_writers(connection.dialect):
                 self._hold_objects(flush, connection, joined)
         for mapper, reader in readers.items():
@@ -114,7 +114,7 @@ class FlushEvents:
             found.setdefault(reader.spec.root, {}).update(written)
         for root, keys in found.items():
             if not all(keys.values()):
-                self._recorder.hold(connection, root, list(keys))
+                self._surroundings.hold(connection, root, list(keys))
             flush.held.setdefault(root, set()).update(keys)
 
     def _keep_first_states(
@@ -289,7 +289,7 @@ class FlushEvents:
             if not self._leaves_to_triggers(flush.session, mapper, reader.spec.root):
                 readers[mapper] = reader
         if readers and flush.session.connection_callable is not None:
-            _refuse_shards(readers)
+            refuse_shards(readers)
             return {}
         return readers
 
@@ -350,36 +350,3 @@ class FlushEvents:
         work.standing |= link.standing(changes, noted.inserted, connection)
         noted.extend(changes)
         return True
-
-
-def _refuse_shards(readers: Mapping[Mapper[Any], ClassReader]) -> None:
-    """Refuse objects of one class that may be in several databases, or let them through."""
-    for reader in readers.values():
-        follow_policy(
-            reader.spec.options.capture,
-            f"objects of {reader.spec.parent_class.__name__} were flushed in a session that finds "
-            "a connection for each of them, and whose versions would be in another database. Use "
-            "a session for each database, or let it through with paused(session) or the option "
-            "capture='ignore'",
-        )
-
-
-def _refuse_left_rows(
-    readers: Mapping[Mapper[Any], ClassReader], switched: Mapping[InstanceState[Any], ClassSpec]
-) -> None:
-    """Refuse objects whose row goes on as that of another class, or let them through.
-
-    SQLAlchemy leaves their rows in tables that the other class does not have, with no object.
-    """
-    for state, new in switched.items():
-        former = readers[state.mapper].spec
-        left = [str(each.parent_table) for each in former.tables if each not in new.tables]
-        if left:
-            name, other = former.parent_class.__name__, new.parent_class.__name__
-            follow_policy(
-                former.options.capture,
-                f"{name} {state.identity} was deleted and {other} added with its key in one "
-                "flush, of which SQLAlchemy makes an update that leaves the row in "
-                f"{', '.join(left)} without an object. Flush in between, or let it through with "
-                "paused(session) or the option capture='ignore'",
-            )

@@ -133,10 +133,6 @@ class SessionRecorder:
             if keys.get(spec):
                 self.surroundings.keep_first_state(connection, spec, keys[spec])
 
-    def hold(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
-        """Keep others from writing rows until the transaction ends."""
-        self.surroundings.writer(spec, (), connection).hold(connection, keys)
-
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""
         return self.surroundings.may_lack_versions(connection, spec)

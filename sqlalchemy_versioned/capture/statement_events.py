@@ -192,14 +192,13 @@ class StatementEvents:
         compiled: Any = None if context is None else context.compiled
         # Asked here, as it is for every statement: a call would be felt.
         if not isinstance(getattr(compiled, "statement", None), _EXPRESSIONS) or compiled.ctes:
-            self._before_other(connection, statement, context)
+            self._before_other(connection, statement, compiled, context)
         if context is not None and context.isdelete:
             self._note_deletion(connection, context)
         return statement, parameters
 
-    def _before_other(self, connection: Connection, text: str, context: Any) -> None:
+    def _before_other(self, connection: Connection, text: str, compiled: Any, context: Any) -> None:
         """Look into what is or holds SQL text, or holds other statements."""
-        compiled = None if context is None else context.compiled
         if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
             self._before_text(connection, text)
         elif isinstance(compiled.statement, DDL):

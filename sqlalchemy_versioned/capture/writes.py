@@ -18,7 +18,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    UnaryExpression,
     Update,
     and_,
     bindparam,
@@ -30,11 +29,8 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression, ClauseList, False_, Grouping, Null, True_
 
 from .. import _sqlalchemy
-from .._typing import PARAMETER, replaced
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
 from ..database.keys import (
     Key,
@@ -46,24 +42,12 @@ from ..database.keys import (
 )
 from ..database.names import free_prefix
 from .bound import bound_values
+from .conditions import conjuncts, equality, is_lasting, key_of, value_of, with_value, with_values
 
 __all__ = ["Write"]
 
 #: How many sets of parameters one look for rows can take.
 _CHUNK = 200
-
-#: What conditions are made of that nothing but a write can make say something else.
-_LASTING: Any = (
-    BinaryExpression,
-    BindParameter,
-    ClauseList,
-    Column,
-    False_,
-    Grouping,
-    Null,
-    True_,
-    UnaryExpression,
-)
 
 
 class Write:
@@ -107,13 +91,13 @@ class Write:
         """Return the keys of the rows, if conditions and parameters tell them."""
         if _sqlalchemy.narrows_by_itself(self.statement):
             return None
-        conditions = list(_conjuncts(self.statement._where_criteria))
+        conditions = list(conjuncts(self.statement._where_criteria))
         wanted = self._equal_values(conditions)
         if wanted is None or self.moves_keys or len(conditions) > len(wanted):
             return None
         keys: list[Key] = []
         for values in self._sets or [{}]:
-            key = _key_of(wanted, values)
+            key = key_of(wanted, values)
             if key is None or (isinstance(key, tuple) and None in key):
                 return None
             keys.append(key)
@@ -125,7 +109,7 @@ class Write:
         """Return what each key column is compared with."""
         found: dict[Column[Any], BindParameter[Any]] = {}
         for condition in conditions:
-            pair = _equality(condition)
+            pair = equality(condition)
             if pair is not None:
                 found[pair[0]] = pair[1]
         if set(found) != set(self._key):
@@ -134,7 +118,7 @@ class Write:
 
     def told_moves(self) -> dict[Key, Key] | None:
         """Return what keys become, if conditions and parameters tell both for each of many sets."""
-        conditions = list(_conjuncts(self.statement._where_criteria))
+        conditions = list(conjuncts(self.statement._where_criteria))
         wanted = self._equal_values(conditions)
         if not self.is_repeated or wanted is None or len(conditions) > len(wanted):
             return None
@@ -142,10 +126,10 @@ class Write:
             return None
         found: dict[Key, Key] = {}
         for values in self._sets:
-            before = [_value_of(parameter, values) for parameter in wanted]
+            before = [value_of(parameter, values) for parameter in wanted]
             said = _sqlalchemy.assigned_columns(self.statement, [values])
             pairs = zip(self._key, before, strict=True)
-            after = [_with_value(said.get(column, value), values) for column, value in pairs]
+            after = [with_value(said.get(column, value), values) for column, value in pairs]
             if any(isinstance(value, ColumnElement) for value in after):
                 return None
             found[bare_key(before)] = bare_key(after)
@@ -171,7 +155,7 @@ class Write:
             part = self._sets[start : start + (1 if assigned else _CHUNK)]
             criteria = [self._bound(each) for each in part]
             said = self._assigned_keys(part[:1]) if assigned else {}
-            moved = {c: _with_values(v, part[0]) for c, v in said.items()}
+            moved = {c: with_values(v, part[0]) for c, v in said.items()}
             yield self._select([or_(*criteria)], moved, dialect), {}
 
     def can_be_listed(self, connection: Connection) -> bool:
@@ -185,7 +169,7 @@ class Write:
         if _sqlalchemy.commits_by_itself(connection) or self.statement._with_options:
             return False
         are_numbers = all(isinstance(column.type, types.Integer) for column in self._key)
-        return are_numbers and all(map(_is_lasting, self.statement._where_criteria))
+        return are_numbers and all(map(is_lasting, self.statement._where_criteria))
 
     def list_rows(self) -> tuple[Select[Any], Mapping[str, Any]]:
         """Select the keys of the rows as one text of JSON, with the parameters for that."""
@@ -200,7 +184,7 @@ class Write:
         return keys if self.width == 1 else list(map(tuple, keys))
 
     def _bound(self, values: Mapping[str, Any]) -> ColumnElement[bool]:
-        return and_(*[_with_values(each, values) for each in self.statement._where_criteria])
+        return and_(*[with_values(each, values) for each in self.statement._where_criteria])
 
     def _select(
         self,
@@ -252,7 +236,7 @@ class Write:
         if found.style is Style.LIST and self.is_repeated:
             return self.statement.where(or_(false(), *[self._is(key, prefix) for key in keys]))
         condition = KeyConditions(self._key, found.style, prefix).member(self._key, "keys")
-        return self.statement.where(_with_values(condition, found.parameters(), are_ours=True))
+        return self.statement.where(with_values(condition, found.parameters(), are_ours=True))
 
     def _is(self, key: Key, prefix: str) -> ColumnElement[bool]:
         return and_(
@@ -267,9 +251,9 @@ class Write:
 
         A row that another transaction adds under such a key by then is not meant.
         """
-        wanted = self._equal_values(_conjuncts(self.statement._where_criteria))
+        wanted = self._equal_values(conjuncts(self.statement._where_criteria))
         assert wanted is not None
-        there = [values for values in self._sets or [{}] if _key_of(wanted, values) not in absent]
+        there = [values for values in self._sets or [{}] if key_of(wanted, values) not in absent]
         if not there:
             return self.statement.where(false()), self._sets
         return self.statement, there if self._sets else self._sets
@@ -384,59 +368,3 @@ def _is_made_here(column: Column[Any]) -> bool:
     """Tell whether Python makes the value of a column that is not given."""
     default: Any = column.default
     return default is not None and (default.is_scalar or default.is_callable)
-
-
-def _is_lasting(condition: ColumnElement[bool]) -> bool:
-    """Tell whether a condition says the same of a row as long as nobody writes."""
-    for each in visitors.iterate(condition):
-        if not isinstance(each, _LASTING) or getattr(each, "callable", None) is not None:
-            return False
-        if isinstance(getattr(each, "operator", None), operators.custom_op):
-            return False
-    return True
-
-
-def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
-    for each in criteria:
-        if getattr(each, "operator", None) is operators.and_:
-            yield from _conjuncts(each.clauses)
-        else:
-            yield each
-
-
-def _equality(condition: Any) -> tuple[Column[Any], BindParameter[Any]] | None:
-    if not isinstance(condition, BinaryExpression) or condition.operator is not operators.eq:
-        return None
-    for one, other in ((condition.left, condition.right), (condition.right, condition.left)):
-        if isinstance(one, Column) and isinstance(other, BindParameter):
-            return _sqlalchemy.plain_column(one), other
-    return None
-
-
-def _key_of(wanted: Sequence[BindParameter[Any]], values: Mapping[str, Any]) -> Key:
-    """Return the key that a set of parameters tells."""
-    return bare_key([_value_of(parameter, values) for parameter in wanted])
-
-
-def _with_value(value: Any, values: Mapping[str, Any]) -> Any:
-    return _value_of(value, values) if isinstance(value, PARAMETER) else value
-
-
-def _value_of(parameter: BindParameter[Any], values: Mapping[str, Any]) -> Any:
-    return values.get(parameter.key, parameter.effective_value)
-
-
-def _with_values(clause: Any, values: Mapping[str, Any], *, are_ours: bool = False) -> Any:
-    """Return *clause* with the values of its named parameters in it.
-
-    :param are_ours: whether the names begin with a prefix of ours, and shall be told by it.
-    """
-
-    def replace(element: Any, **_: Any) -> Any:
-        if not isinstance(element, PARAMETER) or element.key not in values:
-            return None
-        name: str | None = element.key if are_ours else None
-        value = values[element.key]
-        return bindparam(name, value, element.type, expanding=element.expanding, unique=True)
-
-    return replaced(clause, replace)

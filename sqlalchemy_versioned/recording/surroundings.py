@@ -117,6 +117,11 @@ class Surroundings:
             known.writers[spec, related] = writer
         return writer
 
+    def hold(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
+        """Keep others from writing rows until the transaction ends."""
+        if keys:
+            self.writer(spec, (), connection).hold(connection, keys)
+
     def _known_of(self, connection: Connection) -> _Known:
         engine = _sqlalchemy.root_engine(connection)
         return self._known.get(engine) or self._known.setdefault(engine, _Known())

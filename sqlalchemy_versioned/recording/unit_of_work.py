@@ -331,7 +331,9 @@ class UnitOfWork:
         row, layer = self._row, self._layer()
         assert row is not None
         if hierarchy.is_joined and held is not None and has_concurrent_writers(connection.dialect):
-            self._hold_objects(hierarchy.root, changes, connection, held)
+            root, written = hierarchy.root, objects_in_parts(hierarchy.root, changes)
+            keys = [k for k in written if k not in held and self._records.of(root, k) is None]
+            self._surroundings.hold(connection, root, keys)
         appends = not hierarchy.root.strategy.merges
         if appends:
             changes = with_tables_above(hierarchy, changes)
@@ -354,19 +356,6 @@ class UnitOfWork:
                 self._connections[spec] = connection
                 recording.take_images(spec, changes[spec], row, locks=locks)
         return recording
-
-    def _hold_objects(
-        self,
-        root: VersionSpec,
-        changes: Mapping[VersionSpec, Changes],
-        connection: Connection,
-        held: Collection[Key],
-    ) -> None:
-        """Lock objects in several tables, but for those that this transaction has recorded."""
-        found = [key for key in objects_in_parts(root, changes) if key not in held]
-        keys = [key for key in found if self._records.of(root, key) is None]
-        if keys:
-            self._surroundings.writer(root, (), connection).hold(connection, keys)
 
     def write_rows(
         self,

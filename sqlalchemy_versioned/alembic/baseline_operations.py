@@ -28,6 +28,14 @@ class FirstVersions:
     #: The base-most table, where it tells of the rows of a subclass which get one.
     base: HistoryNames | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what tells of no column."""
+        given: Any = self.left_out
+        if not isinstance(given, MAPPING):
+            raise InvalidArgumentType(
+                f"left_out is {given!r}; give what columns say, such as {{'kind': ['robot']}}"
+            )
+
 
 @Operations.register_operation("baseline_versions")
 class BaselineVersionsOp(HistoryOp):
@@ -41,7 +49,7 @@ class BaselineVersionsOp(HistoryOp):
     keywords: Mapping[str, str] = keywords_for("columns", "schema", "operation_format", "id_column")
 
     def __init__(self, names: HistoryNames, which: FirstVersions = FirstVersions()) -> None:
-        super().__init__(names)
+        super().__init__(replace(names, read=tuple(which.left_out)))
         self.which = which
 
     def arguments(self) -> list[str]:
@@ -122,37 +130,41 @@ class BaselineVersionsOp(HistoryOp):
             no such table.
         :raises ImproperlyConfigured: if a table has no such column.
         """
-        given: Any = {} if left_out is None else left_out
-        if not isinstance(given, MAPPING):
-            raise InvalidArgumentType(
-                f"left_out is {given!r}; give what columns say, such as {{'kind': ['robot']}}"
-            )
+        which = FirstVersions({} if left_out is None else left_out)
         shared = HistoryNames(
             version_table=version_table_name,
             key=key,
             version_schema=version_schema,
             transaction_column=transaction_column_name,
-            end_column=None,
+            end_column=end_transaction_column_name if base_version_table_name else None,
             operation_column=operation_type_column_name,
             operation_format=operation_type_format,
             id_column=version_id_column_name,
         )
-        base = None
         if base_version_table_name is not None:
-            shared = replace(shared, end_column=end_transaction_column_name)
-            base = replace(
-                shared,
-                version_table=base_version_table_name,
-                table=base_table_name,
-                key=key if base_key is None else base_key,
-                columns=() if base_kind is None else (base_kind,),
-                schema=base_schema,
-                version_schema=base_version_schema,
-                kind=base_kind,
-            )
-        read = tuple(given)
-        names = replace(shared, table=table_name, columns=columns, schema=schema, read=read)
-        operations.invoke(cls(names, FirstVersions(given, base)))
+            base = _base_of(shared, base_version_table_name, base_table_name, base_key, base_kind)
+            base = replace(base, schema=base_schema, version_schema=base_version_schema)
+            which = replace(which, base=base)
+        names = replace(shared, table=table_name, columns=columns, schema=schema)
+        operations.invoke(cls(names, which))
+
+
+def _base_of(
+    shared: HistoryNames,
+    version_table: str,
+    table: str | None,
+    key: Sequence[str] | None,
+    kind: str | None,
+) -> HistoryNames:
+    """Return the names of the base-most table, which calls what is ours as the other one does."""
+    return replace(
+        shared,
+        version_table=version_table,
+        table=table,
+        key=shared.key if key is None else key,
+        columns=() if kind is None else (kind,),
+        kind=kind,
+    )
 
 
 @Operations.implementation_for(BaselineVersionsOp)

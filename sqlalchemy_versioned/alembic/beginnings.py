@@ -66,7 +66,6 @@ def _first_versions_of(found: Found, place: Place) -> BaselineVersionsOp | None:
         left_out = _left_out(found, place)
         if not left_out:
             return None
-    names = replace(names, read=tuple(left_out))
     return BaselineVersionsOp(names, FirstVersions(left_out=left_out))
 
 

@@ -7,13 +7,12 @@ manager.  What it knows of a ``MetaData`` is kept there, for the functions that 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, text
+from sqlalchemy import URL, Column, Connection, MetaData, Table, event, text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import Session, configure_mappers
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
@@ -21,6 +20,7 @@ from .._typing import is_table
 from ..database.dialects import has_statement_triggers
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgumentType
 from ..model.spec import Hierarchy, VersionSpec
+from .binds import connection_of
 from .ddl import (
     build_creation,
     build_removal,
@@ -467,31 +467,6 @@ def _removal_of(spec: TriggerSpec, schema: str | None = None) -> list[Executable
     for guard in _guards_of(spec):
         removal += build_guard_removal(guard, default_schema=schema)
     return removal
-
-
-def connection_of(bind: Any) -> AbstractContextManager[Connection]:
-    """Return the connection behind an engine, a connection or a session.
-
-    :raises ImproperlyConfigured: if it is none of these, or no PostgreSQL.
-    """
-    if isinstance(bind, Engine):
-        found: Any = bind.begin()
-    elif isinstance(bind, Connection):
-        found = nullcontext(bind)
-    elif isinstance(bind, Session):
-        found = nullcontext(bind.connection())
-    else:
-        raise ImproperlyConfigured(
-            f"{bind!r} is no bind; give an engine, a connection or a session, and asynchronous "
-            "ones inside of run_sync()"
-        )
-    dialect = bind.get_bind().dialect if isinstance(bind, Session) else bind.dialect
-    if not has_statement_triggers(dialect):
-        raise ImproperlyConfigured(
-            f"{dialect.name} has no triggers for this; native recording needs PostgreSQL"
-        )
-    connection: AbstractContextManager[Connection] = found
-    return connection
 
 
 def _compiled(elements: Iterable[ExecutableDDLElement]) -> list[str]:

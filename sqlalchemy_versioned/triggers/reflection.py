@@ -9,8 +9,8 @@ from sqlalchemy import Table
 
 from .._typing import is_table
 from ..exc import InvalidArgument, InvalidArgumentType
+from .binds import connection_of
 from .catalogue import DescribedTrigger, described_triggers
-from .install import connection_of
 from .schemas import schema_on
 
 __all__ = ["InstalledTrigger", "inspect_triggers"]

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import MetaData
 
+from .binds import connection_of
 from .check import TriggerFault, TriggerState, check_triggers
 from .ddl import DropByName
-from .install import check_metadata, connection_of, install_triggers
+from .install import check_metadata, install_triggers
 
 __all__ = ["sync_triggers"]
 

@@ -27,7 +27,6 @@ __all__ = [
     "MANAGER_ONLY",
     "STAMPS",
     "Options",
-    "SaidOptions",
     "Strategy",
     "build_options",
     "check_option_names",
@@ -244,20 +243,6 @@ def said_options(said: Any, *, owner: str) -> dict[str, Any]:
         raise ImproperlyConfigured(f"{owner}: options is {said!r}; give a dict of options")
     options: dict[str, Any] = dict(said)
     return {_IN_FULL.get(name, name): value for name, value in options.items()}
-
-
-class SaidOptions(dict[str, Any]):
-    """Options as somebody said them, which answers with the default where nobody did.
-
-    >>> options = SaidOptions(table_name="%s_history")
-    >>> options["table_name"], options["versioning"], list(options)
-    ('%s_history', True, ['table_name'])
-    """
-
-    def __missing__(self, name: str) -> Any:
-        in_full = _IN_FULL.get(name, name)
-        check_option_names([in_full], owner="versioning")
-        return self.get(in_full, getattr(DEFAULTS, in_full))
 
 
 def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:

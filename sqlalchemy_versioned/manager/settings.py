@@ -13,10 +13,24 @@ from ..build.transaction import TransactionFactory
 from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..options import Options, SaidOptions, build_options, said_options
+from ..options import DEFAULTS, Options, build_options, check_option_names, said_options
 from ..recording.surroundings import Surroundings
 
 __all__ = ["Settings"]
+
+
+class SaidOptions(dict[str, Any]):
+    """Options as somebody said them, which answers with the default where nobody did.
+
+    >>> options = SaidOptions(table_name="%s_history")
+    >>> options["table_name"], options["versioning"], list(options)
+    ('%s_history', True, ['table_name'])
+    """
+
+    def __missing__(self, name: str) -> Any:
+        (in_full,) = said_options({name: None}, owner="versioning")
+        check_option_names([in_full], owner="versioning")
+        return self.get(in_full, getattr(DEFAULTS, in_full))
 
 
 class Settings:

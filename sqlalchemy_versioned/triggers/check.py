@@ -13,12 +13,12 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
+from .binds import connection_of
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .guards import CreateGuard, GuardSpec
 from .install import (
     check_metadata,
-    connection_of,
     guards,
     native_tables,
     transaction_specs,

@@ -114,7 +114,9 @@ class Keeper:
         The function may be defined in a fixture, anew for each test, if it uses nothing of it.
         """
         assert self._versioning is not None
-        if "<locals>" in build.__qualname__ and (build.__closure__ or build.__defaults__):
+        # Python 3.14 keeps a name of its own with functions that annotate conditionally.
+        used = set(build.__code__.co_freevars) - {"__conditional_annotations__"}
+        if "<locals>" in build.__qualname__ and (used or build.__defaults__):
             raise TypeError(f"{build.__qualname__}() must be given all it needs as arguments")
         key = (build.__code__, arguments)
         if self._models is None or self._models.key != key:

@@ -154,9 +154,14 @@ def _changes_by_itself(mapper: Mapper[Any], column: Any) -> bool:
 
 
 def _is_plain(column: Any) -> bool:
+    """Tell whether values of a column that differ are stored as such, on every database."""
     if not isinstance(column, COLUMN):
         return False
     type_: types.TypeEngine[Any] = column.type
+    return all(map(_is_plain_type, (type_, *_sqlalchemy.variants_of(type_).values())))
+
+
+def _is_plain_type(type_: types.TypeEngine[Any]) -> bool:
     if isinstance(type_, types.Uuid) and not type_.as_uuid:
         # It is written in more than one way.
         return False

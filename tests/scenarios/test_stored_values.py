@@ -256,8 +256,12 @@ def test_keys_that_are_generated(declare, build):
 @pytest.mark.strategies
 @pytest.mark.parametrize(
     ("kind", "forms"),
-    [(CHAR(3), ["a", "a  ", "b"]), (Uuid(as_uuid=False), ["a" * 32, "A" * 32, "b" * 32])],
-    ids=["padded", "written otherwise"],
+    [
+        (CHAR(3), ["a", "a  ", "b"]),
+        (String(3).with_variant(CHAR(3), "postgresql"), ["a", "a  ", "b"]),
+        (Uuid(as_uuid=False), ["a" * 32, "A" * 32, "b" * 32]),
+    ],
+    ids=["padded", "padded by a variant", "written otherwise"],
 )
 def test_values_in_another_form(declare, kind, forms):
     """What is stored as it was makes no version, in whatever form it was assigned."""

@@ -51,6 +51,7 @@ __all__ = [
     "numbers_may_recur",
     "pads_text",
     "refuses_nul",
+    "refuses_rows_of_themselves",
     "repeats_subqueries",
     "returns_inserted",
     "state_and_message",
@@ -214,6 +215,11 @@ def writes_past_snapshots(dialect: Dialect) -> bool:
 
     InnoDB lets it; elsewhere, a row that was changed since the snapshot cannot be written.
     """
+    return dialect.name in ("mysql", "mariadb")
+
+
+def refuses_rows_of_themselves(dialect: Dialect) -> bool:
+    """Tell whether a row that refers to itself cannot be deleted; InnoDB refuses it."""
     return dialect.name in ("mysql", "mariadb")
 
 

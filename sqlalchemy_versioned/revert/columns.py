@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, ColumnElement
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-__all__ = ["changes_by_itself", "column_of", "differs", "is_filled", "is_made", "is_same"]
+from ..database.keys import key_expression
+
+__all__ = [
+    "changes_by_itself",
+    "column_of",
+    "differs",
+    "have_one_of",
+    "is_filled",
+    "is_made",
+    "is_same",
+]
 
 
 def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
@@ -32,6 +43,13 @@ def is_same(column: Column[Any], one: Any, other: Any) -> bool:
     except (TypeError, ValueError):
         # SQL expressions and arrays have no one truth.
         return False
+
+
+def have_one_of(columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Match rows of which some columns have one of *values*."""
+    listed: Any = [value[0] for value in values] if len(columns) == 1 else values
+    condition: ColumnElement[bool] = key_expression(columns).in_(listed)
+    return condition
 
 
 def is_made(column: Column[Any]) -> bool:

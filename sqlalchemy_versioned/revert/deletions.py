@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, inspect, sele
 from sqlalchemy.orm import MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
 
 from .._typing import mapper_of, type_of
+from ..database.dialects import refuses_rows_of_themselves
 from ..exc import ReverterException
-from .columns import column_of
+from .columns import column_of, have_one_of
 from .live import chunks, is_unloadable
 from .nodes import Objects
 from .steps import Delete, SetCollection, SetScalar, SetValues, Step, Target, Vacate
@@ -144,7 +145,7 @@ class Deletions:
         # Links that are objects as well are told as such.
         left = [] if known else [*self._unlinked(table)]
         for some in chunks(value for value in referred if None not in value):
-            statement = select(*here, *primary).where(tuple_(*here).in_(some), *left)
+            statement = select(*here, *primary).where(have_one_of(here, some), *left)
             for row in self._session.execute(statement, bind_arguments={"mapper": mapper}):
                 value, key = tuple(row[: len(here)]), tuple(row[len(here) :])
                 # Rows that no object stands for are told by their values.
@@ -211,7 +212,7 @@ class Deletions:
     def _refuses_own(self, target: Target) -> bool:
         """Tell whether the database refuses to delete a row that refers to itself."""
         dialect = self._session.get_bind(inspect(target.cls)).dialect
-        return dialect.name in ("mysql", "mariadb")
+        return refuses_rows_of_themselves(dialect)
 
 
 def _relationships(target: Target) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import inspect, select, tuple_
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
@@ -21,6 +21,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.collections import collection_adapter
 
 from ..model.spec import ClassSpec
+from .columns import have_one_of
 from .past import is_one_of, subclass_options
 
 __all__ = ["chunks", "find_by", "find_live", "identity_of", "is_unloadable", "related_to"]
@@ -101,9 +102,7 @@ def find_by(
     wanted: list[Any] = list(values)
     found: dict[tuple[Any, ...], Any] = {}
     for some in chunks(wanted):
-        subject = columns[0] if len(columns) == 1 else tuple_(*columns)
-        listed = [value[0] for value in some] if len(columns) == 1 else some
-        for obj in session.scalars(select(cls).where(subject.in_(listed))).unique():
+        for obj in session.scalars(select(cls).where(have_one_of(columns, some))).unique():
             found[tuple(getattr(obj, key) for key in keys)] = obj
     for obj in _pending(session, cls):
         found.setdefault(tuple(getattr(obj, key) for key in keys), obj)

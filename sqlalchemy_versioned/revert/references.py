@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, inspect, select, tuple_
+from sqlalchemy import ForeignKeyConstraint, inspect, select
 from sqlalchemy.orm import (
     MANYTOONE,
     InstanceState,
@@ -22,7 +22,7 @@ from sqlalchemy.orm import (
 from .._typing import mapper_of, type_of
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec
-from .columns import differs
+from .columns import differs, have_one_of
 from .live import chunks, find_by
 from .missing import Missing, class_behind
 from .nodes import Node, Objects
@@ -291,8 +291,8 @@ def _keys_of(mapper: Mapper[Any], constraint: ForeignKeyConstraint) -> tuple[str
 def _existing(
     session: Session, cls: type[Any] | None, columns: list[Any], values: list[_Value]
 ) -> set[_Value]:
-    subject = columns[0] if len(columns) == 1 else tuple_(*columns)
-    listed: Any = [value[0] for value in values] if len(columns) == 1 else values
     place = {} if cls is None else {"mapper": mapper_of(cls)}
-    rows = session.execute(select(*columns).where(subject.in_(listed)), bind_arguments=place)
+    rows = session.execute(
+        select(*columns).where(have_one_of(columns, values)), bind_arguments=place
+    )
     return {tuple(row) for row in rows}

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column, Index, Table, UniqueConstraint, select, tuple_
+from sqlalchemy import ClauseElement, Column, Index, Table, UniqueConstraint, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, Session
 
 from ..exc import ReverterException
+from .columns import have_one_of
 from .live import chunks
 
 __all__ = ["Unique", "can_clash", "clash", "rows_with", "uniques_of"]
@@ -67,10 +68,8 @@ def rows_with(
 ) -> Iterator[tuple[_Value, _Value]]:
     """Yield those of *values* that stored rows have, with the columns *also* of these rows."""
     columns, width, place = unique.columns, len(unique.columns), {"mapper": unique.mapper}
-    subject: Any = columns[0] if width == 1 else tuple_(*columns)
     for some in chunks(values):
-        listed: Any = [value[0] for value in some] if width == 1 else some
-        statement = select(*columns, *also).where(subject.in_(listed))
+        statement = select(*columns, *also).where(have_one_of(columns, some))
         rows = session.execute(statement, bind_arguments=place)
         yield from ((tuple(row[:width]), tuple(row[width:])) for row in rows)
 

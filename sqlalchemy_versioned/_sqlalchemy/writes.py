@@ -35,6 +35,7 @@ __all__ = [
     "is_inline",
     "is_limited",
     "may_meet_rows",
+    "meant_table",
     "narrows_by_itself",
     "other_written_tables",
     "returned_keys",
@@ -65,6 +66,11 @@ def written_table(statement: Any) -> Any:
     # A class that is read together with its subclasses stands for a join; the ORM writes its table.
     subject = table._annotations.get("parententity")
     return subject.local_table if isinstance(table, _JOIN) and subject is not None else table
+
+
+def meant_table(statement: Any) -> Any:
+    """Return the table that an INSERT, UPDATE or DELETE writes, also if it names an alias of it."""
+    return unaliased(written_table(statement))
 
 
 def unaliased(table: Any) -> Any:

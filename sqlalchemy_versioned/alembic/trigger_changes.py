@@ -11,7 +11,7 @@ from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from ..database.dialects import has_statement_triggers
+from ..database.dialects import has_statement_triggers, without_doubled_percents
 from ..model.naming import cut_name
 from ..triggers.catalogue import StoredTrigger, stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
@@ -115,9 +115,7 @@ class _Wanted:
     """What the models ask for."""
 
     def __init__(self, found: Found, names: Names) -> None:
-        kind: Any = type(found.dialect)
-        # Without a driver's doubled percent signs.
-        dialect = kind(paramstyle="named")
+        dialect: Any = without_doubled_percents(found.dialect)
         compiler: DDLCompiler = dialect.ddl_compiler(dialect, None)
         writer = Text(compiler, SCHEMA)
         self.functions: dict[_Place, Function] = {}

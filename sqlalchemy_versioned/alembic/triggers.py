@@ -14,6 +14,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .._typing import new_dict
+from ..database.dialects import without_doubled_percents
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
 from ..triggers.guards import write_guard_trigger
@@ -42,9 +43,8 @@ class Names:
 
     @classmethod
     def of(cls, dialect: Dialect, default: str) -> Names:
-        """Return what writes names as the database has them, without doubled percent signs."""
-        kind: Any = type(dialect)
-        return cls(kind(paramstyle="named").identifier_preparer, default)
+        """Return what writes names as the database has them."""
+        return cls(without_doubled_percents(dialect).identifier_preparer, default)
 
     def __call__(self, schema: str | None, name: str) -> str:
         """Return a name with its schema."""

@@ -211,7 +211,7 @@ class Triggers:
 
     def targets_of(self, statement: Any, cascades: Cascades) -> list[Target]:
         """Return a versioned table that a statement writes, or may write by foreign keys."""
-        table = _sqlalchemy.unaliased(_sqlalchemy.written_table(statement))
+        table = _sqlalchemy.meant_table(statement)
         target = self._targets.get(table)
         if target is None and self._reaches(statement, table, cascades):
             target = next(iter(self._targets.values()), None)
@@ -227,7 +227,7 @@ class Triggers:
     def targets_in_nested(self, nested: Iterable[Any]) -> list[Target]:
         """Return the versioned tables that statements within another one write."""
         written = [each for each in nested if isinstance(each, UpdateBase)]
-        tables = [_sqlalchemy.unaliased(_sqlalchemy.written_table(each)) for each in written]
+        tables = [_sqlalchemy.meant_table(each) for each in written]
         return [self._targets[table] for table in tables if table in self._targets]
 
     def targets_in_text(self, statement: str) -> list[Target]:

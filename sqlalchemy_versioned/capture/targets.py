@@ -66,7 +66,7 @@ class Targets:
         """Return the versioned table that *statement* writes."""
         if not isinstance(statement, (Insert, Update, Delete)):
             return None
-        return self.recorded(_sqlalchemy.unaliased(_sqlalchemy.written_table(statement)))
+        return self.recorded(_sqlalchemy.meant_table(statement))
 
     def are_concerned(self, statement: Any) -> bool:
         """Tell whether an INSERT, UPDATE or DELETE may change their rows, as its tables tell.

@@ -57,6 +57,7 @@ __all__ = [
     "state_and_message",
     "stored_type",
     "tells_texts_apart",
+    "without_doubled_percents",
     "writes_past_snapshots",
 ]
 
@@ -252,6 +253,16 @@ def pads_text(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
     # Drivers have types of their own, which no longer tell CHAR from VARCHAR.
     name = dialect.type_compiler_instance.process(type_)
     return dialect.name == "postgresql" and name.startswith("CHAR(")
+
+
+def without_doubled_percents(dialect: Dialect) -> Dialect:
+    """Return a dialect of the same kind that writes names and text as the database gets them.
+
+    Drivers that mark parameters by ``%s`` want percent signs doubled.
+    """
+    kind: Any = type(dialect)
+    plain: Dialect = kind(paramstyle="named")
+    return plain
 
 
 def has_settings(dialect: Dialect) -> bool:

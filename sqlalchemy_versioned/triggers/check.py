@@ -9,10 +9,10 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection, MetaData
-from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
+from ..database.dialects import without_doubled_percents
 from .binds import connection_of
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
@@ -128,8 +128,7 @@ class _Wanted:
         self._default_schema = default_schema(connection)
         self._below = TablesBelow(connection)
         self._translated = connection.get_execution_options().get("schema_translate_map")
-        kind: Any = type(connection.dialect)
-        self._dialect: Dialect = kind(paramstyle="named")
+        self._dialect = without_doubled_percents(connection.dialect)
         self.functions: dict[tuple[str, str], str] = {}
         self.triggers: dict[tuple[str, str, str], tuple[str, str]] = {}
         #: What the functions of our transaction tables are called in those that call them.

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import URL, Column, Connection, MetaData, Table, event, text
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import configure_mappers
 from sqlalchemy.schema import ExecutableDDLElement
 
 from .. import _sqlalchemy
 from .._typing import is_table
-from ..database.dialects import has_statement_triggers
+from ..database.dialects import has_statement_triggers, without_doubled_percents
 from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgumentType
 from ..model.spec import Hierarchy, VersionSpec
 from .binds import connection_of
@@ -470,9 +469,8 @@ def _removal_of(spec: TriggerSpec, schema: str | None = None) -> list[Executable
 
 
 def _compiled(elements: Iterable[ExecutableDDLElement]) -> list[str]:
-    # Without a driver's doubled percent signs.
     kind: Any = URL.create("postgresql").get_dialect()
-    dialect: Dialect = kind(paramstyle="named")
+    dialect = without_doubled_percents(kind())
     return [str(element.compile(dialect=dialect)) for element in elements]
 
 

@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from ..database.sessions import awaited_as, opened_session, sync_session
+from ..database.sessions import awaited_as, flush, opened_session, sync_session
 from ..exc import ImproperlyConfigured
 from ..model.lookup import ensure_bound
 from ..model.spec import ClassSpec
 from .asked import check_class
 from .queries import select_changes
 from .records import ChangeRecord
-from .running import flush, read_records
+from .running import read_records
 
 __all__ = ["get_changes"]
 

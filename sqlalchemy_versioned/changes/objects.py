@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .._typing import mapper_of, type_of
-from ..database.sessions import awaited_as
+from ..database.sessions import awaited_as, flush
 from ..model.arguments import state_of
 from ..model.lookup import ensure_bound, spec_of
 from ..model.mapping import stored_key
@@ -20,7 +20,7 @@ from ..query.members import Membership, Reference, relation_of
 from .names import relation_names
 from .queries import kept
 from .reading import identity
-from .running import flush, read_rows
+from .running import read_rows
 
 __all__ = ["blame", "difference_of_relations"]
 

@@ -8,21 +8,11 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from .. import _sqlalchemy
 from ..model.spec import ClassSpec
 from .queries import ChangeQuery
 from .records import ChangeRecord
 
-__all__ = ["flush", "read_records", "read_rows"]
-
-
-def flush(session: Session) -> bool:
-    """Flush what waits, as a query would; tell whether there was anything."""
-    waits = bool(session.new or session.deleted or session.dirty)
-    if not waits or not session.autoflush or _sqlalchemy.is_flushing(session):
-        return False
-    session.flush()
-    return True
+__all__ = ["read_records", "read_rows"]
 
 
 def read_rows(

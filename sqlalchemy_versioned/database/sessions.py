@@ -12,10 +12,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import MissingGreenlet, StatementError, UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 
+from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured, MustBeAwaited
 
 __all__ = [
     "awaited_as",
+    "flush",
     "numbering_connection",
     "opened_session",
     "registered_session",
@@ -77,6 +79,15 @@ def sync_session(session: Any) -> Session:
             f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
         )
     return found
+
+
+def flush(session: Session) -> bool:
+    """Flush what waits, as a query would; tell whether there was anything."""
+    waits = bool(session.new or session.deleted or session.dirty)
+    if not waits or not session.autoflush or _sqlalchemy.is_flushing(session):
+        return False
+    session.flush()
+    return True
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import (
     BigInteger,
     Column,
+    ForeignKey,
     Integer,
     String,
     Table,
+    insert,
     inspect,
     select,
     text,
@@ -263,8 +265,8 @@ def test_changed_entities(blog, engine):
     session.close()
 
 
-def test_changed_entities_of_hierarchies(Base, engine):
-    """A version is listed under its own class only, concrete classes included."""
+def test_changed_entities_of_hierarchies(Base, engine, count_statements):
+    """A version is listed under its own class only, and to name the classes, none is loaded."""
     Item = declare(
         Base,
         "Item",
@@ -283,11 +285,46 @@ def test_changed_entities_of_hierarchies(Base, engine):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
 
-    configure_mappers()
-    session, transaction = record(engine, Item(name="a"), Article(name="b"), Copy(name="c"))
-    found = {cls.__name__: len(some) for cls, some in transaction.changed_entities.items()}
+    Part = declare(Base, "Part")
 
-    assert found == {"ItemVersion": 1, "ArticleVersion": 1, "CopyVersion": 1}
+    class Wheel(Part):
+        __tablename__ = "wheel"
+        id: Mapped[int] = mapped_column(ForeignKey("part.id"), primary_key=True)
+
+    Pet = declare(
+        Base,
+        "Pet",
+        __versioned__=None,
+        kind=mapped_column(String(20)),
+        __mapper_args__={"polymorphic_on": "kind", "polymorphic_identity": "pet"},
+    )
+
+    class Dog(Pet):
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_identity": "dog"}
+
+    configure_mappers()
+    objects = [Item(name="a"), Article(name="b"), Copy(name="c"), Wheel(name="d"), Dog(name="e")]
+    session, transaction = record(engine, *objects)
+    # A statement on their table knows no classes.
+    session.execute(insert(Pet.__table__).values(kind="pet", name="f"))
+    session.add(Part(name="g"))
+    cls = type(transaction)
+    later = session.scalars(select(cls).where(cls.id > transaction.id)).one()
+    found = {cls.__name__: len(some) for cls, some in transaction.changed_entities.items()}
+    with count_statements(engine) as statements:
+        names = transaction.entity_names, later.entity_names
+
+    assert names == (["Article", "Copy", "Dog", "Item", "Wheel"], ["Part"])
+    assert statements.count == 2 * 5
+    assert later.changed_entities == {version_class(Part): [session.get(Part, 2).versions[0]]}
+    assert found == {
+        "ItemVersion": 1,
+        "ArticleVersion": 1,
+        "CopyVersion": 1,
+        "PartVersion": 1,
+        "DogVersion": 1,
+    }
     session.close()
 
 

@@ -211,9 +211,12 @@ STAMPS = ("issued_at_column_name", "db_user_column_name")
 #: Options that name one attribute.
 ATTRIBUTES = ("object_id_attribute", "user_id_attribute")
 
+#: What is done about writes that cannot be recorded, the strictest first.
+POLICIES = ("raise", "warn", "ignore")
+
 #: Options that are one of some words.
 _CHOICES = {
-    "capture": ("raise", "warn", "ignore"),
+    "capture": POLICIES,
     "operation_type_format": ("number", "code"),
     "truncate": ("record", "refuse"),
     "version_id_type": ("integer", "uuid"),

@@ -9,7 +9,8 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
-from ..model.spec import ClassSpec
+from ..model.spec import ClassSpec, Hierarchy, VersionSpec
+from ..options import POLICIES
 from .flushes import LinkTable
 from .recorder import Target
 from .touched import ClassReader
@@ -52,6 +53,21 @@ class Tracked:
         """Tell whether what relationships write to an association table is recorded, now."""
         core = self.cores.get(table)
         return self.are_links_on() if core is None else core.is_on()
+
+    def target_of(self, hierarchy: Hierarchy, spec: VersionSpec) -> Target:
+        """Return what is recorded of a table that classes are mapped to.
+
+        A statement knows no classes: it is recorded while one of them is switched on, and follows
+        the strictest of their policies.
+        """
+        specs = [self.readers[mapper].spec for mapper in self.mappers[spec.parent_table]]
+
+        def is_on() -> bool:
+            # Of each that is, what has been said since is looked at.
+            return bool([each for each in specs if self.is_on(each)])
+
+        policy = min((each.options.capture for each in specs), key=POLICIES.index)
+        return Target(hierarchy, spec, is_on, policy)
 
     def clear(self) -> None:
         """Forget all of it."""

@@ -98,9 +98,7 @@ class Tracker:
         for table in spec.tables:
             self._tracked.mappers.setdefault(table.parent_table, []).append(mapper)
             self._tracked.histories.update((table.version_table, table.transaction_table))
-            targets[table.parent_table] = Target(
-                spec.hierarchy, table, lambda: self._tracked.is_on(spec), spec.options.capture
-            )
+            targets[table.parent_table] = self._tracked.target_of(spec.hierarchy, table)
         self._watch_targets(targets)
         if spec.options.immutable_versions:
             self._statements.guard.watch(spec.tables)

@@ -109,8 +109,9 @@ class Overview(Settings):
 
     def is_recorded(self, table: Table) -> bool:
         """Tell whether a versioned table is recorded, and not switched off."""
-        of_class = [s for s in self._exposed() if table is s.tables[-1].parent_table]
-        return all(map(is_switched_on, of_class)) and self._cores.is_recorded(table)
+        classes = [spec for spec in self._exposed() if spec.has_table(table)]
+        # A statement on a table that classes share records the rows of all of them.
+        return any(map(is_switched_on, classes)) if classes else self._cores.is_recorded(table)
 
     # -- for the manager -----------------------------------------------------------------------
 

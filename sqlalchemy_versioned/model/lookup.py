@@ -246,7 +246,7 @@ def transaction_class(subject: Any) -> type[Any]:
 def is_versioned(subject: object) -> bool:
     """Tell whether a table, or the class of *subject*, is versioned and not switched off.
 
-    Never raises.
+    A table is while one of the classes is that have rows in it. Never raises.
 
     >>> is_versioned(Article), is_versioned(3), is_versioned(version_class(Article))
     (True, False, False)

@@ -16,8 +16,10 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    insert,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import (
@@ -59,6 +61,7 @@ from sqlalchemy_versioned import (
 from tests.leftovers import list_listeners
 from tests.lives import live
 from tests.models import build_base, build_blog
+from tests.schemas.animals import build_animals
 
 
 def declare(Base, name="Article", bases=(), **body):
@@ -664,6 +667,22 @@ def test_class_can_be_switched_off(Base, versioning, open_session):
     Article.__versioned__["versioning"] = True
 
     assert session.get(Article, 1).versions.count() == 0
+
+
+@pytest.mark.parametrize("off", ["Animal", "Cat", "Dog"])
+def test_table_of_several_classes(Base, open_session, off, mode):
+    """A table is recorded while one of the classes is that have rows in it, by statements too."""
+    animals = build_animals(Base)
+    session, tables = open_session(Base), Base.metadata.tables
+    getattr(animals, off).__versioned__["versioning"] = False
+    session.execute(insert(tables["animal"]).values(id=1, kind="dog", name="a"))
+    with mode.escapes():
+        session.execute(text("UPDATE animal SET name = 'b'"))
+
+    assert is_versioned(tables["animal"])
+    assert is_versioned(tables["cat"]) is (off != "Cat")
+    versions = version_table(tables["animal"])
+    assert session.scalars(select(versions.c.name)).one() == mode.pick("a", "b")
 
 
 @pytest.mark.options(create_models=False)

@@ -178,7 +178,10 @@ def _remedy(cls: type[Any]) -> str:
     if mapper is None:
         return "it is not mapped; give a class that is"
     if not mapper.configured:
-        return "its mappers are not configured yet; call sqlalchemy.orm.configure_mappers()"
+        return (
+            "its mappers are not configured yet; call sqlalchemy.orm.configure_mappers(), and "
+            "make_versioned() before, if nothing has called it"
+        )
     if isinstance(said, MAPPING) and not said.get("versioning", True):
         return "its __versioned__ says {'versioning': False}"
     return "it says __versioned__, and nothing versions it; call make_versioned(), for its base too"

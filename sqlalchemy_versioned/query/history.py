@@ -185,7 +185,8 @@ def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> 
 
 
 def _refuse_point(when: Any) -> NoReturn:
+    reason = ", as it has no time zone" if isinstance(when, datetime) else ""
     raise VersioningError(
-        f"{when!r} is no point in history; give a Transaction that is in the database, its id, or "
-        "a datetime with a time zone"
+        f"{when!r} is no point in history{reason}; give a Transaction that is in the database, its "
+        "id, or a datetime with a time zone, such as datetime.now(timezone.utc)"
     )

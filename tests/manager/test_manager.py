@@ -459,6 +459,19 @@ def test_managers_with_bases_of_their_own(engine, open_session):
         remove_versioning(manager=manager)
 
 
+def test_managers_for_one_base(Base):
+    """Where two managers would version the same classes, the message tells of them."""
+    managers = VersioningManager(), VersioningManager()
+    for manager in managers:
+        make_versioned(manager=manager)
+    declare(Base)
+
+    with pytest.raises(ImproperlyConfigured, match="another manager has made it for the same base"):
+        configure_mappers()
+    for manager in managers:
+        remove_versioning(manager=manager)
+
+
 @pytest.mark.needs("triggers")
 def test_managers_tell_triggers_their_own(engine, open_session):
     """What one manager tells triggers of its transaction is not taken for that of another."""

@@ -103,7 +103,7 @@ def test_why_not_versioned(Base):
         __tablename__ = "page"
         id: Mapped[int] = mapped_column(primary_key=True)
 
-    with pytest.raises(ClassNotVersioned, match=r"call sqlalchemy.orm.configure_mappers\(\)"):
+    with pytest.raises(ClassNotVersioned, match=r"configure_mappers\(\), and make_versioned\(\)"):
         version_class(Page)
     with pytest.raises(ClassNotVersioned, match="Versioned has no version class: it is not mapped"):
         version_class(Versioned)

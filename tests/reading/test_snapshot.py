@@ -205,7 +205,7 @@ def test_transaction_that_never_was(session, blog, history, when):
 )
 def test_what_is_no_moment(session, tables, blog, history, when, count_statements):
     """Other values are refused, datetimes without a time zone among them; nothing is sent."""
-    refused = pytest.raises(VersioningError, match=r"is no point in history; give .* time zone")
+    refused = pytest.raises(VersioningError, match=r"is no point in history.*; give .* time zone")
     with count_statements(tables) as statements, refused:
         as_of(session, when)
     assert statements == []

@@ -3,6 +3,8 @@
 from importlib.metadata import version as version_of
 from typing import Any
 
+from sqlalchemy_versioned.options import DEFAULTS
+
 project = "SQLAlchemy-Versioned"
 author = "SQLAlchemy-Versioned contributors"
 copyright = f"2026, {author}"
@@ -38,15 +40,31 @@ autodoc_preserve_defaults = True
 
 
 def setup(app: Any) -> None:
-    """Show what need not be said as what Python writes for it, and not by our name for it."""
-    app.connect("autodoc-process-signature", _show_unsaid)
+    """Show signatures and options as those write them who use the library."""
+    app.connect("autodoc-process-signature", _show_signature)
+    app.connect("autodoc-process-docstring", _show_default)
 
 
-def _show_unsaid(
+def _show_signature(
     app: Any, what: Any, name: Any, obj: Any, options: Any, signature: Any, returns: Any
 ) -> Any:
+    """Show ``...`` where an argument need not be said; options are listed one by one."""
+    if name == OPTIONS:
+        return "", returns
     return signature and signature.replace("UNSAID", "..."), returns
 
+
+def _show_default(app: Any, what: Any, name: Any, obj: Any, options: Any, lines: Any) -> None:
+    """Tell the default of an option at the end of what is said of it."""
+    owner, _, key = name.rpartition(".")
+    if owner == OPTIONS and hasattr(DEFAULTS, key):
+        default = getattr(DEFAULTS, key)
+        default = getattr(default, "value", list(default) if isinstance(default, SETS) else default)
+        lines.extend(["", f"Default: ``{default!r}``.", ""])
+
+
+#: What the documentation calls the class of options, and what its options are that list something.
+OPTIONS, SETS = "sqlalchemy_versioned.options.Options", (frozenset, tuple)
 
 # Each page starts without versioning, and leaves none to the next.
 doctest_global_cleanup = """

@@ -53,13 +53,13 @@ class Strategy(str, Enum):
 class Options:
     """The options of one versioned class, or of a manager."""
 
-    #: Whether the class is versioned at all.
+    #: Whether the class is versioned at all; a subclass says ``False`` to stay out.
     versioning: bool = True
     #: Bases of the version class in place of the declarative base.
     base_classes: tuple[type, ...] | None = None
-    #: Format of the version class's name.
+    #: The version class's name; ``%s`` stands for that of the class.
     class_name: str = "%sVersion"
-    #: Format of the version table's name.
+    #: The version table's name; ``%s`` stands for that of the table.
     table_name: str = "%s_version"
     #: Keys of attributes that are not versioned.
     exclude: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class Options:
     #: Name of a column that holds which user of the database wrote it, NULL on SQLite; ``None`` for
     #: none.
     db_user_column_name: str | None = None
-    #: How rows tell when they were current.
+    #: How rows tell when they were current: a :class:`.Strategy`, or its value.
     strategy: Strategy = Strategy.VALIDITY
     #: Name of the column that holds the id of a version (``append``).
     version_id_column_name: str = "version_id"
@@ -108,11 +108,12 @@ class Options:
     use_module_name: bool = False
     #: Read for compatibility: the indexes that plans need are always made.
     create_composite_index: bool = True
-    #: What to do with a write that cannot be recorded.
+    #: What becomes of a write that cannot be recorded: ``'raise'`` a :exc:`.CaptureError`, let it
+    #: through and ``'warn'`` (:exc:`.UnrecordedWrite`), or ``'ignore'`` that it goes unrecorded.
     capture: str = "raise"
     #: Schema of the version table; ``None`` is the table's own.
     version_schema: str | None = None
-    #: Whether changing or deleting a version object raises.
+    #: Whether changing or deleting a version raises :exc:`.VersionIsImmutable`.
     immutable_versions: bool = False
     #: Whether the database refuses to change or remove versions and transactions, where triggers
     #: record; what looks after history may.

@@ -172,7 +172,7 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class RevertPlan:
-    """What :func:`revert` would do; everything that can be checked has been.
+    """What :meth:`.Version.revert` would do; everything that can be checked has been.
 
     ``str()`` gives one line for each step.
 

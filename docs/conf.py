@@ -58,7 +58,7 @@ def _show_default(app: Any, what: Any, name: Any, obj: Any, options: Any, lines:
     """Tell the default of an option at the end of what is said of it."""
     owner, _, key = name.rpartition(".")
     if owner == OPTIONS and hasattr(DEFAULTS, key):
-        default = getattr(DEFAULTS, key)
+        default: Any = getattr(DEFAULTS, key)
         default = getattr(default, "value", list(default) if isinstance(default, SETS) else default)
         lines.extend(["", f"Default: ``{default!r}``.", ""])
 

@@ -137,7 +137,13 @@ class VersioningManager(Overview):
         self._tracker.record(session, connection, hierarchy, changes)
 
     def look_again(self) -> None:
-        """Find out anew, at the next flushes, which tables have rows without versions."""
+        """Find out anew, at the next flushes, which tables have rows without versions.
+
+        That is looked up once in a process, so call it after rows were written unrecorded: by
+        another program, or inside of :class:`.paused`.
+
+        >>> versioning_manager.look_again()
+        """
         self._surroundings.look_again()
 
     # -- tables without a class ----------------------------------------------------------------

@@ -20,6 +20,8 @@ __all__ = [
     "error_number",
     "has_missed_rows",
     "info_of",
+    "roll_back",
+    "roll_back_two_phases",
     "root_engine",
     "root_engine_of",
     "savepoint_around",
@@ -66,6 +68,22 @@ def savepoints_of(connection: Connection) -> list[str]:
         names.append(nested._savepoint)
         nested = nested._previous_nested
     return names[::-1]
+
+
+def roll_back(connection: Connection) -> None:
+    """Roll back the transaction of a connection, which SQLAlchemy is about to commit.
+
+    Uses ``Connection._rollback_impl()``.
+    """
+    connection._rollback_impl()
+
+
+def roll_back_two_phases(connection: Connection, xid: Any, is_prepared: bool) -> None:
+    """Roll back one that would be committed in two phases.
+
+    Uses ``Connection._rollback_twophase_impl()``.
+    """
+    connection._rollback_twophase_impl(xid, is_prepared)
 
 
 def commits_by_itself(connection: Connection) -> bool:

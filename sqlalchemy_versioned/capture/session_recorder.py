@@ -18,6 +18,7 @@ from ..reading.loaded import expire_all_versions, expire_versions, has_loaded_ve
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
 from ..recording.surroundings import Surroundings
+from .failures import Failures
 from .sessions import Sessions
 from .tracked import Tracked
 
@@ -31,6 +32,8 @@ class SessionRecorder:
         self.surroundings = surroundings
         self.sessions = sessions
         self._tracked = tracked
+        #: Transactions that recording has failed in.
+        self.failures: Failures = Failures()
 
     def session_of(self, connection: Connection) -> Session | None:
         """Return the session that a connection is recorded in, or ``None`` if it is not."""
@@ -81,6 +84,22 @@ class SessionRecorder:
         :param written: the table whose rows were changed, if that is one; others tell along.
         :returns: rows that were to be deleted and are not there, by table.
         """
+        # Of rows about to be deleted there may be some versions already.
+        with self.failures.noting(connection):
+            return self._record(
+                session, connection, hierarchy, changes, locks=locks, written=written
+            )
+
+    def _record(
+        self,
+        session: Session,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        changes: Mapping[VersionSpec, Changes],
+        *,
+        locks: bool,
+        written: VersionSpec | None,
+    ) -> Mapping[VersionSpec, set[Key]]:
         unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
         # Rows about to be deleted are locked by the very statement that reads the number.
         is_early = unit.ensure_transaction(connection, is_wanted=False) or locks

@@ -178,7 +178,8 @@ class StatementEvents:
         result: Any,
     ) -> None:
         if isinstance(statement, _WRITES):
-            self._captures.on(connection).after(connection, statement, result)
+            with self._recorder.failures.noting(connection):
+                self._captures.on(connection).after(connection, statement, result)
 
     def _before_cursor_execute(
         self,
@@ -244,7 +245,8 @@ class StatementEvents:
         has_transaction = not (context.is_disconnect or _sqlalchemy.commits_by_itself(connection))
         is_lost = has_transaction and has_rolled_back(connection, context.original_exception)
         capture = self._captures.on(connection)
-        capture.failed(connection, context.execution_context, is_lost=is_lost)
+        with self._recorder.failures.noting(connection):
+            capture.failed(connection, context.execution_context, is_lost=is_lost)
         if is_lost:
             self._sessions.lose(connection)
         return refusal_of(context.original_exception, context.statement, context.parameters)

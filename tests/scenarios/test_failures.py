@@ -1,11 +1,18 @@
 """Whatever goes wrong in recording is an error of the flush: nothing is stored without history."""
 
+from contextlib import suppress
+
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from sqlalchemy_versioned import ImproperlyConfigured, transaction_class, version_class
+from sqlalchemy_versioned import (
+    CaptureError,
+    ImproperlyConfigured,
+    transaction_class,
+    version_class,
+)
 from sqlalchemy_versioned.hooks import Plugin
 from sqlalchemy_versioned.model.lookup import table_spec_of
 
@@ -151,6 +158,69 @@ def test_each_statement_can_fail_in_a_savepoint(tables, session, models, article
     versions = session.scalars(select(version_class(models.Article)).order_by("transaction_id"))
     kept = mode.pick(f"kept {failed}", None)
     assert [(v.name, v.content) for v in versions] == [("a", None), ("c", kept)]
+
+
+#: What an application may execute besides flushes.
+WRITES = {
+    "insert": lambda models: insert(models.Article).values(id=7, name="new"),
+    "update": lambda models: update(models.Article).values(name="changed"),
+    "delete": lambda models: delete(models.Comment),
+}
+
+
+def fail_to_record(session, models, saboteur, number, write):
+    """Execute something whose recording fails, and go on as if it had not; tell whether it did."""
+    saboteur.strike(number)
+    try:
+        session.execute(write(models))
+    except FAILURES:
+        return True
+    finally:
+        saboteur.strike(None)
+    return False
+
+
+@pytest.mark.options(native=False)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_what_failed_to_be_recorded_is_not_committed(tables, session, models, article, write):
+    """Who catches an error of recording cannot commit rows without versions, or the reverse."""
+    before, number, refused = everything(session, models), 0, 0
+    with Saboteur(tables, models) as saboteur:
+        while fail_to_record(session, models, saboteur, number, write):
+            number += 1
+            try:
+                session.commit()
+            except CaptureError:
+                refused += 1
+            session.rollback()
+            assert everything(session, models) == before
+    session.commit()
+
+    assert refused > 0
+    assert_whole(session, models)
+
+
+@pytest.mark.needs("savepoints")
+@pytest.mark.options(native=False)
+def test_savepoint_takes_back_what_failed_to_be_recorded(tables, session, models, article):
+    """What was written since a savepoint that is rolled back does not hinder the rest."""
+    with Saboteur(tables, models) as saboteur:
+        for is_left in (True, False):
+            session.get(models.Article, 1).content = "kept"
+            session.flush()
+            with suppress(Broken), session.begin_nested():
+                assert fail_to_record(session, models, saboteur, 0, WRITES["insert"])
+                if is_left:
+                    raise Broken
+            if is_left:
+                session.commit()
+            else:
+                with pytest.raises(CaptureError, match=r"recorded \(Broken: .* roll it back"):
+                    session.commit()
+                session.rollback()
+
+    assert_whole(session, models)
+    assert session.get(models.Article, 1).content == "kept"
 
 
 #: The hooks that are called in a flush.

@@ -122,7 +122,7 @@ def _numbering(session: Session, spec: ClassSpec) -> Connection:
 
 
 def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int | None:
-    found: int | None = connection.scalar(select_point(spec.transaction_class, before))
+    found: int | None = connection.scalar(select_point(connection, spec.transaction_class, before))
     if found is None and not isinstance(before, datetime):
         raise VersioningError(
             f"before is {before!r}, and there is no such transaction; give one that is in the "

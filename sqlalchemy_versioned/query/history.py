@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from sqlalchemy import Select, case, false, func, inspect, select
@@ -31,7 +31,6 @@ __all__ = [
     "select_next",
     "select_point",
     "select_previous",
-    "select_transaction_at",
     "select_version_at",
     "select_versions",
     "select_with_previous",
@@ -41,6 +40,9 @@ __all__ = [
 #: Execution options for statements that read versions.  What is read again replaces what the
 #: session had: versions are ended behind its back.
 FRESH = {"populate_existing": True}
+
+#: How far the clocks of those who write to one database may be apart.
+_CLOCKS = timedelta(minutes=1)
 
 #: No transaction comes after this one.
 LAST = 2**63 - 1
@@ -134,8 +136,12 @@ def deleted(subject: Any) -> Select[Any]:
     )
 
 
-def select_transaction_at(transaction_class: type[Any], when: datetime) -> Select[Any]:
+def _select_transaction_at(asked: Any, transaction_class: type[Any], when: datetime) -> Select[Any]:
     """Select the id of the last transaction issued not later than *when*.
+
+    Ids come in the order of writing, and moments only nearly: of what was issued at about the same
+    time the last one written is meant, so that nothing is missing that was there already.  Moments
+    further apart count, because applications may say them.
 
     :raises ImproperlyConfigured: if transactions do not say when they were issued.
     """
@@ -144,24 +150,22 @@ def select_transaction_at(transaction_class: type[Any], when: datetime) -> Selec
         raise ImproperlyConfigured(
             f"when is {when!r}, but {cls.__name__} has no issued_at; give a Transaction or its id"
         )
-    return (
-        select(cls.id)
-        .where(cls.issued_at <= when)
-        # Ids need not be in the order of moments: clocks of several machines differ.
-        .order_by(cls.issued_at.desc(), cls.id.desc())
-        .limit(1)
-    )
+    until = select(cls.issued_at).where(cls.issued_at <= when)
+    last = asked.scalar(until.order_by(cls.issued_at.desc()).limit(1))
+    around = false() if last is None else cls.issued_at.between(last - _CLOCKS, last)
+    return select(func.max(cls.id)).where(around)
 
 
-def select_point(transaction_class: type[Any], when: Any) -> Select[Any]:
+def select_point(asked: Any, transaction_class: type[Any], when: Any) -> Select[Any]:
     """Select the id of the transaction that *when* means: one that there is.
 
+    :param asked: the session or the connection that is to execute it.
     :param when: a Transaction, its id, or a moment, which means the last issued not later.
     :raises VersioningError: if it is none of them, or a moment without a time zone.
     """
     cls = transaction_class
     if isinstance(when, datetime) and when.tzinfo is not None:
-        return select_transaction_at(cls, when)
+        return _select_transaction_at(asked, cls, when)
     number = inspect(when).identity[0] if isinstance(when, cls) and inspect(when).identity else when
     if isinstance(number, int) and not isinstance(number, bool):
         # Drivers refuse what is no BIGINT.
@@ -179,7 +183,7 @@ def transaction_id_of(session: Any, transaction_class: type[Any], when: Any) -> 
         # Drivers refuse what is no BIGINT, and no transaction is as far as that.
         return max(min(number, LAST), -LAST)
     if isinstance(when, datetime) and when.tzinfo is not None:
-        at: int | None = session.scalar(select_transaction_at(transaction_class, when))
+        at: int | None = session.scalar(_select_transaction_at(session, transaction_class, when))
         return at
     _refuse_point(when)
 

@@ -61,10 +61,10 @@ def find_moment(
     live: Session, cls: Any, when: Any, on_incomplete: str
 ) -> tuple[Moment, int | None]:
     """Return the moment that *when* means, and the oldest transaction there is."""
-    wanted = select_point(cls, when).scalar_subquery()
-    oldest = select(func.min(cls.id)).scalar_subquery()
     others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
     connection = numbering_connection(live, mapper_of(cls), others)
+    wanted = select_point(connection, cls, when).scalar_subquery()
+    oldest = select(func.min(cls.id)).scalar_subquery()
     found, horizon = connection.execute(select(wanted, oldest)).one()
     if found is not None:
         return Moment(found), horizon

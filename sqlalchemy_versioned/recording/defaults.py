@@ -26,6 +26,10 @@ class Defaults:
         self.table: Table = table
         #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
         self.insert: Insert = insert(table)
+        #: The keys of columns that tell when a row is written.
+        self.moments: frozenset[str] = frozenset(
+            column.key for column in table.columns if _is_clock(column.default)
+        )
         #: What tells triggers of a row.
         self.telling = Telling(VALUES, table)
         #: The key of the column that the database numbers; ``None`` if it does not.
@@ -60,6 +64,10 @@ class Defaults:
             if key not in complete:
                 complete[key] = self._made[key]()
         return complete
+
+
+def _is_clock(default: Any) -> bool:
+    return default is not None and default.is_callable and default.arg is utc_now
 
 
 def _maker(default: Any) -> Callable[[], Any] | None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
+from sqlalchemy.orm import ColumnProperty, Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
@@ -55,6 +55,8 @@ class TransactionRow:
         #: Where the row is.
         self._tables: dict[Connection, Table] = {connection: defaults.table}
         self._instance: Any = None
+        #: What the application says of it.
+        self._said = dict(values)
         self._values = dict(values)
         self._defaults = defaults
         self._id: int | None = None
@@ -204,19 +206,49 @@ class TransactionRow:
         """Write the row anew, and return the number that it has got."""
         stored = self._stored(old)
         del stored[number_column(self._table).key]
-        return self._insert(stored)
+        moment = self._moment()
+        if moment is not None:
+            # It comes after what has overtaken it.
+            del stored[moment.columns[0].key]
+        number = self._insert(stored)
+        if moment is not None and self._instance is not None:
+            value = self._values[moment.columns[0].key]
+            set_committed_value(self._instance, moment.key, value)
+        return number
 
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
         old, self._id = self.id, number
         self._values[number_column(self._table).key] = number
         self._rename_references(session, old, number)
+        self._forget_moment(session)
         self._rename_object(session)
 
     def _rename_object(self, session: Session) -> None:
         if self._instance is not None:
             prop = self.mapper.get_property_by_column(self.mapper.primary_key[0])
             _rename(session, self._instance, prop.key, self.id)
+
+    def _forget_moment(self, session: Session) -> None:
+        """Let the object read anew when the row was written."""
+        if (moment := self._moment()) is None:
+            return
+        self._values.pop(moment.columns[0].key, None)
+        if self._instance is not None:
+            state = inspect(self._instance)
+            if not state.attrs[moment.key].history.has_changes():
+                session.expire(self._instance, [moment.key])
+
+    def _moment(self) -> ColumnProperty[Any] | None:
+        """Return what tells when the row was written, unless the application says that."""
+        prop = self.mapper.attrs.get("issued_at")
+        if not isinstance(prop, ColumnProperty):
+            return None
+        column: Any = prop.columns[0]
+        if column.key in self._said or not getattr(column.default, "is_callable", False):
+            return None
+        written, seen = self._values.get(column.key), self._seen_values().get(column.key)
+        return prop if None in (written, seen) or written == seen else None
 
     def _move_references(self, session: Session, old: int, new: int) -> None:
         """Let rows that plugins and applications hang on the transaction follow it."""

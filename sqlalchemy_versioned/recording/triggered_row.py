@@ -74,7 +74,6 @@ class TriggeredRow(TransactionRow):
         savepoint: Callable[[], Any],
     ) -> None:
         self._savepoint = savepoint
-        self._said = dict(values)
         #: The savepoint in which triggers were told, and who had told them before, by connection.
         self._told: WeakKeyDictionary[Connection, tuple[Any, Any]] = WeakKeyDictionary()
         #: The number that the row had when another session took its turn, by connection.
@@ -113,7 +112,10 @@ class TriggeredRow(TransactionRow):
         number = number_column(self._table).key
         known = self._said | self._values | self._seen_values()
         said = {key: value for key, value in known.items() if key != number}
-        return self._defaults.complete(said) or said
+        complete = self._defaults.complete(said) or said
+        # Only when it has its locks does a statement know when it writes.
+        unknown = self._defaults.moments - said.keys()
+        return {key: value for key, value in complete.items() if key not in unknown}
 
     def _refuse_to_say(self) -> None:
         """Refuse what is said of a transaction that ends before anything is written."""
@@ -270,6 +272,7 @@ class TriggeredRow(TransactionRow):
             self.forget(session)
         elif session is not None:
             self._rename_references(session, before, number)
+            self._forget_moment(session)
             self._rename_object(session)
 
     def _look_up(self, *, wants: bool) -> int | None:

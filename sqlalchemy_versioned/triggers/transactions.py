@@ -115,6 +115,9 @@ IF to_regclass('{table_text}') IS NOT NULL THEN
 END IF;
 """
 
+#: How far the clocks of those who write to one database may be apart.
+CLOCKS = "interval '1 minute'"
+
 USED = """
 IF {used} THEN
     RETURN NULL;
@@ -161,7 +164,7 @@ def build_transaction_function(
     if step is TransactionStep.BEGIN:
         return _build_begin(spec, text, dialect, slots)
     if step is TransactionStep.MOVE:
-        return _build_move(spec, text, slots)
+        return _build_move(spec, text, dialect, slots)
     return _build_release(spec, text, slots)
 
 
@@ -251,12 +254,12 @@ def now(column: Column[Any], dialect: Dialect) -> str:
     return "clock_timestamp()" if is_aware else "clock_timestamp() AT TIME ZONE 'UTC'"
 
 
-def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str:
+def _build_move(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict[str, str]) -> str:
     columns = [c for c in spec.table.columns if c.computed is None and c is not spec.number]
     number = _next_number(spec, text)
     names = columns if number is None else [spec.number, *columns]
     copied = [] if number is None else [number]
-    copied += [text.column("t", column) for column in columns]
+    copied += [_moved(column, text, dialect) for column in columns]
     moving = [
         _if_there(spec, each.version_table, _build_versions_move(each, text), text)
         for each in spec.versions
@@ -283,6 +286,18 @@ def _build_move(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> str
         upkeep=UPKEEP,
         **slots,
     )
+
+
+def _moved(column: Column[Any], text: Text, dialect: Dialect) -> str:
+    """Return what a column of a row holds that is written anew, after what has overtaken it."""
+    kept = text.column("t", column)
+    if column.name != "issued_at" or not tells_moment(column):
+        return kept
+    # What is not of about this transaction, the application has said.
+    present = now(column, dialect)
+    began = present.replace("clock_timestamp", "transaction_timestamp")
+    near = f"{kept} BETWEEN ({began}) - {CLOCKS} AND ({present}) + {CLOCKS}"
+    return f"CASE WHEN {near} THEN {present} ELSE {kept} END"
 
 
 def _build_versions_move(spec: VersionSpec, text: Text) -> str:

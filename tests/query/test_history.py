@@ -1,10 +1,18 @@
 """Statements about history: what they find, and how they find it."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.orm import Session, configure_mappers
 
-from sqlalchemy_versioned import ClassNotVersioned, deleted, transaction_class, version_class
+from sqlalchemy_versioned import (
+    ClassNotVersioned,
+    as_of,
+    deleted,
+    transaction_class,
+    version_class,
+)
 from sqlalchemy_versioned.model.lookup import spec_of
 from sqlalchemy_versioned.query import history
 
@@ -60,6 +68,24 @@ def test_moment_is_the_last_transaction_until_then(session, blog):
 
     for when, expected in [(between, first), (first.issued_at, first), (last.issued_at, last)]:
         assert history.transaction_id_of(session, Transaction, when) == expected.id
+
+
+def test_moments_of_clocks_that_differ(session, blog):
+    """Nothing is missing that was there already; a moment of another year counts by itself."""
+    Transaction = transaction_class(blog.Article)
+    began = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    for number, seconds in enumerate((0, 100, 95, -(10**8), 110, 300), start=1):
+        moment = began + timedelta(seconds=seconds)
+        session.add(Transaction(id=number, issued_at=moment))
+    session.commit()
+
+    for seconds, expected in {0: 1, 94: 1, 97: 3, 105: 3, 110: 5, 299: 5, 300: 6}.items():
+        when = began + timedelta(seconds=seconds)
+        assert history.transaction_id_of(session, Transaction, when) == expected
+        with as_of(session, when) as past:
+            assert past.moment.transaction_id == expected
+    long_before = began - timedelta(seconds=10**8)
+    assert history.transaction_id_of(session, Transaction, long_before) == 4
 
 
 STATEMENTS = {

@@ -4,6 +4,7 @@ import itertools
 import random
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from datetime import datetime, timezone
 
 import pytest
 from sqlalchemy import delete, event, select, text, update
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.orm.exc import StaleDataError
 
-from sqlalchemy_versioned import transaction_class, version_class
+from sqlalchemy_versioned import as_of, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.schemas.animals import build_animals
@@ -56,6 +57,18 @@ def check(tables, models):
         assert newest == live
         assert {v.transaction_id for v in rows} <= known
     return rows
+
+
+def check_moments(tables, models):
+    """The versions of the first article were issued one after the other, the last one by now."""
+    version, transaction = version_class(models.Article), transaction_class(models.Article)
+    query = select(transaction.issued_at).join(version, version.transaction_id == transaction.id)
+    with Session(tables) as session:
+        order = version.transaction_id
+        moments = session.scalars(query.where(version.id == 1).order_by(order)).all()
+        assert moments == sorted(moments)
+        now = as_of(session, datetime.now(timezone.utc))
+        assert now.get(models.Article, 1).name == session.get(models.Article, 1).name
 
 
 def interleavings(program, count):
@@ -105,6 +118,24 @@ def test_transactions_drawn_early(tables, models, rows, versioning, level):
             writer.close()
 
     assert len(check(tables, models)) > 15
+    check_moments(tables, models)
+
+
+def test_moment_of_a_writer_that_waits(tables, models, rows):
+    """A transaction was issued when it had its locks, and not when it began to wait for them."""
+    first = Session(tables)
+    first.get(models.Article, 1, with_for_update=True)
+
+    def write():
+        with Session(tables) as second:
+            second.execute(update(models.Article).where(models.Article.id == 1).values(name="b"))
+            second.commit()
+
+    with waiting(write):
+        first.get(models.Article, 1).name = "a"
+        first.commit()
+
+    check_moments(tables, models)
 
 
 @pytest.mark.strategies

@@ -62,7 +62,7 @@ CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigin
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 607f96e58401443daab41f83c1684288
+-- sqlalchemy_versioned 1 6241a465a872aa42039bb89754d4c8b2
 DECLARE
     versioned_number bigint;
     versioned_kept text := coalesce(current_setting('versioned.upkeep', true), '');
@@ -75,7 +75,7 @@ BEGIN
     END IF;
     -- Where sessions call it, guards of history cannot tell it from others.
     PERFORM set_config('versioned.upkeep', '1', true);
-    INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), t.issued_at, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
+    INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), CASE WHEN t.issued_at BETWEEN (transaction_timestamp() AT TIME ZONE 'UTC') - interval '1 minute' AND (clock_timestamp() AT TIME ZONE 'UTC') + interval '1 minute' THEN clock_timestamp() AT TIME ZONE 'UTC' ELSE t.issued_at END, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
     RETURNING id INTO versioned_number;
     UPDATE public.event_version AS v SET transaction_id = versioned_number
     WHERE v.transaction_id = versioned_old;

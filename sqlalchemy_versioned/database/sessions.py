@@ -8,7 +8,7 @@ from functools import wraps
 from inspect import isgenerator
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import MissingGreenlet, StatementError, UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 
@@ -128,6 +128,7 @@ def numbering_connection(
     others: Iterable[dict[str, Any]],
     *,
     writing: Connection | None = None,
+    is_read: bool = False,
 ) -> Connection:
     """Return the connection on which transactions are numbered.
 
@@ -135,9 +136,13 @@ def numbering_connection(
     :param others: bind arguments of what is versioned, one of which a session may know the database
         of where it does not know that of the Transaction class.
     :param writing: a connection of the session's transaction, which is nearly always the one.
+    :param is_read: whether transactions are only looked up.
     """
+    # Sessions that read from replicas know writes by the statement, many of them these only.
+    is_own = type(session).get_bind is Session.get_bind
+    clause = None if is_read or is_own else update(transactions.class_)
     try:
-        bind = session.get_bind(mapper=transactions)
+        bind = session.get_bind(mapper=transactions, clause=clause)
         if writing is not None and bind in (writing.engine, writing):
             return writing
         return session.connection(bind_arguments={"bind": bind})

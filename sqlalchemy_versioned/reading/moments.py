@@ -62,7 +62,7 @@ def find_moment(
 ) -> tuple[Moment, int | None]:
     """Return the moment that *when* means, and the oldest transaction there is."""
     others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
-    connection = numbering_connection(live, mapper_of(cls), others)
+    connection = numbering_connection(live, mapper_of(cls), others, is_read=True)
     wanted = select_point(connection, cls, when).scalar_subquery()
     oldest = select(func.min(cls.id)).scalar_subquery()
     found, horizon = connection.execute(select(wanted, oldest)).one()

@@ -3,7 +3,19 @@
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import ForeignKey, StaticPool, create_engine, event, insert, select, text
+from sqlalchemy import (
+    Delete,
+    ForeignKey,
+    StaticPool,
+    Update,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import (
@@ -234,6 +246,33 @@ def test_engine_that_returns_nothing_of_several(database, tables, models):
         session.commit()
         assert len(history(session, models.Tag, "id")) == 4
     engine.dispose()
+
+
+class Replicated(Session):
+    """A session that reads from a replica, as SQLAlchemy's documentation shows it."""
+
+    def get_bind(self, mapper=None, *, clause=None, **arguments):
+        """Return the leader for what is known to be a write."""
+        is_write = self._flushing or isinstance(clause, (Update, Delete))
+        return self.info["leader" if is_write else "replica"]
+
+
+def test_replica_is_left_alone(tables, models, versioning):
+    """Whoever writes a transaction, and however, does it where the rows are written."""
+    with Session(tables) as session:
+        session.add(models.Tag(id=1, name="a"))
+        session.commit()
+    # It has no tables, and so nothing that could be read or written.
+    replica = create_engine("sqlite://")
+    with Replicated(info={"leader": tables, "replica": replica}) as session:
+        session.execute(update(models.Tag).values(name="b"))
+        session.commit()
+        versioning.unit_of_work(session).create_transaction()
+        session.execute(delete(models.Tag))
+        session.commit()
+    replica.dispose()
+    with Session(tables) as session:
+        assert history(session, models.Tag, "name") == [(INSERT, "a"), (UPDATE, "b"), (DELETE, "b")]
 
 
 @pytest.mark.options(native=False)

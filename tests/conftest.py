@@ -176,10 +176,12 @@ def _pick_strategies(wanted: str, strategies: Sequence[str], turn: int) -> list[
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests on databases that lack what they need; put together what shares models."""
-    deselected = [item for item in items if not _can_run(item)]
+    selected, deselected = [], []
+    for item in items:
+        (selected if _can_run(item) else deselected).append(item)
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if item not in set(deselected)]
+        items[:] = selected
     for item in items:
         if "database" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
@@ -262,11 +264,13 @@ def _is_native(item: pytest.Item) -> bool:
 
 def _is_its_driver(item: pytest.Item) -> bool:
     """Tell whether a test that each driver could run is one for the driver that it has."""
+    if item.config.getoption("--drivers") == "both":
+        return True
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     database = str(parameters.get("database", ""))
     variants = list_variants(item.path, [database.partition("+")[0]])
     # Of what runs with several strategies, few have an asynchronous variant.
-    if item.config.getoption("--drivers") == "both" or not variants or "strategy" in parameters:
+    if not variants or "strategy" in parameters:
         return True
     # The next database has the other driver.
     turn = crc32(item.nodeid.replace(database, "").encode())

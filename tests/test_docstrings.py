@@ -10,8 +10,8 @@ import asyncio
 import doctest
 import importlib
 import inspect
-import pkgutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, Text, create_engine, select
@@ -26,8 +26,11 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def find_examples():
     """Return the docstrings of the package that have examples."""
-    found = pkgutil.walk_packages(sqlalchemy_versioned.__path__, "sqlalchemy_versioned.")
-    names = ["sqlalchemy_versioned", *(module.name for module in found)]
+    # Three of four modules have none, and reading those is quicker than looking at all they hold.
+    root = Path(sqlalchemy_versioned.__file__).parent
+    paths = sorted(path for path in root.rglob("*.py") if ">>>" in path.read_text("utf-8"))
+    names = [".".join(path.relative_to(root.parent).with_suffix("").parts) for path in paths]
+    names = [name.removesuffix(".__init__") for name in names]
     finder = doctest.DocTestFinder(exclude_empty=True)
     tests = [test for name in names for test in finder.find(importlib.import_module(name), name)]
     return [test for test in tests if test.examples]

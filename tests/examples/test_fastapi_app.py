@@ -1,7 +1,6 @@
 """The cook book of ``examples/fastapi_app.py``, used by its test client."""
 
 import pytest
-from fastapi.testclient import TestClient
 
 pytestmark = pytest.mark.needs("async")
 
@@ -9,6 +8,9 @@ pytestmark = pytest.mark.needs("async")
 @pytest.fixture
 def guest(run_example, database):
     """A client without a token, of the cook book on an empty database."""
+    # Every process that looks for tests would import it at the top, and one of them uses it.
+    from fastapi.testclient import TestClient
+
     app = run_example("fastapi_app.py", "fastapi_app")["create_app"](database.async_url)
     with TestClient(app, client=("192.0.2.1", 80)) as client:
         yield client

@@ -271,13 +271,14 @@ def check_all(session: Session, keys: dict[str, list[str]], recorded: Recorded) 
 def test_history_goes_on_through_twenty_migrations(engine, tmp_path, unversioned):
     """Each migration is found once, can be undone and done again, and keeps the past."""
     story, migrations = Story(), Migrations(engine, tmp_path / "migrations")
+    after = migrations.catalogue()
     recorded: Recorded = []
     compared = 0
     for number, step in enumerate(STEPS):
         getattr(story, step)()
         options = {"strategy": story.strategy, "native": True}
         with declared(story.build, **options) as Base, Session(engine) as session:
-            before = migrations.catalogue()
+            before = after
             migrations.generate(Base.metadata)
             migrations.upgrade()
             after = migrations.catalogue()

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Dialect
 
 from .._typing import TUPLE, new_dict, new_set
 from ..database.keys import KeyParameters, Style
-from ..exc import ClassNotVersioned, ImproperlyConfigured, InvalidArgument, InvalidArgumentType
+from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.arguments import check_number
-from ..model.lookup import check_no_object, class_of, spec_of
+from ..model.lookup import check_no_object, spec_of
 from ..model.spec import ClassSpec
 from ..query.filters import (
     ISSUED_AT,
@@ -185,11 +185,6 @@ def check_class(model: Any) -> ClassSpec:
     """
     spec = spec_of(model)
     check_no_object(model, spec, ", and the object as object_ids=…")
-    if not spec.exposed:
-        raise ClassNotVersioned(
-            f"{class_of(model).__name__} is not versioned itself, but only a subclass of it; ask "
-            "for the changes of that, or give it __versioned__"
-        )
     return spec
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from .. import _sqlalchemy
-from .._typing import MAPPING, TABLE, find_mapper, is_table
+from .._typing import MAPPING, TABLE, find_mapper, is_table, mapper_of
 from ..exc import ClassNotVersioned, IncompleteHistory, InvalidArgumentType
 from .spec import ClassSpec, VersionSpec
 
@@ -32,6 +32,7 @@ __all__ = [
     "is_versioned",
     "parent_class",
     "parent_table",
+    "shared_spec_of",
     "spec_of",
     "table_specs",
     "transaction_class",
@@ -79,17 +80,27 @@ def spec_of(subject: object) -> ClassSpec:
 
     That of a table, if it is versioned without a class.
 
+    :raises ClassNotVersioned: if there is none, or only subclasses of the class are versioned.
+    """
+    spec = shared_spec_of(subject)
+    cls = class_of(subject)
+    if not spec.exposed and cls is spec.parent_class:
+        raise ClassNotVersioned(_not_versioned(cls))
+    return spec
+
+
+def shared_spec_of(subject: object) -> ClassSpec:
+    """Return the spec of *subject* as :func:`spec_of` does, also if only subclasses are versioned.
+
     :raises ClassNotVersioned: if there is none.
     """
     if isinstance(subject, TABLE):
         of_table: ClassSpec = get_versioning_manager(subject).spec_of_table(subject)
         return of_table
-    cls = class_of(subject)
-    spec = cls.__dict__.get(SPEC)
+    spec = find_spec(subject)
     if spec is None:
-        raise ClassNotVersioned(_not_versioned(cls))
-    found: ClassSpec = spec
-    return found
+        raise ClassNotVersioned(_not_versioned(class_of(subject)))
+    return spec
 
 
 def check_no_object(model: Any, spec: ClassSpec, instead: str = "") -> None:
@@ -171,7 +182,14 @@ def _not_versioned(cls: type[Any]) -> str:
 
 
 def _remedy(cls: type[Any]) -> str:
-    said: Any = getattr(cls, "__versioned__", None)
+    spec, said = find_spec(cls), getattr(cls, "__versioned__", None)
+    if spec is not None:
+        below = (find_spec(each.class_) for each in mapper_of(cls).self_and_descendants)
+        names = [each.parent_class.__name__ for each in below if each is not None and each.exposed]
+        return (
+            f"of the classes that share its rows, only {', '.join(names)} is versioned; give one "
+            "that is, or version this one, too"
+        )
     if said is None:
         return "give it __versioned__ or the Versioned mixin, after make_versioned()"
     mapper = find_mapper(cls, raiseerr=False)

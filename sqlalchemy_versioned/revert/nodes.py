@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from .._typing import new_dict, type_of
 from ..exc import ReverterException
-from ..model.lookup import find_spec, spec_of
+from ..model.lookup import find_spec, shared_spec_of, spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .live import find_live, identity_of
@@ -96,7 +96,7 @@ class Objects:
 
     def add_unlinked(self, live: Any, keys: Iterable[str]) -> None:
         """Add a node for *live* of which the attributes *keys* are emptied."""
-        spec, target = spec_of(live), self.target_of(live)
+        spec, target = shared_spec_of(live), self.target_of(live)
         where = (spec.hierarchy, target.identity or id(live))
         node = self._nodes.get(where) or self._add(where, Node(target, spec, None, frozenset()))
         node.overrides.update(dict.fromkeys(keys))

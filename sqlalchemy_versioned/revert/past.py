@@ -22,7 +22,7 @@ from sqlalchemy.sql.schema import Column
 from .. import _sqlalchemy
 from .._typing import is_column, is_table, replaced, select_rows
 from ..exc import ReverterException
-from ..model.lookup import find_spec, spec_of, table_spec_of
+from ..model.lookup import find_spec, shared_spec_of, table_spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from ..query.conditions import (
@@ -99,7 +99,7 @@ class Crossing:
     def __init__(self, relationship: RelationshipProperty[Any], at: int) -> None:
         self._relationship = relationship
         self._at = at
-        self._parent_spec = spec_of(relationship.parent)
+        self._parent_spec = shared_spec_of(relationship.parent)
         self._parent = aliased(self._parent_spec.version_class, flat=True)
         self._spec = find_spec(relationship.mapper.class_)
         cls = relationship.mapper.class_

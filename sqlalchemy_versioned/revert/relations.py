@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import MANYTOMANY, MANYTOONE, InstanceState, RelationshipProperty
 
 from ..exc import IncompleteHistory, ReverterException
-from ..model.lookup import find_spec, spec_of
+from ..model.lookup import find_spec, shared_spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .associations import Row, association_of, link_columns
@@ -121,7 +121,7 @@ class Relations:
     ) -> Iterable[tuple[Any, ...]]:
         """Yield the rows of a statement about *nodes*, the node in place of its key."""
         by_key = {key_of(node.past): node for node in nodes}
-        width = len(spec_of(relationship.parent).key)
+        width = len(shared_spec_of(relationship.parent).key)
         fresh = find_spec(relationship.mapper.class_) is not None
         for some in chunks(by_key):
             # Versions are overwritten by statements the session does not see.
@@ -209,7 +209,7 @@ class Relations:
     def _add_surplus(
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
     ) -> None:
-        origins = self._origins(spec_of(relationship.mapper), [live for _, live in surplus])
+        origins = self._origins(shared_spec_of(relationship.mapper), [live for _, live in surplus])
         for node, live in surplus:
             if id(live) not in origins:
                 _refuse(

@@ -5,6 +5,7 @@ import enum
 import uuid
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,15 +63,21 @@ from sqlalchemy.orm import (
 )
 
 from sqlalchemy_versioned import (
+    ClassNotVersioned,
     ImproperlyConfigured,
     Versioned,
     as_of,
+    deleted,
+    get_changes,
     is_versioned,
+    tx_column_name,
+    vacuum,
     version_class,
     version_table,
     versioned,
+    versions_of,
 )
-from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.maintenance import baseline, prune, redact, repair, verify
 from tests.lives import live
 from tests.models import build_base
 
@@ -597,6 +604,20 @@ def test_only_the_subclass_is_versioned(Base, open_session):
     assert live(session, Article(name="a", body="x"), name="b")[0].name == "a"
     assert is_versioned(Article)
     assert not is_versioned(Item)
+    for ask in (
+        version_class,
+        version_table,
+        tx_column_name,
+        deleted,
+        versions_of,
+        partial(get_changes, session=session),
+        *[partial(each, session) for each in (verify, repair, baseline, vacuum)],
+        partial(prune, session, keep=1),
+        partial(redact, session, object_ids=[1], columns=["name"]),
+    ):
+        with pytest.raises(ClassNotVersioned, match="only Article is versioned; give one that is"):
+            ask(Item)
+    assert verify(session) == []
 
 
 def test_subclass_opts_out(Base, open_session, mode):

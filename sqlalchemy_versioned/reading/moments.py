@@ -31,7 +31,10 @@ class Moment:
 
 def transaction_class_of(when: Any) -> type[Any]:
     """Return the Transaction class that *when* is about."""
-    classes: list[type[Any]] = list(dict.fromkeys(spec.transaction_class for spec in all_specs()))
+    classes: dict[type[Any], list[str]] = {}
+    for spec in all_specs():
+        recorded = classes.setdefault(spec.transaction_class, [])
+        recorded.append(spec.tables[-1].parent_table.fullname)
     if not classes:
         raise ClassNotVersioned(
             "there are no versioned classes, nor tables with a key, and so no history to read"
@@ -40,11 +43,13 @@ def transaction_class_of(when: Any) -> type[Any]:
         if isinstance(when, cls):
             return cls
     if len(classes) > 1:
-        names = ", ".join(cls.__module__ + "." + cls.__qualname__ for cls in classes)
+        # Their classes may well have one name.
+        tables = (f"{c.__table__.fullname} for that of {min(t)}" for c, t in classes.items())
         raise VersioningError(
-            f"{when!r} may mean a transaction of several histories ({names}); give a Transaction"
+            f"{when!r} may mean a transaction of several histories, in the tables "
+            f"{', '.join(sorted(tables))}; give a Transaction"
         )
-    return classes[0]
+    return next(iter(classes))
 
 
 def transaction_tables(transaction_class: type[Any]) -> frozenset[Table]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnClause,
     ColumnElement,
+    CompoundSelect,
     FromClause,
     Over,
     Select,
@@ -45,6 +46,7 @@ __all__ = [
     "nested_statements",
     "recompile",
     "resolved",
+    "returned_columns",
     "schema_shown",
     "selected_expressions",
     "shown_of_groups",
@@ -259,6 +261,21 @@ def selected_expressions(statement: Any) -> Iterator[Any]:
             # Functions are both.
             if not isinstance(raw, FromClause) or isinstance(raw, ColumnElement):
                 yield raw
+
+
+def returned_columns(statement: Any) -> Iterator[Any]:
+    """Yield the columns of tables that a SELECT returns whole, and not as objects.
+
+    Uses ``Select._raw_columns`` and ``ClauseElement._annotations``.
+    """
+    if isinstance(statement, CompoundSelect):
+        for each in statement.selects:
+            yield from returned_columns(getattr(each, "element", each))
+    selected: Any = statement._raw_columns if isinstance(statement, Select) else ()
+    for raw in selected:
+        is_table = isinstance(raw, FromClause) and not isinstance(raw, ColumnElement)
+        if is_table and "parententity" not in raw._annotations:
+            yield from raw.c
 
 
 def columns_in(element: Any) -> Iterator[Any]:

@@ -128,7 +128,10 @@ class PastCompiler:
         self._named: dict[str, Any] = {}
         self._retired: dict[VersionSpec, list[str]] = {}
         self._specs: dict[Any, VersionSpec | None] = {}
-        for selected in _sqlalchemy.selected_expressions(statement):
+        for selected in (
+            *_sqlalchemy.selected_expressions(statement),
+            *_sqlalchemy.returned_columns(statement),
+        ):
             _check_kept(find_unkept(selected))
         # Compiling happens in the constructor, so all that it asks for must be there before.
         super().__init__(dialect, statement, *args, **kw)  # type: ignore[call-arg]

@@ -8,9 +8,10 @@ from typing import Any
 
 from alembic.operations import Operations
 
-from .._typing import MAPPING, new_dict
-from ..exc import InvalidArgumentType
+from .._typing import LISTS, MAPPING, new_dict
+from ..exc import InvalidArgument, InvalidArgumentType
 from ..options import DEFAULTS
+from .given import check_columns
 from .names import HistoryNames
 from .operations import HistoryOp, connection_of, execute, keywords_for
 from .rendering import render_by_itself
@@ -35,6 +36,12 @@ class FirstVersions:
             raise InvalidArgumentType(
                 f"left_out is {given!r}; give what columns say, such as {{'kind': ['robot']}}"
             )
+        check_columns("left_out", list(given))
+        for name, values in given.items():
+            if not isinstance(values, LISTS):
+                raise InvalidArgumentType(
+                    f"left_out has {name!r}: {values!r}; give a list of values"
+                )
 
 
 @Operations.register_operation("baseline_versions")
@@ -172,6 +179,12 @@ def _baseline(operations: Operations, operation: BaselineVersionsOp) -> None:
     connection, which = connection_of(operations), operation.which
     base = None if which.base is None else which.base.spec(connection)
     spec = operation.names.spec(connection)
+    if base is not None and len(base.key) != len(spec.key):
+        raise InvalidArgument(
+            f"{base.version_table.name!r} recognises rows by {len(base.key)} columns, and "
+            f"{spec.version_table.name!r} by {len(spec.key)}; give key=[...] and base_key=[...], "
+            "the same columns in the same order"
+        )
     execute(operations, build_baseline(spec, which.left_out, base))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from ..database.dialects import has_statement_triggers
 from ..database.table_moves import write_table_move
+from .given import check_name
 from .rendering import render_by_itself
 from .trigger_operations import default_schema_of
 
@@ -28,6 +29,9 @@ class MoveVersionsOp(MigrateOperation):
     name = "move_versions"
 
     def __init__(self, old: _Place, new: _Place) -> None:
+        for kind, (schema, table) in (("the table", old), ("the new table", new)):
+            check_name(kind, table)
+            check_name(f"the schema of {kind}", schema, or_none=True)
         self.old = old
         self.new = new
 

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, SmallInteger, String, Table
-from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.exc import NoSuchTableError, OperationalError
 from sqlalchemy.types import TypeEngine
 
-from .._typing import LISTS
 from ..build.columns import transaction_id_type
 from ..database.dialects import is_text
-from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
+from ..exc import ImproperlyConfigured, InvalidArgument
 from ..model.naming import cut_name
 from ..model.spec import ColumnPair, VersionSpec
 from ..options import DEFAULTS, Strategy
+from .given import check_columns, check_name
 from .types import is_generated
 
-__all__ = ["HistoryNames", "check_name"]
+__all__ = ["HistoryNames", "reflect"]
 
 _OPERATION_TYPES: dict[str, TypeEngine[Any]] = {"number": SmallInteger(), "code": String()}
 
@@ -33,7 +33,7 @@ _OPERATION_TYPES: dict[str, TypeEngine[Any]] = {"number": SmallInteger(), "code"
 class HistoryNames:
     """The names by which a migration calls a table and its versions.
 
-    :raises InvalidArgument: if a name is empty.
+    :raises InvalidArgument: if a name is empty, or a column is named twice.
     :raises InvalidArgumentType: if there is one name where a list belongs.
     """
 
@@ -66,8 +66,7 @@ class HistoryNames:
         for name in ("version_table", "transaction_column", "operation_column"):
             check_name(name, getattr(self, name))
         for name in ("table", "schema", "version_schema", "end_column", "id_column", "kind"):
-            if getattr(self, name) is not None:
-                check_name(name, getattr(self, name))
+            check_name(name, getattr(self, name), or_none=True)
         if self.operation_format not in tuple(_OPERATION_TYPES):
             raise InvalidArgument(
                 f"operation_type_format is {self.operation_format!r}; choose from "
@@ -79,12 +78,7 @@ class HistoryNames:
                 "table that is not named; give the base-most table, too: base_table_name"
             )
         for name in ("key", "columns", "generated"):
-            said = getattr(self, name)
-            if said is not None and not _is_list_of_names(said):
-                shown = repr(said) if isinstance(said, str) else "'id'"
-                raise InvalidArgumentType(
-                    f"{name} is {said!r}; give a list of names of columns, such as [{shown}]"
-                )
+            check_columns(name, getattr(self, name), or_none=name != "generated")
 
     @classmethod
     def of(cls, spec: VersionSpec, *, columns: Sequence[str] | None = None) -> HistoryNames:
@@ -152,7 +146,7 @@ class HistoryNames:
         return self.table or cut_name(f"{self.version_table}_parent")
 
     def _found_tables(self, connection: Connection) -> tuple[Table, Table]:
-        versions = _reflect(connection, self.version_table, self.version_schema)
+        versions = reflect(connection, self.version_table, self.version_schema)
         needed = [self.transaction_column, self.operation_column, *self._optional]
         _check_columns(versions, [*needed, *(self.key or ()), *(self.columns or ())])
         if self.table is None:
@@ -162,7 +156,7 @@ class HistoryNames:
                 Column(name, versions.c[name].type, primary_key=True) for name in names
             ]
             return Table(self._parent_name, MetaData(), *live), versions
-        parent = _reflect(connection, self.table, self.schema)
+        parent = reflect(connection, self.table, self.schema)
         _check_columns(parent, [*(self.key or ()), *(self.columns or ()), *self.read])
         return parent, versions
 
@@ -193,23 +187,17 @@ class HistoryNames:
         )
 
 
-def check_name(kind: str, name: Any) -> None:
-    """Refuse what cannot be a name.
+def reflect(connection: Connection, name: str, schema: str | None) -> Table:
+    """Return a table as the database has it.
 
-    :raises InvalidArgument: if it is empty, or no text.
+    :raises InvalidArgument: if there is none.
     """
-    if not isinstance(name, str) or not name:
-        raise InvalidArgument(f"{kind} is {name!r}; give the name that it has in the database")
-
-
-def _is_list_of_names(said: Any) -> bool:
-    return isinstance(said, LISTS) and all(isinstance(each, str) for each in said)
-
-
-def _reflect(connection: Connection, name: str, schema: str | None) -> Table:
     try:
         return Table(name, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
-    except NoSuchTableError as error:
+    except (NoSuchTableError, OperationalError) as error:
+        # SQLite says so of schemas; others may be away.
+        if isinstance(error, OperationalError) and (not schema or error.connection_invalidated):
+            raise
         raise InvalidArgument(
             f"the database has no table {name!r}"
             + (f" in the schema {schema!r}" if schema else "")

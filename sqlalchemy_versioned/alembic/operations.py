@@ -17,7 +17,8 @@ from ..database.dialects import has_statement_triggers
 from ..query.neighbours import build_end_repair
 from ..recording.ours import OURS
 from ..triggers.upkeep import build_upkeep
-from .names import HistoryNames, check_name
+from .given import check_columns, check_name
+from .names import HistoryNames
 from .rendering import render_by_itself
 from .statements import build_filling, build_restoring
 from .types import is_generated
@@ -145,6 +146,8 @@ class UpdateEndsOp(HistoryOp):
         :param end_transaction_column_name: as the option of this name.
         :param operation_type_column_name: as the option of this name.
         """
+        # Without it, there would be nothing to do.
+        check_name("end_transaction_column_name", end_transaction_column_name)
         names = HistoryNames(
             version_table=version_table_name,
             key=key,
@@ -204,6 +207,7 @@ class AlignVersionsOp(HistoryOp):
         :param generated: those of *columns* that the database computes, which no row is given;
             with a connection, they are found by themselves.
         """
+        check_columns("columns", columns)
         names = HistoryNames(
             version_table=version_table_name,
             table=table_name,
@@ -228,6 +232,7 @@ class _SequenceOp(MigrateOperation):
 
     def __init__(self, sequence: str, *, schema: str | None = None) -> None:
         check_name("sequence", sequence)
+        check_name("schema", schema, or_none=True)
         self.sequence = sequence
         self.schema = schema
 

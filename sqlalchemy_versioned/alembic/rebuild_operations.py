@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
-from sqlalchemy import Connection, MetaData, Table, insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.schema import CreateTable, DropTable
 
-from ..exc import InvalidArgument
+from ..exc import InvalidArgument, InvalidArgumentType
 from ..model.naming import cut_name
 from ..query.neighbours import build_end_repair
 from ..recording.ours import OURS
 from .conversion import Conversion
-from .names import HistoryNames
+from .given import check_columns
+from .names import HistoryNames, reflect
 from .operations import HistoryOp, keywords_for
 from .rendering import render_by_itself
 
@@ -67,6 +68,9 @@ class SetAsideOp(HistoryOp):
 
     def __init__(self, rebuild: Rebuild) -> None:
         super().__init__(rebuild.before)
+        check_columns("new_key", rebuild.now.key)
+        check_columns("fill", rebuild.fill, among=rebuild.now.key)
+        check_columns("flags", rebuild.flags)
         self.rebuild = rebuild
 
     def reverse(self) -> MigrateOperation:
@@ -132,6 +136,8 @@ class SetAsideOp(HistoryOp):
             operation_column=operation_type_column_name,
             id_column=version_id_column_name,
         )
+        if not isinstance(merge, bool):
+            raise InvalidArgumentType(f"merge is {merge!r}; give True or False")
         events = None if merge else "version_id"
         now = HistoryNames(version_table=version_table_name, key=new_key, id_column=events)
         operations.invoke(cls(Rebuild(before, now, fill=fill, flags=flags)))
@@ -201,8 +207,13 @@ class TakeBackOp(HistoryOp):
 @Operations.implementation_for(SetAsideOp)
 def _set_aside(operations: Operations, operation: SetAsideOp) -> None:
     rebuild, connection = operation.rebuild, _connection(operations, operation)
+    spec = rebuild.before.spec(connection)
+    kept, live = spec.version_table.c.keys(), spec.parent_table.c.keys()
+    check_columns("new_key", rebuild.now.key, among=[*kept, *live])
+    check_columns("fill", rebuild.fill, among=live)
+    check_columns("flags", rebuild.flags, among=kept)
     conversion = Conversion(
-        rebuild.before.spec(connection),
+        spec,
         key=rebuild.now.key or (),
         fill=rebuild.fill,
         flags=rebuild.flags,
@@ -220,7 +231,7 @@ def _set_aside(operations: Operations, operation: SetAsideOp) -> None:
 def _take_back(operations: Operations, operation: TakeBackOp) -> None:
     names, connection = operation.names, _connection(operations, operation)
     spec = names.spec(connection)
-    aside = Table(_aside(names), MetaData(), schema=names.version_schema, autoload_with=connection)
+    aside = reflect(connection, _aside(names), names.version_schema)
     # Ends may be in one of them only, and so may the parts of the other key.
     both = [column.name for column in aside.columns if column.name in spec.version_table.c]
     # Versions that the database numbers get their numbers in the order of what happened.

@@ -21,6 +21,7 @@ from ..triggers.guards import write_guard_trigger
 from ..triggers.partitions import sentry_name
 from ..triggers.spec import Event
 from ..triggers.text import STAMP, stamped
+from .given import check_name, check_text
 
 __all__ = ["ROWS", "SCHEMA", "STATEMENTS", "Function", "Names", "TableTriggers"]
 
@@ -74,9 +75,10 @@ class Function:
     returns: str = "trigger"
 
     def __post_init__(self) -> None:
-        name: Any = self.name
-        if not name or not isinstance(name, str):
-            raise InvalidArgument(f"the name of a function is {self.name!r}; give a text")
+        check_name("the function", self.name)
+        check_name("schema", self.schema, or_none=True)
+        for kind in ("body", "arguments", "returns"):
+            check_text(kind, getattr(self, kind))
 
     def creation(self, names: Names, *, acts_for_owner: bool = True) -> Iterator[str]:
         """Yield the statements that make it, or renew it, for nobody else to call."""
@@ -116,6 +118,7 @@ class TableTriggers:
     guards: str = ""
 
     def __post_init__(self) -> None:
+        check_name("table", self.table)
         if self.guards not in ("", STATEMENTS, ROWS):
             raise InvalidArgument(
                 f"guards is {self.guards!r}; give {STATEMENTS!r} or {ROWS!r}, or leave it out"
@@ -127,9 +130,10 @@ class TableTriggers:
                 f"triggers is {self.triggers!r}; give names by event, such as "
                 f"{{{known[0]!r}: {self.table + '_versioned_insert'!r}}}"
             )
-        for event in self.triggers:
+        for event, name in triggers.items():
             if event not in known:
                 raise InvalidArgument(f"no event is called {event!r}; choose of {', '.join(known)}")
+            check_name(f"the trigger for {event}", name)
 
     def creation(self, names: Names) -> Iterator[str]:
         """Yield the statements that make function and triggers; the latter must not be there."""

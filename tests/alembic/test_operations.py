@@ -11,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     insert,
+    inspect,
     select,
 )
 
@@ -105,6 +106,41 @@ def test_names_that_do_not_exist_are_told(op):
         )
 
 
+SIDE = {"key": ["id"], "new_key": ["name"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("set_versions_aside", SIDE | {"new_key": ["slug"]}, "new_key has 'slug'; choose of 'id'"),
+        ("set_versions_aside", SIDE | {"new_key": ["id", "id"]}, "name each column once"),
+        ("set_versions_aside", SIDE | {"fill": ["id"]}, "fill has 'id'; choose of 'name'"),
+        ("set_versions_aside", SIDE | {"flags": ["changed"]}, "flags has 'changed'; choose of"),
+        ("set_versions_aside", SIDE | {"flags": None}, "flags is None; give a list of names"),
+        ("set_versions_aside", SIDE | {"merge": "no"}, "merge is 'no'; give True or False"),
+        ("take_versions_back", {"key": ["id"]}, "no table 'thing_version_aside'"),
+        ("align_versions", {"columns": None}, "columns is None; give a list of names"),
+        ("align_versions", {"columns": [], "generated": None}, "generated is None; give a list"),
+        ("baseline_versions", {"version_schema": "no_such"}, "table 'thing_version' in the schema"),
+        ("baseline_versions", {"left_out": {"name": 5}}, "left_out has 'name': 5; give a list"),
+        (
+            "baseline_versions",
+            {"base_version_table_name": "thing_version", "base_key": ["id", "name"]},
+            "recognises rows by 2 columns, and 'thing_version' by 1; give key",
+        ),
+        ("move_versions", {"schema": 5}, "the schema of the table is 5; give the name"),
+        ("create_version_function", {"body": None}, "body is None; give a text"),
+        ("drop_version_trigger", {"function": "f", "triggers": {"INSERT": 5}}, "INSERT is 5"),
+    ],
+)
+def test_arguments_that_mean_nothing(op, connection, name, arguments, message):
+    """They are told before anything is written."""
+    tables = ["thing"] if name.startswith(("create", "drop")) else ["thing", "thing_version"]
+    with pytest.raises((InvalidArgument, InvalidArgumentType), match=message):
+        getattr(op, name)(*tables, **arguments)
+    assert not inspect(connection).has_table("thing_version_aside")
+
+
 def test_sql_is_written_for_later(engine):
     """Then columns must be named, because none can be looked up."""
     written: list[str] = []
@@ -127,6 +163,8 @@ def test_sql_is_written_for_later(engine):
     assert len([each for each in statements if "thing" in each]) == 4
     with pytest.raises(InvalidArgument, match="--sql"):
         op.baseline_versions("thing", "thing_version")
+    with pytest.raises(InvalidArgument, match="end_transaction_column_name is None; give"):
+        op.update_end_transaction_ids("thing_version", end_transaction_column_name=None)
     with engine.begin() as connection:
         TABLES.create_all(connection)
         for statement in statements:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from .. import _sqlalchemy
 from ..database.sessions import sync_session
 from ..reading.loaded import expire_all_versions
+from ..recording.paused import FOLLOWED
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
 
@@ -160,6 +161,7 @@ class _ConnectionSession(Session):
         if not connection.in_transaction():
             connection.begin()
         super().__init__(bind=connection, autoflush=False, join_transaction_mode="rollback_only")
+        self.info[FOLLOWED] = _sqlalchemy.info_of(connection)
         self._followed = connection
         self.connection()
 

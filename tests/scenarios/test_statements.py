@@ -33,12 +33,16 @@ from sqlalchemy_versioned import (
     CaptureError,
     Operation,
     UnrecordedWrite,
+    VersioningManager,
+    make_versioned,
     paused,
+    remove_versioning,
     version_class,
     version_table,
 )
 from sqlalchemy_versioned.capture.textual_writes import TextualWrites
 from sqlalchemy_versioned.maintenance import verify
+from tests.models import build_base
 from tests.scenarios.test_write_paths import assert_history_is_true
 from tests.writing import FIRST_ID, PATHS, build_press, seed
 
@@ -460,6 +464,46 @@ def test_an_engine_that_was_named_is_recorded(tables, models, versioning, sessio
 
     assert [name for _, name in history(session, models.Tag)[1:]] == ["outer", "later"]
     assert history(session, models.Tag, TWO)[1:] == [(Operation.UPDATE, "kept")]
+
+
+@pytest.mark.usefixtures("unversioned")
+def test_pausing_a_session_that_nobody_hears(engine, mode):
+    """Where its engine is recorded, a session is paused that no manager was given, and no other."""
+
+    class Own(Session):
+        pass
+
+    manager, Base = VersioningManager(), build_base()
+    make_versioned(mapper=Base, session=Own, manager=manager, native=mode.is_native)
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    manager.record_engine(engine)
+    with Session(engine) as session:
+        session.add(Tag(id=1, name="a"))
+        session.flush()
+        with paused(session):
+            session.execute(update(Tag).values(name="b"))
+            session.commit()
+            session.add(Tag(id=2, name="x"))
+            session.flush()
+            session.execute(text("UPDATE tag SET name = 'y' WHERE id = 2"))
+            session.commit()
+            with engine.begin() as other:
+                other.execute(update(Tag).where(Tag.id == 1).values(name="c"))
+            session.execute(update(Tag).where(Tag.id == 1).values(name="d"))
+        session.execute(update(Tag).where(Tag.id == 1).values(name="e"))
+        session.commit()
+        version = version_class(Tag)
+        found = session.execute(select(version.id, version.name).order_by(version.transaction_id))
+        assert found.all() == [(1, "a"), (1, "c"), (1, "e")]
+    remove_versioning(manager=manager)
 
 
 @pytest.mark.usefixtures("rows", "true_history")

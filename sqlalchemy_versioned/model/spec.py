@@ -140,8 +140,16 @@ class VersionSpec:
 
         Where nothing is merged, each is an event.
         """
-        is_bare = self.is_all_key and not self.parent_table.primary_key.columns
-        return is_bare and self.strategy.merges
+        return self._is_keyless and self.is_all_key
+
+    @property
+    def may_have_rivals(self) -> bool:
+        """Whether rows that differ may be one in history, as links that have more columns are."""
+        return self._is_keyless and not self.is_all_key
+
+    @property
+    def _is_keyless(self) -> bool:
+        return self.strategy.merges and not self.parent_table.primary_key.columns
 
     @property
     def is_all_key(self) -> bool:

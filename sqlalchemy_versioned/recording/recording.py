@@ -23,6 +23,7 @@ from .added import shared_values
 from .changes import Changes
 from .image import Image
 from .records import Layer, Records
+from .rivals import refusing_rivals
 from .same_rows import find_known_forms
 from .shapes import Transaction
 from .writer import TableWriter
@@ -98,8 +99,9 @@ class Recording:
         """Write the versions of one table's rows; those before them stay open for now."""
         self._settle_keys(spec, changes, transaction)
         work = self._sorted[spec] = self._sort(spec, changes)
-        if not self._are_all_new(spec, work, transaction):
-            self._write_image(spec, work, transaction, locks=locks)
+        with refusing_rivals(spec):
+            if not self._are_all_new(spec, work, transaction):
+                self._write_image(spec, work, transaction, locks=locks)
         self._write_departures(spec, work, transaction)
 
     def _settle_keys(self, spec: VersionSpec, changes: Changes, transaction: Transaction) -> None:

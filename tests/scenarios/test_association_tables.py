@@ -23,9 +23,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned import Operation, as_of, count_versions, get_changes
+from sqlalchemy_versioned import CaptureError, Operation, as_of, count_versions, get_changes
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import Models
@@ -78,9 +79,13 @@ SHAPES = {
 }
 
 
+#: Those of which history cannot tell all.
+OTHERS = {"note": lambda: [*key_columns(primary=False), Column("note", String(9))]}
+
+
 def build_teams(Base, shape):
     """Declare persons and the teams they are in, by an association table of a shape."""
-    link = Table("person_team", Base.metadata, *SHAPES[shape]())
+    link = Table("person_team", Base.metadata, *{**SHAPES, **OTHERS}[shape]())
 
     class Person(Base):
         __tablename__ = "person"
@@ -283,6 +288,21 @@ def test_one_of_two_rows_goes(session, classes, linked, link, team_ids):
     expected = [(INSERT, first), (INSERT, second), (DELETE, first), (DELETE, second)]
     assert history_of(session, link) == expected
     assert teams_changed(session, classes[0]) == [([], [1]), ([1], [])]
+
+
+@pytest.mark.parametrize("models", OTHERS, indirect=True)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_rows_of_one_link_that_differ(session, classes, linked, link, is_new, mode):
+    """Without a key, history cannot tell them apart; nothing of it stays."""
+    rows = [{"person_id": 1, "team_id": 1 + is_new, "note": note} for note in "ab"]
+    session.add(classes[1](id=2))
+    session.commit()
+    error = mode.pick(CaptureError, IntegrityError)
+    with pytest.raises(error, match=mode.pick("differ in note", None)):
+        session.execute(insert(link), rows)
+    session.rollback()
+
+    assert [(row["team_id"], row["note"]) for row in rows_of(session, link)] == [(1, None)]
 
 
 @twins

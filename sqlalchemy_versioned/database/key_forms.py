@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from sqlalchemy import Column, types
@@ -29,6 +29,9 @@ from .keys import Key
 __all__ = ["KeyForms"]
 
 _Convert = Callable[[Any], Any]
+
+#: As many digits as PostgreSQL keeps; an application's own context may have fewer.
+_DIGITS = Context(prec=131_072 + 16_383)
 
 #: Types of which a database takes two values for one only where Python does, once converted.
 _PLAIN = (
@@ -153,7 +156,7 @@ def _of_number(type_: types.Numeric[Any], dialect: Dialect) -> _Convert | None:
 
     def convert(value: Any) -> Any:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
-        return number.quantize(unit, ROUND_HALF_UP)
+        return number.quantize(unit, ROUND_HALF_UP, _DIGITS)
 
     return convert
 

@@ -63,6 +63,13 @@ FORMS = [
         id="scale",
         marks=pytest.mark.needs("decimals"),
     ),
+    pytest.param(
+        Numeric(40, 10),
+        Decimal("123456789012345678901234567890.5"),
+        Decimal("2.5"),
+        id="digits",
+        marks=pytest.mark.needs("decimals"),
+    ),
 ]
 
 

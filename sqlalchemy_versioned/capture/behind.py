@@ -40,7 +40,7 @@ class RowsBehind:
 
         :raises CaptureError: if it gives other rows keys that cannot be known.
         """
-        self._keep(connection, cascaded)
+        self.keep(connection, cascaded)
         changes = {spec: Changes(deleted=list(keys)) for spec, keys in cascaded.deleted.items()}
         for hierarchy, some in self._by_hierarchy(changes):
             add_values(self._recorder, list(some), some)
@@ -57,7 +57,7 @@ class RowsBehind:
                 grouped.setdefault(target.hierarchy, {})[spec] = each
         yield from grouped.items()
 
-    def _keep(self, connection: Connection, cascaded: Cascaded) -> None:
+    def keep(self, connection: Connection, cascaded: Cascaded) -> None:
         """Keep the first states of rows behind others."""
         for spec in cascaded.unknown:
             if (reason := self.unknown(cascaded)) is not None:
@@ -82,15 +82,6 @@ class RowsBehind:
             left = self.cascades.remaining(connection, spec, keys)
             if left:
                 self._record_updated(session, connection, spec, {key: key for key in left})
-
-    def keep_referring(self, connection: Connection, table: Table, keys: list[Key]) -> Cascaded:
-        """Keep the first states of rows that the database may change along with updates.
-
-        :returns: these rows, for :meth:`follow_updated` and :meth:`settle`.
-        """
-        found = self.look_behind(connection, table, keys, None)
-        self._keep(connection, found)
-        return found
 
     def look_behind(
         self,

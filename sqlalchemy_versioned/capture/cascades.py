@@ -9,8 +9,8 @@ value are looked up when they do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, select
@@ -43,6 +43,20 @@ class Cascaded:
 
     def __bool__(self) -> bool:
         return bool(self.deleted or self.updated)
+
+    def without(self, others: Mapping[VersionSpec, Collection[Key]]) -> Cascaded:
+        """Return all but some rows."""
+
+        def left(found: Mapping[VersionSpec, list[Key]]) -> dict[VersionSpec, list[Key]]:
+            rest = {s: [k for k in keys if k not in others.get(s, ())] for s, keys in found.items()}
+            return {spec: keys for spec, keys in rest.items() if keys}
+
+        return replace(
+            self,
+            deleted=left(self.deleted),
+            updated=left(self.updated),
+            following=left(self.following),
+        )
 
     def extend(self, other: Cascaded) -> None:
         """Add further rows."""

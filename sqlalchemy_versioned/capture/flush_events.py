@@ -67,12 +67,18 @@ class FlushEvents:
         return flush
 
     def before_deletions(
-        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
+        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any], table: Table
     ) -> None:
-        """Take the images of a hierarchy while the rows to be deleted are still there."""
+        """Take the images of a hierarchy while the rows to be deleted are still there.
+
+        :param table: the first to lose rows, or another of them.
+        """
         if base_mapper in flush.imaged:
+            self._look_behind_again(flush, connection, table)
             return
         flush.imaged.add(base_mapper)
+        # Images of rows that go with others which are still to be deleted say that they are there.
+        flush.moved.update(flush.going)
         for work in self._collect(flush, self._readers_of_hierarchy(flush, base_mapper)):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             self._recorder.keep_first_state(connection, work.hierarchy, gone)
@@ -82,6 +88,17 @@ class FlushEvents:
                 left = [key for key in keys if key not in absent.get(spec, ())]
                 flush.going.setdefault((connection, spec.parent_table), []).extend(left)
                 self._record_cascaded(flush, connection, spec.parent_table, keys)
+
+    def _look_behind_again(self, flush: Flush, connection: Connection, table: Table) -> None:
+        """Look up what goes along with rows that are still to be deleted, if that may be more.
+
+        Classes that refer to each other in a circle are written in turn: rows may come to refer to
+        what is deleted next.
+        """
+        place = (connection, table)
+        if place in flush.moved:
+            flush.moved.discard(place)
+            self._record_cascaded(flush, connection, table, flush.going[place])
 
     def before_updates(
         self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
@@ -133,7 +150,10 @@ class FlushEvents:
         self._recorder.keep_first_state(connection, spec.hierarchy, firsts)
         behind = self._captures.on(connection).behind
         for table in spec.tables:
-            found = behind.keep_referring(connection, table.parent_table, keys)
+            found = behind.look_behind(connection, table.parent_table, keys, None)
+            if found.following or found:
+                found = found.without(flush.born())
+            behind.keep(connection, found)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
     def _switched(
@@ -175,6 +195,9 @@ class FlushEvents:
         cascades = capture.cascades
         if keys and cascades.acts_on_delete(table):
             found = cascades.of_deleted(connection, table, keys)
+            if found:
+                # What becomes of those is seen when images are taken.
+                found = found.without(flush.born())
             capture.behind.record(flush.session, connection, found)
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
 
@@ -349,4 +372,5 @@ class FlushEvents:
         noted = work.changes.setdefault(link.spec, Changes())
         work.standing |= link.standing(changes, noted.inserted, connection)
         noted.extend(changes)
+        flush.moved.update(flush.going)
         return True

@@ -88,6 +88,8 @@ class Flush:
         self.connections: dict[Any, Connection] = {}
         #: The rows that were to be deleted, by connection and table.
         self.going: dict[tuple[Connection, Table], list[Key]] = {}
+        #: Those of them behind which rows may have changed since they were looked up.
+        self.moved: set[tuple[Connection, Table]] = set()
         #: How rows of which tables were deleted.
         self.deletions: list[tuple[Connection, Table, ExecutionContext]] = []
         #: What the database does along with it, by connection.
@@ -125,6 +127,17 @@ class Flush:
     def has_imaged(self, mapper: Mapper[Any] | None) -> bool:
         """Tell whether images of a mapper's rows were taken before."""
         return mapper is not None and mapper.base_mapper in self.imaged
+
+    def born(self) -> dict[VersionSpec, set[Key]]:
+        """Return the rows that it has inserted and of which no images were taken, by table."""
+        found: dict[VersionSpec, set[Key]] = {}
+        for mapper, reader in (self.readers or {}).items():
+            if self.has_imaged(mapper):
+                continue
+            keys = reader.changes(self.context, mapper).inserted
+            for spec in reader.spec.tables if keys else ():
+                found.setdefault(spec, set()).update(keys)
+        return found
 
     def kept(self) -> set[tuple[Connection, Table]]:
         """Return where fewer rows were deleted than were to be: triggers keep rows."""

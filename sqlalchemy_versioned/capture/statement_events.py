@@ -156,11 +156,13 @@ class StatementEvents:
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
         """Prepare to record what a flush writes."""
         flush.connections[statement.table] = connection
+        if not isinstance(statement, Delete):
+            flush.moved.update(flush.going)
         if isinstance(statement, Update):
             self._flushes.before_updates(flush, connection, base_mapper)
             return statement, None
         if isinstance(statement, Delete):
-            self._flushes.before_deletions(flush, connection, base_mapper)
+            self._flushes.before_deletions(flush, connection, base_mapper, statement.table)
             return flush.without_absent(statement, sets)
         inserts = self._captures.on(connection).inserts
         found = inserts.replaced(flush.session, connection, statement, sets)

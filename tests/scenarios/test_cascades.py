@@ -1,5 +1,7 @@
 """What the database does by its foreign keys, however deep, and by triggers."""
 
+from contextlib import nullcontext
+
 import pytest
 from sqlalchemy import (
     Column,
@@ -14,7 +16,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
 
-from sqlalchemy_versioned import paused, version_class
+from sqlalchemy_versioned import Operation, paused, version_class
+from sqlalchemy_versioned.maintenance import FaultKind, verify
+from sqlalchemy_versioned.model.lookup import spec_of
 from tests.databases import has_capabilities
 from tests.models import Models
 from tests.scenarios.test_write_paths import (
@@ -312,6 +316,63 @@ def test_keys_that_tables_without_history_change(Base, open_session, mode):
         with mode.escapes("door"):
             session.execute(statement)
         session.rollback()
+
+
+@pytest.mark.strategies("validity", "append")
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+@pytest.mark.parametrize("is_lacking", [False, True])
+def test_rows_that_come_to_refer_to_what_is_deleted(Base, open_session, action, is_lacking):
+    """A flush of classes that refer to each other deletes some rows before it changes others.
+
+    Then it deletes what these have come to refer to.  What it has added has no former state.
+    """
+
+    class Band(Base):
+        __tablename__ = "band"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        hit_id: Mapped[int | None] = mapped_column(
+            ForeignKey("song.id", ondelete="SET NULL", use_alter=True, name="hit")
+        )
+        hit = relationship("Song", foreign_keys=hit_id)
+
+    class Song(Base):
+        __tablename__ = "song"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        band_id: Mapped[int | None] = mapped_column(ForeignKey("band.id", ondelete=action))
+        next_id: Mapped[int | None] = mapped_column(ForeignKey("song.id", ondelete="SET NULL"))
+        band = relationship(Band, foreign_keys=band_id)
+        next = relationship("Song", foreign_keys=next_id, remote_side=id)
+
+    session = open_session(Base)
+    with paused(session) if is_lacking else nullcontext():
+        bands = [Band(id=n) for n in range(1, 6)]
+        song, moved, gone = (Song(id=n, band=bands[0]) for n in (1, 2, 3))
+        gone.band = bands[2]
+        session.add_all([*bands, song, moved, gone])
+        session.commit()
+
+    # The second song waits for a new one, and its band for the third song.
+    moved.name, moved.band, moved.next = "moved", bands[2], Song(id=4)
+    song.band, song.next = bands[3], moved.next
+    session.add(Band(id=6, hit=gone))
+    for obj in (*bands[1:3], gone):
+        session.delete(obj)
+    session.commit()
+
+    left = {"CASCADE": [(1, 4), (4, None)], "SET NULL": [(1, 4), (2, None), (4, None)]}[action]
+    assert session.execute(select(Song.id, Song.band_id).order_by(Song.id)).all() == left
+    kinds = {FaultKind.UNRECORDED} if is_lacking else set()
+    assert {fault.kind for fault in verify(session)} <= kinds
+    newest = session.scalars(
+        select(version_class(Song)).filter_by(id=2).order_by(*spec_of(Song).root.place)
+    ).all()[-1]
+    assert (newest.name, newest.operation_type == Operation.DELETE) == (
+        "moved",
+        action == "CASCADE",
+    )
 
 
 def test_tables_that_rows_refer_to_later(Base, open_session):

@@ -65,6 +65,7 @@ from .creating import (
     tables_to_drop,
 )
 from .flushing import (
+    added_states,
     flushed_mappers,
     flushed_states,
     has_changed,
@@ -73,6 +74,7 @@ from .flushing import (
     is_flushing,
     is_mutable,
     is_of_mapper,
+    is_value,
     may_switch_rows,
     original_values,
 )
@@ -101,6 +103,7 @@ from .sessions import (
 )
 from .writes import (
     assigned_columns,
+    assigned_parts,
     assigned_values,
     columns_on_conflict,
     defaulted_keys,
@@ -129,11 +132,13 @@ __all__ = [
     "BorrowingSession",
     "Check",
     "Recompiled",
+    "added_states",
     "all_mappers",
     "all_metadata",
     "are_alike",
     "as_executed",
     "assigned_columns",
+    "assigned_parts",
     "assigned_values",
     "association_columns",
     "attribute_of_keyfunc",
@@ -181,6 +186,7 @@ __all__ = [
     "is_mutable",
     "is_of_mapper",
     "is_text",
+    "is_value",
     "is_within_nested",
     "json_writer",
     "late_listeners",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -16,10 +16,11 @@ from sqlalchemy.orm import (
     Session,
     UOWTransaction,
 )
-from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE
+from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE, LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 
 __all__ = [
+    "added_states",
     "flushed_mappers",
     "flushed_states",
     "has_changed",
@@ -28,6 +29,7 @@ __all__ = [
     "is_flushing",
     "is_mutable",
     "is_of_mapper",
+    "is_value",
     "may_switch_rows",
     "original_values",
 ]
@@ -45,6 +47,17 @@ def flushed_states(
     states = untyped.states
     for state in untyped.mappers[mapper]:
         yield state, *states[state]
+
+
+def added_states(flush_context: UOWTransaction) -> Container[InstanceState[Any]]:
+    """Return the objects that a flush adds, until after it.  Uses ``Session._new``.
+
+    Some have a key already: SQLAlchemy gives one to what it asks for defaults that the INSERT did
+    not return.
+    """
+    untyped: Any = flush_context
+    added: Mapping[InstanceState[Any], Any] = untyped.session._new
+    return added
 
 
 def flushed_mappers(flush_context: UOWTransaction) -> Iterable[Mapper[Any]]:
@@ -113,6 +126,11 @@ def is_of_mapper(execution_options: Mapping[str, Any], mapper: Mapper[Any]) -> b
     cache = execution_options.get("compiled_cache")
     base: Any = mapper.base_mapper
     return cache is not None and cache is base._compiled_cache
+
+
+def is_value(before: Any) -> bool:
+    """Tell whether there was a value, of :func:`original_values`."""
+    return not isinstance(before, LoaderCallableStatus)
 
 
 def is_mutable(value: Any) -> bool:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    BinaryExpression,
     Column,
     Join,
     Update,
@@ -24,6 +25,7 @@ from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 __all__ = [
     "assigned_columns",
+    "assigned_parts",
     "assigned_values",
     "columns_on_conflict",
     "defaulted_keys",
@@ -132,7 +134,25 @@ def assigned_values(statement: Any, sets: Sequence[Mapping[str, Any]]) -> dict[s
         assigned.update(multiple[0] if isinstance(multiple[0], Mapping) else {})
     assigned.update(statement._values or {})
     assigned.update(getattr(statement, "_ordered_values", None) or ())
-    return {key if isinstance(key, str) else key.key: value for key, value in assigned.items()}
+    named = ((_whole(key), value) for key, value in assigned.items())
+    return {key if isinstance(key, str) else key.key: value for key, value in named}
+
+
+def _whole(name: Any) -> Any:
+    """Return the column of which a part is assigned, such as ``column[1]``, or what is named."""
+    while isinstance(name, BinaryExpression):
+        name = name.left
+    return name
+
+
+def assigned_parts(statement: Any) -> set[Column[Any]]:
+    """Return the columns of which an UPDATE assigns parts only, such as elements of arrays.
+
+    Uses ``ValuesBase._values`` and ``Update._ordered_values``.
+    """
+    said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
+    parts = [_whole(name) for name in map(_name_of, said) if isinstance(name, BinaryExpression)]
+    return {column for name in parts if (column := _column_of(statement, name)) is not None}
 
 
 def has_prefix(statement: Any, word: str) -> bool:
@@ -262,16 +282,17 @@ def returns_columns(statement: Any, columns: Iterable[Column[Any]]) -> bool:
 def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
     """Return the keys among the rows of a RETURNING, which the application gets nevertheless.
 
-    Uses ``FullyBufferedCursorFetchStrategy``.
+    Uses ``FullyBufferedCursorFetchStrategy`` and ``CursorResultMetaData._processors``: rows that
+    SQLAlchemy has looked at before, as it does for classes, are no more what the driver returned.
 
     :returns: ``None`` if the key is not among what is returned.
     """
     found = _places_of(result, key)
     if found is None:
         return None
-    dialect = result.dialect
+    dialect, is_raw = result.dialect, any(result._metadata._processors)
     places = [
-        (n, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        (n, column.type.dialect_impl(dialect).result_processor(dialect, None) if is_raw else None)
         for n, column in zip(found, key, strict=True)
     ]
     strategy = result.cursor_strategy

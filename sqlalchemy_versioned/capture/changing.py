@@ -79,6 +79,8 @@ class RowChanges:
                 return f"with {word} it does something to other rows as well, or to some only"
         if pending.write.moves_keys and _sqlalchemy.has_prefix(pending.statement, "IGNORE"):
             return "which rows keep their keys is not known beforehand"
+        if pending.write.moves_parts_of_keys:
+            return "which keys rows get of whose keys a part is set is not known beforehand"
         return None
 
     def _keep_before(self, pending: Pending, connection: Connection) -> str | None:

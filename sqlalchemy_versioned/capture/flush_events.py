@@ -67,7 +67,7 @@ class FlushEvents:
         return flush
 
     def before_deletions(
-        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any], table: Table
+        self, flush: Flush, connection: Connection, base_mapper: Mapper[Any], table: Any
     ) -> None:
         """Take the images of a hierarchy while the rows to be deleted are still there.
 
@@ -89,7 +89,7 @@ class FlushEvents:
                 flush.going.setdefault((connection, spec.parent_table), []).extend(left)
                 self._record_cascaded(flush, connection, spec.parent_table, keys)
 
-    def _look_behind_again(self, flush: Flush, connection: Connection, table: Table) -> None:
+    def _look_behind_again(self, flush: Flush, connection: Connection, table: Any) -> None:
         """Look up what goes along with rows that are still to be deleted, if that may be more.
 
         Classes that refer to each other in a circle are written in turn: rows may come to refer to
@@ -139,10 +139,12 @@ class FlushEvents:
     ) -> None:
         """Keep the first states of the objects of a class, and of rows that refer to them."""
         switched = self._switched(flush, mapper.base_mapper)
+        added = _sqlalchemy.added_states(flush.context)
         keys = [
             bare_key(state.key[1])
             for state, is_deleted, _ in _sqlalchemy.flushed_states(flush.context, mapper)
-            if state.key is not None and not (is_deleted and state not in switched)
+            if state.key is not None and state not in added
+            if not is_deleted or state in switched
         ]
         if not keys:
             return

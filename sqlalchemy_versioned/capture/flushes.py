@@ -210,11 +210,12 @@ def find_switched(
         for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted and state.key is not None:
                 deleted[reader.spec.hierarchy, bare_key(state.key[1])] = state
+    new = _sqlalchemy.added_states(context)
     added = {
         (reader.spec.hierarchy, reader.key_of(state)): reader.spec
         for mapper, reader in readers.items()
         for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper)
-        if state.key is None and not is_deleted
+        if (state.key is None or state in new) and not is_deleted
     }
     return {deleted[place]: spec for place, spec in added.items() if place in deleted}
 

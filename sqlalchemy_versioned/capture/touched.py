@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 
 from .. import _sqlalchemy
 from .._typing import COLUMN
-from ..database.keys import Key
+from ..database.keys import Key, key_values
 from ..model.spec import ClassSpec
 from ..recording.changes import Changes
 
@@ -90,14 +90,14 @@ class ClassReader:
 
     def changes(self, context: UOWTransaction, mapper: Mapper[Any]) -> Changes:
         """Return the rows that a flush has touched, by what happened to them."""
-        changes = Changes()
+        changes, added = Changes(), _sqlalchemy.added_states(context)
         for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted:
                 assert state.key is not None
                 # The row of an object that is only looked at is given to a new object.
                 keys = changes.replaced if is_bystander else changes.deleted
                 keys.append(self._bare(state.key[1]))
-            elif state.key is None:
+            elif state.key is None or state in added:
                 if not is_bystander:
                     changes.inserted.append(self.key_of(state))
             else:
@@ -121,7 +121,12 @@ class ClassReader:
         if self._moving.isdisjoint(former) and not self._is_expressed(state):
             return
         # Only what was assigned changes a key; one that is loaded may come back in another form.
-        now = before if self._key.isdisjoint(former) else self.key_of(state)
+        now = before
+        if not self._key.isdisjoint(former):
+            now = self.key_of(state)
+            if before == now:
+                # An object of which defaults were asked for in the midst of a flush has a new key.
+                before = self._former_key(former, now)
         if before != now:
             changes.departed.append(before)
             changes.inserted.append(now)
@@ -130,6 +135,14 @@ class ClassReader:
         changes.updated.append(now)
         if not self._differs(state.dict, former):
             changes.doubtful.add(now)
+
+    def _former_key(self, former: Mapping[str, Any], now: Any) -> Any:
+        """Return the key that an object had, of what its attributes were and the key it has."""
+        before = [
+            former[name] if name in former and _sqlalchemy.is_value(former[name]) else value
+            for name, value in zip(self.spec.key, key_values(now), strict=True)
+        ]
+        return self._bare(before)
 
     def _is_expressed(self, state: InstanceState[Any]) -> bool:
         """Tell whether attributes were set to SQL expressions: the flush has expired them."""

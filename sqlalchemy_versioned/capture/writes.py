@@ -87,6 +87,13 @@ class Write:
         """Whether an UPDATE assigns key columns."""
         return isinstance(self.statement, Update) and not self.assigned.keys().isdisjoint(self._key)
 
+    @property
+    def moves_parts_of_keys(self) -> bool:
+        """Whether an UPDATE assigns a part of a key column only, such as an element of an array."""
+        if not self.moves_keys:
+            return False
+        return not _sqlalchemy.assigned_parts(self.statement).isdisjoint(self._key)
+
     def known_keys(self) -> list[Key] | None:
         """Return the keys of the rows, if conditions and parameters tell them."""
         if _sqlalchemy.narrows_by_itself(self.statement):

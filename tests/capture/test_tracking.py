@@ -182,6 +182,40 @@ def test_changes_of_a_later_listener(session, models):
     assert told(session, models.Tag, "id") == [(0, 7)]
 
 
+def test_defaults_that_are_asked_for(Base, open_session):
+    """Objects whose defaults a flush looks up in its midst are new ones, or have other keys."""
+
+    class Note(Base):
+        __tablename__ = "note"
+        __versioned__ = {}
+        __mapper_args__ = {"eager_defaults": True}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        # No RETURNING of an INSERT tells it.
+        edited: Mapped[str | None] = mapped_column(onupdate=func.lower("EDITED"))
+
+    session = open_session(Base)
+    session.add_all([Note(id=1, name="a"), Note(id=2, name="b"), Note(id=4, name="f")])
+    session.commit()
+    session.get(Note, 4).id = 5
+    session.delete(session.get(Note, 2))
+    session.get(Note, 1).name = "c"
+    session.add_all([Note(id=2, name="d"), Note(id=3, name="e")])
+    session.commit()
+
+    assert sorted(told(session, Note, "id", "name", "edited")) == [
+        (0, 1, "a", None),
+        (0, 2, "b", None),
+        (0, 3, "e", None),
+        (0, 4, "f", None),
+        (0, 5, "f", "edited"),
+        (1, 1, "c", "edited"),
+        (1, 2, "d", None),
+        (2, 4, "f", None),
+    ]
+    assert verify(session) == []
+
+
 def test_row_switch(session, models):
     """An object that takes the place of a deleted one is an update, values left alone included."""
     article = models.factories.Article(id=1, name="a", content="kept")

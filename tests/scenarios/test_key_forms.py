@@ -1,6 +1,7 @@
 """Keys that Python and the database do not tell apart alike: letter case, padding, decorators."""
 
 import random
+import uuid
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     func,
+    insert,
     select,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -121,6 +123,25 @@ def test_reloaded_later(Base, open_session, type_, given, other):
 
     rows = [row[1:] for row in history(session, Page)]
     assert rows == [("a", INSERT)] * 2 + [("b", UPDATE)] * 2
+
+
+@pytest.mark.needs("insert_returning")
+def test_keys_that_statements_of_classes_return(Base, open_session):
+    """Keys that SQLAlchemy has made of what the driver returned are taken as they are."""
+
+    class Token(Base):
+        __tablename__ = "token"
+        __versioned__ = {}
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+        text: Mapped[str] = mapped_column(String(20))
+
+    session = open_session(Base)
+    statement = insert(Token).returning(Token.id, sort_by_parameter_order=True)
+    made = session.scalars(statement, [{"text": "a"}, {"text": "b"}]).all()
+    session.commit()
+
+    found = session.execute(select(version_class(Token).id, version_class(Token).text))
+    assert {text: key for key, text in found} == dict(zip("ab", made, strict=True))
 
 
 @pytest.mark.parametrize("type_", [Folded(), FoldedThere()], ids=["decorator", "expression"])

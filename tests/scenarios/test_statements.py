@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from sqlalchemy import (
+    ARRAY,
     Column,
     ForeignKey,
     Index,
@@ -833,6 +834,29 @@ def test_rows_that_ignore_keeps(session, models):
 
     assert len(history(session, models.Tag)) == 1
     assert history(session, models.Tag, TWO)[1:] == [(Operation.DELETE, f"t{TWO}")]
+
+
+@pytest.mark.needs("arrays")
+def test_parts_of_columns(Base, open_session, mode):
+    """An UPDATE of elements of arrays is recorded; one of elements of keys is refused."""
+
+    class Poll(Base):
+        __tablename__ = "poll"
+        __versioned__ = {}
+        key: Mapped[list[int]] = mapped_column(ARRAY(Integer, as_tuple=True), primary_key=True)
+        votes: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+    session = open_session(Base)
+    session.add(Poll(key=(1, 2), votes=[1, 2, 3]))
+    session.commit()
+    session.execute(update(Poll).values({Poll.votes[1]: 7, Poll.votes[3]: 9}))
+    session.commit()
+    with mode.escapes("poll"):
+        session.execute(update(Poll).values({Poll.key[1]: 5}))
+    session.rollback()
+
+    assert session.scalars(select(version_class(Poll).votes)).all() == [[1, 2, 3], [7, 2, 9]]
+    assert verify(session) == []
 
 
 # -- what an INSERT removes ------------------------------------------------------------------------

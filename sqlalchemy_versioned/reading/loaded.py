@@ -141,7 +141,10 @@ def expire_all_versions(session: Session) -> None:
 
 
 def _on_load(version: Any, context: Any) -> None:
-    _note(context.session, version)
+    # A version that is merged without loading, as caches of objects do, comes without a context.
+    session = object_session(version) if context is None else context.session
+    if session is not None:
+        _note(session, version)
 
 
 def _on_refresh(version: Any, context: Any, attributes: Any) -> None:

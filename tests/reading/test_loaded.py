@@ -32,6 +32,20 @@ def test_held_version_is_closed(keeping, blog):
         assert held.end_transaction_id == article.versions[1].transaction_id
 
 
+def test_version_of_a_cache_is_closed(keeping, blog):
+    """So does one that is merged as a cache holds it, without being loaded."""
+    article = blog.factories.Article(name="a")
+    keeping.commit()
+    cached = article.versions[0]
+    keeping.expunge(cached)
+    held = keeping.merge(cached, load=False)
+    article.name = "b"
+    keeping.commit()
+
+    assert held.next is article.versions[1]
+    assert getattr(held, "end_transaction_id", 0) is not None
+
+
 @pytest.mark.strategies("validity", "subquery")
 def test_held_version_is_overwritten(keeping, blog):
     """A version that a later flush of its transaction overwrites has the new values."""

@@ -56,6 +56,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "jsonb": POSTGRESQL,
     "lateral": POSTGRESQL | MYSQL,
     "locked_gaps": MARIADB | MYSQL,
+    "native_uuids": POSTGRESQL,
     "or_replace": SQLITE,
     "partial_indexes": POSTGRESQL | SQLITE,
     # PgBouncer is before the server only.

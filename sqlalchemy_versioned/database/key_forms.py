@@ -60,7 +60,9 @@ class KeyForms:
     def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
         self._converters = [_converter(column.type, dialect) for column in columns]
         #: Whether every value but a text is as it is loaded.
-        self._only_texts = all(convert in (None, _whole) for convert in self._converters)
+        self._only_texts = all(
+            convert in (None, _whole, _uuid_value) for convert in self._converters
+        )
         #: Whether keys that differ, as :meth:`as_loaded` returns them, are always of two rows.
         self.are_certain: bool = all(_is_plain(column.type, dialect) for column in columns)
 
@@ -88,7 +90,7 @@ class KeyForms:
         ]
 
     def _has_texts(self, keys: list[Key]) -> bool:
-        """Tell whether there are texts where numbers are kept."""
+        """Tell whether there are texts where numbers or UUIDs are kept."""
         if not any(self._converters):
             return False
         if len(self._converters) == 1:
@@ -118,7 +120,7 @@ def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | Non
         own = declared if isinstance(declared, types.TypeDecorator) else type_
         return _of_decorator(own, dialect)
     if isinstance(type_, types.Enum):
-        return None
+        return None if type_.enum_class is None else _of_enum(type_, dialect)
     if isinstance(type_, types.String) and pads_text(declared, dialect):
         return _padded(type_.length or 1)
     if isinstance(type_, types.Integer):
@@ -127,8 +129,8 @@ def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | Non
         return _of_number(type_, dialect)
     if isinstance(type_, types.DateTime) and cuts_fractions_of_seconds(type_, dialect):
         return _without_fraction
-    if isinstance(type_, types.Uuid) and not type_.as_uuid and has_native_uuids(dialect):
-        return _uuid_text
+    if isinstance(type_, types.Uuid):
+        return _of_uuid(type_, dialect)
     return None
 
 
@@ -148,6 +150,13 @@ def _of_decorator(type_: types.TypeDecorator[Any], dialect: Dialect) -> _Convert
     return convert
 
 
+def _of_uuid(type_: types.Uuid[Any], dialect: Dialect) -> _Convert | None:
+    if has_native_uuids(dialect):
+        return _uuid_value if type_.as_uuid else _uuid_text
+    # Elsewhere a text is stored, and a row that has it in capitals is found by capitals alone.
+    return None if type_.as_uuid else _small_uuid_text
+
+
 def _of_number(type_: types.Numeric[Any], dialect: Dialect) -> _Convert | None:
     places = decimal_places(type_, dialect)
     if places is None or not type_.asdecimal:
@@ -157,6 +166,18 @@ def _of_number(type_: types.Numeric[Any], dialect: Dialect) -> _Convert | None:
     def convert(value: Any) -> Any:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
         return number.quantize(unit, ROUND_HALF_UP, _DIGITS)
+
+    return convert
+
+
+def _of_enum(type_: types.Enum, dialect: Dialect) -> _Convert:
+    # Its processors have no types.
+    kind: Any = type_
+    store, load = kind.bind_processor(dialect), kind.result_processor(dialect, None)
+
+    def convert(value: Any) -> Any:
+        # A name stands for its member; a text that is none is left to the database.
+        return load(store(value)) if value in type_.enums else value
 
     return convert
 
@@ -172,6 +193,15 @@ def _without_fraction(value: Any) -> Any:
 
 def _uuid_text(value: Any) -> Any:
     return str(uuid.UUID(value)) if isinstance(value, str) else value
+
+
+def _small_uuid_text(value: Any) -> Any:
+    return _uuid_text(value) if isinstance(value, str) and value == value.lower() else value
+
+
+def _uuid_value(value: Any) -> Any:
+    # Drivers take a text as well, as decorators hand it to them, and return no text.
+    return uuid.UUID(value) if isinstance(value, str) else value
 
 
 def _padded(length: int) -> _Convert:

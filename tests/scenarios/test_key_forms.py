@@ -1,26 +1,33 @@
 """Keys that Python and the database do not tell apart alike: letter case, padding, decorators."""
 
+import enum
 import random
 import uuid
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import (
+    BINARY,
     CHAR,
     Column,
     DateTime,
+    Enum,
     ForeignKey,
     Integer,
+    LargeBinary,
     Numeric,
     String,
     Table,
     TypeDecorator,
+    Uuid,
     func,
     insert,
     select,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sqlalchemy_versioned import ImproperlyConfigured, Operation, vacuum, version_class
@@ -48,6 +55,30 @@ class FoldedThere(TypeDecorator):
         return func.lower(bindvalue)
 
 
+class Guid(TypeDecorator):
+    """A UUID that is handed to PostgreSQL as text, and comes back from its driver as what it is."""
+
+    impl = LargeBinary(16)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect):
+        native = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.UUID() if native else BINARY(16))
+
+    def process_bind_param(self, value, dialect):
+        return str(value) if dialect.name == "postgresql" else value.bytes
+
+    def process_result_value(self, value, dialect):
+        return value if isinstance(value, UUID) else UUID(bytes=value)
+
+
+class Color(enum.Enum):
+    """Values that are stored by their names."""
+
+    RED = 1
+    BLUE = 2
+
+
 #: Text of which some databases do not tell letter case apart.
 CASELESS = String(20).with_variant(String(20, collation="NOCASE"), "sqlite")
 
@@ -72,6 +103,12 @@ FORMS = [
         id="digits",
         marks=pytest.mark.needs("decimals"),
     ),
+    pytest.param(Guid(), UUID(int=1), UUID(int=2), id="uuid in a decorator"),
+    pytest.param(
+        Uuid(), str(UUID(int=1)), UUID(int=2), id="uuid", marks=pytest.mark.needs("native_uuids")
+    ),
+    pytest.param(Uuid(as_uuid=False), UUID(int=10).hex, str(UUID(int=2)), id="uuid as text"),
+    pytest.param(Enum(Color), "RED", Color.BLUE, id="enum"),
 ]
 
 

@@ -148,6 +148,8 @@ class AsyncSnapshot(AsyncSession):
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(sync_session_class=lambda **_: snapshot)  # type: ignore[arg-type]
+        # As a Snapshot has it; an AsyncSession that is given none lacks the attribute.
+        self.bind = None
 
     @property
     def moment(self) -> Moment:

@@ -117,6 +117,7 @@ def test_awaited(run, models):
         past = await versioned.as_of(session, datetime.now(timezone.utc))
         article = await past.get(models.Article, 1)
         assert isinstance(past, AsyncSnapshot)
+        assert past.bind is None
         assert past.moment.transaction_id > first.id
         assert repr(past) == f"<AsyncSnapshot as of transaction {past.moment.transaction_id}>"
         await past.close()

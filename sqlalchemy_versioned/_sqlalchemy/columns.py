@@ -128,11 +128,7 @@ def association_columns(relationship: Any) -> tuple[Column[Any], ...]:
     Uses ``RelationshipProperty.synchronize_pairs`` and ``.secondary_synchronize_pairs``.
     """
     pairs = [*relationship.synchronize_pairs, *relationship.secondary_synchronize_pairs]
-    columns: list[Column[Any]] = []
-    for _, column in pairs:
-        if column not in columns:
-            columns.append(column)
-    return tuple(columns)
+    return tuple(dict.fromkeys(column for _, column in pairs))
 
 
 def relationship_marks(column: ClauseElement) -> frozenset[str]:

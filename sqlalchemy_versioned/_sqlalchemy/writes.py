@@ -324,7 +324,7 @@ def _places_of(result: Any, key: Sequence[Column[Any]]) -> list[int] | None:
     columns = result.context.compiled._result_columns
     places: list[int] = []
     for column in key:
-        found = [n for n, entry in enumerate(columns) if column in map(_bare, entry.objects)]
+        found = [n for n, entry in enumerate(columns) if column in set(map(_bare, entry.objects))]
         if not found:
             return None
         places.append(found[0])

@@ -150,13 +150,13 @@ def _owners(mapper: Mapper[Any], table: Table) -> list[Mapper[Any]]:
     return [m for m in mapper.self_and_descendants if m.local_table is table] or [mapper]
 
 
-def _needed_columns(mapper: Mapper[Any], table: Table) -> list[Column[Any]]:
+def _needed_columns(mapper: Mapper[Any], table: Table) -> dict[Column[Any], None]:
     """Return the columns of *table* by which objects, and their classes, are told apart."""
     needed = [*key_columns(mapper, table)]
     if mapper.polymorphic_on is not None:
         # Without it, versions would be loaded as the wrong class.
         needed += [c for c in _columns_in(mapper.polymorphic_on) if c.table is table]
-    return needed
+    return dict.fromkeys(needed)
 
 
 def check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:

@@ -281,8 +281,8 @@ def forget_table_spec(spec: VersionSpec) -> None:
 
 def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:
     """Return the key columns as the primary key has them, the others as the table has them."""
-    own = list(table.primary_key.columns)
-    return own + [c for c in table.columns if c in primary and c not in own]
+    own = dict.fromkeys(table.primary_key.columns)
+    return [*own, *[c for c in table.columns if c in primary and c not in own]]
 
 
 def _build_table(

@@ -37,7 +37,7 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
         for name, column in zip(("until", "until_version"), root.place, strict=False)
     ]
     until = comes_before(images.place, bounds, or_is=True)
-    differing = images.comparable(wanted)
+    differing = set(images.comparable(wanted))
     # Of a row that was there before its oldest version, nobody knows who set what.
     is_known = images.operation_before.is_not(None)
     is_made = or_(images.operation == Operation.INSERT, images.operation_before == Operation.DELETE)

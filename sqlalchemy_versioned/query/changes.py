@@ -98,6 +98,9 @@ class _Changes:
         #: The columns whose values are needed, and those of them that may differ.
         self._columns = list(dict.fromkeys((*columns, *targets)))
         self._differing = Images(spec).comparable(self._columns)
+        # Types may compare columns in a way of their own, so that no list finds them.
+        self._places = {column: place for place, column in enumerate(self._columns)}
+        self._differing_places = {column: place for place, column in enumerate(self._differing)}
         self._name, self._writer = name_column(spec), user_column(spec)
 
     def build(self) -> BuiltChanges:
@@ -176,10 +179,10 @@ class _Changes:
 
     def _place(self, column: Column[Any], *, is_masked: bool = False) -> Place:
         start = 2 + len(self._further_facts) + len(self._spec.key) + 3
-        own = start + self._columns.index(column)
-        if column not in self._differing:
+        own = start + self._places[column]
+        if column not in self._differing_places:
             return Place(own, own, None)
-        former = start + len(self._columns) + self._differing.index(column)
+        former = start + len(self._columns) + self._differing_places[column]
         return Place(own, former, former + len(self._differing), is_masked)
 
     # -- of versions -------------------------------------------------------------------------

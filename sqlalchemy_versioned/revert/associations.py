@@ -69,7 +69,7 @@ def association_of(relationship: RelationshipProperty[Any]) -> Association | Non
     table = relationship.secondary
     if not is_table(table):
         return None
-    spec, filled = table_spec_of(table), _sqlalchemy.association_columns(relationship)
+    spec, filled = table_spec_of(table), {*_sqlalchemy.association_columns(relationship)}
     more = tuple(
         column
         for column in table.c

@@ -230,7 +230,7 @@ def _spare(
     wanted: dict[Unique, list[_Value]],
 ) -> Any | None:
     unique = handover.unique
-    place = unique.columns.index(column)
+    place = next(n for n, each in enumerate(unique.columns) if each is column)
     held = zip(unique.columns, handover.value, strict=True)
     return find_spare(
         session,

@@ -218,9 +218,9 @@ def _are_same(then: Sequence[Row], now: Sequence[Row]) -> bool:
 def _check_filled(link: Link) -> None:
     """Refuse to make a row of which history does not keep all that it cannot be without."""
     association = link.association
+    known = {*association.link, *association.more}
     for column in association.table.c:
-        is_known = column in association.link or column in association.more
-        if not is_known and not is_filled(column):
+        if column not in known and not is_filled(column):
             raise IncompleteHistory(
                 f"{_named(link)} cannot be reverted: {column} takes no NULL, has no default and is "
                 "not kept in history; keep it, or give it a default"

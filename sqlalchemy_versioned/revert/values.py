@@ -54,7 +54,7 @@ def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
         return False
     if any(isinstance(c, Column) and c.computed is not None for c in columns):
         return False
-    if any(column in mapper.primary_key for column in columns):
+    if not set(mapper.primary_key).isdisjoint(columns):
         return is_new
     return not is_made(column_of(mapper, key))
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     Uuid,
     cast,
     event,
@@ -40,7 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column
 
-from sqlalchemy_versioned import Operation, count_versions, version_table
+from sqlalchemy_versioned import Operation, blame, count_versions, get_changes, version_table
 from sqlalchemy_versioned.model.lookup import table_spec_of
 
 INSERT, UPDATE, DELETE = Operation
@@ -248,6 +249,35 @@ def test_keys_that_are_generated(declare, build):
 
     go_through(session, Thing, [{"name": "b"}], name="a")
     go_through(session, Thing, [{"name": "b"}], name="a")
+
+
+class Proud(TypeDecorator):
+    """Text that is compared to values only, as comparators of applications may demand."""
+
+    impl = String(20)
+    cache_ok = True
+
+    class comparator_factory(TypeDecorator.Comparator):
+        def __eq__(self, other):
+            if isinstance(other, Column):
+                raise TypeError(f"{self.expr} is not compared to {other}")
+            return super().__eq__(other)
+
+
+def test_columns_that_compare_in_their_own_way(declare):
+    """Whatever a column makes of ``==``, its changes are told, blamed and reverted."""
+    columns = {name: mapped_column(Proud()) for name in ("value", "other")}
+    session, Thing = declare(**columns, __table_args__=(UniqueConstraint("value", "other"),))
+    thing = Thing(value="b", other="c")
+    session.add(thing)
+    session.commit()
+    thing.other = "d"
+    session.commit()
+
+    changed = get_changes(Thing, session, limit=1)[0]
+    assert [(each.field, each.old, each.new) for each in changed.changes] == [("other", "c", "d")]
+    assert blame(thing)["other"].id == changed.transaction
+    assert thing.versions[0].revert().other == "c"
 
 
 # -- what is the same ----------------------------------------------------------------------------

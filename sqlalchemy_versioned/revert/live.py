@@ -21,10 +21,18 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.collections import collection_adapter
 
 from ..model.spec import ClassSpec
-from .columns import have_one_of
+from .columns import column_of, have_one_of
 from .past import is_one_of, subclass_options
 
-__all__ = ["chunks", "find_by", "find_live", "identity_of", "is_unloadable", "related_to"]
+__all__ = [
+    "chunks",
+    "find_by",
+    "find_live",
+    "find_stored",
+    "identity_of",
+    "is_unloadable",
+    "related_to",
+]
 
 #: How many keys one statement is given; well below what every driver can take.
 CHUNK = 400
@@ -63,6 +71,24 @@ def find_live(
         if (identity := identity_of(obj)) in wanted:
             found[identity] = obj
     return {identity: obj for identity, obj in found.items() if identity is not None}
+
+
+def find_stored(
+    session: Session, spec: ClassSpec, identities: Iterable[tuple[Any, ...]]
+) -> set[tuple[Any, ...]]:
+    """Return those of some primary keys that rows have, be they shown to the session or not.
+
+    What applications add to statements of objects, by ``with_loader_criteria()``, is not added to
+    those of tables.
+    """
+    mapper: Mapper[Any] = inspect(spec.parent_class)
+    columns = [column_of(mapper, key) for key in spec.key]
+    found: set[tuple[Any, ...]] = set()
+    for some in chunks(identities):
+        statement = select(*columns).where(have_one_of(columns, some))
+        rows = session.execute(statement, bind_arguments={"mapper": mapper})
+        found.update(map(tuple, rows))
+    return found
 
 
 def _pending(session: Session, cls: type[Any]) -> Iterator[Any]:

@@ -17,7 +17,7 @@ from .deletions import Deletions
 from .handover import plan_releases
 from .insertions import plan_insertions
 from .links import plan_links
-from .live import find_live
+from .live import find_live, find_stored
 from .missing import ON_MISSING, Missing
 from .nodes import Node, Objects, is_deletion, key_of
 from .paths import pair_keys, parse_paths, remote_keys
@@ -54,6 +54,7 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         # Deletions come after: what is restored for a reference may be what was about to go.
         references.settle()
         _check_classes(objects)
+        _check_shown(objects)
         deletions = Deletions(objects, deleted, found.links)
         deletions.find()
         steps = [step for node in objects.nodes if (step := _column_step(session, node))]
@@ -93,6 +94,7 @@ def _plan_deletion(session: Session, spec: ClassSpec, version: Any) -> RevertPla
     identity = key_of(version)
     live = find_live(session, spec, [identity], ()).get(identity)
     if live is None:
+        _refuse_hidden(session, spec, {identity: Target(spec.parent_class, identity, None)})
         return RevertPlan(target=None, steps=())
     return RevertPlan(target=None, steps=(Delete(Target(type_of(live), identity, live)),))
 
@@ -113,6 +115,25 @@ def _check_classes(objects: Objects) -> None:
                 f"{nodes[identity].target} cannot be restored: its key belongs to {taken!r} now; "
                 "delete that first"
             )
+
+
+def _check_shown(objects: Objects) -> None:
+    """Refuse to restore objects that are there, where the session does not show them."""
+    groups: dict[ClassSpec, dict[Any, Target]] = {}
+    for node in objects.nodes:
+        if node.target.live is None:
+            groups.setdefault(node.spec, {})[node.target.identity] = node.target
+    for spec, targets in groups.items():
+        _refuse_hidden(objects.session, spec, targets)
+
+
+def _refuse_hidden(session: Session, spec: ClassSpec, targets: dict[Any, Target]) -> None:
+    for identity in find_stored(session, spec, targets):
+        raise ReverterException(
+            f"{targets[identity]} cannot be reverted: its row is there, but this session does not "
+            "show it, as one with an event do_orm_execute that hides rows; revert in a session "
+            "that shows it"
+        )
 
 
 def _column_step(session: Session, node: Node) -> Step | None:

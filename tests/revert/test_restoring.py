@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, event, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship, with_loader_criteria
 
 from sqlalchemy_versioned import IncompleteHistory, ReverterException, revert_plan
 from tests.models import Models
@@ -27,6 +27,29 @@ def test_targets_are_restored(session, blog):
     session.commit()
 
     assert (article.author.id, article.author.name) == (identity, "then")
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first state", "deletion"])
+def test_hidden_rows_are_no_deleted_ones(session, blog, last):
+    """What the application hides from its session is not taken as gone."""
+    article = blog.factories.Article(name="a")
+    session.commit()
+    first = article.versions[0]
+    session.delete(article)
+    session.commit()
+    article = first.revert()
+    session.commit()
+    versions = article.versions[:2]
+
+    def hide(state):
+        criteria = with_loader_criteria(blog.Article, blog.Article.name != "a")
+        state.statement = state.statement.options(criteria)
+
+    event.listen(session, "do_orm_execute", hide)
+    with pytest.raises(ReverterException, match="Article 1 cannot be reverted: its row is there"):
+        versions[last].revert()
+    event.remove(session, "do_orm_execute", hide)
+    assert versions[last].revert() is (None if last else article)
 
 
 def test_targets_of_targets(session, blog):

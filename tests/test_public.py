@@ -107,6 +107,19 @@ def test_reference_has_each_name(room):
     assert set(module.__all__) - set(told) == set()
 
 
+def test_reference_has_each_operation_of_migrations():
+    """Whatever migrations can call is found in the reference."""
+    root = Path(sqlalchemy_versioned.__file__).parent
+    texts = (path.read_text("utf-8") for path in (root / "alembic").glob("*.py"))
+    made = re.findall(r"register_operation\(\"(\w+)\"\)", "".join(texts))
+    reference = (root.parent / "docs" / "reference.rst").read_text("utf-8")
+    told = re.findall(
+        r"^\.\. automethod:: alembic\.operations\.Operations\.(\w+)$", reference, re.M
+    )
+
+    assert sorted(made) == sorted(told)
+
+
 def run(code):
     """Run a program in a process of its own."""
     root = Path(__file__).parents[1]

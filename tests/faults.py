@@ -37,6 +37,7 @@ TRIGGERS = "tests/triggers/test_recording.py"
 ASSOCIATION_TABLES = "tests/scenarios/test_association_tables.py"
 BIND_STYLES = "tests/scenarios/test_bind_styles.py"
 CASCADES = "tests/scenarios/test_cascades.py"
+CLOCKS = "tests/query/test_history.py::test_moments_of_clocks_that_differ"
 CHANGED_KEYS = "tests/scenarios/test_changed_keys.py"
 CONTEXT = "tests/context/test_transaction_context.py"
 CONTEXTS = "tests/context/test_transaction_values.py"
@@ -44,6 +45,7 @@ COMES_BACK = "tests/scenarios/test_storms.py::test_deletion_of_what_comes_back"
 CORE_TABLES = "tests/scenarios/test_core_tables.py::test_columns_that_are_appended"
 CONCURRENCY = "tests/scenarios/test_concurrency.py"
 INHERITANCE = "tests/scenarios/test_inheritance.py"
+FAILURES = "tests/scenarios/test_failures.py"
 FIRST_STATES = "tests/scenarios/test_statements.py::test_rows_with_a_history_keep_their_beginning"
 KEY_FORMS = "tests/scenarios/test_key_forms.py"
 LINKS = "tests/build/test_relationships.py"
@@ -1090,5 +1092,30 @@ FAULTS = [
         "A transaction that is written again has lost what was said of it.",
         (f"{MIXED}::test_what_comes_to_nothing",),
         "embedded",
+    ),
+    Fault(
+        "failure-unnoted",
+        "capture/failures.py",
+        "            self.note(connection, error)\n            raise\n",
+        "            raise\n",
+        "Who catches an error of recording commits rows without versions.",
+        (f"{FAILURES}::test_what_failed_to_be_recorded_is_not_committed",),
+    ),
+    Fault(
+        "moment-kept",
+        "recording/transaction_row.py",
+        "            del stored[moment.columns[0].key]\n",
+        "            stored[moment.columns[0].key] = self._values[moment.columns[0].key]\n",
+        "A transaction that was overtaken says it was issued before that.",
+        (f"{CONCURRENCY}::test_transactions_drawn_early",),
+        "embedded",
+    ),
+    Fault(
+        "clocks-believed",
+        "query/history.py",
+        "cls.issued_at.between(last - _CLOCKS, last)",
+        "cls.issued_at == last",
+        "What was written before, on a machine whose clock is behind, is not seen.",
+        (CLOCKS,),
     ),
 ]

@@ -5,6 +5,7 @@ Below everything that builds statements; nothing here knows what versioning is.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,6 @@ __all__ = [
     "can_go_on_after_errors",
     "can_select_from_target",
     "conversion_arguments",
-    "cuts_fractions_of_seconds",
     "decimal_places",
     "enum_places",
     "forgets_whole_keys",
@@ -54,6 +54,8 @@ __all__ = [
     "refuses_rows_of_themselves",
     "repeats_subqueries",
     "returns_inserted",
+    "rounds_seconds",
+    "second_places",
     "state_and_message",
     "stored_type",
     "tells_texts_apart",
@@ -287,9 +289,21 @@ def has_native_uuids(dialect: Dialect) -> bool:
     return dialect.supports_native_uuid
 
 
-def cuts_fractions_of_seconds(type_: types.DateTime, dialect: Dialect) -> bool:
-    """Tell whether a column without a precision keeps whole seconds."""
-    return dialect.name in ("mysql", "mariadb") and not getattr(type_, "fsp", None)
+def second_places(type_: types.TypeEngine[Any], dialect: Dialect) -> int | None:
+    """Return how many places of seconds a column keeps; ``None`` if all that Python has."""
+    has_places = dialect.name in ("mysql", "mariadb")
+    if not has_places and dialect.name != "postgresql":
+        return None
+    # Drivers have types of their own, which no longer have a precision.
+    said = re.search(r"\((\d)\)", dialect.type_compiler_instance.process(type_))
+    if said:
+        return int(said[1])
+    return 0 if has_places else None
+
+
+def rounds_seconds(dialect: Dialect) -> bool:
+    """Tell whether moments are rounded to the places that a column keeps; MariaDB cuts them."""
+    return not getattr(dialect, "is_mariadb", False)
 
 
 def decimal_places(type_: types.Numeric[Any], dialect: Dialect) -> int | None:

@@ -18,10 +18,11 @@ from sqlalchemy.engine import Dialect
 
 from .._sqlalchemy import converts_value, has_bind_expression
 from .dialects import (
-    cuts_fractions_of_seconds,
     decimal_places,
     has_native_uuids,
     pads_text,
+    rounds_seconds,
+    second_places,
     tells_texts_apart,
 )
 from .keys import Key
@@ -127,8 +128,8 @@ def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | Non
         return _whole
     if isinstance(type_, types.Numeric):
         return _of_number(type_, dialect)
-    if isinstance(type_, types.DateTime) and cuts_fractions_of_seconds(type_, dialect):
-        return _without_fraction
+    if isinstance(type_, types.DateTime):
+        return _of_moment(second_places(declared, dialect), rounds_seconds(dialect))
     if isinstance(type_, types.Uuid):
         return _of_uuid(type_, dialect)
     return None
@@ -182,13 +183,24 @@ def _of_enum(type_: types.Enum, dialect: Dialect) -> _Convert:
     return convert
 
 
+def _of_moment(places: int | None, rounds: bool) -> _Convert | None:
+    if places is None or places >= 6:
+        return None
+    unit: int = 10 ** (6 - places)
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, datetime.datetime):
+            return value
+        over = value.microsecond % unit
+        kept = value.replace(microsecond=value.microsecond - over)
+        return kept + datetime.timedelta(microseconds=unit) if rounds and over * 2 >= unit else kept
+
+    return convert
+
+
 def _whole(value: Any) -> Any:
     # Numbers are often handed on as they came in a request; databases take them.
     return int(value) if isinstance(value, str) else value
-
-
-def _without_fraction(value: Any) -> Any:
-    return value.replace(microsecond=0) if isinstance(value, datetime.datetime) else value
 
 
 def _uuid_text(value: Any) -> Any:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sqlalchemy_versioned import ImproperlyConfigured, Operation, vacuum, version_class
@@ -89,6 +89,15 @@ FORMS = [
     pytest.param(CHAR(5), "ann", "bob", id="padding"),
     pytest.param(Integer(), "1", "2", id="text"),
     pytest.param(DateTime(), datetime(2020, 1, 1, 0, 0, 0, 7), datetime(2021, 1, 1), id="fraction"),
+    pytest.param(
+        DateTime()
+        .with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIMESTAMP(precision=3), "postgresql"),
+        datetime(2020, 1, 1, 0, 0, 0, 123789),
+        datetime(2021, 1, 1),
+        id="precision",
+        marks=pytest.mark.needs("decimals"),
+    ),
     pytest.param(
         Numeric(10, 2),
         Decimal("1.005"),

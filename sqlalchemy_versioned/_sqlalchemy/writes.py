@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     BinaryExpression,
     Column,
+    ColumnElement,
     Join,
     Update,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "is_limited",
     "may_meet_rows",
     "meant_table",
+    "narrowing_of",
     "narrows_by_itself",
     "other_written_tables",
     "returned_keys",
@@ -110,6 +112,20 @@ def narrows_by_itself(statement: Any) -> bool:
     if mapper is not None and mapper._single_table_criterion is not None:
         return True
     return bool(statement._with_options) or is_limited(statement)
+
+
+def narrowing_of(mapper: Mapper[Any], statement: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions that a statement about a class has besides those that it names.
+
+    Uses ``Mapper._single_table_criterion``, ``Executable._with_options`` and
+    ``LoaderCriteriaOption._all_mappers()`` and ``._resolve_where_criteria()``.
+    """
+    own: ColumnElement[bool] | None = mapper._single_table_criterion
+    found: list[ColumnElement[bool]] = [] if own is None else [own]
+    for option in statement._with_options:
+        if option._is_criteria_option and mapper in option._all_mappers():
+            found.append(option._resolve_where_criteria(mapper))
+    return found
 
 
 def is_limited(statement: Any) -> bool:

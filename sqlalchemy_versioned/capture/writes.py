@@ -181,7 +181,8 @@ class Write:
     def list_rows(self) -> tuple[Select[Any], Mapping[str, Any]]:
         """Select the keys of the rows as one text of JSON, with the parameters for that."""
         columns = [column.label(f"key_{place}") for place, column in enumerate(self._selected())]
-        rows = select(*columns).where(*self.statement._where_criteria).subquery()
+        criteria = (*self.statement._where_criteria, *self._beside)
+        rows = select(*columns).where(*criteria).subquery()
         key = rows.c[0] if len(columns) == 1 else func.json_array(*rows.c)
         return select(func.json_group_array(key)), self._sets[0] if self._sets else {}
 
@@ -203,7 +204,7 @@ class Write:
         # A value that stands alone takes the type of no column by itself.
         moved = [type_coerce(assigned.get(c, c), c.type) for c in self._key] if assigned else []
         named = [each.label(f"moved_{place}") for place, each in enumerate(moved)]
-        found: Any = select(*columns, *named).where(*criteria)
+        found: Any = select(*columns, *named).where(*criteria, *self._beside)
         found = _sqlalchemy.with_options_of(found, self.statement)
         if locks_small_tables(dialect) and self._are_by_key(criteria):
             found = found.order_by(*columns)
@@ -219,11 +220,36 @@ class Write:
     def _selected(self) -> list[Any]:
         """Return the key columns, by the class that the statement is about if there is one."""
         mapper = _sqlalchemy.subject_of(self.statement)
-        if mapper is None:
+        if mapper is None or self._names_superclass:
             return list(self._key)
         # Of the class itself: a superclass's attributes are not narrowed to it.
         keys = [mapper.get_property_by_column(column).key for column in self._key]
         return [getattr(mapper.class_, key) for key in keys]
+
+    @cached_property
+    def _names_superclass(self) -> bool:
+        """Whether conditions are about columns that the class has in tables of superclasses.
+
+        By the class, their rows would be joined to its own.  The statement joins nothing unless it
+        says so.
+        """
+        mapper = _sqlalchemy.subject_of(self.statement)
+        if mapper is None or len(mapper.tables) == 1:
+            return False
+        narrowing = _sqlalchemy.narrowing_of(mapper, self.statement)
+        columns = [
+            _sqlalchemy.plain_column(column)
+            for each in (*self.statement._where_criteria, *narrowing)
+            for column in _sqlalchemy.columns_in(each)
+        ]
+        above = {*mapper.tables} - {self._table}
+        return any(column.table in above for column in columns)
+
+    @property
+    def _beside(self) -> list[ColumnElement[bool]]:
+        """What the class adds to the conditions, where rows are not selected by the class."""
+        mapper = _sqlalchemy.subject_of(self.statement) if self._names_superclass else None
+        return [] if mapper is None else _sqlalchemy.narrowing_of(mapper, self.statement)
 
     def _assigned_keys(
         self, sets: Sequence[Mapping[str, Any]] | None = None

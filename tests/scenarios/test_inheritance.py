@@ -501,3 +501,21 @@ def test_statements_on_a_base_that_loads_its_subclasses(Base, open_session):
 
     assert [version.name for version in saw.versions] == ["a", "b"]
     assert verify(session) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*cartesian product:sqlalchemy.exc.SAWarning")
+@pytest.mark.parametrize("declare", [joined, single_below_joined])
+def test_conditions_on_superclasses_join_nothing(declare, Base, open_session):
+    """What is recorded of a statement that does not join its tables is what it writes."""
+    Item, Tool, Saw = declare(Base)
+    session = open_session(Base)
+    tools = [Tool(name="a", price=1), Tool(name="b", price=1), Saw(name="b", price=1, teeth=1)]
+    session.add_all(tools)
+    session.commit()
+    session.execute(update(Tool).values(price=2).where(Item.name == "a"))
+    session.execute(update(Saw).values(teeth=4).where(Tool.price > 1))
+    session.commit()
+
+    prices = [tool.versions[-1].price for tool in tools]
+    assert prices == [tool.price for tool in tools] == [2, 2, 2]
+    assert verify(session) == []

@@ -60,6 +60,7 @@ def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
     mapper: Mapper[Any] = inspect(spec.parent_class)
     props = mapper.column_attrs
     keys = [prop.key for prop in props if find_unkept(prop.columns[0]) is not None]
+    made = [each.key for each in mapper.composites if {p.key for p in each.props} & {*keys}]
 
     def hide(instance: Any, *args: Any) -> None:
         # A rolled back object is gone by the time it is expired, if nobody else holds it.
@@ -68,6 +69,9 @@ def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
         if state is not None and isinstance(token, Moment):
             for key in keys:
                 _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
+            for key in made:
+                # What was made of NULL is made anew when it is read, by what refuses.
+                state.dict.pop(key, None)
 
     return [(mapper.class_, name, hide) for name in ("load", "refresh", "expire") if keys]
 

@@ -1,5 +1,6 @@
 """Columns that are excluded from history have no past, and no NULL is shown in their place."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from sqlalchemy.orm import (
     Mapped,
     aliased,
     column_property,
+    composite,
     defer,
     joinedload,
     load_only,
@@ -33,6 +35,14 @@ from sqlalchemy_versioned import IncompleteHistory, as_of
 from tests.models import Models
 
 EXCLUDED = ("secret", "is_open", "weight", "number", "data", "image", "since", "kind", "owner_id")
+
+
+@dataclass(frozen=True)
+class Marking:
+    """The value of a composite attribute."""
+
+    name: str
+    secret: str | None
 
 
 def build_vault(Base):
@@ -63,6 +73,7 @@ def build_vault(Base):
         owner: Mapped[Owner | None] = relationship()
         shown = column_property(name.column + literal("!"))
         hidden = column_property(secret.column + name.column)
+        marking: Mapped[Marking] = composite("name", "secret")
         __mapper_args__ = {"polymorphic_on": "type", "polymorphic_identity": "box"}
 
         @hybrid_property
@@ -107,7 +118,7 @@ is_refused = partial(pytest.raises, IncompleteHistory, match="excluded from hist
 
 def check(box):
     """Check that nothing is told of what is excluded, and all else is."""
-    for key in (*EXCLUDED, "hidden", "hint"):
+    for key in (*EXCLUDED, "hidden", "hint", "marking"):
         with is_refused():
             getattr(box, key)
     assert (box.name, box.shown) == ("a", "a!")

@@ -98,6 +98,7 @@ from .sessions import (
     guard_attached,
     guard_modified,
     refuse_reading,
+    related_value,
     session_options,
     sync_target,
 )
@@ -206,6 +207,7 @@ __all__ = [
     "recompile",
     "refuse_reading",
     "register_class_name",
+    "related_value",
     "relationship_marks",
     "remove_property",
     "resolved",

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.orm import (
     InstanceState,
     Session,
 )
+from sqlalchemy.orm.base import PassiveFlag
 
 __all__ = [
     "BorrowingSession",
@@ -20,6 +21,7 @@ __all__ = [
     "guard_attached",
     "guard_modified",
     "refuse_reading",
+    "related_value",
     "session_options",
     "sync_target",
 ]
@@ -110,6 +112,15 @@ class _GuardedKey(int):
 
     def __str__(self) -> NoReturn:
         self.refuse()
+
+
+def related_value(obj: Any, key: str) -> Any:
+    """Return the value of a relationship, loaded even if its ``lazy`` is ``'raise'``.
+
+    Uses ``PassiveFlag.PASSIVE_MERGE``, as ``Session.merge()`` does, and ``AttributeImpl.get()``.
+    """
+    state: InstanceState[Any] = inspect(obj)
+    return state.manager[key].impl.get(state, state.dict, PassiveFlag.PASSIVE_MERGE)
 
 
 def refuse_reading(state: InstanceState[Any], key: str, refuse: Callable[..., Any]) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_attribute, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from .. import _sqlalchemy
 from .live import is_unloadable, related_to
 from .pending import remove_member
 
@@ -54,13 +55,14 @@ def attach_members(
         _drop_others(owner, relationship, members)
     now = set(map(id, related_to(session, owner, relationship)))
     # Members have their new values, but still stand under the keys that the old ones gave.
-    _rename(getattr(owner, relationship.key))
+    collection = _sqlalchemy.related_value(owner, relationship.key)
+    _rename(collection)
     for member in members:
         if id(member) not in now:
             # The adapter knows how to add to lists, sets and dicts alike; events set the other
             # side.
-            collection_adapter(getattr(owner, relationship.key)).append_with_event(member)
-    _order(getattr(owner, relationship.key), members)
+            collection_adapter(collection).append_with_event(member)
+    _order(collection, members)
 
 
 def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any | None) -> None:
@@ -68,7 +70,7 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
     state: InstanceState[Any] = inspect(owner)
     key = relationship.key
     is_changed = state.attrs[key].history.has_changes()
-    if not is_changed and getattr(owner, key) is value and value is not None:
+    if not is_changed and value is not None and _sqlalchemy.related_value(owner, key) is value:
         return
     if relationship.direction is MANYTOMANY:
         set_attribute(owner, key, value)
@@ -77,7 +79,8 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
     if not is_reference or (value is None and _may_orphan(state.mapper)):
         # Its foreign key says where the former one belongs.  To take it out by an event
         # would have the flush empty that key, or delete an orphan.
-        if is_reference and is_changed and (former := getattr(owner, key)) is not None:
+        former = _sqlalchemy.related_value(owner, key) if is_reference and is_changed else None
+        if former is not None:
             _take_back(owner, relationship, former)
         set_committed_value(owner, key, None)
     if value is not None or (is_reference and not _may_orphan(state.mapper)):
@@ -91,10 +94,11 @@ def _take_back(owner: Any, relationship: RelationshipProperty[Any], former: Any)
     for other in state.mapper.relationships:
         if {*(other.local_remote_pairs or ())} != mirrored or is_unloadable(other):
             continue
-        if not any(each is owner for each in state.attrs[other.key].load_history().added or ()):
+        value = _sqlalchemy.related_value(former, other.key)
+        if not any(each is owner for each in state.attrs[other.key].history.added or ()):
             continue
         if other.uselist:
-            collection_adapter(getattr(former, other.key)).remove_without_event(owner)
+            collection_adapter(value).remove_without_event(owner)
         else:
             set_committed_value(former, other.key, None)
 
@@ -120,7 +124,7 @@ def _drop_others(
     orphans.
     """
     state: InstanceState[Any] = inspect(owner)
-    now = list(collection_adapter(getattr(owner, relationship.key)))
+    now = list(collection_adapter(_sqlalchemy.related_value(owner, relationship.key)))
     history = state.attrs[relationship.key].history
     # Nobody is to go, and nothing is pending: members that are missing are appended.
     if not history.has_changes() and not {*map(id, now)} - {*map(id, members)}:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.collections import collection_adapter
 
+from .. import _sqlalchemy
 from ..model.spec import ClassSpec
 from .columns import column_of, have_one_of
 from .past import is_one_of, subclass_options
@@ -143,7 +144,7 @@ def related_to(session: Session, obj: Any, relationship: RelationshipProperty[An
     """Return the objects that a relationship of *obj* refers to now, unflushed changes included."""
     if is_unloadable(relationship):
         return _queried(session, obj, relationship)
-    value = getattr(obj, relationship.key)
+    value = _sqlalchemy.related_value(obj, relationship.key)
     if value is None:
         return []
     return list(collection_adapter(value)) if relationship.uselist else [value]

@@ -16,6 +16,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_attribute
 from sqlalchemy.orm.collections import collection_adapter
 
+from .. import _sqlalchemy
 from .live import is_unloadable, related_to
 from .paths import pair_keys
 
@@ -64,4 +65,5 @@ def remove_member(owner: Any, relationship: RelationshipProperty[Any], member: A
     if is_unloadable(relationship):
         getattr(owner, relationship.key).remove(member)
     else:
-        collection_adapter(getattr(owner, relationship.key)).remove_with_event(member)
+        collection = _sqlalchemy.related_value(owner, relationship.key)
+        collection_adapter(collection).remove_with_event(member)

@@ -171,6 +171,25 @@ class TestCollections:
         assert books_of(restored) == ["a", "b"]
 
 
+def test_relationships_that_refuse_to_load(open_session, shelf):
+    """What an application is not to load by accident is put back, the other side included."""
+    models = shelf(books=relationship("Book", lazy="raise", back_populates="shelf"))
+    models.Book.shelf = relationship("Shelf", lazy="raise", back_populates="books")
+    session = open_session(models)
+    one, book = models.Shelf(), models.Book(title="a")
+    one.books = [book]
+    session.add(one)
+    session.commit()
+    book.shelf = other = models.Shelf()
+    session.commit()
+    assert book.shelf_id == other.id
+
+    one.versions[0].revert(relations=["books"])
+    session.commit()
+
+    assert book.shelf_id == one.id
+
+
 def test_keys_of_dictionaries_follow_values(open_session, shelf):
     """Members whose names are exchanged are found under the names they had."""
     models = shelf(books=relationship("Book", collection_class=attribute_keyed_dict("title")))

@@ -46,7 +46,7 @@ from tests.databases import (
     server_url,
 )
 from tests.factories import build_factory
-from tests.kept import Keeper
+from tests.kept import Keeper, Write
 from tests.leftovers import (
     all_registries,
     dispose_registries,
@@ -476,6 +476,18 @@ def session(tables: Engine, models: Any) -> Iterator[Session]:
         yield session
     if hasattr(models, "factories"):
         models.factories.session = None
+
+
+@pytest.fixture
+def write(
+    database: Database, tables: Engine, models: Any, keeper: Keeper
+) -> Callable[[Write], None]:
+    """Have rows to begin with: ``write(write_history)``, before anything else uses the session.
+
+    The function takes a session of its own and the models, needs nothing else, and commits. What it
+    wrote is kept beside the tables, and put into those of the next test that wants the same.
+    """
+    return lambda function: keeper.write(database, tables, models, function)
 
 
 @pytest.fixture

@@ -201,6 +201,12 @@ class Provider(Protocol):
     def restore(self, memory: Any) -> bool:
         """Remove every row and number rows from 1 again; False if the tables have changed."""
 
+    def dump(self) -> Any:
+        """Return the rows of all tables; None if that cannot be had."""
+
+    def load(self, rows: Any) -> None:
+        """Put rows into the tables, which must be empty and as they were."""
+
     def drop(self) -> None:
         """Remove the database."""
 
@@ -227,9 +233,17 @@ class SQLiteProvider:
 
     def restore(self, memory: bytes) -> bool:
         """Write the file anew."""
-        self.wipe()
-        self.path.write_bytes(memory)
+        self.load(memory)
         return True
+
+    def dump(self) -> bytes:
+        """Return the content of the file."""
+        return self.path.read_bytes()
+
+    def load(self, rows: bytes) -> None:
+        """Write the file anew; nobody may be connected."""
+        self.wipe()
+        self.path.write_bytes(rows)
 
     def drop(self) -> None:
         """Delete the directory."""
@@ -303,6 +317,22 @@ class PostgreSQLProvider(ServerProvider):
             connection.exec_driver_sql(f"BEGIN; {PG_QUIETLY}; {deletes}; {PG_RESTART}; COMMIT")
         return True
 
+    def dump(self) -> str:
+        """Return the statements that insert the rows, and let sequences go on behind them."""
+        with self._engine.connect() as connection:
+            inserts = [
+                connection.scalar(text(PG_INSERT.format(table=table)))
+                for table in connection.scalars(text(PG_TABLES)).all()
+            ]
+            return "; ".join(filter(None, [*inserts, connection.scalar(text(PG_NUMBERS))]))
+
+    def load(self, rows: str) -> None:
+        """Insert rows as they are, without what triggers and foreign keys would do."""
+        with self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(f"BEGIN; {PG_QUIETLY}; {rows}; COMMIT")
+            cursor.close()
+
 
 PG_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 
@@ -341,6 +371,19 @@ PG_QUIETLY = "SET LOCAL session_replication_role = replica"
 
 PG_RESTART = "SELECT setval(seqrelid, seqstart, false) FROM pg_sequence"
 
+#: Of the rows of a table, if it has any.
+PG_INSERT = """
+    SELECT format(
+        'INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %L)',
+        json_agg(each)
+    ) FROM ONLY {table} AS each HAVING count(*) > 0
+"""
+
+PG_NUMBERS = """
+    SELECT string_agg(format('SELECT setval(%L, %s)', seqrelid::regclass, last), '; ')
+    FROM pg_sequence, pg_sequence_last_value(seqrelid) AS last WHERE last IS NOT NULL
+"""
+
 
 class MySQLProvider(ServerProvider):
     """A database made on a MariaDB or MySQL server."""
@@ -374,6 +417,34 @@ class MySQLProvider(ServerProvider):
                 connection.execute(text(_empty_mysql_table(name, kind, numbered)))
             connection.execute(text("SET foreign_key_checks = 1"))
         return True
+
+    def dump(self) -> list[Any] | None:
+        """Return the rows of each table, and what numbers those to come; None of sequences."""
+        with self._engine.connect() as connection:
+            found = connection.execute(text(MYSQL_NUMBERS)).all()
+            if any(kind == "SEQUENCE" for _, kind, _ in found):
+                return None
+            return [
+                (name, connection.exec_driver_sql(f"SELECT * FROM `{name}`").all(), number)
+                for name, _, number in found
+            ]
+
+    def load(self, rows: list[Any]) -> None:
+        """Insert rows as they are, and number others from where those would be."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("SET foreign_key_checks = 0")
+            connection.exec_driver_sql("BEGIN")
+            for name, values, _ in rows:
+                if values:
+                    places = ", ".join(["%s"] * len(values[0]))
+                    insert = f"INSERT INTO `{name}` VALUES ({places})"
+                    connection.exec_driver_sql(insert, [tuple(each) for each in values])
+            connection.exec_driver_sql("COMMIT")
+            numbers = {name: number for name, _, number in connection.execute(text(MYSQL_NUMBERS))}
+            for name, _, number in rows:
+                if numbers[name] != number:
+                    connection.exec_driver_sql(f"ALTER TABLE `{name}` AUTO_INCREMENT = {number}")
+            connection.exec_driver_sql("SET foreign_key_checks = 1")
 
     def _end_others(self, connection: Connection) -> None:
         for number in connection.scalars(text(MYSQL_OTHERS)).all():
@@ -425,6 +496,11 @@ MYSQL_SCHEMA = (
 MYSQL_TABLES = """
     SELECT table_name, table_type, coalesce(auto_increment > 1, 0)
     FROM information_schema.tables
+    WHERE table_schema = database() AND table_type <> 'VIEW'
+"""
+
+MYSQL_NUMBERS = """
+    SELECT table_name, table_type, auto_increment FROM information_schema.tables
     WHERE table_schema = database() AND table_type <> 'VIEW'
 """
 
@@ -495,6 +571,14 @@ class Database:
     def restore(self, memory: Any) -> bool:
         """Remove every row and number rows from 1 again; False if the tables have changed."""
         return self.provider.restore(memory)
+
+    def dump(self) -> Any:
+        """Return the rows of all tables; None if that cannot be had."""
+        return self.provider.dump()
+
+    def load(self, rows: Any) -> None:
+        """Put rows into the tables, which must be empty and as they were."""
+        self.provider.load(rows)
 
 
 def connect(url: URL, **options: Any) -> Engine:

@@ -2,19 +2,21 @@
 
 Declaring models, configuring their mappers, building their versions and creating the tables takes
 several times as long as what most tests do with them. A :class:`Keeper` keeps one set of models,
-with versioning on, and for each database the tables, emptied, and what was compiled. Whatever a
-test changed about them, be it a listener, an attribute of a class, an option of the manager or a
-column of a table, makes the keeper let go of them, and the next test gets new ones.
+with versioning on, and for each database the tables, emptied, the rows that tests begin with, and
+what was compiled. Whatever a test changed about them, be it a listener, an attribute of a class, an
+option of the manager or a column of a table, makes the keeper let go of them, and the next test
+gets new ones.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import Any, Protocol
 
 from sqlalchemy import Engine, MetaData, Table
-from sqlalchemy.orm import Mapper, QueryableAttribute, configure_mappers, registry
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session, configure_mappers, registry
 
+from tests.asynchronous import open_session
 from tests.compiled import CompiledStatements
 from tests.databases import Database
 from tests.leftovers import (
@@ -25,6 +27,9 @@ from tests.leftovers import (
     list_registrations,
 )
 from tests.models import build_base
+
+#: What writes rows: it takes a session and the models.
+Write = Callable[[Session, Any], None]
 
 
 class Models(Protocol):
@@ -73,6 +78,8 @@ class KeptTables:
 
     models: Models
     memory: Any
+    #: What functions have written into them.
+    rows: dict[Write, Any] = field(default_factory=dict)
 
 
 class Keeper:
@@ -82,6 +89,8 @@ class Keeper:
         self._versioning: KeptVersioning | None = None
         self._models: KeptModels | None = None
         self._tables: dict[str, KeptTables] = {}
+        #: The databases that tests were given rows on, and have not been emptied since.
+        self._written: set[str] = set()
         #: For engines on which nothing but kept models is used.
         self.compiled = CompiledStatements()
 
@@ -181,6 +190,27 @@ class Keeper:
             memory = database.remember()
             if memory is not None:
                 self._tables[database.name] = KeptTables(models, memory)
+                engine.dispose()
+
+    def write(self, database: Database, engine: Engine, models: Any, write: Write) -> None:
+        """Have ``write(session, models)`` commit rows, or put in those that it wrote before.
+
+        Only kept tables that nobody has used yet get rows that were written before, and have what
+        is written kept.
+        """
+        known = self._tables.get(database.name)
+        is_used = engine.pool.checkedin() + engine.pool.checkedout() > 0
+        is_used = is_used or database.name in self._written
+        self._written.add(database.name)
+        if is_used or known is None or known.models is not models:
+            known = None
+        elif write in known.rows:
+            database.load(known.rows[write])
+            return
+        with open_session(engine) as session:
+            write(session, models)
+        if known is not None and (rows := database.dump()) is not None:
+            known.rows[write] = rows
 
     def empty(self, database: Database) -> None:
         """Remove kept tables."""
@@ -189,6 +219,7 @@ class Keeper:
 
     def clean(self, database: Database) -> None:
         """Remove what a test left: all there is, or all but kept tables."""
+        self._written.discard(database.name)
         known = self._tables.get(database.name)
         if known is None or not database.restore(known.memory):
             self._tables.pop(database.name, None)

@@ -209,3 +209,55 @@ def test_others_find_no_kept_tables(keeper, database, kept):
 
     assert not inspect(engine).get_table_names()
     engine.dispose()
+
+
+def write_articles(session, blog):
+    """Write an article that is changed, and one that is deleted."""
+    article, other = blog.Article(name="a"), blog.Article(name="other")
+    session.add_all([article, other])
+    session.commit()
+    article.tags.append(blog.Tag(name="t"))
+    session.delete(other)
+    session.commit()
+
+
+@pytest.mark.strategies
+def test_rows_are_written_once(
+    database, session, blog, tables, write, empty_tables, count_statements
+):
+    """Rows that a function wrote are there again unwritten, and others are numbered from there."""
+    found, counts = [], []
+    for _ in range(2):
+        with count_statements(tables) as statements:
+            write(write_articles)
+        counts.append(statements.count)
+        blog_tables = blog.metadata.sorted_tables
+        rows = {each.name: session.execute(select(each)).all() for each in blog_tables}
+        session.add(blog.Article(name="b"))
+        session.commit()
+        version = session.scalars(select(version_class(blog.Article)).filter_by(name="b")).one()
+        found.append((rows, version.id, version.transaction_id))
+        empty_tables()
+
+    is_kept = database.dump() is not None
+    assert (counts[0] > 0, counts[1] == 0) == (True, is_kept)
+    assert not is_kept or found[0] == found[1]
+    assert found[0][1:] == found[1][1:]
+
+
+def write_tags(session, blog):
+    """Write a tag."""
+    session.add(blog.Tag(name="x"))
+    session.commit()
+
+
+def test_rows_are_written_beside_others(session, blog, write, empty_tables):
+    """What a second function writes in a test leaves what the first one wrote."""
+    for _ in range(2):
+        write(write_articles)
+        write(write_tags)
+        assert session.scalars(select(blog.Tag.name).order_by(blog.Tag.id)).all() == ["t", "x"]
+        empty_tables()
+        write(write_tags)
+        assert session.scalars(select(blog.Tag.name)).all() == ["x"]
+        empty_tables()

@@ -30,21 +30,28 @@ def models(blog):
     return blog
 
 
-@pytest.fixture
-def article(session, models):
-    """An article of three versions, whose comments, tags and author changed in between."""
-    make = models.factories
-    author, tags = make.Author(name="Ann"), [make.Tag(name="x"), make.Tag(name="y")]
-    article = make.Article(name="1", author=author, tags=tags)
-    make.Comment(content="first", article=article)
+def write_articles(session, models):
+    """Write an article in three transactions."""
+    author, tags = models.Author(name="Ann"), [models.Tag(name="x"), models.Tag(name="y")]
+    article = models.Article(name="1", content="Some content", author=author, tags=tags)
+    article.comments.append(models.Comment(content="first"))
+    session.add(article)
     session.commit()
     article.name, article.tags, author.name = "2", tags[1:], "Anna"
-    make.Comment(content="second", article=article)
+    article.comments.append(models.Comment(content="second"))
     session.commit()
     article.name, article.author = "3", None
     session.delete(article.comments[0])
     tags[1].name = "z"
     session.commit()
+
+
+@pytest.fixture
+def article(session, models, write):
+    """An article of three versions, whose comments, tags and author changed in between."""
+    write(write_articles)
+    article = session.get(models.Article, 1)
+    session.expire(article)
     return article
 
 

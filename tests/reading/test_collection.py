@@ -25,15 +25,22 @@ from sqlalchemy_versioned import (
 pytestmark = pytest.mark.strategies()
 
 
-@pytest.fixture
-def article(session, blog):
-    """An article with the versions a, b, c, d and e."""
-    article = blog.factories.Article(name="a")
-    blog.factories.Article(name="another")
+def write_articles(session, blog):
+    """Write an article that is called a, b, c, d and e, and another."""
+    article, other = (blog.Article(name=name, content="Some content") for name in ("a", "another"))
+    session.add_all([article, other])
     session.commit()
     for name in "bcde":
         article.name = name
         session.commit()
+
+
+@pytest.fixture
+def article(session, blog, write):
+    """An article with the versions a, b, c, d and e."""
+    write(write_articles)
+    article = session.get(blog.Article, 1)
+    session.expire(article)
     return article
 
 

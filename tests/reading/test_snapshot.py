@@ -122,12 +122,11 @@ def build_orders(Base):
     return Models(Base, Line, Order)
 
 
-@pytest.fixture
-def history(session, blog):
-    """Three transactions, as ``first``, ``second`` and ``third``, and the article of all of them.
+def write_history(session, blog):
+    """Write three transactions.
 
-    It is called "a", by Ann, with the tag "red"; then "b", by Bob, with "blue" and "red", and
-    there is a second article; then "c", and the second article is gone.
+    The article of all of them is called "a", by Ann, with the tag "red"; then "b", by Bob, with
+    "blue" and "red", and there is a second article; then "c", and the second article is gone.
     """
     ann, bob = blog.Author(id=1, name="Ann"), blog.Author(id=2, name="Bob")
     red, blue = blog.Tag(id=1, name="red"), blog.Tag(id=2, name="blue")
@@ -141,8 +140,16 @@ def history(session, blog):
     article.name = "c"
     session.delete(other)
     session.commit()
+
+
+@pytest.fixture
+def history(session, blog, write):
+    """Three transactions, as ``first``, ``second`` and ``third``, and the article of them all."""
+    write(write_history)
     Transaction = transaction_class(blog.Article)
     transactions = session.scalars(select(Transaction).order_by(Transaction.id)).all()
+    article = session.get(blog.Article, 1)
+    session.expire(article)
     return SimpleNamespace(
         **dict(zip(("first", "second", "third"), transactions, strict=True)),
         all=transactions,

@@ -34,13 +34,22 @@ pytestmark = pytest.mark.strategies()
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def article(session, blog):
-    """An article with the versions a, b and c, and another that was changed in between."""
-    article, other = blog.factories.Article.create_batch(2)
+def write_articles(session, blog):
+    """Write an article that is called a, b and c, and another that is changed in between."""
+    article, other = (blog.Article(content="Some content") for _ in range(2))
+    other.name = "other"
+    session.add_all([article, other])
     for name in "abc":
         article.name = other.content = name
         session.commit()
+
+
+@pytest.fixture
+def article(session, blog, write):
+    """An article with the versions a, b and c, and another that was changed in between."""
+    write(write_articles)
+    article = session.get(blog.Article, 1)
+    session.expire(article)
     return article
 
 

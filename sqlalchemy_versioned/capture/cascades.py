@@ -20,6 +20,7 @@ from ..database.dialects import locks_one_table
 from ..database.foreign_keys import ACTS, Changed, Edge, acting_keys
 from ..database.keys import Key, KeyConditions, KeyParameters, bare_key, key_values
 from ..model.spec import VersionSpec
+from .textual_writes import TextualActs
 
 __all__ = ["Cascaded", "Cascades", "Values"]
 
@@ -153,6 +154,11 @@ class Cascades:
             for row in connection.execute(statement, part.parameters()):
                 yield bare_key(row[: len(own)]), list(row[len(own) :])
 
+    def named(self, name: str) -> list[Table]:
+        """Return the tables of a name that others refer to, in any schema."""
+        referred = {**self._on_delete, **self._on_update}
+        return [table for table in referred if table.name.lower() == name.lower()]
+
     def reached(self, table: Table) -> list[VersionSpec]:
         """Return the tables of which rows may be changed or deleted along with those of a table."""
         found: dict[Table, None] = {}
@@ -164,6 +170,17 @@ class Cascades:
             found |= new
             waiting += new
         return [self._specs[each] for each in found if each in self._specs]
+
+    def textual_acts(self) -> TextualActs:
+        """Return what finds SQL text that may bring about a change of versioned rows."""
+        return TextualActs(
+            [table for table in self._on_delete if self.acts_on_delete(table)],
+            {
+                table: {c.name for edge in edges for c in edge.refers_to}
+                for table in self._on_update
+                if (edges := list(self._first_edges(table, None)))
+            },
+        )
 
     # -- deletions ---------------------------------------------------------------------------
 

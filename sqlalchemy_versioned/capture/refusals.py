@@ -32,9 +32,11 @@ class Refusals:
         self._targets = targets
 
     def check_text(self, connection: Connection, text: str) -> None:
-        """Refuse SQL text that writes a versioned table."""
-        for target in self._targets.written_by_text(text):
-            self._refuse(connection, target, f"it is text: {' '.join(text.split())[:80]!r}")
+        """Refuse SQL text that writes a versioned table, itself or by foreign keys."""
+        written = self._targets.written_by_text(text)
+        for target in written or self._targets.behind_text(text):
+            said = "it is text" if written else "foreign keys may do so along with text"
+            self._refuse(connection, target, f"{said}: {' '.join(text.split())[:80]!r}")
 
     def check_schemas(
         self, connection: Connection, target: Target, options: Mapping[str, Any]

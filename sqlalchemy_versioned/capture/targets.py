@@ -13,7 +13,7 @@ from .. import _sqlalchemy
 from ..model.spec import VersionSpec
 from .cascades import Cascades
 from .recorder import Target
-from .textual_writes import TextualWrites
+from .textual_writes import TextualActs, TextualWrites
 
 __all__ = ["Targets"]
 
@@ -27,6 +27,7 @@ class Targets:
         #: By name in small letters, whatever the schema.
         self._by_name: dict[str, list[Target]] = {}
         self._texts: TextualWrites | None = None
+        self._acts: TextualActs | None = None
         #: Tables of which writes do nothing to ours.
         self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -47,7 +48,7 @@ class Targets:
         self._forget()
 
     def _forget(self) -> None:
-        self._texts = None
+        self._texts = self._acts = None
         vars(self).pop("cascades", None)
         self._strangers.clear()
 
@@ -109,6 +110,14 @@ class Targets:
             self._texts = TextualWrites(self._targets)
         name = self._texts.find(text)
         return [] if name is None else self._named(name)
+
+    def behind_text(self, text: str) -> list[Target]:
+        """Return the versioned tables that foreign keys may change along with SQL text."""
+        if self._acts is None:
+            self._acts = self.cascades.textual_acts()
+        tables = [table for name in self._acts.find(text) for table in self.cascades.named(name)]
+        specs = dict.fromkeys(spec for table in tables for spec in self.cascades.reached(table))
+        return [target for spec in specs if (target := self._by_spec[spec]).is_on()]
 
     @cached_property
     def cascades(self) -> Cascades:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from sqlalchemy import Table
 
-__all__ = ["TextualWrites", "begins_like_write"]
+__all__ = ["TextualActs", "TextualWrites", "begins_like_write"]
 
 #: Words that statements begin with which write rows themselves.
 _WRITING = re.compile(
@@ -33,19 +33,61 @@ class TextualWrites:
     """
 
     def __init__(self, tables: Iterable[Table]) -> None:
-        names = sorted({re.escape(str(table.name)) for table in tables})
-        self._mention = re.compile("|".join(names) or "(?!)", re.IGNORECASE)
-        self._patterns = [re.compile(each, re.IGNORECASE) for each in _patterns("|".join(names))]
+        self._find = _Finder(tables, _patterns)
 
     def find(self, text: str) -> str | None:
         """Return the name of a versioned table that *text* writes, if there is one."""
+        return self._find(text)
+
+
+class TextualActs:
+    """Finds tables by which SQL text may have foreign keys do something to rows of others.
+
+    :param deleted: tables of which a database does so when rows are deleted.
+    :param updated: the names of the columns that it does so for when they are changed, by table.
+    """
+
+    def __init__(self, deleted: Iterable[Table], updated: Mapping[Table, Collection[str]]) -> None:
+        self._deletions = _Finder(deleted, _deleting_patterns)
+        self._updates = [
+            _Finder([table], _updating_patterns, _assignments(names))
+            for table, names in updated.items()
+        ]
+
+    def find(self, text: str) -> Iterator[str]:
+        """Yield the names of such tables."""
+        for finder in (self._deletions, *self._updates):
+            name = finder(text)
+            if name is not None:
+                yield name
+
+
+class _Finder:
+    """Finds one of some tables in text, where a pattern has its name.
+
+    :param patterns: makes the patterns of what matches the names.
+    :param further: what must be in the text as well.
+    """
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        patterns: Callable[[str], Iterable[str]],
+        further: str = "",
+    ) -> None:
+        names = sorted({re.escape(str(table.name)) for table in tables})
+        self._mention = re.compile("|".join(names) or "(?!)", re.IGNORECASE)
+        self._patterns = [re.compile(each, re.IGNORECASE) for each in patterns("|".join(names))]
+        self._further = re.compile(further, re.IGNORECASE)
+
+    def __call__(self, text: str) -> str | None:
         if not self._mention.search(text):
             return None
         for plain in {" ".join(scan.sub(_kept, text).split()) for scan in _SCANS}:
             plain = _without_trigger(plain)
             for pattern in self._patterns:
                 found = pattern.search(plain)
-                if found is not None:
+                if found is not None and self._further.search(plain):
                     return found.group("name")
         return None
 
@@ -91,17 +133,59 @@ def _without_trigger(text: str) -> str:
     return text
 
 
+#: What may stand between the first word of a statement and the table.
+_MODIFIERS = r"(?: (?:low_priority|high_priority|delayed|quick|ignore|or \w+))*"
+
+
+def _name(names: str) -> str:
+    return rf'(?:[`"\[]?[\w$]+[`"\]]? ?\. ?)*[`"\[]?(?<!\w)(?P<name>{names})(?!\w)(?![`"\]]? ?\.)'
+
+
 def _patterns(names: str) -> Iterator[str]:
     """Yield what matches writes to tables, in text with single spaces."""
-    name = rf'(?:[`"\[]?[\w$]+[`"\]]? ?\. ?)*[`"\[]?(?<!\w)(?P<name>{names})(?!\w)(?![`"\]]? ?\.)'
-    modifiers = r"(?: (?:low_priority|high_priority|delayed|quick|ignore|or \w+))*"
-    yield rf"\b(?:insert|replace){modifiers}(?: into)? {name}"
+    name = _name(names)
+    yield rf"\b(?:insert|replace){_MODIFIERS}(?: into)? {name}"
     yield rf"\bmerge(?: into)?(?: only)? {name}"
-    yield rf"\bdelete{modifiers}(?: from)?(?: only)? {name}"
     yield rf"\btruncate(?: table)?(?: only)? (?:[^;]*, ?)?(?:only )?{name}"
     yield rf"\bcopy {name}[^;]* from\b"
     yield rf"\bload (?:data|xml)\b[^;]* into table {name}"
-    # MySQL may change any of the tables that it names before SET, and deletes by aliases.
-    yield rf"(?<!\bfor )(?<!\bkey )(?<!\bon )\bupdate\b(?:(?!\bset\b)[^;])*?{name}[^;]*?\bset\b"
-    yield rf"\bdelete{modifiers} (?!from\b)[^;]*? from [^;]*?{name}"
-    yield rf"\bdelete{modifiers} from (?P<alias>\w+) using [^;]*?{name} (?:as )?(?P=alias)\b"
+    yield _update(name)
+    yield from _deletes(name)
+
+
+def _update(name: str) -> str:
+    # MySQL may change any of the tables that it names before SET.
+    return rf"(?<!\bfor )(?<!\bkey )(?<!\bon )\bupdate\b(?:(?!\bset\b)[^;])*?{name}[^;]*?\bset\b"
+
+
+def _deletes(name: str) -> Iterator[str]:
+    yield rf"\bdelete{_MODIFIERS}(?: from)?(?: only)? {name}"
+    # MySQL deletes by aliases.
+    yield rf"\bdelete{_MODIFIERS} (?!from\b)[^;]*? from [^;]*?{name}"
+    yield rf"\bdelete{_MODIFIERS} from (?P<alias>\w+) using [^;]*?{name} (?:as )?(?P=alias)\b"
+
+
+def _deleting_patterns(names: str) -> Iterator[str]:
+    """Yield what matches statements that may delete rows of tables."""
+    name = _name(names)
+    yield from _deletes(name)
+    yield rf"\breplace{_MODIFIERS}(?: into)? {name}"
+    yield rf"\binsert or replace(?: into)? {name}"
+    yield rf"\bmerge(?: into)?(?: only)? {name}[^;]* then delete\b"
+    yield rf"\btruncate(?: table)?(?: only)? (?:[^;]*, ?)?(?:only )?{name}[^;]* cascade\b"
+
+
+def _updating_patterns(names: str) -> Iterator[str]:
+    """Yield what matches statements that may change rows of tables."""
+    name = _name(names)
+    yield _update(name)
+    yield rf"\bmerge(?: into)?(?: only)? {name}[^;]* then update\b"
+    yield rf"\binsert{_MODIFIERS}(?: into)? {name}[^;]* (?:do|key) update\b"
+
+
+def _assignments(columns: Iterable[str]) -> str:
+    """Return what matches an assignment to one of some columns, by itself or in a row."""
+    names = "|".join(sorted(map(re.escape, columns)))
+    column = rf'(?:[`"\[]?[\w$]+[`"\]]? ?\. ?)*[`"\[]?(?<!\w)(?:{names})(?!\w)[`"\]]?'
+    one = rf"(?:\bset|\bkey update|,) ?{column} ?="
+    return rf"{one}|(?:\bset|,) ?\((?:[^()]*, ?)?{column} ?(?:,[^()]*)?\) ?="

@@ -41,7 +41,7 @@ from sqlalchemy_versioned import (
     version_class,
     version_table,
 )
-from sqlalchemy_versioned.capture.textual_writes import TextualWrites
+from sqlalchemy_versioned.capture.textual_writes import TextualActs, TextualWrites
 from sqlalchemy_versioned.maintenance import verify
 from tests.models import build_base
 from tests.scenarios.test_write_paths import assert_history_is_true
@@ -175,6 +175,67 @@ def test_text_that_writes_is_found(texts, statement):
 def test_text_that_only_names_a_table_is_let_through(texts, statement):
     """Text that reads a table, or says its name in a literal or comment, writes it not."""
     assert texts.find(statement) is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("DELETE FROM house WHERE id = 1", ["house"]),
+        ('DELETE h FROM "house" AS h JOIN street ON true', ["house"]),
+        ("REPLACE INTO house (id) VALUES (1)", ["house"]),
+        ("INSERT OR REPLACE INTO house (id) VALUES (1)", ["house"]),
+        ("MERGE INTO house USING x ON true WHEN MATCHED THEN DELETE", ["house"]),
+        ("TRUNCATE TABLE house CASCADE", ["house"]),
+        ("UPDATE house SET name = 'a', \"code\" = 'b' WHERE id = 1", ["house"]),
+        ("UPDATE house AS h SET (name, code) = ('a', 'b')", ["house"]),
+        ("INSERT INTO house (code) VALUES (1) ON CONFLICT DO UPDATE SET code = 2", ["house"]),
+        ("INSERT INTO house (code) VALUES (1) ON DUPLICATE KEY UPDATE code = 2", ["house"]),
+        ("UPDATE house SET name = 'a' WHERE code = 'b'", []),
+        ("UPDATE house SET name = lower(code), barcode = 1, x = 'code = 1'", []),
+        ("INSERT INTO house (code) VALUES (1)", []),
+        ("INSERT INTO x SELECT * FROM house ON CONFLICT DO UPDATE SET code = 1", []),
+        ("DELETE FROM street WHERE id IN (SELECT code FROM house)", []),
+        ("SELECT * FROM house FOR UPDATE", []),
+        ("DROP TABLE house CASCADE", []),
+    ],
+)
+def test_text_by_which_foreign_keys_act(statement, found):
+    """Text is found that deletes rows of tables, or sets columns, to which others refer."""
+    house = Table("house", MetaData())
+
+    assert list(TextualActs([house], {house: {"code"}}).find(statement)) == found
+
+
+def test_text_that_writes_versioned_rows_by_foreign_keys(Base, open_session, mode):
+    """Text is refused by which the database may change rows of versioned tables, and no other."""
+    house, _ = [
+        Table(name, Base.metadata, Column("id", Integer, primary_key=True))
+        for name in ("house", "shed")
+    ]
+
+    class Room(Base):
+        __tablename__ = "room"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        house_id: Mapped[int] = mapped_column(ForeignKey("house.id", ondelete="CASCADE"))
+
+    session = open_session(Base)
+    session.execute(text("INSERT INTO house (id) VALUES (1)"))
+    session.add(Room(id=1, house_id=1))
+    session.commit()
+    for statement in ("UPDATE house SET id = 1", "DELETE FROM shed"):
+        session.execute(text(statement))
+    with mode.escapes("room in a way that cannot be recorded: foreign keys"):
+        session.execute(text("DELETE FROM house"))
+    session.commit()
+    with mode.escapes("room"):
+        session.connection().exec_driver_sql("DELETE FROM house")
+    session.commit()
+    session.execute(delete(house))
+    session.commit()
+
+    assert verify(session) == []
+    assert Operation.DELETE in session.scalars(select(version_class(Room).operation_type)).all()
 
 
 def test_names_that_only_differ_in_what_quotes_them_are_found():

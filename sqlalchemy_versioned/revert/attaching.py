@@ -108,9 +108,10 @@ def _attach_unloaded(
 ) -> None:
     now = set(map(id, related_to(session, owner, relationship)))
     may_be_stored = relationship.direction is not MANYTOMANY and inspect(owner).persistent
+    leaving = set(map(id, inspect(owner).attrs[relationship.key].history.deleted or ()))
     for member in members:
-        # What is stored already comes by its foreign key.
-        is_stored = may_be_stored and inspect(member).persistent
+        # What is stored already comes by its foreign key, if that is not about to be emptied.
+        is_stored = may_be_stored and inspect(member).persistent and id(member) not in leaving
         if id(member) not in now and not is_stored:
             getattr(owner, relationship.key).add(member)
 

@@ -20,6 +20,7 @@ from .links import plan_links
 from .live import find_live, find_stored
 from .missing import ON_MISSING, Missing
 from .nodes import Node, Objects, is_deletion, key_of
+from .one_sided import find_one_sided
 from .paths import pair_keys, parse_paths, remote_keys
 from .references import References
 from .relations import Relations
@@ -60,7 +61,9 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         steps = [step for node in objects.nodes if (step := _column_step(session, node))]
         rows, unlinked = plan_links(session, found.rows, found.removed)
         others, releases = plan_releases(session, steps, deleted)
-        links, first = plan_insertions(references, steps, [*references.links, *found.links])
+        related = [*references.links, *found.links]
+        related += find_one_sided(objects, related)
+        links, first = plan_insertions(references, steps, related)
         return RevertPlan(
             target=root.target,
             steps=(*others, *steps, *links, *rows, *map(Delete, deleted)),

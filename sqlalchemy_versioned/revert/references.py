@@ -129,12 +129,13 @@ class References:
         if not node.keys.issuperset(here):
             return False
         live = node.target.live
-        if live is None or live in self._session.deleted:
-            return any(node.value(key) is not None for key in here)
-        state: InstanceState[Any] = inspect(live)
+        is_gone = live is None or live in self._session.deleted
+        if is_gone and any(node.value(key) is not None for key in here):
+            return True
+        state: InstanceState[Any] | None = None if live is None else inspect(live)
         # Until a flush, an assignment of the application is known to the relationship only.
-        if not state.attrs[relationship.key].history.has_changes():
-            return self._differs(node, here)
+        if state is None or not state.attrs[relationship.key].history.has_changes():
+            return not is_gone and self._differs(node, here)
         referred = getattr(live, relationship.key)
         now = tuple(None if referred is None else getattr(referred, key) for key in there)
         return now != tuple(node.value(key) for key in here)

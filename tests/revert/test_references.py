@@ -67,6 +67,58 @@ def test_unflushed_references_are_taken_back(session, blog):
     assert article.author is author
 
 
+@pytest.mark.parametrize("relations", [(), ["author"]])
+def test_unflushed_references_of_deleted_objects_are_taken_back(session, blog, relations):
+    """Nor does one of an object whose deletion is not flushed yet."""
+    article = blog.factories.Article()
+    session.commit()
+    version = article.versions[0]
+    article.author = blog.factories.Author()
+    session.delete(article)
+    version.revert(relations)
+    session.commit()
+
+    assert (article.author_id, article.author) == (None, None)
+
+
+@pytest.mark.parametrize("lazy", ["select", "write_only", None])
+def test_unflushed_children_are_taken_back(Base, open_session, lazy):
+    """Where only the parent knows of its children, what it is about to do to them does not win."""
+
+    class Box(Base):
+        __tablename__ = "box"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        things = relationship("Thing", lazy=lazy or "select", uselist=lazy is not None)
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        box_id: Mapped[int | None] = mapped_column(ForeignKey("box.id"))
+
+    session = open_session(Base)
+    box, thing = Box(), Thing()
+    session.add_all([box, thing])
+    session.commit()
+    out, found = thing.versions[0], []
+    for put_in in (True, False):
+        with session.no_autoflush:
+            if lazy is None:
+                box.things = thing if put_in else None
+            else:
+                things = box.things
+                method = {"select": "append", "write_only": "add"}[lazy] if put_in else "remove"
+                getattr(things, method)(thing)
+            thing.versions[-1].revert()
+        session.commit()
+        found.append(thing.box_id)
+        thing.box_id = box.id
+        session.commit()
+
+    assert (found, out.revert().box_id) == ([None, box.id], None)
+
+
 @pytest.mark.parametrize("uselist", [True, False])
 def test_unflushed_parents_of_orphans_are_taken_back(Base, open_session, uselist):
     """A child that had no parent gets none by what is not flushed, nor is it deleted for it."""

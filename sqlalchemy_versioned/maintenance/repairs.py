@@ -17,6 +17,7 @@ from ..query.mending import (
     build_copies,
     build_lost_transactions,
     can_be_empty,
+    lock_last_versions,
 )
 from ..query.neighbours import build_end_repair
 from ..query.ranges import Range
@@ -139,11 +140,15 @@ def _mend(session: Session, places: Sequence[Place], within: Range, kinds: set[F
 def _record(session: Session, places: Sequence[Place], within: Range) -> None:
     """Record rows that are not as their newest versions say, as changes of now."""
     # Looked for again, because the past has just been mended.
-    _, concerned = _find_unrecorded(session, places, within)
+    found, concerned = _find_unrecorded(session, places, within)
     if not concerned:
         return
     connection = session.connection(bind_arguments=places[0].bind)
     TableWriter(places[0].spec, (), connection.dialect).hold(connection, concerned)
+    for place in places:
+        if found[place.spec].departed and place.spec.end_column is not None:
+            lock = lock_last_versions(place.spec, within, place.left_out)
+            session.execute(lock, **place.where).all()
     # Others may have written the rows, and recorded that, until they were locked.
     changes, concerned = _find_unrecorded(session, places, within)
     if concerned:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     not_,
     select,
     true,
+    tuple_,
 )
 
 from .._typing import select_rows
@@ -27,13 +28,21 @@ from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from .newest import newest_version, of_key
 from .ranges import Range
-from .verify import Others, select_left_out_versions, select_orphans, select_split_objects
+from .verify import (
+    LeftOut,
+    Others,
+    select_left_out_versions,
+    select_missing_deletions,
+    select_orphans,
+    select_split_objects,
+)
 
 __all__ = [
     "build_base_copies",
     "build_copies",
     "build_lost_transactions",
     "can_be_empty",
+    "lock_last_versions",
 ]
 
 
@@ -54,6 +63,23 @@ def build_lost_transactions(spec: VersionSpec, within: Range) -> Insert:
     (own,) = spec.transaction_table.primary_key
     return insert(spec.transaction_table).from_select(
         [own], select(number).distinct(), include_defaults=False
+    )
+
+
+def lock_last_versions(
+    spec: VersionSpec, within: Range, left_out: LeftOut | None = None
+) -> Select[Any]:
+    """Select and lock the newest versions of rows that are gone without a deletion.
+
+    Of such a row nothing else is left to lock; whoever brings it back ends this version.
+    """
+    gone = select_missing_deletions(spec, within, left_out).order_by(None).subquery()
+    place = [*[pair.version for pair in spec.key], spec.transaction_column]
+    return (
+        select_rows(*place)
+        .where(tuple_(*place).in_(select_rows(*gone.c)))
+        .order_by(*place)
+        .with_for_update()
     )
 
 

@@ -207,6 +207,31 @@ def test_rows_that_others_are_writing(session, models, tables):
     assert [version.name for version in plain.versions] == ["a", "b"]
 
 
+@pytest.mark.needs("unlocked_reads")
+def test_rows_that_others_are_bringing_back(session, models, tables):
+    """Of a row that is gone unseen, repairing waits for who is writing another of its key."""
+    session.add(models.Plain(id=1, name="a"))
+    session.commit()
+    with paused(session):
+        session.execute(delete(models.Plain))
+    session.commit()
+    session.expunge_all()
+
+    def mend():
+        with Session(tables) as other:
+            repair(other, models.Plain)
+            other.commit()
+
+    plain = models.Plain(id=1, name="b")
+    session.add(plain)
+    session.flush()
+    with waiting(mend):
+        session.commit()
+
+    assert [version.name for version in plain.versions] == ["a", "b"]
+    assert {fault.kind for fault in verify(session)} <= {FaultKind.IMPOSSIBLE}
+
+
 def test_statements_of_repair(session, models, tables):
     """The number of statements does not grow with what is to be mended."""
     # Before the first write through an engine there is a look for triggers.

@@ -20,6 +20,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError, UnmappedColumnError
 from .._typing import mapper_of, type_of
 from ..exc import ReadOnlyRelationship, RelationshipNotVersioned
 from ..model.lookup import ensure_bound, find_spec, spec_of
+from ..model.mapping import class_named
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from ..query.history import FRESH, select_version_at
@@ -98,7 +99,7 @@ def _find(version: Any, name: str, identity: list[Any]) -> Any:
     spec, session = spec_of(version), object_session(version)
     if session is None:
         raise DetachedInstanceError(f"{version!r} is in no session; its references need one")
-    target = _class_named(name, spec)
+    target = class_named(spec.parent_class, name)
     if target is None:
         return None
     found = find_spec(target)
@@ -111,11 +112,6 @@ def _find(version: Any, name: str, identity: list[Any]) -> Any:
     if then is None or getattr(then, found.operation_key) is Operation.DELETE:
         return None
     return then
-
-
-def _class_named(name: str, spec: ClassSpec) -> type[Any] | None:
-    mappers = mapper_of(spec.parent_class).registry.mappers
-    return next((mapper.class_ for mapper in mappers if mapper.class_.__name__ == name), None)
 
 
 def _key_names(cls: type[Any]) -> list[str]:

@@ -13,12 +13,13 @@ from sqlalchemy.sql.selectable import AliasedReturnsRows
 from sqlalchemy.sql.visitors import iterate
 
 from .._sqlalchemy import plain_column
-from .._typing import is_table
+from .._typing import is_table, mapper_of
 from ..exc import ImproperlyConfigured
 
 __all__ = [
     "USER_ID",
     "USER_IS_SAID",
+    "class_named",
     "column_properties",
     "is_many_to_many",
     "is_union",
@@ -37,6 +38,12 @@ def column_properties(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
         column = prop.columns[0]
         if isinstance(column, Column) and is_table(column.table):
             yield prop
+
+
+def class_named(beside: type[Any], name: str | None) -> type[Any] | None:
+    """Return the class of a name that is mapped in the registry of another, if there is one."""
+    mappers = mapper_of(beside).registry.mappers if name is not None else ()
+    return next((each.class_ for each in mappers if each.class_.__name__ == name), None)
 
 
 def primary_key_attributes(mapper: Mapper[Any]) -> tuple[str, ...]:

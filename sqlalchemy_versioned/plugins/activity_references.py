@@ -21,6 +21,7 @@ from .._typing import mapper_of, type_of
 from ..database.keys import bare_key, key_expression, key_values
 from ..exc import InvalidArgumentType
 from ..model.lookup import MANAGER, ensure_bound, find_spec
+from ..model.mapping import class_named
 from ..model.spec import ClassSpec
 from ..query.history import FRESH, select_version_at
 
@@ -59,7 +60,7 @@ def _build_reference(role: str) -> Any:
         assigned = activity.__dict__.get(ASSIGNED, {})
         if role in assigned:
             return assigned[role]
-        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
+        cls = class_named(type_of(activity), getattr(activity, f"{role}_type"))
         key, session = getattr(activity, f"{role}_id"), object_session(activity)
         if cls is None or key is None or session is None:
             return None
@@ -124,7 +125,7 @@ def _build_version(role: str) -> Any:
 
     def read(activity: Any) -> Any:
         session, key = object_session(activity), getattr(activity, f"{role}_id")
-        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
+        cls = class_named(type_of(activity), getattr(activity, f"{role}_type"))
         spec, tx = None if cls is None else find_spec(cls), getattr(activity, f"{role}_tx_id")
         if session is None or spec is None or key is None or tx is None:
             return None
@@ -139,7 +140,7 @@ def _build_version_type(role: str) -> Any:
     """Build ``activity.object_version_type``: the name of the version class."""
 
     def read(activity: Any) -> str | None:
-        cls = _class_named(type_of(activity), getattr(activity, f"{role}_type"))
+        cls = class_named(type_of(activity), getattr(activity, f"{role}_type"))
         spec = None if cls is None else find_spec(cls)
         return None if spec is None else spec.version_class.__name__
 
@@ -148,12 +149,6 @@ def _build_version_type(role: str) -> Any:
 
     read.__name__ = f"{role}_version_type"
     return hybrid_property(read).expression(express)
-
-
-def _class_named(model: type[Any], name: str | None) -> type[Any] | None:
-    mappers = mapper_of(model).registry.mappers if name is not None else ()
-    named = (mapper.class_ for mapper in mappers if mapper.class_.__name__ == name)
-    return next(named, None)
 
 
 def key_of(instance: Any) -> Any:
@@ -215,7 +210,7 @@ def reference_of(activity: Any, role: str) -> Reference | None:
     name = inspect(activity).dict.get(f"{role}_type")
     if instance is None and name is None:
         return None
-    cls = type_of(instance) if instance is not None else _class_named(type_of(activity), name)
+    cls = type_of(instance) if instance is not None else class_named(type_of(activity), name)
     spec = None if cls is None else find_spec(cls)
     key = inspect(activity).dict.get(f"{role}_id") if instance is None else key_of(instance)
     return Reference(activity, role, instance, spec, key)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, inspect, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, inspect, not_, select
 from sqlalchemy.orm import MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
 
 from .._typing import mapper_of, type_of
@@ -162,7 +162,7 @@ class Deletions:
         for relationship, some in owners.items():
             pairs: Any = relationship.synchronize_pairs
             values = [_values(owner, [source for source, _ in pairs]) for owner in some]
-            yield tuple_(*[column for _, column in pairs]).not_in(values)
+            yield not_(have_one_of([column for _, column in pairs], values))
 
     def _known(self, table: Table, primary: Sequence[Any]) -> dict[_Row, Any]:
         """Return the objects that have rows in a table and are about to change, by its key."""

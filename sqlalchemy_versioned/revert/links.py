@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import RelationshipProperty, Session
 
 from ..exc import IncompleteHistory, ReverterException
 from .associations import Association, Key, Row
-from .columns import is_filled, is_same
+from .columns import have_one_of, is_filled, is_same
 from .link_values import unwritten
 from .live import chunks
 from .steps import SetLink, Target, Unlink
@@ -152,7 +152,7 @@ class _Planner:
         unflushed = unwritten(self._session, association)
         selected = select(*association.expressions(lambda column: column))
         for some in chunks(key for key in keys if None not in key):
-            statement = selected.where(tuple_(*association.link).in_(some))
+            statement = selected.where(have_one_of(association.link, some))
             rows = self._session.execute(statement, bind_arguments={"mapper": self._mapper})
             for row in map(association.row, rows):
                 key = association.key(row)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, inspect, select, tuple_
+from sqlalchemy import Table, inspect, select
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
 from ..exc import IncompleteHistory, ReverterException
 from ..model.lookup import find_spec
 from ..query.conditions import valid_at
-from .columns import column_of
+from .columns import column_of, have_one_of
 from .live import chunks
 from .nodes import Node, Objects, is_deletion
 from .past import subclass_options
@@ -51,10 +51,11 @@ class Missing:
         if self._on_missing != "restore" or spec is None or not set(keys) <= set(spec.columns):
             return {}
         entity = spec.version_class
-        subject: Any = tuple_(*[getattr(entity, key) for key in keys])
+        columns = [getattr(entity, key) for key in keys]
         found: list[Any] = []
         for some in chunks(values):
-            statement = select(entity).where(subject.in_(some), valid_at(spec, entity, self._at))
+            had_one = have_one_of(columns, some)
+            statement = select(entity).where(had_one, valid_at(spec, entity, self._at))
             versions = self._session.scalars(
                 statement.options(*subclass_options(inspect(entity))),
                 execution_options={"populate_existing": True},

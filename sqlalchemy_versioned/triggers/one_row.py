@@ -9,6 +9,8 @@ that is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..model.operation import Operation
 from ..model.spec import ColumnPair
 from .fresh import FreshRecorder
@@ -167,14 +169,14 @@ class OneRowRecorder(FreshRecorder):
         if event is Event.INSERT:
             return fill(FIRST, live=self._live_one, **slots)
         slots |= self._after_update()
-        return fill(SUCCEEDED, **slots) + self._continued(slots)
+        return "\n".join([fill(SUCCEEDED, **slots), *self._continued(slots)])
 
-    def _continued(self, slots: dict[str, str]) -> str:
-        """Return what brings a version of the same transaction up to date."""
+    def _continued(self, slots: dict[str, str]) -> Iterator[str]:
+        """Yield what brings a version of the same transaction up to date."""
         # What flags said before is added up elsewhere.
         if self._flags.of(self._spec):
-            return ""
-        return fill(
+            return
+        yield fill(
             CONTINUED,
             live=self._live_one,
             own_transaction=self._text.column("own", self._spec.transaction_column),

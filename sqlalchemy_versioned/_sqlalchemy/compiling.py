@@ -58,6 +58,8 @@ __all__ = [
 
 # Of Any, checkers would make FromStatement[Unknown].
 _FROM_STATEMENT: Any = FromStatement
+_FROM: Any = FromClause
+_COLUMN: Any = ColumnElement
 
 #: Is called with a compiler and the schemas that stand for others, before a statement is sent.
 Check: TypeAlias = Callable[[SQLCompiler, Mapping[Any, Any]], None]
@@ -273,7 +275,7 @@ def returned_columns(statement: Any) -> Iterator[Any]:
             yield from returned_columns(getattr(each, "element", each))
     selected: Any = statement._raw_columns if isinstance(statement, Select) else ()
     for raw in selected:
-        is_table = isinstance(raw, FromClause) and not isinstance(raw, ColumnElement)
+        is_table = isinstance(raw, _FROM) and not isinstance(raw, _COLUMN)
         if is_table and "parententity" not in raw._annotations:
             yield from raw.c
 

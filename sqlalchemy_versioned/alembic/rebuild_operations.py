@@ -136,7 +136,8 @@ class SetAsideOp(HistoryOp):
             operation_column=operation_type_column_name,
             id_column=version_id_column_name,
         )
-        if not isinstance(merge, bool):
+        said: Any = merge
+        if not isinstance(said, bool):
             raise InvalidArgumentType(f"merge is {merge!r}; give True or False")
         events = None if merge else "version_id"
         now = HistoryNames(version_table=version_table_name, key=new_key, id_column=events)

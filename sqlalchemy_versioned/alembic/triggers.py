@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
-from .._typing import new_dict
+from .._typing import MAPPING, new_dict
 from ..database.dialects import without_doubled_percents
 from ..exc import InvalidArgument, InvalidArgumentType
 from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
@@ -125,7 +125,7 @@ class TableTriggers:
             )
         known = [event.value for event in Event]
         triggers: Any = self.triggers
-        if not isinstance(triggers, Mapping):
+        if not isinstance(triggers, MAPPING):
             raise InvalidArgumentType(
                 f"triggers is {self.triggers!r}; give names by event, such as "
                 f"{{{known[0]!r}: {self.table + '_versioned_insert'!r}}}"

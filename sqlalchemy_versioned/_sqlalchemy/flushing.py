@@ -27,6 +27,7 @@ __all__ = [
     "has_post_updates",
     "is_expression",
     "is_flushing",
+    "is_going_on",
     "is_mutable",
     "is_of_mapper",
     "is_value",
@@ -91,6 +92,16 @@ def may_switch_rows(flush_context: UOWTransaction) -> bool:
     """
     untyped: Any = flush_context
     return bool(untyped.session._new) and any(map(_is_deleted, untyped.states.values()))
+
+
+def is_going_on(session: Session, context: Any) -> bool:
+    """Tell whether *session* is inside the flush of *context*.
+
+    One that has failed is over, also while a bulk method says that the session flushes.  Uses
+    ``Session._flushing`` and ``UOWTransaction.transaction``.
+    """
+    transaction = getattr(context, "transaction", None)
+    return session._flushing and (transaction is None or transaction.is_active)
 
 
 def is_flushing(session: Session) -> bool:

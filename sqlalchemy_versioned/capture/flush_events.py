@@ -62,7 +62,7 @@ class FlushEvents:
         """Return the innermost flush that is going on."""
         reference = self._flush.get(None)
         flush = None if reference is None else reference()
-        while flush is not None and not _sqlalchemy.is_flushing(flush.session):
+        while flush is not None and not _sqlalchemy.is_going_on(flush.session, flush.context):
             flush = None if flush.outer is None else flush.outer()
         return flush
 

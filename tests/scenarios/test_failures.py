@@ -1,6 +1,7 @@
 """Whatever goes wrong in recording is an error of the flush: nothing is stored without history."""
 
 from contextlib import suppress
+from unittest.mock import MagicMock
 
 import pytest
 from sqlalchemy import delete, event, insert, select, update
@@ -14,6 +15,7 @@ from sqlalchemy_versioned import (
     version_class,
 )
 from sqlalchemy_versioned.hooks import Plugin
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 
 
@@ -268,3 +270,22 @@ def test_each_hook_can_fail(database, versioning, request, mode, name):
     session.commit()
 
     assert_whole(session, models)
+
+
+@pytest.mark.strategies
+def test_bulk_methods_after_a_flush_that_failed(session, blog):
+    """What a bulk method writes after a flush that failed is recorded as ever."""
+    refuse = MagicMock(side_effect=KeyError)
+    event.listen(blog.Article, "after_insert", refuse)
+    session.add(blog.Article(name="a"))
+    with pytest.raises(KeyError) as raised:
+        session.flush()
+    event.remove(blog.Article, "after_insert", refuse)
+    session.rollback()
+
+    session.bulk_insert_mappings(blog.Article, [{"name": "b"}])
+    session.commit()
+
+    # What was raised holds the flush.
+    assert raised.value.__traceback__ is not None
+    assert verify(session) == []

@@ -66,4 +66,18 @@ def build_factory(
 ) -> type[SQLAlchemyModelFactory]:
     """Return a factory of *cls* that adds what it makes to ``session_of_test()``."""
     meta = type("Meta", (), {"model": cls, "sqlalchemy_session_factory": session_of_test})
-    return type(f"{cls.__name__}Factory", (SQLAlchemyModelFactory,), {"Meta": meta, **declarations})
+    return type(f"{cls.__name__}Factory", (_Forgetful,), {"Meta": meta, **declarations})
+
+
+class _Forgetful(SQLAlchemyModelFactory):
+    """Keeps no session after use, as factories may outlive their test."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _create(cls, model_class: type, *args: Any, **values: Any) -> Any:
+        try:
+            return super()._create(model_class, *args, **values)
+        finally:
+            cls._meta.sqlalchemy_session = None

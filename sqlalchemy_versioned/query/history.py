@@ -23,6 +23,7 @@ from .conditions import (
 )
 
 __all__ = [
+    "CLOCKS",
     "FRESH",
     "LAST",
     "count_versions_before",
@@ -42,7 +43,7 @@ __all__ = [
 FRESH = {"populate_existing": True}
 
 #: How far the clocks of those who write to one database may be apart.
-_CLOCKS = timedelta(minutes=1)
+CLOCKS = timedelta(minutes=1)
 
 #: No transaction comes after this one.
 LAST = 2**63 - 1
@@ -152,7 +153,7 @@ def _select_transaction_at(asked: Any, transaction_class: type[Any], when: datet
         )
     until = select(cls.issued_at).where(cls.issued_at <= when)
     last = asked.scalar(until.order_by(cls.issued_at.desc()).limit(1))
-    around = false() if last is None else cls.issued_at.between(last - _CLOCKS, last)
+    around = false() if last is None else cls.issued_at.between(last - CLOCKS, last)
     return select(func.max(cls.id)).where(around)
 
 

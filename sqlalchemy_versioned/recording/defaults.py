@@ -73,7 +73,7 @@ def _is_clock(default: Any) -> bool:
 def _maker(default: Any) -> Callable[[], Any] | None:
     if default.is_scalar:
         return lambda: default.arg
-    if default.is_callable and (default.arg is utc_now or _takes_nothing(default.arg)):
+    if _is_clock(default) or (default.is_callable and _takes_nothing(default.arg)):
         return lambda: default.arg(None)
     return None
 

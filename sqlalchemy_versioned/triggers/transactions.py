@@ -7,6 +7,7 @@ hold in another setting.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, DateTime, Sequence, Table
@@ -14,6 +15,7 @@ from sqlalchemy.engine import Dialect
 
 from ..database.dialects import native_type, stored_type
 from ..model.spec import VersionSpec
+from ..query.history import CLOCKS
 from ..query.newest import row_key
 from .settings import UPKEEP
 from .spec import TransactionSpec, TransactionStep, Variable
@@ -115,8 +117,8 @@ IF to_regclass('{table_text}') IS NOT NULL THEN
 END IF;
 """
 
-#: How far the clocks of those who write to one database may be apart.
-CLOCKS = "interval '1 minute'"
+#: The same of moments that were written as of moments that are asked for.
+_NEAR = f"interval '{CLOCKS // timedelta(minutes=1)} minute'"
 
 USED = """
 IF {used} THEN
@@ -296,7 +298,7 @@ def _moved(column: Column[Any], text: Text, dialect: Dialect) -> str:
     # What is not of about this transaction, the application has said.
     present = now(column, dialect)
     began = present.replace("clock_timestamp", "transaction_timestamp")
-    near = f"{kept} BETWEEN ({began}) - {CLOCKS} AND ({present}) + {CLOCKS}"
+    near = f"{kept} BETWEEN ({began}) - {_NEAR} AND ({present}) + {_NEAR}"
     return f"CASE WHEN {near} THEN {present} ELSE {kept} END"
 
 

@@ -1113,7 +1113,7 @@ FAULTS = [
     Fault(
         "clocks-believed",
         "query/history.py",
-        "cls.issued_at.between(last - _CLOCKS, last)",
+        "cls.issued_at.between(last - CLOCKS, last)",
         "cls.issued_at == last",
         "What was written before, on a machine whose clock is behind, is not seen.",
         (CLOCKS,),

@@ -16,7 +16,7 @@ from ..model.naming import cut_name
 from ..triggers.catalogue import StoredTrigger, stored_functions, stored_triggers
 from ..triggers.ddl import recorder_body, transaction_body
 from ..triggers.guards import GuardSpec, guard_body
-from ..triggers.install import guards, transaction_specs, trigger_specs
+from ..triggers.native_tables import guards, transaction_specs, trigger_specs
 from ..triggers.schemas import default_schema
 from ..triggers.spec import Event, TransactionStep
 from ..triggers.text import Text, unstamped

@@ -20,7 +20,8 @@ from ..hooks import PluginCollection
 from ..model.spec import Hierarchy
 from ..options import Options
 from ..recording.transaction_row import referring_columns
-from ..triggers.install import NativeTable, TriggerInstaller
+from ..triggers.installer import TriggerInstaller
+from ..triggers.native_tables import NativeTable
 from ..triggers.spec import Variable
 from .cores import CoreTables
 

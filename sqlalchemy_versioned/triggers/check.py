@@ -17,7 +17,7 @@ from .binds import connection_of
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder, CreateTransactionFunction
 from .guards import CreateGuard, GuardSpec
-from .install import (
+from .native_tables import (
     check_metadata,
     guards,
     native_tables,

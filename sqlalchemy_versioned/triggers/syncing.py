@@ -10,7 +10,8 @@ from sqlalchemy import MetaData
 from .binds import connection_of
 from .check import TriggerFault, TriggerState, check_triggers
 from .ddl import DropByName
-from .install import check_metadata, install_triggers
+from .install import install_triggers
+from .native_tables import check_metadata
 
 __all__ = ["sync_triggers"]
 

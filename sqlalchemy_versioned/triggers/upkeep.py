@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from ..database.dialects import has_statement_triggers
-from .install import guards
+from .native_tables import guards
 from .settings import UPKEEP
 
 __all__ = ["build_upkeep", "upkeep"]

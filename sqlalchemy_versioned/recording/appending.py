@@ -1,4 +1,4 @@
-"""The changes of one flush where nothing is merged: each event of a row is one more version.
+"""The changes of one flush to one table where nothing is merged: each event is one more version.
 
 What is recorded stays as it is, whatever follows in the same transaction; nothing is ended, and
 nothing removed but what did not happen after all.
@@ -14,10 +14,11 @@ from ..model.spec import Hierarchy, VersionSpec
 from .added import shared_values
 from .changes import Changes
 from .image import Image
-from .recording import Recording
+from .recorded_table import RecordedTable, Scope
 from .shapes import Transaction
+from .writer import TableWriter
 
-__all__ = ["Appending", "with_tables_above"]
+__all__ = ["AppendedTable", "with_tables_above"]
 
 
 def with_tables_above(
@@ -40,34 +41,47 @@ def with_tables_above(
     return whole
 
 
-class Appending(Recording):
-    """One flush, one hierarchy, one connection; see :class:`.Recording` for the parameters."""
+class AppendedTable(RecordedTable):
+    """One table in one flush; see :class:`.RecordedTable` for the parameters.
 
-    #: Rows of the base-most table that are as they were.
-    _unchanged: frozenset[Key] = frozenset()
+    :param root: the base-most table of the flush, if that is another one.
+    """
 
-    def take_images(
-        self, spec: VersionSpec, changes: Changes, transaction: Transaction, *, locks: bool
+    def __init__(
+        self,
+        scope: Scope,
+        spec: VersionSpec,
+        writer: TableWriter,
+        transaction: Transaction,
+        *,
+        root: RecordedTable | None,
     ) -> None:
-        """Write the versions of one table's rows."""
-        self._settle_keys(spec, changes, transaction)
+        super().__init__(scope, spec, writer, transaction)
+        if root is not None:
+            self.unchanged = root.unchanged
+        #: Rows that another transaction may have recorded meanwhile.
+        self._touched: list[Key] = []
+
+    def take_images(self, changes: Changes, *, locks: bool) -> None:
+        """Write the versions of the rows."""
+        self._settle_keys(changes)
         changes.settle()
-        if self._records.knows(spec):
-            self._follow_records(spec, changes, transaction.id)
-        self._touched.setdefault(spec, []).extend(self._seen_first(spec, changes))
+        if self._records.knows(self.spec):
+            self._follow_records(changes)
+        self._touched = self._seen_first(changes)
         if changes.returned:
-            self._take_back(spec, changes.returned, transaction.id)
-        self._leave_out_unchanged(spec, changes, transaction)
+            self._take_back(changes.returned)
+        self._leave_out_unchanged(changes)
         if changes.departed:
             # A row leaves its key before it has another.
-            self._writers[spec].depart(self.connection, changes.departed, transaction.id)
-            self._layer.note(spec, changes.departed, Operation.DELETE)
+            self._writer.depart(self._connection, changes.departed, self._tx)
+            self._layer.note(self.spec, changes.departed, Operation.DELETE)
         if changes:
-            self._write_events(spec, changes, transaction, locks=locks)
+            self._write_events(changes, locks=locks)
 
-    def _follow_records(self, spec: VersionSpec, changes: Changes, tx: int) -> None:
+    def _follow_records(self, changes: Changes) -> None:
         """Leave out what is recorded: foreign keys let one row be told of repeatedly."""
-        known = {key: self._records.of(spec, key) for key in changes.keys()}  # noqa: SIM118
+        known = {key: self._records.of(self.spec, key) for key in changes.keys()}  # noqa: SIM118
         there = (Operation.INSERT, Operation.UPDATE)
         again = [key for key in changes.inserted if known[key] in there]
         changes.inserted = [key for key in changes.inserted if known[key] not in there]
@@ -78,11 +92,11 @@ class Appending(Recording):
         gone = {key for key in changes.updated if known[key] is Operation.DELETE}
         if gone:
             # An object of another class may have the key, and no row in this table.
-            back = set(self._writers[spec].there(self.connection, list(gone), tx))
+            back = set(self._writer.there(self._connection, list(gone), self._tx))
             changes.inserted += list(back.difference(changes.inserted))
             changes.updated = [key for key in changes.updated if key not in gone]
 
-    def _seen_first(self, spec: VersionSpec, changes: Changes) -> list[Key]:
+    def _seen_first(self, changes: Changes) -> list[Key]:
         """Return the rows that another transaction may have recorded meanwhile.
 
         Those that this one has recorded before are its own, and new ones have no history.
@@ -91,32 +105,28 @@ class Appending(Recording):
         if self._keys_are_new:
             new = set(changes.inserted)
             keys = [key for key in keys if key not in new]
-        return [key for key in keys if self._records.of(spec, key) is None]
+        return [key for key in keys if self._records.of(self.spec, key) is None]
 
-    def _take_back(self, spec: VersionSpec, keys: list[Key], tx: int) -> None:
+    def _take_back(self, keys: list[Key]) -> None:
         """Remove what says that rows are gone which are there."""
-        self._writers[spec].erase_deletions(self.connection, keys, tx)
-        self._layer.note(spec, keys, None)
-        self.came_to_nothing: bool = True
+        self._writer.erase_deletions(self._connection, keys, self._tx)
+        self._layer.note(self.spec, keys, None)
+        self.came_to_nothing = True
 
-    def _leave_out_unchanged(
-        self, spec: VersionSpec, changes: Changes, transaction: Transaction
-    ) -> None:
+    def _leave_out_unchanged(self, changes: Changes) -> None:
         """Forget updated rows that are as they were, in every table of their objects."""
-        if spec.keeps_unchanged:
+        if self.spec.keeps_unchanged:
             return
-        if spec.base is None and changes.doubtful:
-            unsure = changes.doubtful.difference(self._masked(spec, changes.added))
+        if self.spec.base is None and changes.doubtful:
+            unsure = changes.doubtful.difference(self._masked(changes.added))
             doubtful = [key for key in changes.updated if key in unsure]
-            found = self._writers[spec].unchanged(self.connection, doubtful, transaction.id)
-            self._unchanged = frozenset(found)
-        if self._unchanged:
-            changes.updated = [key for key in changes.updated if key not in self._unchanged]
+            found = self._writer.unchanged(self._connection, doubtful, self._tx)
+            self.unchanged = frozenset(found)
+        if self.unchanged:
+            changes.updated = [key for key in changes.updated if key not in self.unchanged]
             self.came_to_nothing = True
 
-    def _write_events(
-        self, spec: VersionSpec, changes: Changes, transaction: Transaction, *, locks: bool
-    ) -> None:
+    def _write_events(self, changes: Changes, *, locks: bool) -> None:
         image = Image(given=changes.given)
         events = {
             Operation.INSERT: changes.inserted,
@@ -124,30 +134,28 @@ class Appending(Recording):
             Operation.DELETE: changes.deleted,
         }
         image.fresh = {operation: keys for operation, keys in events.items() if keys}
-        keys, tx = image.keys(), transaction.id
-        if spec.added:
-            image.added = shared_values({key: changes.added.get(key, {}) for key in keys}, spec)
-        written = self._writers[spec].write(self.connection, image, tx, locks=locks)
+        keys, tx = image.keys(), self._tx
+        if self.spec.added:
+            added = {key: changes.added.get(key, {}) for key in keys}
+            image.added = shared_values(added, self.spec)
+        written = self._writer.write(self._connection, image, tx, locks=locks)
         if written < len(keys) + len(changes.given):
-            self._forget_missing(spec, image, tx)
+            self._forget_missing(image, tx)
         there = [*image.fresh.get(Operation.INSERT, ()), *image.fresh.get(Operation.UPDATE, ())]
-        self._writers[spec].show_ids(self.connection, there, tx)
+        self._writer.show_ids(self._connection, there, tx)
         for operation, some in image.fresh.items():
-            self._layer.note(spec, some, operation)
-        self._layer.note(spec, changes.given, Operation.DELETE)
+            self._layer.note(self.spec, some, operation)
+        self._layer.note(self.spec, changes.given, Operation.DELETE)
 
-    def _forget_missing(self, spec: VersionSpec, image: Image, tx: int) -> None:
+    def _forget_missing(self, image: Image, tx: int) -> None:
         """Forget rows that were not there to be recorded.
 
         Those of which this transaction has recorded something before are its own, so they are.
         """
-        strangers = [key for key in image.keys() if self._records.of(spec, key) is None]  # noqa: SIM118
-        missing = set(strangers).difference(
-            self._writers[spec].recorded(self.connection, strangers, tx)
-        )
-        gone = missing.intersection(image.fresh.get(Operation.DELETE, ()))
-        if gone:
-            self.absent[spec] = gone
+        strangers = [key for key in image.keys() if self._records.of(self.spec, key) is None]  # noqa: SIM118
+        found = self._writer.recorded(self._connection, strangers, tx)
+        missing = set(strangers).difference(found)
+        self.absent = missing.intersection(image.fresh.get(Operation.DELETE, ()))
         for operation, keys in image.fresh.items():
             image.fresh[operation] = [key for key in keys if key not in missing]
         self.came_to_nothing = True
@@ -156,13 +164,6 @@ class Appending(Recording):
 
     def close(self, tx: int) -> bool:
         """Tell whether another transaction has overtaken this one; nothing is ended."""
-        if not self._may_be_overtaken:
+        if not (self._scope.may_be_overtaken and self._touched):
             return False
-        return any(
-            self._writers[spec].is_overtaken(self.connection, keys, tx)
-            for spec, keys in self._touched.items()
-            if keys
-        )
-
-    def drop_undone(self, tx: int) -> None:
-        """Leave versions alone, also of rows that are again as they were."""
+        return self._writer.is_overtaken(self._connection, self._touched, tx)

@@ -23,8 +23,8 @@ from ..database.sessions import awaited_as, numbering_connection, sync_session
 from ..exc import CaptureError, ImproperlyConfigured
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
-from .appending import Appending, with_tables_above
 from .changes import Changes, objects_in_parts
+from .recorded_table import Scope
 from .recording import Recording
 from .records import Layer, Records
 from .surroundings import Surroundings
@@ -328,33 +328,18 @@ class UnitOfWork:
         :param held: rows of the base-most table that were written or locked; ``None`` for all.
         :returns: what has come of it so far.
         """
-        row, layer = self._row, self._layer()
-        assert row is not None
         if hierarchy.is_joined and held is not None and has_concurrent_writers(connection.dialect):
             root, written = hierarchy.root, objects_in_parts(hierarchy.root, changes)
             keys = [k for k in written if k not in held and self._records.of(root, k) is None]
             self._surroundings.hold(connection, root, keys)
-        appends = not hierarchy.root.strategy.merges
-        if appends:
-            changes = with_tables_above(hierarchy, changes)
-        recording = (Appending if appends else Recording)(
-            hierarchy,
-            connection,
-            records=self._records,
-            layer=layer,
-            writers={
-                spec: self._surroundings.writer(spec, hierarchy.related(spec), connection)
-                for spec in changes
-            },
-            may_be_overtaken=is_early and self._has_rivals(connection),
-        )
+        may_be_overtaken = is_early and self._has_rivals(connection)
+        scope = Scope(hierarchy, connection, self._records, self._layer(), may_be_overtaken)
+        recording = Recording(scope, changes)
         self._recordings.append(recording)
-        for spec in hierarchy.tables:
-            if spec in changes:
-                if row.ensure_on(connection, spec.transaction_table):
-                    layer.copies.append((row, connection))
-                self._connections[spec] = connection
-                recording.take_images(spec, changes[spec], row, locks=locks)
+        for spec in recording.changes:
+            row = self._write_to(spec, connection)
+            writer = self._surroundings.writer(spec, hierarchy.related(spec), connection)
+            recording.take_images(spec, writer, row, locks=locks)
         return recording
 
     def write_rows(
@@ -365,15 +350,20 @@ class UnitOfWork:
         connection: Connection,
     ) -> None:
         """Write versions of rows of a table without a key, as they are told."""
-        row, layer = self._row, self._layer()
-        assert row is not None
-        if row.ensure_on(connection, spec.transaction_table):
-            layer.copies.append((row, connection))
-        self._connections[spec] = connection
+        row = self._write_to(spec, connection)
         writer = self._surroundings.writer(spec, (), connection)
         writer.write_rows(connection, operation, rows, row.id)
         # Which rows they were cannot be told; that there were some can.
-        layer.note(spec, [()], operation)
+        self._layer().note(spec, [()], operation)
+
+    def _write_to(self, spec: VersionSpec, connection: Connection) -> TransactionRow:
+        """Return the transaction, with its row where versions of a table are written next."""
+        row = self._row
+        assert row is not None
+        if row.ensure_on(connection, spec.transaction_table):
+            self._layer().copies.append((row, connection))
+        self._connections[spec] = connection
+        return row
 
     def _has_rivals(self, connection: Connection) -> bool:
         """Tell whether others may write while this transaction is open."""

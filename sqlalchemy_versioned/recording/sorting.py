@@ -1,0 +1,82 @@
+"""What has to be done with each row of a table, after what the transaction has recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .._typing import new_list
+from ..database.keys import Key
+from ..model.operation import Operation, merge
+from ..model.spec import VersionSpec
+from .changes import Changes
+from .image import Image
+from .records import Records
+
+__all__ = ["Sorted", "sort_changes"]
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The changes to one table, by what has to be done."""
+
+    image: Image = field(default_factory=Image)
+    #: Rows of which nothing is left: they came and went in this transaction.
+    vanished: list[Key] = field(default_factory=new_list)
+    departed: list[Key] = field(default_factory=new_list)
+    #: Departed rows of which this transaction has a version.
+    marked: list[Key] = field(default_factory=new_list)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing but rows that were inserted."""
+        image = self.image
+        return set(image.fresh) == {Operation.INSERT} and not (
+            image.again or image.given or self.departed
+        )
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is one row, of which this transaction has no version yet."""
+        image = self.image
+        return len(image.keys()) == 1 and not (image.again or image.given or self.departed)
+
+
+def sort_changes(spec: VersionSpec, changes: Changes, records: Records) -> Sorted:
+    """Tell rows that this transaction has recorded before from those it has not."""
+    changes.settle()
+    arrived = {
+        Operation.INSERT: [*changes.inserted, *changes.returned],
+        Operation.UPDATE: changes.updated,
+        Operation.DELETE: changes.deleted,
+    }
+    work = Sorted()
+    if not records.knows(spec):
+        work.image.fresh = {operation: keys for operation, keys in arrived.items() if keys}
+        work.departed, work.image.given = changes.departed, changes.given
+        return work
+    for operation, keys in arrived.items():
+        for key in keys:
+            before = records.of(spec, key)
+            after = merge(before, operation)
+            if after is None:
+                work.vanished.append(key)
+                continue
+            part = work.image.fresh if before is None else work.image.again
+            part.setdefault(after, []).append(key)
+    work.departed = list(_gone(spec, changes.departed, records, work))
+    work.image.given = list(_gone(spec, changes.given, records, work))
+    return work
+
+
+def _gone(spec: VersionSpec, keys: Iterable[Key], records: Records, work: Sorted) -> Iterable[Key]:
+    """Yield rows of which nothing is recorded; put the others where they belong in *work*."""
+    for key in keys:
+        before = records.of(spec, key)
+        after = merge(before, Operation.DELETE)
+        if before is None:
+            yield key
+        elif after is None:
+            work.vanished.append(key)
+        else:
+            work.marked.append(key)

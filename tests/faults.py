@@ -73,7 +73,7 @@ FAULTS = [
         "self._closing += [key for part in image.fresh.values() for key in part] + image.given",
         "self._closing += image.given",
         "The version before a new one stays open.",
-        (f"{TRACKING}::test_deleting_what_is_gone",),
+        (f"{TRACKING}::test_defaults_that_are_asked_for",),
     ),
     Fault(
         "end-of-departed-unwritten",

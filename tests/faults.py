@@ -1012,6 +1012,22 @@ FAULTS = [
         (f"{APPEND}::test_part_of_an_object_that_comes_back",),
     ),
     Fault(
+        "versions-of-a-former-class",
+        "build/inheritance.py",
+        "and_(same_row, *same_version, _goes_along(own, upper))",
+        "and_(same_row, *same_version)",
+        "Versions of what became of a sibling class cannot be read.",
+        (f"{INHERITANCE}::test_object_that_becomes_one_of_a_sibling",),
+    ),
+    Fault(
+        "operation-of-a-part",
+        "build/attributes.py",
+        "in_order = group[::-1] if group[0] in chain[0].place else group",
+        "in_order = group[::-1]",
+        "What happened to an object depends on the class by which its version is read.",
+        (f"{INHERITANCE}::test_object_that_becomes_one_of_a_sibling",),
+    ),
+    Fault(
         "rows-of-in-between",
         "triggers/fresh.py",
         "    AND NOT EXISTS (\n        SELECT FROM pg_constraint",

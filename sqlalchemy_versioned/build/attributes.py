@@ -218,9 +218,11 @@ def version_properties(
         key: KeptProperty(*group, comparator_factory=mapper.column_attrs[key].comparator_factory)
         for key, group in columns.items()
     }
-    # One attribute for the columns of all tables, so that a condition on it finds the index of any.
-    for group in zip(*[spec.bookkeeping for spec in reversed(chain)], strict=False):
-        properties[group[-1].key] = KeptProperty(*group)
+    # One attribute for the columns of all tables: a condition on it finds the index of any, but
+    # what became of the object as a whole tells the base-most, which its versions share.
+    for group in zip(*[spec.bookkeeping for spec in chain], strict=False):
+        in_order = group[::-1] if group[0] in chain[0].place else group
+        properties[group[0].key] = KeptProperty(*in_order)
     for spec in chain:
         properties.update({c.key: KeptProperty(c) for c in (*spec.context_columns, *spec.added)})
     # Names for others come last, when these are there.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Table, and_, inspect
+from sqlalchemy import Column, ColumnElement, Table, and_, inspect, not_
 from sqlalchemy.orm import Mapper
 
+from ..database.expressions import Holds
 from ..model.mapping import superclass_mappers
 from ..model.masks import MaskedAttribute
+from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from ..options import Options
 from ..reading.version import Version
@@ -127,8 +129,18 @@ def _inheritance_arguments(
     if own is not upper and mapper.inherit_condition is not None:
         same_row = adapt_to_versions(mapper.inherit_condition, chain)
         same_version = [one == other for one, other in zip(own.place, upper.place, strict=True)]
-        arguments["inherit_condition"] = and_(same_row, *same_version)
+        arguments["inherit_condition"] = and_(same_row, *same_version, _goes_along(own, upper))
     return arguments
+
+
+def _goes_along(own: VersionSpec, upper: VersionSpec) -> ColumnElement[bool]:
+    """Match rows of a table and the one above it unless the object has left the former alone.
+
+    Deleted and added anew as one of another class, it goes on in the tables that both have.
+    """
+    operation = own.operation_column
+    is_deletion = Holds(operation, own.operation(Operation.DELETE))
+    return not_(and_(is_deletion, operation != upper.operation_column))
 
 
 def _loading_arguments(mapper: Mapper[Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ __all__ = [
     "AsDeclared",
     "BinaryJSON",
     "DatabaseUser",
+    "Holds",
     "LastDrawn",
     "ReadFirst",
     "SameValue",
@@ -140,6 +141,24 @@ def _last_drawn_postgresql(element: LastDrawn, compiler: SQLCompiler, **kw: Any)
     (drawing,) = element.clauses
     # Both take the name of the sequence, which is spelled where it is drawn from.
     return f"currval{compiler.process(drawing, **kw).removeprefix('nextval')}"
+
+
+class Holds(FunctionElement[bool]):
+    """A column holds a value that is given as a piece of the statement's text.
+
+    To the ORM that is no comparison: of those in the condition that joins the tables of a class, it
+    takes both sides for columns of these.
+    """
+
+    name = "holds"
+    inherit_cache: bool | None = True
+    type: types.TypeEngine[bool] = Boolean()
+
+
+@compiles(Holds)
+def _holds(element: Holds, compiler: SQLCompiler, **kw: Any) -> str:
+    column, value = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} = {value}"
 
 
 class DatabaseUser(FunctionElement[str]):

@@ -129,12 +129,9 @@ def deleted(subject: Any) -> Select[Any]:
     """
     spec = spec_of(subject)
     cls = spec.version_class
-    operation = getattr(cls, spec.operation_key)
-    return (
-        select(cls)
-        .where(operation == Operation.DELETE, is_latest(spec, cls))
-        .order_by(*place_of(spec, cls))
-    )
+    # It is gone from all of its tables; databases need not join those of which it is not.
+    is_gone = [table.operation_column == Operation.DELETE for table in spec.tables]
+    return select(cls).where(*is_gone, is_latest(spec, cls)).order_by(*place_of(spec, cls))
 
 
 def _select_transaction_at(asked: Any, transaction_class: type[Any], when: datetime) -> Select[Any]:

@@ -519,3 +519,74 @@ def test_conditions_on_superclasses_join_nothing(declare, Base, open_session):
     prices = [tool.versions[-1].price for tool in tools]
     assert prices == [tool.price for tool in tools] == [2, 2, 2]
     assert verify(session) == []
+
+
+def siblings(Base):
+    """Two classes with a table each, below one that is recorded with them."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("tool")
+
+    class Toy(Item):
+        __tablename__ = "toy"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        fun: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("toy")
+
+    return Item, Tool, Toy
+
+
+def lives_of(session, cls):
+    """Return the versions of a class: the transaction, what they are, their operation and name."""
+    version = version_class(cls)
+    found = session.scalars(select(version).order_by(version.transaction_id))
+    return [(v.transaction_id, type(v), v.operation_type, v.name) for v in found]
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_object_that_becomes_one_of_a_sibling(Base, open_session):
+    """Versions of each class tell what it was as one of that, with what happened to the object."""
+    Item, Tool, Toy = siblings(Base)
+    session = open_session(Base)
+    session.add(Tool(id=1, name="a", price=1))
+    session.commit()
+    for successor in (Toy(id=1, name="b", fun=2), Tool(id=1, name="c", price=3)):
+        session.delete(session.get(Item, 1))
+        session.flush()
+        session.add(successor)
+        session.commit()
+    session.delete(successor)
+    session.commit()
+    lives = lives_of(session, Item)
+    steps = [*dict.fromkeys(life[0] for life in lives)]
+
+    kinds = (Tool, INSERT, "a"), (Toy, UPDATE, "b"), (Tool, UPDATE, "c"), (Tool, DELETE, "c")
+    told = [(version_class(cls), operation, name) for cls, operation, name in kinds]
+    assert lives == [(step, *each) for step, each in zip(steps, told, strict=True)]
+    for cls in (Tool, Toy):
+        session.expunge_all()
+        assert lives_of(session, cls) == [life for life in lives if life[1] is version_class(cls)]
+    first, second, last = session.scalars(select(version_class(Tool)).order_by("transaction_id"))
+    assert (first.next, second.previous, second.next) == (second, first, last)
+    assert session.scalars(deleted(Item)).all() == session.scalars(deleted(Tool)).all() == [last]
+    assert session.scalars(deleted(Toy)).all() == verify(session) == []
+
+
+@pytest.mark.strategies("validity", "subquery")
+def test_deleted_object_whose_key_a_sibling_has(Base, open_session):
+    """What is there as one of another class is not among what was deleted."""
+    Item, Tool, Toy = siblings(Base)
+    session = open_session(Base)
+    session.add(Tool(id=1, name="a"))
+    session.commit()
+    session.delete(session.get(Item, 1))
+    session.commit()
+    assert [each.name for each in session.scalars(deleted(Tool))] == ["a"]
+    session.add(Toy(id=1, name="b"))
+    session.commit()
+
+    assert session.scalars(deleted(Tool)).all() == session.scalars(deleted(Item)).all() == []

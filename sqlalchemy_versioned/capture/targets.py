@@ -24,8 +24,8 @@ class Targets:
     def __init__(self) -> None:
         self._targets: dict[Table, Target] = {}
         self._by_spec: dict[VersionSpec, Target] = {}
-        #: By name in small letters, whatever the schema.
-        self._by_name: dict[str, list[Target]] = {}
+        #: By name in small letters, whatever the schema, and by table.
+        self._by_name: dict[str, dict[Table, Target]] = {}
         self._texts: TextualWrites | None = None
         self._acts: TextualActs | None = None
         #: Tables of which writes do nothing to ours.
@@ -35,9 +35,8 @@ class Targets:
         """Record writes to further tables."""
         self._targets.update(targets)
         self._by_spec.update({target.spec: target for target in targets.values()})
-        self._by_name.clear()
-        for table, target in self._targets.items():
-            self._by_name.setdefault(str(table.name).lower(), []).append(target)
+        for table, target in targets.items():
+            self._by_name.setdefault(str(table.name).lower(), {})[table] = target
         self._forget()
 
     def clear(self) -> None:
@@ -101,8 +100,8 @@ class Targets:
         return self._named(_name_of(table))
 
     def _named(self, name: str) -> list[Target]:
-        found = self._by_name.get(name.lower())
-        return [target for target in found if target.is_on()] if found else []
+        found = self._by_name.get(name.lower(), {})
+        return [target for target in found.values() if target.is_on()]
 
     def written_by_text(self, text: str) -> list[Target]:
         """Return the versioned tables that SQL text may write."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
@@ -13,9 +13,13 @@ from .._typing import mapper_of
 from ..database.sessions import numbering_connection
 from ..exc import ClassNotVersioned, IncompleteHistory, VersioningError
 from ..model.lookup import all_specs, bind_arguments_of
+from ..model.spec import ClassSpec
 from ..query.history import select_point
 
-__all__ = ["Moment", "find_moment", "transaction_class_of", "transaction_tables"]
+__all__ = ["Moment", "find_moment", "histories", "transaction_class_of", "transaction_tables"]
+
+#: What is recorded under each Transaction class.
+Histories: TypeAlias = dict[type[Any], list[ClassSpec]]
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,19 @@ class Moment:
         return f"transaction {self.transaction_id}"
 
 
-def transaction_class_of(when: Any) -> type[Any]:
-    """Return the Transaction class that *when* is about."""
-    classes: dict[type[Any], list[str]] = {}
+def histories() -> Histories:
+    """Return what is recorded under each Transaction class.
+
+    Which classes there are is asked of every mapper, so whoever opens a past asks once.
+    """
+    found: Histories = {}
     for spec in all_specs():
-        recorded = classes.setdefault(spec.transaction_class, [])
-        recorded.append(spec.tables[-1].parent_table.fullname)
+        found.setdefault(spec.transaction_class, []).append(spec)
+    return found
+
+
+def transaction_class_of(when: Any, classes: Histories) -> type[Any]:
+    """Return the Transaction class of *classes* that *when* is about."""
     if not classes:
         raise ClassNotVersioned(
             "there are no versioned classes, nor tables with a key, and so no history to read"
@@ -44,7 +55,7 @@ def transaction_class_of(when: Any) -> type[Any]:
             return cls
     if len(classes) > 1:
         # Their classes may well have one name.
-        tables = (f"{c.__table__.fullname} for that of {min(t)}" for c, t in classes.items())
+        tables = (f"{c.__table__.fullname} for that of {_first(s)}" for c, s in classes.items())
         raise VersioningError(
             f"{when!r} may mean a transaction of several histories, in the tables "
             f"{', '.join(sorted(tables))}; give a Transaction"
@@ -52,21 +63,23 @@ def transaction_class_of(when: Any) -> type[Any]:
     return next(iter(classes))
 
 
-def transaction_tables(transaction_class: type[Any]) -> frozenset[Table]:
-    """Return the tables, one in each ``MetaData``, in which a moment of a class is a number."""
-    return frozenset(
-        table.transaction_table
-        for spec in all_specs()
-        if spec.transaction_class is transaction_class
-        for table in spec.tables
-    )
+def _first(recorded: list[ClassSpec]) -> str:
+    return min(spec.tables[-1].parent_table.fullname for spec in recorded)
+
+
+def transaction_tables(recorded: list[ClassSpec]) -> frozenset[Table]:
+    """Return the tables, one in each ``MetaData``, in which a moment of them is a number."""
+    return frozenset(table.transaction_table for spec in recorded for table in spec.tables)
 
 
 def find_moment(
-    live: Session, cls: Any, when: Any, on_incomplete: str
+    live: Session, cls: Any, when: Any, recorded: list[ClassSpec], on_incomplete: str
 ) -> tuple[Moment, int | None]:
-    """Return the moment that *when* means, and the oldest transaction there is."""
-    others = (bind_arguments_of(spec) for spec in all_specs() if spec.transaction_class is cls)
+    """Return the moment that *when* means, and the oldest transaction there is.
+
+    :param recorded: what is recorded under the Transaction class *cls*.
+    """
+    others = (bind_arguments_of(spec) for spec in recorded)
     connection = numbering_connection(live, mapper_of(cls), others, is_read=True)
     wanted = select_point(connection, cls, when).scalar_subquery()
     oldest = select(func.min(cls.id)).scalar_subquery()

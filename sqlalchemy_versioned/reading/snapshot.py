@@ -30,7 +30,7 @@ from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..model.lookup import table_specs
 from ..model.spec import VersionSpec
 from ..query.temporal import PastCompiler, select_reach
-from .moments import Moment, find_moment, transaction_class_of, transaction_tables
+from .moments import Moment, find_moment, histories, transaction_class_of, transaction_tables
 from .past_objects import name_of, refuse_together
 
 __all__ = ["Snapshot", "as_of"]
@@ -76,9 +76,10 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
     live = sync_session(session)
     if isinstance(live, Snapshot):
         live = live.live
-    transaction_class = transaction_class_of(when)
-    moment, horizon = find_moment(live, transaction_class, when, on_incomplete)
-    return Snapshot(live, moment, transaction_tables(transaction_class), horizon, on_incomplete)
+    classes = histories()
+    cls = transaction_class_of(when, classes)
+    moment, horizon = find_moment(live, cls, when, classes[cls], on_incomplete)
+    return Snapshot(live, moment, transaction_tables(classes[cls]), horizon, on_incomplete)
 
 
 class Snapshot(_sqlalchemy.BorrowingSession):

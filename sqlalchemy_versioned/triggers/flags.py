@@ -87,7 +87,7 @@ class Flags:
     def told_of(self, flag: Flag, event: Event, arrived: str) -> str:
         """Return what the old and the new row say of one flag."""
         key = flag.parent.key
-        old, new = (self._own.parent_table.alias(alias).c[key] for alias in "on")
+        old, new = (self._text.aliased(self._own.parent_table, alias)[key] for alias in "on")
         is_given = self._text.expression(has_value(new))
         if event is Event.INSERT:
             return is_given

@@ -118,8 +118,8 @@ class StatementRows(VersionText):
         compared = [column for column in found if column not in self._key]
         if not compared:
             return "false"
-        before, after = (self._spec.parent_table.alias(name) for name in "on")
-        same = and_(*[SameValue(before.c[c.key], after.c[c.key]) for c in compared])
+        before, after = (self._text.aliased(self._spec.parent_table, name) for name in "on")
+        same = and_(*[SameValue(before[c.key], after[c.key]) for c in compared])
         return f"NOT ({self._text.expression(same)})"
 
     def _hold(self, event: Event) -> str:

@@ -35,6 +35,7 @@ class Text:
         self.dialect: Dialect = compiler.dialect
         self._compiler = compiler
         self._preparer = compiler.preparer
+        self._aliased: dict[tuple[Table, str], Any] = {}
         self._default_schema = default_schema or compiler.dialect.default_schema_name or "public"
 
     def name(self, name: str) -> str:
@@ -59,6 +60,14 @@ class Text:
         if alias is None:
             return ", ".join(self._preparer.quote(column.name) for column in columns)
         return ", ".join(self.column(alias, column) for column in columns)
+
+    def aliased(self, table: Table, alias: str) -> Any:
+        """Return the columns of a table under an alias, by key, for expressions."""
+        # One function asks dozens of times, and SQLAlchemy makes new columns for every alias.
+        known = self._aliased.get((table, alias))
+        if known is None:
+            known = self._aliased[table, alias] = table.alias(alias).c
+        return known
 
     def expression(self, element: ColumnElement[Any]) -> str:
         """Return an expression, its values as literals."""

@@ -248,6 +248,7 @@ class VersionText:
         compared = self._compared(spec)
         if not compared:
             return "false"
-        live, before = spec.parent_table.alias("l"), spec.version_table.alias("p")
-        same = and_(*[SameValue(before.c[p.version.key], live.c[p.parent.key]) for p in compared])
+        live = self._text.aliased(spec.parent_table, "l")
+        before = self._text.aliased(spec.version_table, "p")
+        same = and_(*[SameValue(before[p.version.key], live[p.parent.key]) for p in compared])
         return f"NOT ({self._text.expression(same)})"

@@ -727,7 +727,7 @@ FAULTS = [
     ),
     Fault(
         "unversioned-between",
-        "capture/cascades.py",
+        "capture/reach.py",
         "while more := ",
         "if more := ",
         "Cascades over two tables without history do not reach those that have one.",
@@ -735,7 +735,7 @@ FAULTS = [
     ),
     Fault(
         "first-state-behind-key-unkept",
-        "capture/cascades.py",
+        "capture/reach.py",
         "return [self._specs[each] for each in tables if each in self._specs]",
         "return []",
         "Rows that ON UPDATE changes for the first time get no first state.",

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from ..database.keys import Key
 from ..model.spec import Hierarchy, VersionSpec
 from ..recording.changes import Changes
-from .cascades import Cascaded, Cascades, Values
+from .cascaded import Cascaded, Values
+from .cascades import Cascades
 from .pending import Pending
 from .recorder import Recorder, add_values, changes_of_update
 from .refusals import give_up

@@ -20,7 +20,7 @@ from ..recording.paused import is_paused
 from ..recording.recording import Recording
 from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
-from .cascades import Cascaded
+from .cascaded import Cascaded
 from .flush_refusals import refuse_left_rows, refuse_shards
 from .flushes import Flush, Work, collect_work, find_switched
 from .native import end_events

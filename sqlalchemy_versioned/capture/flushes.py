@@ -31,7 +31,7 @@ from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
 from ..recording.unit_of_work import UnitOfWork
-from .cascades import Cascaded
+from .cascaded import Cascaded
 from .touched import ClassReader
 from .writes import Write
 

@@ -13,7 +13,7 @@ from ..database.dialects import returns_inserted
 from ..database.keys import Key, bare_key
 from ..recording.changes import Changes
 from .behind import RowsBehind
-from .cascades import Cascaded
+from .cascaded import Cascaded
 from .conflicts import Conflicts, is_replacing
 from .pending import Pending
 from .recorder import Recorder, Target, add_values

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from .._typing import new_dict, new_list, new_set
 from ..database.keys import Key
-from .cascades import Cascaded
+from .cascaded import Cascaded
 from .keyless import KeylessWrite
 from .recorder import Target
 from .writes import Write

@@ -16,7 +16,7 @@ from ..recording.ours import is_ours
 from ..recording.paused import is_paused
 from .capture import Capture
 from .captures import Captures
-from .cascades import Cascaded
+from .cascaded import Cascaded
 from .flush_events import FlushEvents
 from .flushes import Flush
 from .immutable import Guard

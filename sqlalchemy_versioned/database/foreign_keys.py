@@ -1,6 +1,7 @@
 """Foreign keys by which a database acts by itself, each followed from the rows it refers to.
 
-Facts of the metadata only; :mod:`..capture.cascades` looks up the rows.
+Facts of the metadata only; :mod:`..capture.reach` follows them, and :mod:`..capture.cascades` looks
+up the rows.
 """
 
 from __future__ import annotations

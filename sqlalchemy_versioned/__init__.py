@@ -63,7 +63,6 @@ from .model.lookup import (
 )
 from .model.masks import MASKED, Masked
 from .model.operation import Operation
-from .options import check_option_names, said_options
 from .query.history import deleted
 from .reading.changeset import (
     changeset,
@@ -77,6 +76,7 @@ from .reading.snapshot import Snapshot, as_of
 from .reading.version import Version, version_api
 from .recording.paused import paused
 from .recording.unit_of_work import UnitOfWork
+from .said_options import check_option_names, said_options
 
 if TYPE_CHECKING:
     from .changes import (

@@ -1,23 +1,20 @@
-"""Options as values: what may be said to the library, checked once, and every naming rule.
+"""Options as values: what may be said to the library, and every naming rule.
 
-:class:`Options` is made from what a manager and a class say (the nearer wins) when mappers are
-configured.  Everything later reads attributes of an :class:`Options` or of a spec; nobody asks
-for an option by name.
+:class:`Options` are made from what a manager and a class say when mappers are configured; see
+:mod:`.said_options`.  Everything later reads attributes of an :class:`Options` or of a spec; nobody
+asks for an option by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Column
 
-from ._typing import COLUMN, MAPPING, new_dict
-from .exc import ImproperlyConfigured, UnknownOption
+from ._typing import new_dict
 
 __all__ = [
     "ATTRIBUTES",
@@ -25,11 +22,10 @@ __all__ = [
     "KEY_LISTS",
     "KNOWN",
     "MANAGER_ONLY",
+    "POLICIES",
     "STAMPS",
     "Options",
     "Strategy",
-    "build_options",
-    "check_option_names",
 ]
 
 
@@ -199,13 +195,9 @@ MANAGER_ONLY = frozenset(
     }
 )
 
-#: Options that have a shorter name.
-_IN_FULL = {"native": "native_versioning"}
-
 #: Options that list attributes.
 KEY_LISTS = ("exclude", "include", "ignore", "mask")
 
-_COLUMN_LISTS = ("transaction_columns", "session_variables")
 #: Options that name columns which say when a version was written, and by which database user.
 STAMPS = ("issued_at_column_name", "db_user_column_name")
 
@@ -215,252 +207,5 @@ ATTRIBUTES = ("object_id_attribute", "user_id_attribute")
 #: What is done about writes that cannot be recorded, the strictest first.
 POLICIES = ("raise", "warn", "ignore")
 
-#: Options that are one of some words.
-_CHOICES = {
-    "capture": POLICIES,
-    "operation_type_format": ("number", "code"),
-    "truncate": ("record", "refuse"),
-    "version_id_type": ("integer", "uuid"),
-}
-#: Options that are either true or false.
-_FLAGS = tuple(f.name for f in fields(Options) if f.type == "bool")
-#: Options that name a column, an attribute or a schema, and whether they may be ``None``.
-_NAMES = {
-    f.name: f.default is None
-    for f in fields(Options)
-    if f.name.endswith("_column_name") or f.name in (*ATTRIBUTES, "version_schema")
-}
 #: The names of all options.
 KNOWN = tuple(f.name for f in fields(Options) if f.name not in ("extra", "is_selective"))
-
-
-def said_options(said: Any, *, owner: str) -> dict[str, Any]:
-    """Return options as somebody said them, each by the name that it has in full.
-
-    :param owner: who said it, for the message: ``"make_versioned()"``.
-    :raises ImproperlyConfigured: if they are no mapping.
-
-    >>> said_options({"native": True}, owner="make_versioned()")
-    {'native_versioning': True}
-    """
-    if not isinstance(said, MAPPING):
-        raise ImproperlyConfigured(f"{owner}: options is {said!r}; give a dict of options")
-    options: dict[str, Any] = dict(said)
-    return {_IN_FULL.get(name, name): value for name, value in options.items()}
-
-
-def check_option_names(given: Iterable[str], *, owner: str, also: Iterable[str] = ()) -> None:
-    """Refuse names that are no options.
-
-    :param owner: who said it, for the message: ``"make_versioned()"``.
-    :param also: names that plugins have announced.
-    :raises UnknownOption: for the first name that nothing reads.
-    """
-    known = sorted({*KNOWN, *also})
-    for name in given:
-        if name not in known:
-            raise UnknownOption(
-                f"{owner} has no option {name!r}; known options: {', '.join(known)}"
-            )
-
-
-def build_options(*said: Mapping[str, Any], owner: str, also: Iterable[str] = ()) -> Options:
-    """Merge what was *said*, the later mapping winning, into checked :class:`Options`.
-
-    :param owner: whose options these are, for messages: ``"Article.__versioned__"``.
-    :raises UnknownOption: if a key is no option.
-    :raises ImproperlyConfigured: if a value is of the wrong kind.
-
-    >>> build_options({"strategy": "subquery"}, {"exclude": ["body"]}, owner="Article").strategy
-    <Strategy.SUBQUERY: 'subquery'>
-    """
-    merged: dict[str, Any] = {}
-    for mapping in said:
-        merged.update(said_options(mapping, owner=owner))
-    check_option_names(merged, owner=owner, also=also)
-    values = {key: value for key, value in merged.items() if key in KNOWN}
-    values["extra"] = {key: value for key, value in merged.items() if key not in KNOWN}
-    for key in KEY_LISTS:
-        if key in values:
-            values[key] = _key_set(values[key], name=key, owner=owner)
-    for key in _COLUMN_LISTS:
-        if key in values:
-            values[key] = _columns(values[key], name=key, owner=owner)
-    # What a manager includes is said of classes that exclude something.
-    includes = any(each.get("include") for each in said[-1:])
-    values["is_selective"] = includes and not values.get("exclude")
-    if values.get("base_classes") is not None:
-        values["base_classes"] = _classes(values["base_classes"], owner=owner)
-    if "strategy" in values:
-        values["strategy"] = _strategy(values["strategy"], owner=owner)
-    options = Options(**values)
-    _check_kinds(options, owner)
-    _check_words(options, owner)
-    _check_names(options, owner)
-    _check_versions(options, owner)
-    _check_zone(options.time_zone, owner)
-    _check_factory(options.session_factory, owner)
-    return options
-
-
-# Of Any, checkers would make Iterable[Unknown] and the like.
-_LISTS: Any = (list, tuple)
-_MANY: Any = Iterable
-
-
-def _key_set(value: Any, *, name: str, owner: str) -> frozenset[str]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, _MANY):
-        raise ImproperlyConfigured(
-            f"{owner}: {name!r} is {value!r}; give a list of attribute keys, such as [{value!r}]"
-        )
-    return frozenset(str(key) for key in value)
-
-
-def _columns(value: Any, *, name: str, owner: str) -> tuple[Column[Any], ...]:
-    columns: tuple[Any, ...] = tuple(value) if isinstance(value, _LISTS) else (value,)
-    for column in columns:
-        is_named = isinstance(column, COLUMN) and isinstance(column.name, str)
-        if not is_named or column.primary_key:
-            raise ImproperlyConfigured(
-                f"{owner}: {name!r} has {column!r}; give a list of columns that have a name and "
-                "are no primary key, such as [Column('reason', String(200))]"
-            )
-    keys = [column.key for column in columns]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ImproperlyConfigured(
-                f"{owner}: {name!r} has {key!r} more than once; name it once"
-            )
-    return columns
-
-
-def _classes(value: Any, *, owner: str) -> tuple[type, ...]:
-    classes: tuple[Any, ...] = tuple(value) if isinstance(value, _LISTS) else (value,)
-    if not all(isinstance(each, type) for each in classes):
-        raise ImproperlyConfigured(
-            f"{owner}: base_classes is {value!r}; give a tuple of classes, such as (Base,)"
-        )
-    return classes
-
-
-def _strategy(value: Any, *, owner: str) -> Strategy:
-    try:
-        return Strategy(value)
-    except ValueError as error:
-        known = ", ".join(repr(s.value) for s in Strategy)
-        raise ImproperlyConfigured(
-            f"{owner}: strategy is {value!r}; choose one of {known}"
-        ) from error
-
-
-def _is_format(said: Any) -> bool:
-    """Tell whether a text has a place for one name, and makes another name of it."""
-    if not isinstance(said, str):
-        return False
-    try:
-        made = said % "x"
-    except (TypeError, ValueError):
-        return False
-    return "%s" in said and made != "x"
-
-
-def _check_kinds(options: Options, owner: str) -> None:
-    """Refuse what is neither true nor false, or no name, where that is meant."""
-    for name in _FLAGS:
-        if getattr(options, name) not in (True, False):
-            raise ImproperlyConfigured(
-                f"{owner}: {name} is {getattr(options, name)!r}; give True or False"
-            )
-    for name, may_be_none in _NAMES.items():
-        said = getattr(options, name)
-        is_name = isinstance(said, str) and said != ""
-        if not (is_name or (may_be_none and said is None)):
-            none = ", or None" if may_be_none else ""
-            raise ImproperlyConfigured(f"{owner}: {name} is {said!r}; give a name{none}")
-
-
-def _check_words(options: Options, owner: str) -> None:
-    """Refuse what is none of the words that an option can have."""
-    for name in ("session_variable_prefix", "session_variable_namespace"):
-        said = getattr(options, name)
-        may_be_empty = name == "session_variable_prefix"
-        if not isinstance(said, str) or not (said.isidentifier() or (may_be_empty and not said)):
-            raise ImproperlyConfigured(
-                f"{owner}: {name} is {said!r}; give a word of letters, digits and underscores"
-            )
-    for name, words in _CHOICES.items():
-        if getattr(options, name) not in words:
-            raise ImproperlyConfigured(
-                f"{owner}: {name} is {getattr(options, name)!r}; choose one of "
-                f"{', '.join(map(repr, words))}"
-            )
-
-
-def _check_names(options: Options, owner: str) -> None:
-    """Refuse names that something cannot have, or that two things would have."""
-    label: Any = options.label
-    if label is not None and not (isinstance(label, str) and label):
-        raise ImproperlyConfigured(
-            f"{owner}: label is {options.label!r}; give the name that change records shall have"
-        )
-    if not _is_format(options.table_name):
-        raise ImproperlyConfigured(
-            f"{owner}: table_name is {options.table_name!r}; it needs '%s' for the table's "
-            "name, and something beside it, such as '%s_version'"
-        )
-    if not _is_format(options.class_name) or not (options.class_name % "x").isidentifier():
-        raise ImproperlyConfigured(
-            f"{owner}: class_name is {options.class_name!r}; it needs '%s' for the name of the "
-            "class, and letters, digits or underscores beside it, such as '%sVersion'"
-        )
-    both = options.mask & options.ignore
-    if both:
-        raise ImproperlyConfigured(
-            f"{owner}: {min(both)!r} is in 'mask', by which its change makes a version, and in "
-            "'ignore', by which it makes none; take it out of one of them"
-        )
-    if len(set(options.bookkeeping_names)) < len(options.bookkeeping_names):
-        raise ImproperlyConfigured(
-            f"{owner}: transaction, end and operation columns (and the id, if versions have one) "
-            f"are called {options.bookkeeping_names}; give them different names"
-        )
-
-
-def _check_zone(name: Any, owner: str) -> None:
-    if name is None:
-        return
-    try:
-        ZoneInfo(name)
-    except (ValueError, TypeError, OSError, ZoneInfoNotFoundError) as error:
-        raise ImproperlyConfigured(
-            f"{owner}: time_zone is {name!r}, which is no time zone known here; give a name such "
-            "as 'Europe/Vienna', or 'UTC'; where the system knows none, install tzdata"
-        ) from error
-
-
-def _check_factory(factory: Any, owner: str) -> None:
-    is_awaited = iscoroutinefunction(factory) or isasyncgenfunction(factory)
-    if factory is not None and (is_awaited or not callable(factory)):
-        raise ImproperlyConfigured(
-            f"{owner}: session_factory is {factory!r}; give a sessionmaker, or a function without "
-            "arguments that returns or yields a Session, and need not be awaited"
-        )
-
-
-def _check_versions(options: Options, owner: str) -> None:
-    """Refuse what only one strategy can do, or none."""
-    if options.revision_id_column_name and options.strategy.merges:
-        raise ImproperlyConfigured(
-            f"{owner}: revision_id_column_name is {options.revision_id_column_name!r}, and strategy"
-            f" is {options.strategy.value!r}; it is kept only under strategy='append'"
-        )
-    if options.append_only and not options.native_versioning:
-        raise ImproperlyConfigured(
-            f"{owner}: append_only is set, and sessions record, which must change history and so "
-            "cannot be told from others that do; give make_versioned() native=True, too"
-        )
-    if options.record_unchanged and options.strategy.merges:
-        raise ImproperlyConfigured(
-            f"{owner}: record_unchanged is set, and strategy is {options.strategy.value!r}, which "
-            "keeps what differs; choose strategy='append', which keeps every event"
-        )

@@ -3,7 +3,8 @@
 import pytest
 
 from sqlalchemy_versioned import ImproperlyConfigured, UnknownOption
-from sqlalchemy_versioned.options import Options, Strategy, build_options, check_option_names
+from sqlalchemy_versioned.options import Options, Strategy
+from sqlalchemy_versioned.said_options import build_options, check_option_names
 
 
 async def run_nothing():

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Mapper
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
-from ..options import MANAGER_ONLY, Options, build_options
+from ..options import MANAGER_ONLY, Options
+from ..said_options import build_options
 from .attributes import check_keys
 from .core import said_of
 from .registry import Registry

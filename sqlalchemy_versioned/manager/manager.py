@@ -22,10 +22,10 @@ from ..exc import ClassNotVersioned, ImproperlyConfigured
 from ..hooks import Plugin
 from ..model.lookup import is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..options import check_option_names
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
+from ..said_options import check_option_names
 from .cores import CoreTables
 from .late_attributes import LateAttributes
 from .late_tables import LateTables

@@ -13,8 +13,9 @@ from ..build.transaction import TransactionFactory
 from ..context.session_variables import build_statement, set_variables, variables_set
 from ..exc import ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..options import DEFAULTS, Options, build_options, check_option_names, said_options
+from ..options import DEFAULTS, Options
 from ..recording.surroundings import Surroundings
+from ..said_options import build_options, check_option_names, said_options
 
 __all__ = ["Settings"]
 

@@ -30,7 +30,7 @@ from sqlalchemy_versioned.build.columns import (
     build_version_column,
     version_type,
 )
-from sqlalchemy_versioned.options import build_options
+from sqlalchemy_versioned.said_options import build_options
 
 
 class Color(enum.Enum):

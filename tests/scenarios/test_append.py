@@ -42,7 +42,7 @@ from sqlalchemy_versioned.exc import (
 )
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
-from sqlalchemy_versioned.options import build_options
+from sqlalchemy_versioned.said_options import build_options
 from tests.models import Models
 
 pytestmark = pytest.mark.options(strategy="append")

@@ -16,7 +16,8 @@ from sqlalchemy import Select, Table
 from sqlalchemy.orm import Mapper, Session
 
 from ._on_demand import names_on_demand
-from .build.transaction import TransactionBase, TransactionFactory
+from .build.transaction import TransactionFactory
+from .build.transaction_base import TransactionBase
 from .build.versioned import Versioned, versioned
 from .capture.recorder import UnrecordedWrite
 from .context.transaction_context import (

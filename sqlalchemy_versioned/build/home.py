@@ -14,7 +14,8 @@ from ..exc import ImproperlyConfigured
 from .classes import place_beside
 from .context_columns import check_columns
 from .registry import TRANSACTION_CLASS, Registry
-from .transaction import extend_transaction_table, forget_transaction_table
+from .transaction import forget_transaction_table
+from .transaction_copies import extend_transaction_table
 
 __all__ = ["check_transaction_class", "first_class_in", "settle_transaction_class"]
 

@@ -46,7 +46,7 @@ from .registry import VERSION_CLASS, Registry
 from .relationships import PARENT_VERSIONS, attach_parent_relationships, attach_relationships
 from .table_checks import check_links_key
 from .tables import build_table_spec, extend_table_spec, set_linked, with_key
-from .transaction import copy_transaction_table
+from .transaction_copies import copy_transaction_table
 
 __all__ = ["Round"]
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapper, relationship
 
 from .._typing import is_column, mapper_of
 from ..build.columns import transaction_id_type
-from ..build.transaction import TransactionBase
+from ..build.transaction_base import TransactionBase
 from ..exc import ImproperlyConfigured
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..triggers.entity_names import NAMES, EntityNames

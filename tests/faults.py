@@ -859,7 +859,7 @@ FAULTS = [
     ),
     Fault(
         "links-known-by-ends",
-        "build/pipeline.py",
+        "build/table_round.py",
         "return tuple(dict.fromkeys((*primary, *linked)))",
         "return linked",
         "A link is gone when one of its rows is.",

@@ -19,6 +19,7 @@ from .._typing import type_of
 from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVersioned
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec, Hierarchy
+from ..options import Options
 from ..reading.collection import VersionsAttribute
 from .adaption import CannotFollow
 from .attributes import other_name, synonym_target
@@ -31,10 +32,20 @@ __all__ = [
     "attach_parent_relationships",
     "attach_relationships",
     "detach_parent_relationships",
+    "mirrored_relationships",
 ]
 
 #: The mapped relationship behind ``Article.versions``.
 PARENT_VERSIONS = "_recorded_versions"
+
+
+def mirrored_relationships(mapper: Mapper[Any], options: Options) -> tuple[str, ...]:
+    """Return the keys of the relationships that versions have as well."""
+    return tuple(
+        relationship.key
+        for relationship in mapper.relationships
+        if not options.is_excluded(relationship.key) and relationship.key != PARENT_VERSIONS
+    )
 
 
 # -- a class and its versions ----------------------------------------------------------------

@@ -208,7 +208,7 @@ class CoreTables:
     def _build(self, table: Table) -> None:
         mark = self._built().mark()
         try:
-            options = self._begin().build_core(table, self._said[table])
+            options = self._begin().tables.build_core(table, self._said[table])
         except BaseException:
             # What is wrong with it may be put right, and said again.
             del self._said[table]
@@ -227,7 +227,7 @@ class CoreTables:
         spec, options = self._built().cores[table].root, self._options[table]
         keys = core_attribute_keys(table, options)
         new = {c: key for c, key in keys.items() if spec.version_column(c) is None}
-        added = self._begin().added_columns(None, table, new) if new else ()
+        added = self._begin().tables.added_columns(None, table, new) if new else ()
         extend_table_spec(spec, keys, ignored=options.ignore, added=added)
         self._columns[table] = frozenset(table.columns)
         self._wait_for_types(table)

@@ -72,17 +72,21 @@ class LateAttributes:
         self._sizes.clear()
 
     def _unkept(self, mapper: Mapper[Any], spec: ClassSpec) -> Iterator[str]:
-        tables = {each.parent_table for each in spec.tables}
-        attributes, new = mapper.column_attrs, self._new(mapper.column_attrs.keys(), spec)
-        had = {c for key in set(attributes.keys()).difference(new) for c in attributes[key].columns}
-        for key in new:
-            column = attributes[key].columns[0]
-            if is_column(column) and column.table in tables and column not in had:
-                yield key
+        yield from self._unkept_columns(mapper, spec)
         for key in self._new(mapper.relationships.keys(), spec):
             relationship = mapper.relationships[key]
             is_kept = relationship.secondary in self._built().associations
             if is_many_to_many(relationship) and not is_kept:
+                yield key
+
+    def _unkept_columns(self, mapper: Mapper[Any], spec: ClassSpec) -> Iterator[str]:
+        attributes, new = mapper.column_attrs, self._new(mapper.column_attrs.keys(), spec)
+        # Another attribute of a column that is kept changes nothing.
+        had = {c for each in attributes if each.key not in new for c in each.columns}
+        tables = {each.parent_table for each in spec.tables}
+        for key in new:
+            column = attributes[key].columns[0]
+            if is_column(column) and column.table in tables and column not in had:
                 yield key
 
     def _new(self, keys: Iterable[str], spec: ClassSpec) -> list[str]:

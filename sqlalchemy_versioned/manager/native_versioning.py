@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect
@@ -17,7 +17,7 @@ from ..capture.native import (
     check_subclasses,
 )
 from ..hooks import PluginCollection
-from ..model.spec import Hierarchy
+from ..model.spec import Hierarchy, VersionSpec
 from ..options import Options
 from ..recording.transaction_row import referring_columns
 from ..triggers.installer import TriggerInstaller
@@ -102,30 +102,48 @@ class NativeVersioning:
         return found
 
     def _tables(self, referring: Sequence[Column[Any]] = ()) -> Iterator[NativeTable]:
-        registry, options = self._registry(), self._options()
-        said = {s: c.options for c in registry.classes.values() for s in c.tables}
-        said.update({h.root: self._cores.options_of(t) for t, h in registry.cores.items()})
-        required = {c.key for c in options.session_variables if not c.nullable}
+        """Yield the tables that triggers record.
+
+        :param referring: columns that refer to transactions without a foreign key.
+        """
+        registry, options, said = self._registry(), self._options(), self._said()
         space = options.session_variable_namespace
-        variables = tuple(
-            Variable(c.key, f"{space}.{c.key}", c.key in required)
-            for c in build_transaction_columns(options)
+        variables = _variables(
+            build_transaction_columns(options), options.session_variables, space=space
         )
         beside = [table for plugin in self._plugins() for table in plugin.history_tables]
         for table, hierarchy in self._hierarchies().items():
             spec = registry.tables.get(table, hierarchy.root)
             if not spec.is_native:
                 continue
-            truncates = said.get(spec, options).truncate == "record"
-            said_of_it = (spec.base or spec).variables
-            own = [Variable(c.key, f"{space}.{c.key}", not c.nullable) for c in said_of_it]
+            own, said_of_it = (spec.base or spec).variables, said.get(spec, options)
             yield NativeTable(
                 spec,
                 hierarchy,
-                truncates,
-                variables,
+                truncates=said_of_it.truncate == "record",
+                variables=variables,
                 referring=tuple(c for c in referring if c.table.metadata is table.metadata),
-                version_variables=tuple(own),
-                is_append_only=said.get(spec, options).append_only,
+                version_variables=_variables(own, own, space=space),
+                is_append_only=said_of_it.append_only,
                 beside=tuple(t for t in beside if t.metadata is table.metadata),
             )
+
+    def _said(self) -> dict[VersionSpec, Options]:
+        """Return the options of what is versioned by itself, and not along with relationships."""
+        registry = self._registry()
+        said = {spec: each.options for each in registry.classes.values() for spec in each.tables}
+        cores = registry.cores.items()
+        said.update({each.root: self._cores.options_of(table) for table, each in cores})
+        return said
+
+
+def _variables(
+    columns: Iterable[Column[Any]], said: Iterable[Column[Any]], *, space: str
+) -> tuple[Variable, ...]:
+    """Return the settings that fill columns.
+
+    :param said: the session variables, which tell what must be given.
+    :param space: what the names of settings begin with.
+    """
+    required = {column.key for column in said if not column.nullable}
+    return tuple(Variable(c.key, f"{space}.{c.key}", c.key in required) for c in columns)

@@ -117,21 +117,28 @@ class Overview(Settings):
 
     def _awaits(self, metadata: MetaData) -> bool:
         """Tell whether something is versioned in a ``MetaData`` that is not built yet."""
-        if not self._is_on():
-            return False
-        # Transactions of tables alone know no users; where there are classes, they may.
-        is_begun = self._registry.transaction_class is None and any(
-            table.metadata is metadata for table in self._cores.tables
+        return self._is_on() and (
+            self._awaits_users(metadata)
+            or self._late_attributes.are_relationships()
+            or any(is_in(mapper, metadata) for mapper in self._waiting(metadata))
         )
-        if is_begun and first_class_in(metadata) is not None:
-            return True
-        waiting = [mapper_of(cls) for cls in self._pending()]
+
+    def _awaits_users(self, metadata: MetaData) -> bool:
+        """Tell whether transactions, which know no users so far, may have to.
+
+        Those of tables alone know none; where there are classes, they may.
+        """
+        if self._registry.transaction_class is not None:
+            return False
+        is_begun = any(table.metadata is metadata for table in self._cores.tables)
+        return is_begun and first_class_in(metadata) is not None
+
+    def _waiting(self, metadata: MetaData) -> Iterator[Mapper[Any]]:
+        """Yield the classes of which something may be versioned that is not yet."""
+        yield from map(mapper_of, self._pending())
         if any(is_in(mapper_of(cls), metadata) for cls in self._registry.classes):
             # Classes that are not versioned may come with links to these.
-            waiting += [each for each in _sqlalchemy.all_mappers() if not each.configured]
-        return self._late_attributes.are_relationships() or any(
-            is_in(mapper, metadata) for mapper in waiting
-        )
+            yield from (each for each in _sqlalchemy.all_mappers() if not each.configured)
 
     def _options_in_use(self) -> Iterator[Options]:
         yield from (spec.options for spec in self._registry.classes.values())

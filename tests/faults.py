@@ -286,7 +286,7 @@ FAULTS = [
     # -- statements --------------------------------------------------------------------------
     Fault(
         "replaced-in-passing",
-        "database/dialects.py",
+        "database/upserts.py",
         "set_={mark.key: new[mark.key], required.key: kept}",
         "set_={mark.key: new[mark.key]}",
         "A version is taken for written where another stands that lost its transaction.",

@@ -9,7 +9,8 @@ from sqlalchemy import Column, Connection, Select, select
 
 from ..database.dialects import locks_one_table
 from ..database.foreign_keys import Edge
-from ..database.keys import Key, KeyConditions, KeyParameters, bare_key
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Key, KeyParameters, bare_key
 
 __all__ = ["read_rows", "referring_rows"]
 

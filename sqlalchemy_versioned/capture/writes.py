@@ -32,14 +32,8 @@ from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
 from ..database.dialects import has_concurrent_writers, locks_one_table, locks_small_tables
-from ..database.keys import (
-    Key,
-    KeyConditions,
-    KeyParameters,
-    Style,
-    bare_key,
-    key_values,
-)
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Key, KeyParameters, Style, bare_key, key_values
 from ..database.names import free_prefix
 from .bound import bound_values
 from .conditions import conjuncts, equality, is_lasting, key_of, value_of, with_value, with_values

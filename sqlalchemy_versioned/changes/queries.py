@@ -15,7 +15,8 @@ from sqlalchemy import Select, Table
 from sqlalchemy.engine import Dialect
 
 from .._typing import select_rows
-from ..database.keys import KeyConditions, Style
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Style
 from ..model.lookup import CONTEXT_TABLE
 from ..model.spec import ClassSpec
 from ..query.changes import BuiltChanges, build_changes

@@ -18,7 +18,8 @@ from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import object_session
 
 from .._typing import mapper_of, type_of
-from ..database.keys import bare_key, key_expression, key_values
+from ..database.key_conditions import key_expression
+from ..database.keys import bare_key, key_values
 from ..exc import InvalidArgumentType
 from ..model.lookup import MANAGER, ensure_bound, find_spec
 from ..model.mapping import class_named

@@ -23,7 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapper
 
 from ..database.expressions import ReadFirst
-from ..database.keys import KeyConditions, Style, key_expression
+from ..database.key_conditions import KeyConditions, key_expression
+from ..database.keys import Style
 from ..model.mapping import USER_ID, USER_IS_SAID, user_reference
 from ..model.spec import ClassSpec
 from .named import Writer, had_name, user_column, user_of

@@ -26,7 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from .._typing import select_rows, sql_literal
-from ..database.keys import KeyConditions, Style
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Style
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .filters import ISSUED_AT, OBJECT, OPERATION, Filters

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, and_, case, func, or_, select
 
 from .._typing import mapper_of
-from ..database.keys import KeyConditions, Style, key_expression
+from ..database.key_conditions import KeyConditions, key_expression
+from ..database.keys import Style
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from .newest import newest_version, of_key

@@ -32,7 +32,8 @@ from sqlalchemy import (
 )
 
 from .._typing import select_rows, sql_literal
-from ..database.keys import KeyConditions, Style
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Style
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
 from .neighbours import rows_with_neighbours

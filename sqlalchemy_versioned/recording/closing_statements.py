@@ -23,7 +23,8 @@ from ..database.dialects import (
     forgets_whole_keys,
     repeats_subqueries,
 )
-from ..database.keys import KeyConditions, Style
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Style
 from ..query.newest import newest_version, through_key
 from ..query.rows import (
     as_stored,

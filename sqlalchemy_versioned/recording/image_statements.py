@@ -25,8 +25,8 @@ from sqlalchemy import (
     true,
 )
 
-from ..database.dialects import build_insert_of_missing, build_insert_or_mark, build_upsert
 from ..database.expressions import StampedUuid
+from ..database.upserts import build_insert_of_missing, build_insert_or_mark, build_upsert
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.beginnings import beginning_of

@@ -15,13 +15,12 @@ from sqlalchemy.engine import Dialect
 from ..context.values import row_values
 from ..database.dialects import (
     has_concurrent_writers,
-    has_insert_or_mark,
-    has_upsert,
     has_writable_ctes,
     locks_what_is_missing,
 )
 from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style, bare_key
+from ..database.upserts import has_insert_or_mark, has_upsert
 from ..model.spec import VersionSpec
 from .ours import OURS
 from .shapes import Shape

@@ -22,7 +22,8 @@ from ..database.dialects import (
     has_enum_types,
     writes_past_snapshots,
 )
-from ..database.keys import KeyConditions, Style
+from ..database.key_conditions import KeyConditions
+from ..database.keys import Style
 from ..model.spec import VersionSpec
 from ..query.newest import index_hint
 from ..query.rows import (

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-from ..database.keys import key_expression
+from ..database.key_conditions import key_expression
 
 __all__ = [
     "changes_by_itself",

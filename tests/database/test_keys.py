@@ -8,7 +8,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
 from sqlalchemy_versioned import version_class
-from sqlalchemy_versioned.database.keys import KeyConditions, KeyParameters, Style
+from sqlalchemy_versioned.database.key_conditions import KeyConditions
+from sqlalchemy_versioned.database.keys import KeyParameters, Style
 
 
 class Counted(TypeDecorator):

@@ -37,7 +37,7 @@ from .templates import (
     VARIABLES,
 )
 from .text import dollar_quoted, fill
-from .transactions import INVOKER
+from .transaction_row import INVOKER
 
 __all__ = ["Recorder"]
 

@@ -7,22 +7,18 @@ hold in another setting.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
-from sqlalchemy import Column, DateTime, Sequence, Table
+from sqlalchemy import Table
 from sqlalchemy.engine import Dialect
 
-from ..database.dialects import native_type, stored_type
 from ..model.spec import VersionSpec
-from ..query.history import CLOCKS
 from ..query.newest import row_key
 from .settings import UPKEEP
 from .spec import TransactionSpec, TransactionStep, Variable
 from .templates import REQUIRED
 from .text import Text, fill
+from .transaction_row import next_number, value_at_first, value_when_moved, written_row
 
-__all__ = ["INVOKER", "build_transaction_function", "now", "tells_moment"]
+__all__ = ["build_transaction_function"]
 
 CURRENT = """
 DECLARE
@@ -110,15 +106,20 @@ UPDATE {version} AS v SET {transaction} = versioned_number
 WHERE {v_transaction} = versioned_old;
 """
 
+MOVE_REFERRING = """
+UPDATE {other} SET {reference} = versioned_number WHERE {reference} = versioned_old;
+"""
+
+RELEASE_REFERRING = """
+DELETE FROM {other} WHERE {reference} = versioned_old;
+"""
+
 #: Tables of another MetaData may be in another database, or not be there yet.
 IF_THERE = """
 IF to_regclass('{table_text}') IS NOT NULL THEN
     {statements}
 END IF;
 """
-
-#: The same of moments that were written as of moments that are asked for.
-_NEAR = f"interval '{CLOCKS // timedelta(minutes=1)} minute'"
 
 USED = """
 IF {used} THEN
@@ -144,12 +145,6 @@ BEGIN
 END
 """
 
-#: Who has sent the statement: a function that acts for its owner is asked by another.
-INVOKER = (
-    "CASE current_setting('role') WHEN 'none' THEN session_user::text"
-    " ELSE current_setting('role') END"
-)
-
 
 def build_transaction_function(
     spec: TransactionSpec, step: TransactionStep, text: Text, dialect: Dialect
@@ -173,15 +168,15 @@ def build_transaction_function(
 def _build_begin(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict[str, str]) -> str:
     # PostgreSQL refuses values for columns that it computes.
     columns = [c for c in spec.table.columns if c.computed is None]
-    values = {column: _value(column, text, dialect) for column in columns}
+    values = {column: value_at_first(column, text, dialect) for column in columns}
     # Never what the application says: numbers must come in the order of locks.
-    values[spec.number] = _next_number(spec, text)
+    values[spec.number] = next_number(spec, text)
     given = {column: value for column, value in values.items() if value is not None}
     slots = {**slots, "number": text.columns(None, [spec.number])}
     said = f"jsonb_populate_record(NULL::{slots['table']}, versioned_all) AS s"
     return fill(
         BEGIN,
-        row=_row(text.columns(None, given), ", ".join(given.values()), said),
+        row=written_row(text.columns(None, given), ", ".join(given.values()), said),
         variables=_variables(spec, text),
         required="\n".join(
             _required(each, spec, text) for each in spec.variables if each.is_required
@@ -211,95 +206,28 @@ def _required(variable: Variable, spec: TransactionSpec, text: Text) -> str:
     )
 
 
-def _row(columns: str, values: str, source: str) -> str:
-    """Return what an INSERT puts into a table that may have nothing but what numbers its rows."""
-    return f"({columns}) SELECT {values} FROM {source}" if columns else "DEFAULT VALUES"
-
-
-def _next_number(spec: TransactionSpec, text: Text) -> str | None:
-    """Return what numbers a row, unless the table does it by itself."""
-    sequence = spec.number.default
-    if not isinstance(sequence, Sequence):
-        return None
-    name = text.beside(sequence, sequence.name).replace("'", "''")
-    return f"nextval('{name}')"
-
-
-def _value(column: Column[Any], text: Text, dialect: Dialect) -> str | None:
-    """Return what a column of a new row is to hold: what the application says, or what is known."""
-    said = text.column("s", column)
-    known = {
-        "issued_at": now(column, dialect),
-        # Of an application it is the address of its server, and no news.
-        "remote_addr": "CASE WHEN versioned_said IS NULL THEN host(inet_client_addr()) END",
-        "client_addr": "host(inet_client_addr())",
-        "db_user": INVOKER,
-        "application_name": "NULLIF(current_setting('application_name'), '')",
-    }.get(column.name)
-    if known is None:
-        known = text.default(column)
-    if known is None and column.default is not None and column.default.is_scalar:
-        known = text.value(column.default.arg, column)  # type: ignore[attr-defined]
-    return said if known is None else f"coalesce({said}, {known})"
-
-
-def tells_moment(column: Column[Any]) -> bool:
-    """Tell whether a column says when a version was written, and not by which user."""
-    return isinstance(native_type(column), DateTime)
-
-
-def now(column: Column[Any], dialect: Dialect) -> str:
-    """Return the present moment, as a column keeps it."""
-    type_ = stored_type(column, dialect)
-    # ``clock_timestamp()``, not ``now()``: that is when the transaction began, perhaps long before.
-    is_aware = isinstance(type_, DateTime) and type_.timezone
-    return "clock_timestamp()" if is_aware else "clock_timestamp() AT TIME ZONE 'UTC'"
-
-
 def _build_move(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict[str, str]) -> str:
     columns = [c for c in spec.table.columns if c.computed is None and c is not spec.number]
-    number = _next_number(spec, text)
+    number = next_number(spec, text)
     names = columns if number is None else [spec.number, *columns]
     copied = [] if number is None else [number]
-    copied += [_moved(column, text, dialect) for column in columns]
+    copied += [value_when_moved(column, text, dialect) for column in columns]
     moving = [
         _if_there(spec, each.version_table, _build_versions_move(each, text), text)
         for each in spec.versions
-    ]
-    referring = [
-        _if_there(
-            spec,
-            column.table,
-            f"UPDATE {text.table(column.table)} SET {text.columns(None, [column])} = "
-            f"versioned_number WHERE {text.columns(None, [column])} = versioned_old;",
-            text,
-        )
-        for column in spec.referring
     ]
     old = f"{slots['table']} AS t WHERE {slots['number']} = versioned_old"
     return fill(
         MOVE,
         current=text.beside(spec.table, spec.functions[TransactionStep.CURRENT]),
-        row=_row(text.columns(None, names), ", ".join(copied), old),
+        row=written_row(text.columns(None, names), ", ".join(copied), old),
         returned=text.columns(None, [spec.number]),
         versions="\n".join(moving),
-        referring="\n".join(referring),
+        referring=_all_referring(MOVE_REFERRING, spec, text),
         remember=fill(REMEMBER, **slots),
         upkeep=UPKEEP,
         **slots,
     )
-
-
-def _moved(column: Column[Any], text: Text, dialect: Dialect) -> str:
-    """Return what a column of a row holds that is written anew, after what has overtaken it."""
-    kept = text.column("t", column)
-    if column.name != "issued_at" or not tells_moment(column):
-        return kept
-    # What is not of about this transaction, the application has said.
-    present = now(column, dialect)
-    began = present.replace("clock_timestamp", "transaction_timestamp")
-    near = f"{kept} BETWEEN ({began}) - {_NEAR} AND ({present}) + {_NEAR}"
-    return f"CASE WHEN {near} THEN {present} ELSE {kept} END"
 
 
 def _build_versions_move(spec: VersionSpec, text: Text) -> str:
@@ -332,17 +260,18 @@ def _build_release(spec: TransactionSpec, text: Text, slots: dict[str, str]) -> 
         used = [_if_there(spec, t, fill(USED, used=look), text) for t, look in looks.items()]
     else:
         used = [fill(USED, used="\nOR ".join(looks.values()))]
-    referring = [
-        _if_there(
-            spec,
-            column.table,
-            f"DELETE FROM {text.table(column.table)} "
-            f"WHERE {text.columns(None, [column])} = versioned_old;",
-            text,
-        )
-        for column in spec.referring
-    ]
-    return fill(RELEASE, used="\n".join(used), referring="\n".join(referring), **slots)
+    referring = _all_referring(RELEASE_REFERRING, spec, text)
+    return fill(RELEASE, used="\n".join(used), referring=referring, **slots)
+
+
+def _all_referring(template: str, spec: TransactionSpec, text: Text) -> str:
+    """Return what is done to the rows of each table that refers to transactions."""
+    done: list[str] = []
+    for column in spec.referring:
+        table, reference = text.table(column.table), text.columns(None, [column])
+        statement = fill(template, other=table, reference=reference)
+        done.append(_if_there(spec, column.table, statement, text))
+    return "\n".join(done)
 
 
 def _if_there(spec: TransactionSpec, table: Table, statements: str, text: Text) -> str:

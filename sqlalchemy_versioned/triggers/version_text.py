@@ -22,7 +22,7 @@ from .templates import (
     WRITTEN,
 )
 from .text import Text, fill
-from .transactions import INVOKER, now, tells_moment
+from .transaction_row import INVOKER, now, tells_moment
 
 __all__ = ["VersionText"]
 

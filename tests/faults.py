@@ -126,7 +126,7 @@ FAULTS = [
     ),
     Fault(
         "circle-not-looked-again",
-        "capture/flush_events.py",
+        "capture/flush_behind.py",
         "        if place in flush.moved:\n",
         "        if not flush.going:\n",
         "Rows that come to refer to what the same flush deletes later stay alive in history.",
@@ -585,7 +585,7 @@ FAULTS = [
     ),
     Fault(
         "paused-recorded",
-        "capture/flush_events.py",
+        "capture/flushed_classes.py",
         "isdisjoint(mappers) or is_paused(flush.session):",
         "isdisjoint(mappers):",
         "Flushes are recorded although recording is paused.",
@@ -941,9 +941,9 @@ FAULTS = [
     ),
     Fault(
         "kept-rows-gone",
-        "capture/flush_events.py",
-        "        self._settle_deletions(flush)\n",
-        "",
+        "capture/flush_behind.py",
+        "                changes.settle_deletion(flush.session, connection, table, keys)\n",
+        "                pass\n",
         "Rows that triggers keep from a flush are recorded as deleted.",
         (f"{APPEND}::test_deletion_that_is_refused",),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -20,9 +20,10 @@ from ..recording.paused import is_paused
 from ..recording.recording import Recording
 from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
-from .cascaded import Cascaded
-from .flush_refusals import refuse_left_rows, refuse_shards
-from .flushes import Flush, Work, collect_work, find_switched
+from .flush_behind import FlushBehind
+from .flush_refusals import refuse_left_rows
+from .flushed_classes import FlushedClasses
+from .flushes import Flush, Work, collect_work
 from .native import end_events
 from .session_recorder import SessionRecorder
 from .touched import ClassReader
@@ -40,8 +41,9 @@ class FlushEvents:
         self._recorder = recorder
         self._surroundings = recorder.surroundings
         self._sessions = recorder.sessions
-        self._captures = captures
         self._tracked = tracked
+        self._classes = FlushedClasses(recorder.surroundings, tracked)
+        self._behind = FlushBehind(recorder.surroundings, captures)
         # The flush itself lives as long as SQLAlchemy's, so that one that fails leaves nothing.
         self._name = name
         self._flush: ContextVar[weakref.ref[Flush] | None] = ContextVar(
@@ -74,12 +76,12 @@ class FlushEvents:
         :param table: the first to lose rows, or another of them.
         """
         if base_mapper in flush.imaged:
-            self._look_behind_again(flush, connection, table)
+            self._behind.look_again(flush, connection, table)
             return
         flush.imaged.add(base_mapper)
         # Images of rows that go with others which are still to be deleted say that they are there.
         flush.moved.update(flush.going)
-        for work in self._collect(flush, self._readers_of_hierarchy(flush, base_mapper)):
+        for work in self._collect(flush, self._classes.of_hierarchy(flush, base_mapper)):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             self._recorder.keep_first_state(connection, work.hierarchy, gone)
             absent = self._take_images(flush, work, locks=True).absent
@@ -87,18 +89,7 @@ class FlushEvents:
             for spec, keys in gone.items():
                 left = [key for key in keys if key not in absent.get(spec, ())]
                 flush.going.setdefault((connection, spec.parent_table), []).extend(left)
-                self._record_cascaded(flush, connection, spec.parent_table, keys)
-
-    def _look_behind_again(self, flush: Flush, connection: Connection, table: Any) -> None:
-        """Look up what goes along with rows that are still to be deleted, if that may be more.
-
-        Classes that refer to each other in a circle are written in turn: rows may come to refer to
-        what is deleted next.
-        """
-        place = (connection, table)
-        if place in flush.moved:
-            flush.moved.discard(place)
-            self._record_cascaded(flush, connection, table, flush.going[place])
+                self._behind.record(flush, connection, spec.parent_table, keys)
 
     def before_updates(
         self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
@@ -107,14 +98,14 @@ class FlushEvents:
         if base_mapper in flush.updated:
             return
         flush.updated.add(base_mapper)
-        readers = self._readers_of_hierarchy(flush, base_mapper)
+        readers = self._classes.of_hierarchy(flush, base_mapper)
         joined = {m: each for m, each in readers.items() if each.spec.hierarchy.is_joined}
         if joined:
-            refuse_left_rows(readers, self._switched(flush, base_mapper))
+            refuse_left_rows(readers, self._classes.switched(flush, base_mapper))
             if has_concurrent_writers(connection.dialect):
                 self._hold_objects(flush, connection, joined)
         for mapper, reader in readers.items():
-            if self._may_change_first(connection, reader.spec.tables):
+            if self._behind.may_change_first(connection, reader.spec.tables):
                 self._keep_first_states(flush, connection, mapper, reader.spec)
 
     def _hold_objects(
@@ -138,7 +129,7 @@ class FlushEvents:
         self, flush: Flush, connection: Connection, mapper: Mapper[Any], spec: ClassSpec
     ) -> None:
         """Keep the first states of the objects of a class, and of rows that refer to them."""
-        switched = self._switched(flush, mapper.base_mapper)
+        switched = self._classes.switched(flush, mapper.base_mapper)
         added = _sqlalchemy.added_states(flush.context)
         keys = [
             bare_key(state.key[1])
@@ -150,25 +141,8 @@ class FlushEvents:
             return
         firsts = dict.fromkeys(spec.tables, keys)
         self._recorder.keep_first_state(connection, spec.hierarchy, firsts)
-        behind = self._captures.on(connection).behind
         for table in spec.tables:
-            found = behind.look_behind(connection, table.parent_table, keys, None)
-            if found.following or found:
-                found = found.without(flush.born())
-            behind.keep(connection, found)
-            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
-
-    def _switched(
-        self, flush: Flush, base_mapper: Mapper[Any]
-    ) -> Mapping[InstanceState[Any], ClassSpec]:
-        """Return the objects of a hierarchy that are deleted and leave their rows to new ones.
-
-        Each comes with the class of the new one, which SQLAlchemy tells of as if it were inserted.
-        """
-        if base_mapper not in flush.switched:
-            readers = self._readers_of_hierarchy(flush, base_mapper)
-            flush.switched[base_mapper] = find_switched(flush.context, readers)
-        return flush.switched[base_mapper]
+            self._behind.keep(flush, connection, table.parent_table, keys)
 
     def note_expressed(
         self, mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]
@@ -180,48 +154,23 @@ class FlushEvents:
             if expressed:
                 flush.expressed[state] = expressed
 
-    def _may_change_first(self, connection: Connection, specs: Sequence[VersionSpec]) -> bool:
-        """Tell whether an update may be the first change of a row, or of one that refers to it."""
-        cascades = self._captures.on(connection).cascades
-        for spec in specs:
-            if cascades.acts_on_update(spec.parent_table):
-                return True
-            if self._surroundings.may_lack_versions(connection, spec):
-                return True
-        return False
-
-    def _record_cascaded(
-        self, flush: Flush, connection: Connection, table: Table, keys: list[Key]
-    ) -> None:
-        capture = self._captures.on(connection)
-        cascades = capture.cascades
-        if keys and cascades.acts_on_delete(table):
-            found = cascades.of_deleted(connection, table, keys)
-            if found:
-                # What becomes of those is seen when images are taken.
-                found = found.without(flush.born())
-            capture.behind.record(flush.session, connection, found)
-            flush.cascaded.setdefault(connection, Cascaded()).extend(found)
-
     def after_flush(self, session: Session, context: UOWTransaction) -> None:
         """Record what a flush has written."""
         flush: Flush | None = context.attributes.pop(self._name, None)
         if flush is None:
             return
         self._flush.set(flush.outer)
-        for work in self._collect(flush, self._readers_due(flush)):
+        for work in self._collect(flush, self._classes.due(flush)):
             if flush.has_imaged(work.mapper) and not work.hierarchy.root.strategy.merges:
                 for changes in work.changes.values():
                     changes.look_again()
             self._take_images(flush, work)
-            self._follow_updated(flush, work)
+            if self._behind.is_followed(work):
+                self._behind.follow(flush, self._connection_of(flush, work), work)
         for link, work in flush.links.items():
             link.settle(work)
             self._take_images(flush, work)
-        if flush.deletions:
-            self._settle_deletions(flush)
-        for connection, found in flush.cascaded.items():
-            self._captures.on(connection).behind.settle(session, connection, found)
+        self._behind.settle(flush)
         if flush.is_left_to_triggers:
             end_events(flush)
             self._recorder.follow_triggers(session)
@@ -239,30 +188,6 @@ class FlushEvents:
             unit.set_later()
             self._recorder.expire_live_ids(session)
 
-    def _settle_deletions(self, flush: Flush) -> None:
-        """Record that rows are there which the flush was to delete."""
-        for connection, table in flush.kept():
-            keys = flush.going.get((connection, table), [])
-            if keys:
-                changes = self._captures.on(connection).changes
-                changes.settle_deletion(flush.session, connection, table, keys)
-
-    def _follow_updated(self, flush: Flush, work: Work) -> None:
-        cascades = self._captures.of_all.cascades
-        for spec, changes in work.changes.items():
-            if cascades.acts_on_update(spec.parent_table):
-                moved = {key: key for key in changes.updated} | changes.former
-                if moved:
-                    connection = self._connection_of(flush, work)
-                    cascaded = flush.cascaded.get(connection, Cascaded())
-                    self._captures.on(connection).behind.follow_updated(
-                        flush.session,
-                        connection,
-                        spec.parent_table,
-                        moved,
-                        values=cascaded.values.get(spec.parent_table),
-                    )
-
     def _connection_of(self, flush: Flush, work: Work) -> Connection:
         if work.connection is not None:
             return work.connection
@@ -279,50 +204,6 @@ class FlushEvents:
             return []
         plugins = self._surroundings.plugins
         return collect_work(flush, readers, self._recorder.added_values, plugins)
-
-    def _readers_of_hierarchy(
-        self, flush: Flush, base_mapper: Mapper[Any]
-    ) -> Mapping[Mapper[Any], ClassReader]:
-        readers = self._readers_of(flush)
-        return {m: reader for m, reader in readers.items() if m.base_mapper is base_mapper}
-
-    def _readers_due(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
-        """Return those of whose objects images are still to be taken."""
-        readers = self._readers_of(flush)
-        if not flush.imaged:
-            return readers
-        return {mapper: reader for mapper, reader in readers.items() if flush.is_due(mapper)}
-
-    def _readers_of(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
-        """Return what reads the objects of a flush that are recorded.
-
-        Asked once: which mappers it concerns is settled when it executes its first statement.
-        """
-        if flush.readers is None:
-            flush.readers = self._find_readers(flush)
-        return flush.readers
-
-    def _find_readers(self, flush: Flush) -> Mapping[Mapper[Any], ClassReader]:
-        readers: dict[Mapper[Any], ClassReader] = {}
-        known, mappers = self._tracked.readers, _sqlalchemy.flushed_mappers(flush.context)
-        if known.keys().isdisjoint(mappers) or is_paused(flush.session):
-            return readers
-        for mapper in mappers:
-            reader = known.get(mapper)
-            if reader is None or not self._tracked.is_on(reader.spec):
-                continue
-            if not self._leaves_to_triggers(flush.session, mapper, reader.spec.root):
-                readers[mapper] = reader
-        if readers and flush.session.connection_callable is not None:
-            refuse_shards(readers)
-            return {}
-        return readers
-
-    def _leaves_to_triggers(self, session: Session, mapper: Mapper[Any], root: VersionSpec) -> bool:
-        # Asking a session for its database takes longer than all the rest.
-        return root.is_native and self._surroundings.leaves_to_triggers(
-            session.get_bind(mapper).dialect, root
-        )
 
     def _begin(self, flush: Flush, writing: Connection | None, *, is_early: bool) -> UnitOfWork:
         """Make sure there is a transaction, and tell plugins of the flush."""

@@ -48,7 +48,7 @@ class MergedTable(RecordedTable):
         self._closing = []
         self._give_values(changes, work.image)
         with refusing_rivals(self.spec):
-            if not (work.is_new and self._keys_are_new and self._write_new(work.image)):
+            if not self._write_new(work):
                 self._write_image(work, locks=locks)
         self._write_departures(work)
 
@@ -77,8 +77,11 @@ class MergedTable(RecordedTable):
 
     # -- images ------------------------------------------------------------------------------
 
-    def _write_new(self, image: Image) -> bool:
+    def _write_new(self, work: Sorted) -> bool:
         """Write inserted rows whose keys the database made, if none of them has a history."""
+        image = work.image
+        if image.fresh.keys() != {Operation.INSERT} or not (work.is_fresh and self._keys_are_new):
+            return False
         keys = image.fresh[Operation.INSERT]
         if not self._insert_new(image):
             # Some have one, so none of it holds; write all of them again.
@@ -110,7 +113,7 @@ class MergedTable(RecordedTable):
         expected = len(image.keys()) + len(image.given)
         if not expected:
             return
-        written = self._write_rows(work, locks=locks)
+        written = self._write_rows(work, is_one=expected == 1 and work.is_fresh, locks=locks)
         self._closing += [key for part in image.fresh.values() for key in part] + image.given
         if Operation.INSERT in image.fresh and self._keys_are_new:
             self._new = len(image.fresh[Operation.INSERT])
@@ -125,9 +128,8 @@ class MergedTable(RecordedTable):
             self._closed = self._ended
         self._note(image)
 
-    def _write_rows(self, work: Sorted, *, locks: bool) -> int:
+    def _write_rows(self, work: Sorted, *, is_one: bool, locks: bool) -> int:
         """Write versions, and end those before where that takes no more; return how many."""
-        is_one = work.is_one
         if is_one and self._writer.closes_at_once:
             return self._write_one(work.image, locks=locks)
         tx = self._tx

@@ -26,15 +26,14 @@ class Recording:
         hierarchy = scope.hierarchy
         self._scope = scope
         self._merges = hierarchy.root.strategy.merges
-        self._changes = changes if self._merges else with_tables_above(hierarchy, changes)
-        #: What has been recorded, the base-most table first.
+        if not self._merges:
+            changes = with_tables_above(hierarchy, changes)
+        #: The changes by table, the base-most one first.
+        self.changes: Mapping[VersionSpec, Changes] = {
+            spec: changes[spec] for spec in hierarchy.tables if spec in changes
+        }
+        #: What has been recorded, in that order.
         self._tables: list[RecordedTable] = []
-
-    @property
-    def changes(self) -> Mapping[VersionSpec, Changes]:
-        """The changes by table, the base-most one first."""
-        tables = self._scope.hierarchy.tables
-        return {spec: self._changes[spec] for spec in tables if spec in self._changes}
 
     @property
     def absent(self) -> dict[VersionSpec, set[Key]]:
@@ -49,7 +48,8 @@ class Recording:
     @property
     def came_to_nothing(self) -> bool:
         """Whether something that was recorded, or might have been, is not there in the end."""
-        return any(table.came_to_nothing for table in self._tables)
+        nothing = [table for table in self._tables if table.came_to_nothing]
+        return bool(nothing)
 
     def take_images(
         self, spec: VersionSpec, writer: TableWriter, transaction: Transaction, *, locks: bool
@@ -64,7 +64,7 @@ class Recording:
         else:
             root = self._tables[0] if self._tables else None
             table = AppendedTable(self._scope, spec, writer, transaction, root=root)
-        table.take_images(self._changes[spec], locks=locks)
+        table.take_images(self.changes[spec], locks=locks)
         self._tables.append(table)
 
     def close(self, tx: int) -> bool:

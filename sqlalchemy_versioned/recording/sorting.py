@@ -28,18 +28,9 @@ class Sorted:
     marked: list[Key] = field(default_factory=new_list)
 
     @property
-    def is_new(self) -> bool:
-        """Whether there is nothing but rows that were inserted."""
-        image = self.image
-        return set(image.fresh) == {Operation.INSERT} and not (
-            image.again or image.given or self.departed
-        )
-
-    @property
-    def is_one(self) -> bool:
-        """Whether there is one row, of which this transaction has no version yet."""
-        image = self.image
-        return len(image.keys()) == 1 and not (image.again or image.given or self.departed)
+    def is_fresh(self) -> bool:
+        """Whether all are rows to be looked up of which this transaction has no version yet."""
+        return not (self.image.again or self.image.given or self.departed)
 
 
 def sort_changes(spec: VersionSpec, changes: Changes, records: Records) -> Sorted:

@@ -24,8 +24,8 @@ from .beginnings import first_versions
 from .changes import amend_changes
 from .found import Found, metadata_of
 from .moves import move_tables
-from .operations import CreateSequenceOp, DropSequenceOp
 from .rebuilding import rebuild_tables
+from .sequence_operations import CreateSequenceOp, DropSequenceOp
 from .trigger_changes import compare_triggers
 from .types import plain_column
 

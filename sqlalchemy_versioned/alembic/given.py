@@ -49,7 +49,13 @@ def check_columns(
         )
     if len(set(names)) != len(names):
         raise InvalidArgument(f"{kind} is {names!r}; name each column once")
-    if among is not None and (other := [each for each in names if each not in among]):
+    if among is not None:
+        _check_known(kind, names, list(among))
+
+
+def _check_known(kind: str, names: Iterable[str], among: list[str]) -> None:
+    other = [each for each in names if each not in among]
+    if other:
         raise InvalidArgument(
             f"{kind} has {', '.join(map(repr, other))}; choose of "
             f"{', '.join(map(repr, dict.fromkeys(among)))}"

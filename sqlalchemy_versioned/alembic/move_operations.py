@@ -10,8 +10,8 @@ from sqlalchemy import text
 from ..database.dialects import has_statement_triggers
 from ..database.table_moves import write_table_move
 from .given import check_name
+from .named_operations import default_schema_of
 from .rendering import render_by_itself
-from .trigger_operations import default_schema_of
 
 __all__ = ["MoveVersionsOp"]
 

@@ -161,16 +161,14 @@ class HistoryNames:
         return parent, versions
 
     def _spec(self, parent: Table, versions: Table) -> VersionSpec:
-        key = list(self.key or [str(column.name) for column in parent.primary_key])
-        if not key:
-            raise InvalidArgument(
-                f"table {self.table or self.version_table!r} has no primary key; give key=[...], "
-                "the columns by which its rows are recognised"
-            )
+        key = self._key_in(parent)
         both = [column.name for column in parent.c if column.name in versions.c]
         names = dict.fromkeys([*key, *(both if self.columns is None else self.columns)])
         pairs = {name: ColumnPair(parent.c[name], versions.c[name]) for name in names}
-        end = None if self.end_column is None else versions.c[self.end_column]
+
+        def column(name: str | None) -> Column[Any] | None:
+            return None if name is None else versions.c[name]
+
         return VersionSpec(
             parent_table=parent,
             version_table=versions,
@@ -178,13 +176,22 @@ class HistoryNames:
             pairs=tuple(pairs.values()),
             key=tuple(pairs[name] for name in key),
             transaction_column=versions.c[self.transaction_column],
-            end_column=end,
+            end_column=column(self.end_column),
             operation_column=versions.c[self.operation_column],
             strategy=self._strategy,
             ignored=frozenset(),
-            id_column=None if self.id_column is None else versions.c[self.id_column],
+            id_column=column(self.id_column),
             kind=None if self.kind is None else pairs[self.kind],
         )
+
+    def _key_in(self, parent: Table) -> list[str]:
+        key = list(self.key or [str(column.name) for column in parent.primary_key])
+        if not key:
+            raise InvalidArgument(
+                f"table {self.table or self.version_table!r} has no primary key; give key=[...], "
+                "the columns by which its rows are recognised"
+            )
+        return key
 
 
 def reflect(connection: Connection, name: str, schema: str | None) -> Table:

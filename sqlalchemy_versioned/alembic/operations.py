@@ -10,8 +10,6 @@ from typing import Any
 
 from alembic.operations import MigrateOperation, Operations, ops
 from sqlalchemy import Executable
-from sqlalchemy import Sequence as Numbers
-from sqlalchemy.schema import CreateSequence, DropSequence
 
 from ..database.dialects import has_statement_triggers
 from ..query.neighbours import build_end_repair
@@ -25,8 +23,6 @@ from .types import is_generated
 
 __all__ = [
     "AlignVersionsOp",
-    "CreateSequenceOp",
-    "DropSequenceOp",
     "HistoryOp",
     "OnDowngrade",
     "UpdateEndsOp",
@@ -225,74 +221,6 @@ class AlignVersionsOp(HistoryOp):
         operations.invoke(cls(names))
 
 
-class _SequenceOp(MigrateOperation):
-    """An operation on the sequence that numbers transactions."""
-
-    name: str
-
-    def __init__(self, sequence: str, *, schema: str | None = None) -> None:
-        check_name("sequence", sequence)
-        check_name("schema", schema, or_none=True)
-        self.sequence = sequence
-        self.schema = schema
-
-    def to_diff_tuple(self) -> tuple[Any, ...]:
-        """Say what differs, for ``compare_metadata()``."""
-        return (self.name, self.schema, self.sequence)
-
-    def render(self, prefix: str) -> str:
-        """Return the call."""
-        schema = "" if self.schema is None else f", schema={self.schema!r}"
-        return f"{prefix}{self.name}({self.sequence!r}{schema})"
-
-    @property
-    def numbers(self) -> Numbers:
-        """The sequence."""
-        return Numbers(self.sequence, schema=self.schema)
-
-
-@Operations.register_operation("create_version_sequence")
-class CreateSequenceOp(_SequenceOp):
-    """Makes the sequence that numbers transactions, where the database has sequences."""
-
-    name = "create_version_sequence"
-
-    def reverse(self) -> MigrateOperation:
-        """Remove it again."""
-        return DropSequenceOp(self.sequence, schema=self.schema)
-
-    @classmethod
-    def create_version_sequence(
-        cls, operations: Operations, sequence_name: str, *, schema: str | None = None
-    ) -> None:
-        """Make the sequence that numbers transactions; nothing where there are no sequences.
-
-        :param sequence_name: the name of the transaction table and ``_id_seq``.
-        """
-        operations.invoke(cls(sequence_name, schema=schema))
-
-
-@Operations.register_operation("drop_version_sequence")
-class DropSequenceOp(_SequenceOp):
-    """Removes the sequence that numbers transactions."""
-
-    name = "drop_version_sequence"
-
-    def reverse(self) -> MigrateOperation:
-        """Make it again."""
-        return CreateSequenceOp(self.sequence, schema=self.schema)
-
-    @classmethod
-    def drop_version_sequence(
-        cls, operations: Operations, sequence_name: str, *, schema: str | None = None
-    ) -> None:
-        """Remove the sequence that numbers transactions; nothing where there are no sequences.
-
-        :param sequence_name: the name of the transaction table and ``_id_seq``.
-        """
-        operations.invoke(cls(sequence_name, schema=schema))
-
-
 # -- what they do ------------------------------------------------------------------------------
 
 
@@ -310,18 +238,6 @@ def _align(operations: Operations, operation: AlignVersionsOp) -> None:
             if name not in operation.names.generated and not is_generated(pair.parent):
                 execute(operations, build_restoring(spec, pair))
             _change_history(operations, build_filling(spec, pair))
-
-
-@Operations.implementation_for(CreateSequenceOp)
-def _create_sequence(operations: Operations, operation: CreateSequenceOp) -> None:
-    if operations.migration_context.dialect.supports_sequences:
-        operations.execute(CreateSequence(operation.numbers))
-
-
-@Operations.implementation_for(DropSequenceOp)
-def _drop_sequence(operations: Operations, operation: DropSequenceOp) -> None:
-    if operations.migration_context.dialect.supports_sequences:
-        operations.execute(DropSequence(operation.numbers))
 
 
 def connection_of(operations: Operations) -> Any:
@@ -346,4 +262,4 @@ def execute(operations: Operations, statement: Executable) -> None:
     operations.execute(statement.execution_options(**OURS))
 
 
-render_by_itself(HistoryOp, _SequenceOp)
+render_by_itself(HistoryOp)

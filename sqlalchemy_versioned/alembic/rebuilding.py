@@ -39,47 +39,51 @@ def rebuild_tables(found: Found, upgrade_ops: ops.UpgradeOps) -> None:
 
     :raises ImproperlyConfigured: if history cannot go on in such a table.
     """
-    for place, spec in found.by_version.items():
+    for spec in found.by_version.values():
         before = _key_before(found, spec) if found.is_meant(spec.version_table) else None
-        if before is None:
-            continue
-        changed = [each for each in upgrade_ops.ops if isinstance(each, ops.ModifyTableOps)]
-        own = [each for each in changed if found.place(each) == place]
-        live = [each for each in changed if found.place(each) == found.place(spec.parent_table)]
-        operations = [each for table in own for each in table.ops]
-        _check_alone(spec, operations, [each for table in live for each in table.ops])
-        upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if each not in own]
-        found.remade.add(place)
-        for operation in _rebuilt(found, spec, before):
-            found.add_last(operation)
-        columns = found.columns_of(spec.parent_table)
-        for operation in operations:
-            if isinstance(operation, ops.AddColumnOp) and operation.column.name in columns:
-                found.align(spec, str(operation.column.name))
+        if before is not None:
+            _rebuild(found, upgrade_ops, spec, before)
+
+
+def _rebuild(
+    found: Found, upgrade_ops: ops.UpgradeOps, spec: VersionSpec, before: HistoryNames
+) -> None:
+    place = found.place(spec.version_table)
+    changed = [each for each in upgrade_ops.ops if isinstance(each, ops.ModifyTableOps)]
+    own = _operations_on(found, place, changed)
+    _check_alone(spec, own, _operations_on(found, found.place(spec.parent_table), changed))
+    # The new table has its columns and indexes from the beginning.
+    taken = [each for each in changed if found.place(each) == place]
+    upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if each not in taken]
+    found.remade.add(place)
+    for operation in _rebuilt(found, spec, before):
+        found.add_last(operation)
+    live = found.columns_of(spec.parent_table)
+    added = [str(each.column.name) for each in own if isinstance(each, ops.AddColumnOp)]
+    for name in added:
+        if name in live:
+            found.align(spec, name)
+
+
+def _operations_on(
+    found: Found, place: Any, changed: Iterable[ops.ModifyTableOps]
+) -> list[MigrateOperation]:
+    return [op for table in changed if found.place(table) == place for op in table.ops]
 
 
 def _key_before(found: Found, spec: VersionSpec) -> HistoryNames | None:
     """Return what a version table is in the database, if it needs another key."""
     columns = found.columns_of(spec.version_table)
-    present: set[str] = set(found.primary_key_of(spec.version_table)) if columns else set()
     # Alembic itself compares no primary keys.
-    transaction = str(spec.transaction_column.name)
+    present: set[str] = set(found.primary_key_of(spec.version_table)) if columns else set()
     renamed = {old: new for new, old in version_renamings_of(spec, columns).items()}
-    is_as_wanted = {renamed.get(name, name) for name in present} == {
-        column.name for column in spec.version_table.primary_key
-    } and not any(_is_lacking(columns, renamed, name) for name in _key_of(spec))
+    transaction = str(spec.transaction_column.name)
     # Others may have made a table that never had the columns of rows in its key.
-    if is_as_wanted or not present - {transaction}:
+    if not present - {transaction} or _is_as_wanted(spec, columns, present, renamed):
         return None
     if renamed:
         raise _refused(spec, f"has columns with other names, {', '.join(map(repr, renamed))}")
-    events = None
-    key = [name for name in columns if name in present and name != transaction]
-    if transaction not in present:
-        # Its key is one number, so that only the table itself tells by what rows were recognised.
-        (events, *more), key = key, found.primary_key_of(spec.parent_table)
-        if more or not set(key) <= set(columns):
-            raise _refused(spec, f"has the primary key {sorted(present)}, which is not one of ours")
+    key, events = _recognised_by(found, spec, columns, present)
     if (events is None) != (spec.id_column is None):
         _check_events(found, spec)
     return HistoryNames(
@@ -94,6 +98,31 @@ def _key_before(found: Found, spec: VersionSpec) -> HistoryNames | None:
         operation_column=str(spec.operation_column.name),
         id_column=events,
     )
+
+
+def _is_as_wanted(
+    spec: VersionSpec, columns: Any, present: set[str], renamed: dict[str, str]
+) -> bool:
+    """Tell whether a version table has the key that it needs, if under names of before."""
+    wanted = {column.name for column in spec.version_table.primary_key}
+    return {renamed.get(name, name) for name in present} == wanted and not any(
+        _is_lacking(columns, renamed, name) for name in _key_of(spec)
+    )
+
+
+def _recognised_by(
+    found: Found, spec: VersionSpec, columns: Any, present: set[str]
+) -> tuple[list[str], str | None]:
+    """Return the columns by which versions tell rows apart, and that of their ids, if it is one."""
+    transaction = str(spec.transaction_column.name)
+    key = [name for name in columns if name in present and name != transaction]
+    if transaction in present:
+        return key, None
+    # Its key is one number, so that only the table itself tells by what rows were recognised.
+    (events, *more), key = key, found.primary_key_of(spec.parent_table)
+    if more or not set(key) <= set(columns):
+        raise _refused(spec, f"has the primary key {sorted(present)}, which is not one of ours")
+    return key, events
 
 
 def _is_lacking(columns: Any, renamed: dict[str, str], name: str) -> bool:
@@ -123,12 +152,10 @@ def _check_alone(
     spec: VersionSpec, own: Iterable[MigrateOperation], live: Iterable[MigrateOperation]
 ) -> None:
     """Refuse other changes that would have to come before, or after."""
-    kept = {str(column.name) for column in spec.parent_table.columns}
     for each in (*own, *live):
-        if isinstance(each, ops.AlterColumnOp) and (
-            each.modify_type is not None or is_renaming(each)
-        ):
+        if isinstance(each, ops.AlterColumnOp) and _is_other(each):
             raise _refused(spec, f"has a column {each.column_name!r} that is changed itself")
+    kept = {str(column.name) for column in spec.parent_table.columns}
     for each in own:
         is_excluded = isinstance(each, ops.DropColumnOp) and each.column_name in kept
         if is_excluded or not isinstance(each, _POSSIBLE):
@@ -136,6 +163,11 @@ def _check_alone(
     for each in live:
         if isinstance(each, ops.DropColumnOp):
             raise _refused(spec, f"keeps {each.column_name!r}, which rows are about to lose")
+
+
+def _is_other(operation: ops.AlterColumnOp) -> bool:
+    """Tell whether a column has other values, or another name, after it is altered."""
+    return operation.modify_type is not None or is_renaming(operation)
 
 
 def _refused(spec: VersionSpec, found: str) -> ImproperlyConfigured:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, ops
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from ..database.dialects import has_statement_triggers, without_doubled_percents
@@ -18,22 +19,17 @@ from ..triggers.ddl import recorder_body, transaction_body
 from ..triggers.guards import GuardSpec, guard_body
 from ..triggers.native_tables import guards, transaction_specs, trigger_specs
 from ..triggers.schemas import default_schema
-from ..triggers.spec import Event, TransactionStep
+from ..triggers.spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from ..triggers.text import Text, unstamped
 from .found import Found, metadata_of
-from .trigger_operations import (
-    CreateFunctionOp,
-    CreateTriggerOp,
-    DropFunctionOp,
-    DropTriggerOp,
-    ReplaceFunctionOp,
-    ReplaceTriggerOp,
-)
-from .triggers import ROWS, SCHEMA, STATEMENTS, Function, Names, TableTriggers
+from .function_operations import CreateFunctionOp, DropFunctionOp, ReplaceFunctionOp
+from .trigger_operations import CreateTriggerOp, DropTriggerOp, ReplaceTriggerOp
+from .triggers import ROWS, SCHEMA, STATEMENTS, Function, Names, Place, TableTriggers
 
 __all__ = ["TriggerChanges", "compare_triggers"]
 
-_Place = tuple[str, str]
+#: The functions that are told of a transaction beside the one that goes on.
+_OF_ANOTHER = frozenset({TransactionStep.MOVE, TransactionStep.RELEASE})
 
 
 class TriggerChanges:
@@ -54,18 +50,19 @@ def compare_triggers(
     changes, connection = TriggerChanges(), autogen_context.connection
     if connection is None or not has_statement_triggers(autogen_context.dialect):
         return changes
-    schema = default_schema(connection) or "public"
-    names = Names.of(autogen_context.dialect, schema)
+    names = Names.of(autogen_context.dialect, default_schema(connection) or "public")
     present, wanted = _Present(connection, names), _Wanted(found, names)
-    changed = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.ModifyTableOps)}
-    dropped = {found.place(op) for op in upgrade_ops.ops if isinstance(op, ops.DropTableOp)}
-    places = {(where or schema, name) for where, name in {*dropped, *found.moved}}
+
+    def places_of(kind: type[Any]) -> set[Place]:
+        operations = [each for each in upgrade_ops.ops if isinstance(each, kind)]
+        return {names.place(*found.place(each)) for each in operations}
+
+    remade = {names.place(*each) for each in found.remade}
+    moved = {names.place(*each) for each in found.moved}
     # Triggers are taken off before their function goes, and made after it has come.
     _compare_functions(changes, present, wanted)
-    changed_places = {(where or schema, name) for where, name in changed}
-    remade = {(where or schema, name) for where, name in found.remade}
-    _compare_tables(changes, present, wanted, changed_places, remade)
-    _leave_nothing(changes, present, wanted, places)
+    _compare_tables(changes, present, wanted, places_of(ops.ModifyTableOps), remade)
+    _leave_nothing(changes, present, wanted, places_of(ops.DropTableOp) | moved)
     return changes
 
 
@@ -74,9 +71,9 @@ class _Present:
 
     def __init__(self, connection: Connection, names: Names) -> None:
         self._names = names
-        self.functions: dict[_Place, Function] = {}
-        self.tables: dict[_Place, TableTriggers] = {}
-        self.is_asleep: set[_Place] = set()
+        self.functions: dict[Place, Function] = {}
+        self.tables: dict[Place, TableTriggers] = {}
+        self.is_asleep: set[Place] = set()
         for schema, name, body, arguments, returns in stored_functions(connection):
             kept = Function(name, self._text(body), self._schema(schema), arguments, returns)
             self.functions[schema, name] = kept
@@ -115,48 +112,59 @@ class _Wanted:
     """What the models ask for."""
 
     def __init__(self, found: Found, names: Names) -> None:
-        dialect: Any = without_doubled_percents(found.dialect)
-        compiler: DDLCompiler = dialect.ddl_compiler(dialect, None)
-        writer = Text(compiler, SCHEMA)
-        self.functions: dict[_Place, Function] = {}
-        self.tables: dict[_Place, TableTriggers] = {}
-        for metadata in metadata_of(found.context):
-            for spec in transaction_specs(metadata):
-                if not found.is_meant(spec.table):
-                    continue
-                schema = spec.table.schema
-                for step, name in spec.functions.items():
-                    body = names.anywhere(unstamped(transaction_body(spec, step, writer, compiler)))
-                    takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
-                    arguments = "versioned_old bigint" if takes else ""
-                    made = Function(name, body, schema, arguments, "bigint")
-                    self.functions[schema or names.default, name] = made
-            for trigger in trigger_specs(metadata):
-                table = trigger.spec.parent_table
-                body = names.anywhere(unstamped(recorder_body(trigger, writer)))
-                triggers = {event.value: name for event, name in trigger.triggers.items()}
-                function = Function(trigger.function, body, table.schema)
-                place = (table.schema or names.default, str(table.name))
-                if found.is_meant(table):
-                    made_on = TableTriggers(str(table.name), function, triggers, table.schema)
-                    self.tables[place] = made_on
-            for guard in guards(metadata):
-                if found.is_meant(guard.table):
-                    self._add_guard(guard, names)
+        self.functions: dict[Place, Function] = {}
+        self.tables: dict[Place, TableTriggers] = {}
         self.known = {
-            (table.schema or names.default, str(table.name))
-            for metadata in metadata_of(found.context)
-            for table in metadata.tables.values()
+            names.place(table.schema, str(table.name))
+            for table in found.tables
             if found.is_meant(table)
         }
+        writing = _Writing(found.dialect, names)
+        for metadata in metadata_of(found.context):
+            for spec in transaction_specs(metadata):
+                if found.is_meant(spec.table):
+                    for function in writing.functions(spec):
+                        self.functions[names.place(function.schema, function.name)] = function
+            for table, triggers in writing.triggers(metadata):
+                if found.is_meant(table):
+                    self.tables[names.place(triggers.schema, triggers.table)] = triggers
 
-    def _add_guard(self, guard: GuardSpec, names: Names) -> None:
-        table, schema = str(guard.table.name), guard.table.schema
-        function = Function(guard.function, unstamped(guard_body(guard)), schema)
-        triggers = {event.value: name for event, name in guard.triggers.items()}
-        looks_at = ROWS if guard.by_row else STATEMENTS
-        made = TableTriggers(table, function, triggers, schema, looks_at)
-        self.tables[schema or names.default, table] = made
+
+class _Writing:
+    """Writes functions and triggers of the models as migrations have them."""
+
+    def __init__(self, dialect: Dialect, names: Names) -> None:
+        # What is written into a migration is never given to a driver as it is.
+        plain: Any = without_doubled_percents(dialect)
+        self._compiler: DDLCompiler = plain.ddl_compiler(plain, None)
+        self._text = Text(self._compiler, SCHEMA)
+        self._names = names
+
+    def functions(self, spec: TransactionSpec) -> Iterator[Function]:
+        """Yield the functions that write one kind of transactions."""
+        for step, name in spec.functions.items():
+            body = self._anywhere(transaction_body(spec, step, self._text, self._compiler))
+            arguments = "versioned_old bigint" if step in _OF_ANOTHER else ""
+            yield Function(name, body, spec.table.schema, arguments, "bigint")
+
+    def triggers(self, metadata: MetaData) -> Iterator[tuple[Table, TableTriggers]]:
+        """Yield what records tables, and what guards them; with the table each time."""
+        for recorder in trigger_specs(metadata):
+            table, body = recorder.spec.parent_table, recorder_body(recorder, self._text)
+            yield table, self._on(table, recorder, body)
+        for guard in guards(metadata):
+            looks_at = ROWS if guard.by_row else STATEMENTS
+            yield guard.table, self._on(guard.table, guard, guard_body(guard), guards=looks_at)
+
+    def _on(
+        self, table: Table, said: TriggerSpec | GuardSpec, body: str, *, guards: str = ""
+    ) -> TableTriggers:
+        function = Function(said.function, self._anywhere(body), table.schema)
+        triggers = {event.value: name for event, name in said.triggers.items()}
+        return TableTriggers(str(table.name), function, triggers, table.schema, guards)
+
+    def _anywhere(self, body: str) -> str:
+        return self._names.anywhere(unstamped(body))
 
 
 def _compare_functions(changes: TriggerChanges, present: _Present, wanted: _Wanted) -> None:
@@ -172,8 +180,8 @@ def _compare_tables(
     changes: TriggerChanges,
     present: _Present,
     wanted: _Wanted,
-    changed: Collection[_Place],
-    remade: Collection[_Place],
+    changed: Collection[Place],
+    remade: Collection[Place],
 ) -> None:
     for place, triggers in wanted.tables.items():
         before = present.tables.get(place)
@@ -197,7 +205,7 @@ def _are_same(one: TableTriggers, other: TableTriggers) -> bool:
 
 
 def _leave_nothing(
-    changes: TriggerChanges, present: _Present, wanted: _Wanted, dropped: Collection[_Place]
+    changes: TriggerChanges, present: _Present, wanted: _Wanted, dropped: Collection[Place]
 ) -> None:
     """Remove triggers of tables that are not recorded by them any more, and what they called."""
     # Triggers of tables that the models do not know may be of another application in the database.

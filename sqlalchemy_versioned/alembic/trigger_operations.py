@@ -1,193 +1,19 @@
-"""What migrations do to triggers: ``op.create_version_trigger()`` and others.
-
-Nothing is done on databases where sessions record, which have no such triggers.
-"""
+"""What migrations do to the triggers of a table: ``op.create_version_trigger()`` and others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from textwrap import dedent, indent
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
 
-from ..database.dialects import has_statement_triggers
-from ..triggers.schemas import default_schema
-from .rendering import render_by_itself
+from .named_operations import NamedOp
 from .triggers import Function, Names, TableTriggers
 
-__all__ = [
-    "CreateFunctionOp",
-    "CreateTriggerOp",
-    "DropFunctionOp",
-    "DropTriggerOp",
-    "ReplaceFunctionOp",
-    "ReplaceTriggerOp",
-    "default_schema_of",
-]
+__all__ = ["CreateTriggerOp", "DropTriggerOp", "ReplaceTriggerOp"]
 
 
-class _NamedOp(MigrateOperation):
-    """An operation that is written as a call with names and keywords."""
-
-    name: str
-
-    def arguments(self) -> tuple[str, dict[str, Any]]:
-        """Return the one that comes first, and the keywords."""
-        raise NotImplementedError
-
-    def statements(self, names: Names) -> Iterable[str]:
-        """Return what it does."""
-        raise NotImplementedError
-
-    def to_diff_tuple(self) -> tuple[Any, ...]:
-        """Say what differs, for ``compare_metadata()``."""
-        first, keywords = self.arguments()
-        return (self.name, keywords.get("schema"), first)
-
-    def render(self, prefix: str) -> str:
-        """Return the call."""
-        first, keywords = self.arguments()
-        said = [repr(first)]
-        for key, value in keywords.items():
-            if value:
-                said.append(f"{key}={_body(value) if key == 'body' else repr(value)}")
-        return f"{prefix}{self.name}(\n    " + ",\n    ".join(said) + "\n)"
-
-
-def _body(body: str) -> str:
-    """Return the body of a function as it is read best, if that says the same."""
-    shown = indent(body.strip("\n"), "    ")
-    is_same = dedent(shown) == body and "\\" not in body and '"""' not in body
-    if is_same and not any(line != line.rstrip() for line in body.splitlines()):
-        return f'"""\n{shown}\n    """'
-    lines = body.splitlines(keepends=True)
-    return "(\n        " + "\n        ".join(map(repr, lines)) + "\n    )"
-
-
-# -- functions that triggers of several tables call ----------------------------------------------
-
-
-class _FunctionOp(_NamedOp):
-    def __init__(self, function: Function, before: Function | None = None) -> None:
-        self.function = function
-        #: What it was before, for a downgrade.
-        self.before = before
-
-    def arguments(self) -> tuple[str, dict[str, Any]]:
-        """Return what the function is called and what it does."""
-        said = ("schema", "arguments", "returns", "body")
-        return self.function.name, {name: getattr(self.function, name) for name in said}
-
-    def statements(self, names: Names) -> Iterable[str]:
-        """Make the function, or renew it."""
-        return self.function.creation(names)
-
-
-@Operations.register_operation("create_version_function")
-class CreateFunctionOp(_FunctionOp):
-    """Makes a function that the triggers of several tables call."""
-
-    name = "create_version_function"
-
-    def reverse(self) -> MigrateOperation:
-        """Remove it again."""
-        return DropFunctionOp(self.function)
-
-    @classmethod
-    def create_version_function(
-        cls,
-        operations: Operations,
-        function_name: str,
-        *,
-        body: str,
-        arguments: str = "",
-        returns: str = "bigint",
-        schema: str | None = None,
-    ) -> None:
-        """Make a function that the triggers of several tables call: what writes transactions.
-
-        :param function_name: its name.
-        :param body: what it does; ``versioned_default_schema`` stands for the schema of tables
-            that name none.
-        :param arguments: what it takes, as in SQL.
-        :param returns: the type that it returns.
-        :param schema: where it is.
-        """
-        operations.invoke(cls(Function(function_name, body, schema, arguments, returns)))
-
-
-@Operations.register_operation("replace_version_function")
-class ReplaceFunctionOp(_FunctionOp):
-    """Gives such a function another body."""
-
-    name = "replace_version_function"
-
-    def reverse(self) -> MigrateOperation:
-        """Give it the one of before."""
-        if self.before is None:
-            raise ValueError("what the function was before is not known; write the downgrade")
-        return ReplaceFunctionOp(self.before, self.function)
-
-    @classmethod
-    def replace_version_function(
-        cls,
-        operations: Operations,
-        function_name: str,
-        *,
-        body: str,
-        arguments: str = "",
-        returns: str = "bigint",
-        schema: str | None = None,
-    ) -> None:
-        """Give a function that the triggers of several tables call another body.
-
-        Parameters are those of ``create_version_function``.
-        """
-        operations.invoke(cls(Function(function_name, body, schema, arguments, returns)))
-
-
-@Operations.register_operation("drop_version_function")
-class DropFunctionOp(_FunctionOp):
-    """Removes such a function."""
-
-    name = "drop_version_function"
-
-    def reverse(self) -> MigrateOperation:
-        """Make it again."""
-        return CreateFunctionOp(self.function)
-
-    def arguments(self) -> tuple[str, dict[str, Any]]:
-        """Return what the function is called."""
-        said = {"schema": self.function.schema, "arguments": self.function.arguments}
-        return self.function.name, said
-
-    def statements(self, names: Names) -> Iterable[str]:
-        """Remove it."""
-        return self.function.removal(names)
-
-    @classmethod
-    def drop_version_function(
-        cls,
-        operations: Operations,
-        function_name: str,
-        *,
-        arguments: str = "",
-        schema: str | None = None,
-    ) -> None:
-        """Remove a function that the triggers of several tables called.
-
-        :param function_name: its name.
-        :param arguments: what it takes, as in SQL.
-        :param schema: where it is.
-        """
-        operations.invoke(cls(Function(function_name, "", schema, arguments)))
-
-
-# -- triggers ------------------------------------------------------------------------------------
-
-
-class _TriggerOp(_NamedOp):
+class _TriggerOp(NamedOp):
     def __init__(self, triggers: TableTriggers, before: TableTriggers | None = None) -> None:
         self.triggers = triggers
         #: What they were before, for a downgrade.
@@ -351,32 +177,3 @@ class DropTriggerOp(_TriggerOp):
         :param triggers: the name of the trigger for each event.
         """
         operations.invoke(cls(_triggers(table_name, schema, function, triggers)))
-
-
-# -- what they do --------------------------------------------------------------------------------
-
-
-def default_schema_of(operations: Operations) -> str:
-    """Return where tables are that name no schema, in PostgreSQL."""
-    if operations.migration_context.as_sql:
-        return "public"
-    return default_schema(operations.get_bind()) or "public"
-
-
-@Operations.implementation_for(_FunctionOp)
-@Operations.implementation_for(_TriggerOp)
-def _run(operations: Operations, operation: _NamedOp) -> None:
-    context = operations.migration_context
-    if not has_statement_triggers(context.dialect):
-        return
-    names = Names.of(context.dialect, default_schema_of(operations))
-    for statement in operation.statements(names):
-        if context.as_sql:
-            context.impl.static_output(statement + context.impl.command_terminator)
-        else:
-            # Percent signs are what they are.
-            options = {"no_parameters": True}
-            operations.get_bind().exec_driver_sql(statement, execution_options=options)
-
-
-render_by_itself(_FunctionOp, _TriggerOp)

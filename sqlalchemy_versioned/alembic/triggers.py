@@ -23,7 +23,10 @@ from ..triggers.spec import Event
 from ..triggers.text import STAMP, stamped
 from .given import check_name, check_text
 
-__all__ = ["ROWS", "SCHEMA", "STATEMENTS", "Function", "Names", "TableTriggers"]
+__all__ = ["ROWS", "SCHEMA", "STATEMENTS", "Function", "Names", "Place", "TableTriggers"]
+
+#: A schema, which is said in any case, and a name in it.
+Place = tuple[str, str]
 
 #: Needs no quotes, and is the name of nothing.
 SCHEMA = "versioned_default_schema"
@@ -50,6 +53,10 @@ class Names:
     def __call__(self, schema: str | None, name: str) -> str:
         """Return a name with its schema."""
         return f"{self.preparer.quote_schema(schema or self.default)}.{self.preparer.quote(name)}"
+
+    def place(self, schema: str | None, name: str) -> Place:
+        """Return where something is that may name no schema."""
+        return schema or self.default, name
 
     def anywhere(self, body: str) -> str:
         """Return the body of a function for any default schema."""

@@ -9,13 +9,6 @@ from sqlalchemy import Column, Table, inspect
 
 from ..build.context_columns import build_transaction_columns
 from ..build.registry import Registry
-from ..capture.native import (
-    check_append_only,
-    check_modes,
-    check_plugins,
-    check_spec,
-    check_subclasses,
-)
 from ..hooks import PluginCollection
 from ..model.spec import Hierarchy, VersionSpec
 from ..options import Options
@@ -24,6 +17,13 @@ from ..triggers.installer import TriggerInstaller
 from ..triggers.native_tables import NativeTable
 from ..triggers.spec import Variable
 from .cores import CoreTables
+from .native_checks import (
+    check_append_only,
+    check_modes,
+    check_plugins,
+    check_spec,
+    check_subclasses,
+)
 
 __all__ = ["NativeVersioning"]
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ __all__ = [
     "composite_arguments",
     "configure_again",
     "dispose_class",
+    "find_kinds",
     "forget_class_name",
     "forget_registry",
     "forget_sequence",
@@ -132,6 +133,31 @@ def _uninstrument(manager: Any, key: str) -> None:
             type.__delattr__(manager.class_, key)
     manager.pop(key, None)
     manager._reset_memoizations()
+
+
+class _Kinds(dict[Any, Mapper[Any]]):
+    """The mappers of a hierarchy by identity, and what else stands for one that has none."""
+
+    def __init__(self, known: dict[Any, Mapper[Any]], find: Callable[[Any], Any]) -> None:
+        super().__init__(known)
+        self._find = find
+
+    def __missing__(self, identity: Any) -> Mapper[Any]:
+        found: Mapper[Any] | None = self._find(identity)
+        if found is None:
+            raise KeyError(identity)
+        return found
+
+
+def find_kinds(mapper: Mapper[Any], find: Callable[[Any], Mapper[Any] | None]) -> None:
+    """Let rows of an identity that no mapper below *mapper* has be loaded by another of them.
+
+    Replaces ``Mapper.polymorphic_map``, which mappers that inherit share.
+
+    :param mapper: the base-most one, before others inherit from it.
+    :param find: returns the mapper for an identity; whenever one is met, as classes may come later.
+    """
+    mapper.polymorphic_map = _Kinds(mapper.polymorphic_map, find)
 
 
 def forget_sequence(metadata: MetaData, sequence: Sequence) -> None:

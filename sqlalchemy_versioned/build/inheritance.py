@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, and_, inspect, not_
 from sqlalchemy.orm import Mapper
 
+from .. import _sqlalchemy
+from .._typing import mapper_of
 from ..database.expressions import Holds
+from ..model.lookup import spec_telling_of
 from ..model.mapping import superclass_mappers
 from ..model.masks import MaskedAttribute
 from ..model.operation import Operation
@@ -64,11 +68,22 @@ def map_version_class(
         exclude_properties=[c.key for c in own.version_table.c if c not in mapped],
         **_inheritance_arguments(mapper, chain, above),
     )
+    if above is None:
+        _sqlalchemy.find_kinds(mapper_of(cls), partial(_stand_in, mapper))
     named = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
     for key, descriptor in (*copied_descriptors(mapper), *named.items()):
         if _gives_way(cls, key):
             type.__setattr__(cls, key, descriptor)
     return cls
+
+
+def _stand_in(mapper: Mapper[Any], identity: Any) -> Mapper[Any] | None:
+    """Return how versions are loaded that are of a class without versions: as its superclass's.
+
+    Statements know no classes, and record whatever rows of a table they change.
+    """
+    spec = spec_telling_of(mapper.polymorphic_map.get(identity))
+    return None if spec is None else mapper_of(spec.version_class)
 
 
 def _gives_way(cls: type[Any], key: str) -> bool:

@@ -24,6 +24,7 @@ from ..model.lookup import (
     check_has_key,
     check_no_object,
     find_spec,
+    is_left_out,
     spec_of,
     table_spec_of,
 )
@@ -158,7 +159,7 @@ def _others(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) ->
 
 def _left_out(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) -> LeftOut | None:
     """Return which rows of a table belong to classes that are not versioned."""
-    others = [each for each in family if _is_left_out(each)]
+    others = [each for each in family if is_left_out(each)]
     kind: Any = family[0].polymorphic_on
     if not others or kind is None:
         return None
@@ -171,17 +172,11 @@ def _left_out(family: list[Mapper[Any]], spec: VersionSpec, first: VersionSpec) 
     return LeftOut(live, first, first.version_column(kind), identities)
 
 
-def _is_left_out(mapper: Mapper[Any]) -> bool:
-    spec = find_spec(mapper.class_)
-    # A superclass has a spec for those below it, even if it is not versioned itself.
-    return spec is None or spec.parent_class is not mapper.class_ or not spec.exposed
-
-
 def _everything() -> Iterator[Any]:
     mapped: set[VersionSpec] = set()
     for mapper in _sqlalchemy.all_mappers():
         spec = find_spec(mapper.class_)
-        if spec is not None and not _is_left_out(mapper):
+        if spec is not None and not is_left_out(mapper):
             mapped.update(spec.tables)
             yield mapper.class_
     for each in _sqlalchemy.all_metadata():

@@ -29,11 +29,14 @@ __all__ = [
     "end_tx_column_name",
     "ensure_bound",
     "get_versioning_manager",
+    "is_left_out",
     "is_versioned",
     "parent_class",
     "parent_table",
     "shared_spec_of",
+    "shared_tables",
     "spec_of",
+    "spec_telling_of",
     "table_specs",
     "transaction_class",
     "tx_column_name",
@@ -119,6 +122,30 @@ def find_spec(subject: object) -> ClassSpec | None:
     """Return the spec of *subject*, or ``None``."""
     found: ClassSpec | None = class_of(subject).__dict__.get(SPEC)
     return found
+
+
+def spec_telling_of(mapper: Mapper[Any] | None) -> ClassSpec | None:
+    """Return the spec of the class as which versions are told: the class, if it is versioned.
+
+    Or else its nearest superclass with a table, as one that has none shows nothing of others there.
+    """
+    above = () if mapper is None else mapper.iterate_to_root()
+    specs = (find_spec(each.class_) for each in above if each is mapper or not each.single)
+    return next((spec for spec in specs if spec is not None), None)
+
+
+def is_left_out(mapper: Mapper[Any]) -> bool:
+    """Tell whether a class is not versioned, be it that classes below or above are."""
+    spec = find_spec(mapper.class_)
+    # A superclass has a spec for those below it, even if it is not versioned itself.
+    return spec is None or spec.parent_class is not mapper.class_ or not spec.exposed
+
+
+def shared_tables() -> frozenset[Table]:
+    """Return all tables that have rows of a class that is not versioned, told by their values."""
+    kinds = (each for each in _sqlalchemy.all_mappers() if each.polymorphic_identity is not None)
+    others = (each for each in kinds if is_left_out(each) and not each.polymorphic_abstract)
+    return frozenset(table for each in others for table in each.tables if is_table(table))
 
 
 def all_specs() -> Iterator[ClassSpec]:

@@ -19,6 +19,7 @@ from .._typing import is_column, mapper_of
 from ..build.columns import transaction_id_type
 from ..build.transaction_base import TransactionBase
 from ..exc import ImproperlyConfigured
+from ..model.lookup import spec_telling_of
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..triggers.entity_names import NAMES, EntityNames
 from .beside import ModelPlugin, exact_text
@@ -195,10 +196,11 @@ class TransactionChangesPlugin(ModelPlugin):
         root = hierarchy.root
         kinds = select(mapper.polymorphic_on).where(root.transaction_column == tx).distinct()
         bind = {"bind_arguments": {"mapper": mapper_of(specs[0].parent_class)}}
+        known = mapper_of(specs[0].parent_class).polymorphic_map
         for kind in session.connection(**bind).scalars(kinds):
-            found = mapper.polymorphic_map.get(kind)
+            found = spec_telling_of(known.get(kind))
             if found is not None:
-                yield found.class_.__version_spec__.parent_class.__name__
+                yield found.parent_class.__name__
 
     def _name_by_tables(self, spec: ClassSpec, specs: list[ClassSpec], uow: Any) -> Iterator[str]:
         """Yield the name of a class, if a row was changed that no subclass has."""

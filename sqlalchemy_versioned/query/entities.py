@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_
 
 from .._typing import mapper_of, select_rows
+from ..model.lookup import spec_telling_of
 from ..model.spec import ClassSpec, Hierarchy
 
 __all__ = ["families", "is_of_classes", "select_changed"]
@@ -37,10 +38,12 @@ def is_of_classes(specs: Sequence[ClassSpec]) -> ColumnElement[bool] | None:
     kind: Any = base.polymorphic_on
     if kind is None:
         return None
-    wanted = {spec.version_class for spec in specs}
-    kinds = [each for each, found in base.polymorphic_map.items() if found.class_ in wanted]
+    # Of classes that are not versioned, there are versions of the one above.
+    known = mapper_of(specs[0].parent_class).polymorphic_map
+    kinds = [each for each, found in known.items() if spec_telling_of(found) in specs]
     # What says nothing of its class is of the base-most one.
-    return or_(kind.in_(kinds), kind.is_(None)) if base.class_ in wanted else kind.in_(kinds)
+    is_base = any(spec.version_class is base.class_ for spec in specs)
+    return or_(kind.in_(kinds), kind.is_(None)) if is_base else kind.in_(kinds)
 
 
 def _has_versions(spec: ClassSpec, family: Sequence[ClassSpec], at: Any) -> ColumnElement[bool]:

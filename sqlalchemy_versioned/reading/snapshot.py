@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from sqlalchemy import (
@@ -27,7 +27,7 @@ from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from .. import _sqlalchemy
 from ..database.sessions import awaited_as, sync_session
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..model.lookup import table_specs
+from ..model.lookup import shared_tables, table_specs
 from ..model.spec import VersionSpec
 from ..query.temporal import PastCompiler, select_reach
 from .moments import Moment, find_moment, histories, transaction_class_of, transaction_tables
@@ -182,13 +182,21 @@ class Snapshot(_sqlalchemy.BorrowingSession):
                     f"{spec.parent_table.fullname} has a history of its own, numbered by "
                     f"{spec.transaction_table.fullname}; take another snapshot for it"
                 )
-            if not self._is_lenient and not self._reaches(spec, schemas):
+            if not self._is_lenient and not (self._is_whole(spec) and self._reaches(spec, schemas)):
                 raise IncompleteHistory(
                     f"the history of {spec.parent_table.fullname} does not tell of all its rows "
                     f"what they were at {self.moment}: some were there before they were recorded, "
                     "or are of a class that is not versioned; choose a later moment, version the "
                     "class, or pass on_incomplete='ignore' to read what there is"
                 )
+
+    def _is_whole(self, spec: VersionSpec) -> bool:
+        """Tell whether flushes record all rows of a table that they write."""
+        return spec.parent_table not in self._shared
+
+    @cached_property
+    def _shared(self) -> frozenset[Table]:
+        return shared_tables()
 
     def _reaches(self, spec: VersionSpec, schemas: Mapping[Any, Any]) -> bool:
         """Look once for each connection: what is complete stays so, unless history is pruned."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Column, inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty, Session, object_session
 
 from .._typing import mapper_of, type_of
 from ..exc import ReverterException
-from ..model.lookup import class_of, find_spec
+from ..model.lookup import class_of, find_spec, spec_telling_of
 from ..model.mapping import root_mapper
 from ..model.spec import ClassSpec
 from .columns import column_of
@@ -107,6 +107,8 @@ def _check_classes(objects: Objects) -> None:
     groups: dict[ClassSpec, dict[Any, Node]] = {}
     for node in objects.nodes:
         mapper: Mapper[Any] = inspect(node.spec.parent_class)
+        if node.target.live is None and node.past is not None:
+            _refuse_left_out(node, mapper)
         root = root_mapper(mapper)
         base = find_spec(root.class_)
         # An object of the class itself would have been found as the live one.
@@ -118,6 +120,18 @@ def _check_classes(objects: Objects) -> None:
                 f"{nodes[identity].target} cannot be restored: its key belongs to {taken!r} now; "
                 "delete that first"
             )
+
+
+def _refuse_left_out(node: Node, mapper: Mapper[Any]) -> None:
+    """Refuse to restore an object of a class of which only the superclass has versions."""
+    column = mapper.polymorphic_on
+    kind = None if not isinstance(column, Column) else mapper.get_property_by_column(column).key
+    was = mapper.polymorphic_map.get(getattr(node.past, kind)) if kind is not None else None
+    if was is not None and spec_telling_of(was) is node.spec and was.class_ is not mapper.class_:
+        raise ReverterException(
+            f"{node.target} cannot be restored: it was a {was.class_.__name__}, which is not "
+            "versioned, so that history does not tell all of it; create it again"
+        )
 
 
 def _check_shown(objects: Objects) -> None:

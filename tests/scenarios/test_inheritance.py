@@ -23,9 +23,18 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 
-from sqlalchemy_versioned import Operation, deleted, version_class
+from sqlalchemy_versioned import (
+    IncompleteHistory,
+    Operation,
+    ReverterException,
+    as_of,
+    deleted,
+    get_changes,
+    version_class,
+)
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
+from sqlalchemy_versioned.plugins import TransactionChangesPlugin
 from tests.lives import image
 from tests.zoo import build_zoo
 
@@ -590,3 +599,83 @@ def test_deleted_object_whose_key_a_sibling_has(Base, open_session):
     session.commit()
 
     assert session.scalars(deleted(Tool)).all() == session.scalars(deleted(Item)).all() == []
+
+
+#: A class whose superclass is versioned; where triggers record, it is refused.
+OFF = {"versioning": False}
+
+
+@pytest.fixture
+def loans(Base, open_session):
+    """A versioned tool, and a loan of a class that is not, in their session; and the classes."""
+    Item = declare_item(Base)
+
+    class Tool(Item):
+        __mapper_args__ = mapper("tool")
+
+    class Loan(Tool):
+        __versioned__ = OFF
+        __mapper_args__ = mapper("loan")
+
+    session = open_session(Base)
+    session.add_all([Tool(id=1, name="a"), Loan(id=2, name="a")])
+    session.commit()
+    return session, Item, Tool, Loan
+
+
+@pytest.mark.options(native=False, plugins=[TransactionChangesPlugin()])
+@pytest.mark.strategies
+def test_statements_on_rows_of_a_class_that_is_not_versioned(loans):
+    """What they have recorded is told as of the superclass, by versions, changes and names."""
+    session, Item, Tool, _ = loans
+    session.execute(update(Item).values(name="b"))
+    session.commit()
+
+    found = session.scalars(select(version_class(Item)).order_by("transaction_id", "id")).all()
+    Tools, Items = version_class(Tool), version_class(Item)
+    assert sorted((v.id, v.name, v.kind, type(v)) for v in found) == [
+        (1, "a", "tool", Tools),
+        (1, "b", "tool", Tools),
+        (2, "a", "loan", Items),
+        (2, "b", "loan", Items),
+    ]
+    last = found[-1].transaction
+    told = {cls: [v.id for v in versions] for cls, versions in last.changed_entities.items()}
+    assert (told, sorted(last.entity_names)) == ({Tools: [1], Items: [2]}, ["Item", "Tool"])
+    records = get_changes(Item, session, transaction=last)
+    assert sorted(record.object_id for record in records) == [1, 2]
+
+
+@pytest.mark.options(native=False)
+def test_past_of_a_table_of_classes_that_are_not_versioned(loans):
+    """What flushes wrote since a statement is not known, so the past is refused."""
+    session, Item, _, Loan = loans
+    session.execute(update(Item).values(name="b"))
+    session.commit()
+    session.get(Loan, 2).name = "unrecorded"
+    session.commit()
+    now = session.get(Item, 1).versions[-1].transaction
+
+    with as_of(session, now) as past, pytest.raises(IncompleteHistory, match="is not versioned"):
+        past.scalars(select(Item)).all()
+    with as_of(session, now, on_incomplete="ignore") as past:
+        assert past.get(Item, 1).name == "b"
+
+
+@pytest.mark.options(native=False)
+def test_reverting_objects_of_a_class_that_is_not_versioned(loans):
+    """What is there is put back; what is gone cannot be made of what its superclass has kept."""
+    session, Item, _, Loan = loans
+    session.execute(update(Item).values(name="b"))
+    session.commit()
+    version = version_class(Item)
+    first = session.scalars(select(version).filter_by(id=2).order_by("transaction_id")).first()
+    first.revert()
+    session.commit()
+    assert session.get(Loan, 2).name == "a"
+    session.execute(delete(Item).where(Item.id == 2))
+    session.commit()
+
+    with pytest.raises(ReverterException, match="was a Loan, which is not versioned"):
+        first.revert()
+    assert session.get(Item, 2) is None

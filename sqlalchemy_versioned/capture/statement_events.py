@@ -13,18 +13,17 @@ from sqlalchemy.orm import Mapper
 from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
 from ..recording.ours import is_ours
-from ..recording.paused import is_paused
 from .capture import Capture
 from .captures import Captures
 from .cascaded import Cascaded
 from .flush_events import FlushEvents
 from .flushes import Flush
 from .immutable import Guard
-from .native import Triggers, refusal_of
-from .recorder import Target
+from .native import refusal_of
 from .session_recorder import SessionRecorder
 from .textual_writes import begins_like_write
 from .tracked import Tracked
+from .trigger_events import TriggerEvents
 
 __all__ = ["StatementEvents"]
 
@@ -45,17 +44,15 @@ class StatementEvents:
         name: str,
     ) -> None:
         self._recorder = recorder
-        self._surroundings = recorder.surroundings
         self._sessions = recorder.sessions
         self._captures = captures
         self._flushes = flushes
         self._tracked = tracked
-        self._triggered = f"{name}_triggered"
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
         #: Refuses changes to histories that are immutable.
         self.guard: Guard = Guard()
         #: Tells triggers what they must know.
-        self.triggers: Triggers = Triggers()
+        self.triggers: TriggerEvents = TriggerEvents(recorder, flushes, name)
 
     def stop(self) -> None:
         """Take every listener off again."""
@@ -64,7 +61,7 @@ class StatementEvents:
                 event.remove(engine, name, listener)
         self._engines.clear()
         self.guard.clear()
-        self.triggers.clear()
+        self.triggers.known.clear()
 
     def watch(self, engine: Engine) -> None:
         """Listen to what is executed on the connections of an engine."""
@@ -105,9 +102,9 @@ class StatementEvents:
             return statement, multiparams, params
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
-            targets = self.triggers.targets_of(statement, self._captures.of_all.cascades)
-            self._tell_triggers(connection, targets)
-            if not capture.has_tables or self.triggers.has(statement.table):
+            targets = self.triggers.known.targets_of(statement, self._captures.of_all.cascades)
+            self.triggers.tell(connection, targets)
+            if not capture.has_tables or self.triggers.known.has(statement.table):
                 return statement, multiparams, params
         sets = _sqlalchemy.statement_parameters(multiparams, params)
         statement, others = self._before_write(
@@ -221,7 +218,7 @@ class StatementEvents:
     def _before_text(self, connection: Connection, text: str) -> None:
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
-            self._tell_triggers(connection, self.triggers.targets_in_text(text))
+            self.triggers.tell(connection, self.triggers.known.targets_in_text(text))
         capture.refusals.check_text(connection, text)
         self.guard.check_text(text, partial(self._recorder.is_stored_by, connection))
 
@@ -234,7 +231,7 @@ class StatementEvents:
                 self._before_text(connection, text)
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
-            self._tell_triggers(connection, self.triggers.targets_in_nested(nested))
+            self.triggers.tell(connection, self.triggers.known.targets_in_nested(nested))
         capture.refusals.check_nested(connection, nested)
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
@@ -252,36 +249,3 @@ class StatementEvents:
         if is_lost:
             self._sessions.lose(connection)
         return refusal_of(context.original_exception, context.statement, context.parameters)
-
-    def _tell_triggers(self, connection: Connection, targets: list[Target]) -> None:
-        """Tell triggers what they must know before they record a statement."""
-        if not targets:
-            return
-        flush = self._flushes.current_flush()
-        # Several sessions may have been given the connection.
-        is_given = flush is not None and flush.session.bind is connection
-        session = flush.session if flush and is_given else self._sessions.session_of(connection)
-        if session is None:
-            return
-        unit = self._sessions.unit_of_work(session)
-        if flush is not None and flush.session is not session:
-            flush = None
-        if flush is not None and not (flush.is_left_to_triggers or is_paused(session)):
-            flush.is_left_to_triggers = True
-            if flush.unit is None:
-                unit.ensure_transaction(connection, is_wanted=False)
-                self._surroundings.plugins.call("before_flush", unit, session)
-        self.triggers.tell(targets, connection, session, unit, flush=flush)
-        if flush is None:
-            _sqlalchemy.info_of(connection)[self._triggered] = True
-            self._sessions.listen_to_connection(
-                connection, after_cursor_execute=self._after_triggers
-            )
-
-    def _after_triggers(self, connection: Connection, *args: Any) -> None:
-        """Follow what triggers have done along with the statement that they were told of."""
-        is_told = _sqlalchemy.info_of(connection).pop(self._triggered, False)
-        session = self._sessions.session_of(connection) if is_told else None
-        if session is not None:
-            self._recorder.follow_triggers(session)
-            self._recorder.expire_live_ids(session)

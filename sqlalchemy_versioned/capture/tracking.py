@@ -119,7 +119,8 @@ class Tracker:
 
     def _watch_targets(self, targets: Mapping[Table, Target]) -> None:
         self._captures.watch(targets)
-        self._statements.triggers.watch({t: x for t, x in targets.items() if x.spec.is_native})
+        native = {table: target for table, target in targets.items() if target.spec.is_native}
+        self._statements.triggers.known.watch(native)
 
     def track_associations(self, tables: Mapping[Table, Hierarchy], *, are_immutable: bool) -> None:
         """Record what relationships write to association tables.

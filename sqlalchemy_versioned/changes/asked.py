@@ -24,7 +24,7 @@ from ..query.filters import (
     user_facts,
 )
 from ..query.named import name_column
-from .names import known_fields, relation_names
+from .names import field_names, relation_names
 from .values import (
     aware_moment,
     keys_and_names,
@@ -79,7 +79,7 @@ class Asked:
         self._add_page(limit, offset)
         keys, names = self._add_objects(object_ids)
         return Shape(
-            fields=known_fields(self.spec, fields),
+            fields=field_names(self.spec, fields),
             relations=relation_names(self.spec, relations),
             keys=keys,
             names=names,

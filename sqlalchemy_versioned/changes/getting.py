@@ -55,7 +55,6 @@ def get_changes(
     :param object_ids: one object, primary key (a tuple if it has several columns), or a list.  With
         the option ``object_id_attribute``, values of that attribute instead of keys.
     :param fields: names of columns: records that changed one of them, with only these changes.
-        Names that the class does not have match nothing.
     :param relations: names of relationships whose changes are to be told as well: of one with many
         members, whom it lost and gained; of others, the former and the new target, all by their
         primary keys.  An object of which nothing else changed then has a record, too.

@@ -10,16 +10,19 @@ from ..model.spec import ClassSpec
 from ..query.images import family_of
 from .values import several
 
-__all__ = ["column_names", "known_fields", "relation_names"]
+__all__ = ["column_names", "field_names", "relation_names"]
 
 
-def known_fields(spec: ClassSpec, fields: Any) -> tuple[str, ...] | None:
-    """Return those of the fields asked for that the class or a subclass has."""
+def field_names(spec: ClassSpec, fields: Any) -> tuple[str, ...] | None:
+    """Return the fields asked for, in the order of the class and its subclasses.
+
+    :raises InvalidArgument: if one of them is no column that is kept, or masked.
+    """
     if fields is None:
         return None
-    asked = {_name("fields", each) for each in several(fields)}
     family = family_of(spec)
     known = dict.fromkeys(key for each in family for key in (*each.columns, *each.masked))
+    asked = _names("fields", fields, known, kind=_kept_column(spec))
     return tuple(key for key in known if key in asked)
 
 
@@ -29,8 +32,7 @@ def column_names(spec: ClassSpec, columns: Any) -> tuple[str, ...]:
     :raises InvalidArgument: if one of them is no column that is kept, or none is given.
     """
     known = dict.fromkeys(key for each in family_of(spec) for key in each.columns)
-    kind = f"column of {spec.parent_class.__name__} that is kept in history"
-    names = _names("columns", columns, known, kind=kind)
+    names = _names("columns", columns, known, kind=_kept_column(spec))
     if not names:
         raise InvalidArgument(f"columns is {columns!r}; name at least one of {', '.join(known)}")
     return names
@@ -46,6 +48,10 @@ def relation_names(spec: ClassSpec, relations: Any) -> tuple[str, ...]:
     known = dict.fromkeys(key for each in family_of(spec) for key in each.relationships)
     kind = f"relationship of {spec.parent_class.__name__} that is versioned"
     return _names("relations", relations, known, kind=kind)
+
+
+def _kept_column(spec: ClassSpec) -> str:
+    return f"column of {spec.parent_class.__name__} that is kept in history"
 
 
 def _names(argument: str, given: Any, known: Iterable[str], *, kind: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import FromClause, Insert, Table, insert
 
 from .._typing import is_table
 from ..triggers.settings import VALUES
+from ..triggers.spec import moment_column
 from .stamps import utc_now
 from .telling import Telling
 
@@ -26,10 +27,8 @@ class Defaults:
         self.table: Table = table
         #: What writes a row, kept because SQLAlchemy recognises it sooner than another like it.
         self.insert: Insert = insert(table)
-        #: The keys of columns that tell when a row is written.
-        self.moments: frozenset[str] = frozenset(
-            column.key for column in table.columns if _is_clock(column.default)
-        )
+        #: The keys of columns that tell when a row is written, unless somebody says it.
+        self.moments: frozenset[str] = _moments(table)
         #: What tells triggers of a row.
         self.telling = Telling(VALUES, table)
         #: The key of the column that the database numbers; ``None`` if it does not.
@@ -64,6 +63,12 @@ class Defaults:
             if key not in complete:
                 complete[key] = self._made[key]()
         return complete
+
+
+def _moments(table: Table) -> frozenset[str]:
+    column = moment_column(table)
+    is_made = column is not None and getattr(column.default, "is_callable", False)
+    return frozenset([column.key] if column is not None and is_made else ())
 
 
 def _is_clock(default: Any) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     cast,
     column,
     exists,
+    extract,
     func,
     literal,
     literal_column,
@@ -35,7 +36,7 @@ from .._sqlalchemy import commits_by_itself, info_of, translated_schema
 from ..database.expressions import BinaryJSON
 from ..exc import CaptureError
 from ..model.lookup import TABLES
-from ..triggers.settings import TRANSACTIONS, WANTED
+from ..triggers.settings import MOMENTS, TRANSACTIONS, WANTED
 from ..triggers.spec import TransactionStep, step_name
 from .defaults import Defaults
 from .shapes import Insertion
@@ -230,7 +231,13 @@ class TriggeredRow(TransactionRow):
         if not self._has_turn(self._authority):
             self._take_turn(self._authority)
         assert self._id is not None
-        going_on = _set_current(self._table, self._id, is_wanted=self.is_wanted)
+        moment = self._moment()
+        going_on = _set_current(
+            self._table,
+            self._id,
+            is_wanted=self.is_wanted,
+            stamped=None if moment is None else moment.columns[0],
+        )
         self._authority.execute(going_on)
 
     def take_back(self) -> bool:
@@ -297,22 +304,28 @@ def _place(rows: FromClause) -> ColumnElement[str]:
     return cast(oid, LongText)
 
 
-def _known() -> ColumnElement[Any]:
-    """Return the numbers of the transactions that go on, by table."""
-    return cast(func.coalesce(_said(TRANSACTIONS), literal_column("'{}'")), BinaryJSON())
+def _known(name: str = TRANSACTIONS) -> ColumnElement[Any]:
+    """Return a setting that is an object; by default the transactions that go on, by table."""
+    return cast(func.coalesce(_said(name), literal_column("'{}'")), BinaryJSON())
 
 
-def _set_current(table: Table, number: int, *, is_wanted: bool = True) -> Any:
+def _set_current(table: Table, number: int, *, is_wanted: bool = True, stamped: Any = None) -> Any:
     """Let a transaction go on.
 
     :param is_wanted: whether it is to be kept even if it comes to nothing.
+    :param stamped: the column in which Python has told when it was written, unless nobody has.
     """
     rows = table.alias()
     own = func.jsonb_build_object(_place(rows), number_column(rows))
-    merged = _known().op("||")(own)
-    wanting = [build_setting(WANTED, literal("1"))] if is_wanted else []
-    telling = select(build_setting(TRANSACTIONS, merged), *wanting)
-    return telling.select_from(rows).where(number_column(rows) == number)
+    settings = [build_setting(TRANSACTIONS, _known().op("||")(own))]
+    if is_wanted:
+        settings.append(build_setting(WANTED, literal("1")))
+    if stamped is not None:
+        key = func.concat(_place(rows), literal_column("':'"), number_column(rows))
+        moment = cast(extract("epoch", rows.c[stamped.key]), LongText)
+        own = func.jsonb_build_object(key, moment)
+        settings.append(build_setting(MOMENTS, _known(MOMENTS).op("||")(own)))
+    return select(*settings).select_from(rows).where(number_column(rows) == number)
 
 
 def _select_current(table: Table, *, wants: bool) -> Any:

@@ -5,10 +5,12 @@ Each is set for a transaction only.  Once set on a connection, it is empty in la
 
 from __future__ import annotations
 
-__all__ = ["EVENT", "PAUSED", "SAID", "TRANSACTIONS", "UPKEEP", "VALUES", "WANTED"]
+__all__ = ["EVENT", "MOMENTS", "PAUSED", "SAID", "TRANSACTIONS", "UPKEEP", "VALUES", "WANTED"]
 
 #: The number of the transaction, by the ``oid`` of the table that has its row, as JSON.
 TRANSACTIONS = "versioned.transactions"
+#: When rows were written of which nobody said it, by the ``oid`` of their table and their number.
+MOMENTS = "versioned.moments"
 #: What the row is to hold, by column, as JSON; only an application says it.
 VALUES = "versioned.values"
 #: What versions that are events are to hold of the context, in the same way.

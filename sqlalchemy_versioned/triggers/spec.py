@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, DateTime, Table
 from sqlalchemy.exc import NoReferenceError
 
+from ..database.dialects import native_type
 from ..model.lookup import TABLES, table_specs
 from ..model.naming import FUNCTION, TRIGGER, conventional_name, cut_name
 from ..model.spec import Hierarchy, VersionSpec
@@ -28,7 +29,9 @@ __all__ = [
     "build_transaction_spec",
     "build_trigger_names",
     "build_trigger_spec",
+    "moment_column",
     "step_name",
+    "tells_moment",
 ]
 
 
@@ -91,6 +94,11 @@ class TransactionSpec:
         """The column that numbers transactions."""
         number: Column[Any] = next(iter(self.table.primary_key.columns))
         return number
+
+    @property
+    def moment(self) -> Column[Any] | None:
+        """The column that tells when a transaction was written."""
+        return moment_column(self.table)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,6 +203,17 @@ def _namesakes(table: Table) -> list[Table]:
     """Return the transaction tables of other ``MetaData`` that are called like one."""
     others = {spec.transaction_table for spec in table_specs()} - {table}
     return [each for each in others if each.fullname == table.fullname]
+
+
+def moment_column(table: Table) -> Column[Any] | None:
+    """Return the column in which triggers say when a transaction was written, if it has one."""
+    column = next((c for c in table.columns if c.name == "issued_at"), None)
+    return None if column is None or not tells_moment(column) else column
+
+
+def tells_moment(column: Column[Any]) -> bool:
+    """Tell whether a column says when something was written, and not by which user."""
+    return isinstance(native_type(column), DateTime)
 
 
 def step_name(table: Table, step: TransactionStep) -> str:

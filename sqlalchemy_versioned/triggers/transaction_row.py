@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, DateTime, Sequence
 from sqlalchemy.engine import Dialect
 
-from ..database.dialects import native_type, stored_type
-from ..query.history import CLOCKS
+from ..database.dialects import stored_type
 from .spec import TransactionSpec
 from .text import Text
 
 __all__ = [
     "INVOKER",
+    "epoch_of",
     "next_number",
     "now",
-    "tells_moment",
+    "told_of_row",
     "value_at_first",
     "value_when_moved",
     "written_row",
@@ -28,9 +27,6 @@ INVOKER = (
     "CASE current_setting('role') WHEN 'none' THEN session_user::text"
     " ELSE current_setting('role') END"
 )
-
-#: The same of moments that were written as of moments that are asked for.
-_NEAR = f"interval '{CLOCKS // timedelta(minutes=1)} minute'"
 
 
 def written_row(columns: str, values: str, source: str) -> str:
@@ -65,21 +61,26 @@ def value_at_first(column: Column[Any], text: Text, dialect: Dialect) -> str | N
     return said if known is None else f"coalesce({said}, {known})"
 
 
-def value_when_moved(column: Column[Any], text: Text, dialect: Dialect) -> str:
+def value_when_moved(
+    column: Column[Any], spec: TransactionSpec, text: Text, dialect: Dialect
+) -> str:
     """Return what a column of a row holds that is written anew, after what has overtaken it."""
     kept = text.column("t", column)
-    if column.name != "issued_at" or not tells_moment(column):
+    if column is not spec.moment:
         return kept
-    # What is not of about this transaction, the application has said.
-    present = now(column, dialect)
-    began = present.replace("clock_timestamp", "transaction_timestamp")
-    near = f"{kept} BETWEEN ({began}) - {_NEAR} AND ({present}) + {_NEAR}"
-    return f"CASE WHEN {near} THEN {present} ELSE {kept} END"
+    return f"CASE WHEN versioned_stamped THEN {now(column, dialect)} ELSE {kept} END"
 
 
-def tells_moment(column: Column[Any]) -> bool:
-    """Tell whether a column says when a version was written, and not by which user."""
-    return isinstance(native_type(column), DateTime)
+def told_of_row(spec: TransactionSpec, text: Text) -> str:
+    """Return what is to be known of a new row: its number, and when it was written."""
+    number = text.columns(None, [spec.number])
+    return f"{number}, {'NULL' if spec.moment is None else epoch_of(spec.moment, None, text)}"
+
+
+def epoch_of(column: Column[Any], alias: str | None, text: Text) -> str:
+    """Return a moment in a form that no setting of the connection changes."""
+    column_text = text.columns(alias, [column])
+    return f"extract(epoch FROM {column_text})"
 
 
 def now(column: Column[Any], dialect: Dialect) -> str:

@@ -12,11 +12,18 @@ from sqlalchemy.engine import Dialect
 
 from ..model.spec import VersionSpec
 from ..query.newest import row_key
-from .settings import UPKEEP
+from .settings import MOMENTS, UPKEEP
 from .spec import TransactionSpec, TransactionStep, Variable
 from .templates import REQUIRED
 from .text import Text, fill
-from .transaction_row import next_number, value_at_first, value_when_moved, written_row
+from .transaction_row import (
+    epoch_of,
+    next_number,
+    told_of_row,
+    value_at_first,
+    value_when_moved,
+    written_row,
+)
 
 __all__ = ["build_transaction_function"]
 
@@ -53,11 +60,13 @@ DECLARE
     versioned_said jsonb := NULLIF(current_setting('versioned.values', true), '')::jsonb;
     versioned_all jsonb := {variables} || coalesce(versioned_said, '{{}}');
     versioned_number bigint;
+    versioned_moment text;
 BEGIN
     {required}
     INSERT INTO {table} {row}
-    RETURNING {number} INTO versioned_number;
+    RETURNING {returned} INTO versioned_number, versioned_moment;
     {remember}
+    {stamp}
     RETURN versioned_number;
 END
 """
@@ -71,9 +80,32 @@ PERFORM set_config(
 );
 """
 
+#: When a row was written is remembered, unless the application said it: only then does it become
+#: later if the row is written anew.
+STAMP = """
+IF {is_stamped} THEN
+    PERFORM set_config(
+        '{moments}',
+        (coalesce(NULLIF(current_setting('{moments}', true), ''), '{{}}')::jsonb
+            || jsonb_build_object(
+                '{table_text}'::regclass::oid || ':' || versioned_number, versioned_moment
+            ))::text,
+        true
+    );
+END IF;
+"""
+
+STAMPED = """
+SELECT {moment}::text = NULLIF(current_setting('{moments}', true), '')::jsonb
+    ->> ('{table_text}'::regclass::oid || ':' || versioned_old)
+INTO versioned_stamped FROM {table} AS t WHERE {number} = versioned_old;
+"""
+
 MOVE = """
 DECLARE
     versioned_number bigint;
+    versioned_moment text;
+    versioned_stamped boolean;
     versioned_kept text := coalesce(current_setting('{upkeep}', true), '');
 BEGIN
     -- Sessions may call this, for the transaction that goes on and for no other.
@@ -84,13 +116,15 @@ BEGIN
     END IF;
     -- Where sessions call it, guards of history cannot tell it from others.
     PERFORM set_config('{upkeep}', '1', true);
+    {stamped}
     INSERT INTO {table} {row}
-    RETURNING {returned} INTO versioned_number;
+    RETURNING {returned} INTO versioned_number, versioned_moment;
     {versions}
     {referring}
     DELETE FROM {table} AS t WHERE {number} = versioned_old;
     PERFORM set_config('{upkeep}', versioned_kept, true);
     {remember}
+    {stamp}
     RETURN versioned_number;
 END
 """
@@ -172,7 +206,7 @@ def _build_begin(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dic
     # Never what the application says: numbers must come in the order of locks.
     values[spec.number] = next_number(spec, text)
     given = {column: value for column, value in values.items() if value is not None}
-    slots = {**slots, "number": text.columns(None, [spec.number])}
+    is_stamped = "versioned_said ->> 'issued_at' IS NULL"
     said = f"jsonb_populate_record(NULL::{slots['table']}, versioned_all) AS s"
     return fill(
         BEGIN,
@@ -182,8 +216,15 @@ def _build_begin(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dic
             _required(each, spec, text) for each in spec.variables if each.is_required
         ),
         remember=fill(REMEMBER, **slots),
+        returned=told_of_row(spec, text),
+        stamp=_about_moment(STAMP, spec, slots, is_stamped=is_stamped),
         **slots,
     )
+
+
+def _about_moment(template: str, spec: TransactionSpec, slots: dict[str, str], **more: str) -> str:
+    """Fill a template about when a row was written; it is empty if rows do not tell that."""
+    return "" if spec.moment is None else fill(template, moments=MOMENTS, **more, **slots)
 
 
 def _variables(spec: TransactionSpec, text: Text) -> str:
@@ -210,8 +251,9 @@ def _build_move(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict
     columns = [c for c in spec.table.columns if c.computed is None and c is not spec.number]
     number = next_number(spec, text)
     names = columns if number is None else [spec.number, *columns]
+    epoch = "" if spec.moment is None else epoch_of(spec.moment, "t", text)
     copied = [] if number is None else [number]
-    copied += [value_when_moved(column, text, dialect) for column in columns]
+    copied += [value_when_moved(column, spec, text, dialect) for column in columns]
     moving = [
         _if_there(spec, each.version_table, _build_versions_move(each, text), text)
         for each in spec.versions
@@ -221,10 +263,12 @@ def _build_move(spec: TransactionSpec, text: Text, dialect: Dialect, slots: dict
         MOVE,
         current=text.beside(spec.table, spec.functions[TransactionStep.CURRENT]),
         row=written_row(text.columns(None, names), ", ".join(copied), old),
-        returned=text.columns(None, [spec.number]),
+        returned=told_of_row(spec, text),
         versions="\n".join(moving),
         referring=_all_referring(MOVE_REFERRING, spec, text),
         remember=fill(REMEMBER, **slots),
+        stamped=_about_moment(STAMPED, spec, slots, moment=epoch),
+        stamp=_about_moment(STAMP, spec, slots, is_stamped="versioned_stamped"),
         upkeep=UPKEEP,
         **slots,
     )

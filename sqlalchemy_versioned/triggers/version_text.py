@@ -12,7 +12,7 @@ from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag, Flags
-from .spec import EMPTIED, Event, TriggerSpec
+from .spec import EMPTIED, Event, TriggerSpec, tells_moment
 from .templates import (
     CHANGED_ELSEWHERE,
     KNOWN,
@@ -22,7 +22,7 @@ from .templates import (
     WRITTEN,
 )
 from .text import Text, fill
-from .transaction_row import INVOKER, now, tells_moment
+from .transaction_row import INVOKER, now
 
 __all__ = ["VersionText"]
 

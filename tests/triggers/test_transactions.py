@@ -1,5 +1,7 @@
 """The row of a transaction: who writes it, what it says, and who may not touch it."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from sqlalchemy import Column, Integer, String, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -87,6 +89,49 @@ def test_current_transaction_is_that_of_the_triggers(session, blog, versioning):
 
     assert article.versions[1].transaction is asked
     assert asked.remote_addr == "10.0.0.1"
+
+
+SAID = datetime.now(timezone.utc) - timedelta(seconds=10)
+
+
+def is_issued_later(issued_at, first):
+    """Tell whether a moment is not what was said, and not before the other transaction."""
+    return SAID < first <= issued_at
+
+
+MOMENTS = {
+    "of triggers": (lambda unit: None, is_issued_later),
+    "of the session": (lambda unit: unit.create_transaction(), is_issued_later),
+    "said": (lambda unit: unit.create_transaction(issued_at=SAID), lambda said, _: said == SAID),
+    "said later": (
+        lambda unit: setattr(unit.create_transaction(), "issued_at", SAID),
+        lambda said, _: said == SAID,
+    ),
+}
+
+
+@pytest.mark.parametrize(("begin", "is_right"), MOMENTS.values(), ids=MOMENTS)
+def test_moment_of_an_overtaken_transaction(
+    session, blog, engine, versioning, transactions, begin, is_right
+):
+    """What overtook it was issued before it, unless the application says when it was issued."""
+    one, two = blog.Article(id=1, name="a"), blog.Article(id=2, name="a")
+    session.add_all([one, two])
+    session.commit()
+    begin(versioning.unit_of_work(session))
+    one.name = "mine"
+    session.flush()
+    with Session(engine) as other:
+        other.get(blog.Article, 2).name = "theirs"
+        other.commit()
+    session.refresh(two)
+    two.name = "mine"
+    session.commit()
+
+    _, first, second = transactions()
+    assert [version.transaction for version in two.versions][1:] == [first, second]
+    assert is_right(second.issued_at, first.issued_at)
+    assert verify(session) == []
 
 
 def test_wanted_transaction_is_kept_when_empty(session, versioning, transactions):

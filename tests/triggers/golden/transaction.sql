@@ -34,11 +34,12 @@ CREATE OR REPLACE FUNCTION public.transaction_versioned_begin() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 c37921c1d06007e8f956a1cdb945f34e
+-- sqlalchemy_versioned 1 76603701c0ab218356b83d13d2881240
 DECLARE
     versioned_said jsonb := NULLIF(current_setting('versioned.values', true), '')::jsonb;
     versioned_all jsonb := jsonb_strip_nulls(jsonb_build_object('db_user', NULLIF(current_setting('audit.db_user', true), ''), 'reason', NULLIF(current_setting('audit.reason', true), ''))) || coalesce(versioned_said, '{}');
     versioned_number bigint;
+    versioned_moment text;
 BEGIN
     IF coalesce(versioned_all ->> 'reason', '') = '' THEN
         RAISE EXCEPTION USING
@@ -47,13 +48,23 @@ BEGIN
             HINT = 'Set it for the transaction, by set_config() or set_session_variables().';
     END IF;
     INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), coalesce(s.issued_at, clock_timestamp() AT TIME ZONE 'UTC'), coalesce(s.remote_addr, CASE WHEN versioned_said IS NULL THEN host(inet_client_addr()) END), coalesce(s.db_user, CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END), s.reason FROM jsonb_populate_record(NULL::public.transaction, versioned_all) AS s
-    RETURNING id INTO versioned_number;
+    RETURNING id, extract(epoch FROM issued_at) INTO versioned_number, versioned_moment;
     PERFORM set_config(
         'versioned.transactions',
         (coalesce(NULLIF(current_setting('versioned.transactions', true), ''), '{}')::jsonb
             || jsonb_build_object('public.transaction'::regclass::oid::text, versioned_number))::text,
         true
     );
+    IF versioned_said ->> 'issued_at' IS NULL THEN
+        PERFORM set_config(
+            'versioned.moments',
+            (coalesce(NULLIF(current_setting('versioned.moments', true), ''), '{}')::jsonb
+                || jsonb_build_object(
+                    'public.transaction'::regclass::oid || ':' || versioned_number, versioned_moment
+                ))::text,
+            true
+        );
+    END IF;
     RETURN versioned_number;
 END
 $versioned$;
@@ -62,9 +73,11 @@ CREATE OR REPLACE FUNCTION public.transaction_versioned_move(versioned_old bigin
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 6241a465a872aa42039bb89754d4c8b2
+-- sqlalchemy_versioned 1 bc99f12d35db842f8e7172c6b6888727
 DECLARE
     versioned_number bigint;
+    versioned_moment text;
+    versioned_stamped boolean;
     versioned_kept text := coalesce(current_setting('versioned.upkeep', true), '');
 BEGIN
     -- Sessions may call this, for the transaction that goes on and for no other.
@@ -75,8 +88,11 @@ BEGIN
     END IF;
     -- Where sessions call it, guards of history cannot tell it from others.
     PERFORM set_config('versioned.upkeep', '1', true);
-    INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), CASE WHEN t.issued_at BETWEEN (transaction_timestamp() AT TIME ZONE 'UTC') - interval '1 minute' AND (clock_timestamp() AT TIME ZONE 'UTC') + interval '1 minute' THEN clock_timestamp() AT TIME ZONE 'UTC' ELSE t.issued_at END, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
-    RETURNING id INTO versioned_number;
+    SELECT extract(epoch FROM t.issued_at)::text = NULLIF(current_setting('versioned.moments', true), '')::jsonb
+        ->> ('public.transaction'::regclass::oid || ':' || versioned_old)
+    INTO versioned_stamped FROM public.transaction AS t WHERE t.id = versioned_old;
+    INSERT INTO public.transaction (id, issued_at, remote_addr, db_user, reason) SELECT nextval('public.transaction_id_seq'), CASE WHEN versioned_stamped THEN clock_timestamp() AT TIME ZONE 'UTC' ELSE t.issued_at END, t.remote_addr, t.db_user, t.reason FROM public.transaction AS t WHERE t.id = versioned_old
+    RETURNING id, extract(epoch FROM issued_at) INTO versioned_number, versioned_moment;
     UPDATE public.event_version AS v SET transaction_id = versioned_number
     WHERE v.transaction_id = versioned_old;
     UPDATE press."Article_version" AS v SET end_transaction_id = versioned_number
@@ -100,6 +116,16 @@ BEGIN
             || jsonb_build_object('public.transaction'::regclass::oid::text, versioned_number))::text,
         true
     );
+    IF versioned_stamped THEN
+        PERFORM set_config(
+            'versioned.moments',
+            (coalesce(NULLIF(current_setting('versioned.moments', true), ''), '{}')::jsonb
+                || jsonb_build_object(
+                    'public.transaction'::regclass::oid || ':' || versioned_number, versioned_moment
+                ))::text,
+            true
+        );
+    END IF;
     RETURN versioned_number;
 END
 $versioned$;

@@ -77,7 +77,7 @@ from .reading.snapshot import Snapshot, as_of
 from .reading.version import Version, version_api
 from .recording.paused import paused
 from .recording.unit_of_work import UnitOfWork
-from .said_options import check_option_names, said_options
+from .said_options import said_options
 
 if TYPE_CHECKING:
     from .changes import (
@@ -132,7 +132,8 @@ def make_versioned(
     """Start versioning; call it before the models are declared.
 
     Calling it again changes nothing but what is said anew.  Models that are declared already
-    are taken in as well.
+    are taken in as well.  Once mappers are configured, options that would have made something else
+    of them are refused.
 
     :param mapper: whose classes and tables: ``Mapper`` for all, a base class, a registry, or a
         ``MetaData``.
@@ -147,20 +148,14 @@ def make_versioned(
         :class:`transaction_context` tells; if it returns ``None`` plugins are asked.
     :param native: short for the option ``native_versioning``.
     :raises UnknownOption: if an option does not exist; the known ones are listed.
-    :raises ImproperlyConfigured: if something else is of the wrong kind.
+    :raises ImproperlyConfigured: if something else is of the wrong kind, or comes too late.
 
     >>> make_versioned(strategy="validity")
     """
     said = {**said_options(options or {}, owner="make_versioned()"), **more_options}
     if native is not None:
         said["native_versioning"] = native
-    manager.plugins.add(plugins or ())
-    check_option_names(said, owner="make_versioned()", also=manager.plugins.option_names)
-    manager.options.update(said)
-    if user_cls is not UNSAID:
-        manager.user_cls = user_cls
-    if current_user is not UNSAID:
-        manager.current_user = current_user
+    manager.take(said, plugins=plugins or (), user_cls=user_cls, current_user=current_user)
     manager.start(mapper=mapper, session=session)
 
 

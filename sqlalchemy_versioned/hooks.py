@@ -162,14 +162,17 @@ class PluginCollection:
             self.append(plugin)
 
     def add(self, plugins: Iterable[Plugin]) -> None:
-        """Register *plugins*, but for those of a class that is registered already.
+        """Register *plugins*, but for those of a class that is registered already."""
+        for plugin in self.new(plugins):
+            self.append(plugin)
+
+    def new(self, plugins: Iterable[Plugin]) -> list[Plugin]:
+        """Return those of *plugins* of whose class none is registered.
 
         So :func:`.make_versioned` can be called again with the same arguments.
         """
         known = {type(plugin) for plugin in self.plugins}
-        for plugin in _listed(plugins):
-            if type(plugin) not in known:
-                self.append(plugin)
+        return [plugin for plugin in _listed(plugins) if type(plugin) not in known]
 
     def append(self, plugin: Plugin) -> None:
         """Register *plugin*.

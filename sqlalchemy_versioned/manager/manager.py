@@ -18,16 +18,18 @@ from ..build.registry import Registry, forget
 from ..build.transaction import DefaultName
 from ..capture.immutable import guard_versions
 from ..capture.tracking import Tracker
+from ..context.transaction_context import UNSAID
 from ..exc import ClassNotVersioned, ImproperlyConfigured
-from ..hooks import Plugin
+from ..hooks import Plugin, PluginCollection
 from ..model.lookup import is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
-from ..said_options import check_option_names
+from ..said_options import build_options, check_option_names
 from .cores import CoreTables
 from .late_attributes import LateAttributes
+from .late_settings import check_late_options, check_late_plugins, check_late_user_class
 from .late_tables import LateTables
 from .native_versioning import NativeVersioning
 from .overview import Overview
@@ -223,6 +225,40 @@ class VersioningManager(Overview):
 
     # -- on and off --------------------------------------------------------------------------
 
+    def take(
+        self,
+        said: Mapping[str, Any],
+        *,
+        plugins: Iterable[Plugin] = (),
+        user_cls: Any = UNSAID,
+        current_user: Any = UNSAID,
+    ) -> None:
+        """Take what is said to :func:`.make_versioned`; nothing is taken of what is refused.
+
+        :raises UnknownOption: if an option does not exist.
+        :raises ImproperlyConfigured: if something comes too late.
+        """
+        new = PluginCollection(self.plugins.new(plugins))
+        also = self.plugins.option_names | new.option_names
+        check_option_names(said, owner="make_versioned()", also=also)
+        check_late_plugins(self._registry, new)
+        self._check_late_options(said, also)
+        if user_cls is not UNSAID:
+            check_late_user_class(self._registry, user_cls)
+            self.user_cls = user_cls
+        if current_user is not UNSAID:
+            self.current_user = current_user
+        self.plugins.add(new)
+        self.options.update(said)
+
+    def _check_late_options(self, said: Mapping[str, Any], also: Iterable[str]) -> None:
+        if said and (self._registry.tables or self._registry.cores):
+            before, after = (
+                build_options(self.options, more, owner="make_versioned()", also=also)
+                for more in ({}, said)
+            )
+            check_late_options(self._registry, self._cores, before, said, after)
+
     def start(self, *, mapper: Any = Mapper, session: Any = Session) -> None:
         """Version the classes of *mapper* in the sessions of *session*; may be called again.
 
@@ -317,7 +353,7 @@ class VersioningManager(Overview):
             if spec.options.immutable_versions:
                 guard_versions(spec)
         self._tracker.track_associations(
-            self._registry.associations,
+            {t: h for t, h in self._registry.associations.items() if self._is_kept(t)},
             are_immutable=bool(self.options.get("immutable_versions", False)),
         )
         self._native.install()

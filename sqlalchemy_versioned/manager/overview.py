@@ -110,8 +110,19 @@ class Overview(Settings):
     def is_recorded(self, table: Table) -> bool:
         """Tell whether a versioned table is recorded, and not switched off."""
         classes = [spec for spec in self._exposed() if spec.has_table(table)]
-        # A statement on a table that classes share records the rows of all of them.
-        return any(map(is_switched_on, classes)) if classes else self._cores.is_recorded(table)
+        if classes:
+            # A statement on a table that classes share records the rows of all of them.
+            return any(map(is_switched_on, classes))
+        return self._is_kept(table) and self._cores.is_recorded(table)
+
+    def _is_kept(self, table: Table) -> bool:
+        """Tell whether versions of a table are written, and not only there for other programs."""
+        registry = self._registry
+        if registry.classes or table in registry.cores:
+            return True
+        links = registry.associations.get(table)
+        spec = registry.tables.get(table) if links is None else links.root
+        return spec is not None and spec.is_native
 
     # -- for the manager -----------------------------------------------------------------------
 

@@ -237,6 +237,40 @@ def test_late_make_versioned(open_session):
     remove_versioning()
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"strategy": "subquery"}, "says strategy='subquery', and Article is .*'validity' already"),
+        ({"native": True}, "says native_versioning=True, and Article"),
+        ({"plugins": [Noting()]}, r"Noting is .* already, of which after_build_models\(\) would"),
+        ({"user_cls": "Author"}, "user_cls='Author', and transactions link to nobody already"),
+    ],
+)
+def test_too_late_for_what_is_versioned(said, message, Base, versioning):
+    """What would have made something else of classes is refused, and nothing is taken of it."""
+    Article, Tag = declare(Base), declare(Base, "Tag", __versioned__={"strategy": "append"})
+    configure_mappers()
+    before = dict(versioning.options), list(versioning.plugins), versioning.user_cls
+
+    with pytest.raises(ImproperlyConfigured, match=message):
+        make_versioned(**said, capture="raise")
+    assert (dict(versioning.options), list(versioning.plugins), versioning.user_cls) == before
+    make_versioned(strategy="validity", versioning=True, user_cls=None)
+    assert is_versioned(Article) and is_versioned(Tag)
+
+
+def test_late_option_that_classes_say_themselves(Base, versioning):
+    """What holds for no class so far can be said to those that come."""
+    Article = declare(Base, __versioned__={"strategy": "append"})
+    configure_mappers()
+    make_versioned(strategy="subquery")
+    Tag = declare(Base, "Tag")
+    configure_mappers()
+
+    assert {"version_id"} <= set(version_table(Article).c.keys())
+    assert "end_transaction_id" not in version_table(Tag).c
+
+
 def test_models_declared_in_rounds(Base, versioning, open_session):
     """Each configuration takes in what was declared since the last."""
     Article = declare(Base)
@@ -708,6 +742,20 @@ def test_tables_without_models(Base, versioning):
     assert versioning.version_class_map == {}
     with pytest.raises(ClassNotVersioned):
         version_class(blog.Article)
+
+
+@pytest.mark.options(create_models=False)
+def test_recording_without_models(Base, open_session, mode):
+    """Objects and links are recorded both or, unless triggers do it, neither."""
+    blog = build_blog(Base)
+    session = open_session(Base)
+    session.add(blog.Article(name="a", tags=[blog.Tag(name="t")]))
+    session.commit()
+
+    for name in ("article", "article_tag"):
+        table = Base.metadata.tables[name]
+        assert is_versioned(table) is mode.is_native
+        assert len(session.execute(select(version_table(table))).all()) == mode.pick(0, 1)
 
 
 @pytest.mark.options(create_models=False, create_tables=False)

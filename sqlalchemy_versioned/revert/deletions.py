@@ -19,6 +19,7 @@ from ..exc import ReverterException
 from .columns import column_of, have_one_of
 from .live import chunks, is_unloadable
 from .nodes import Objects
+from .paths import is_never_loaded
 from .steps import Delete, SetCollection, SetScalar, SetValues, Step, Target, Vacate
 
 __all__ = ["Deletions"]
@@ -252,7 +253,7 @@ def _is_seen_to(target: Target, constraint: ForeignKeyConstraint) -> bool:
         _links_by(each, constraint)
         or (_stands_for(each, constraint, ONETOMANY) and (each.cascade.delete or can_be_empty))
         for each in mapper.relationships
-        if not each.viewonly
+        if not (each.viewonly or is_never_loaded(each))
     )
 
 

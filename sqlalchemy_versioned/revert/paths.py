@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BinaryExpression, BooleanClauseList, Column, inspect
-from sqlalchemy.orm import ONETOMANY, Mapper, RelationshipProperty
+from sqlalchemy.orm import MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from .. import _sqlalchemy
@@ -16,7 +16,15 @@ from ..model.lookup import find_spec
 from ..model.mapping import is_union
 from ..model.spec import ClassSpec
 
-__all__ = ["Tree", "is_plain", "pair_keys", "parse_paths", "relationship_of", "remote_keys"]
+__all__ = [
+    "Tree",
+    "is_never_loaded",
+    "is_plain",
+    "pair_keys",
+    "parse_paths",
+    "relationship_of",
+    "remote_keys",
+]
 
 #: For each relationship to follow, those to follow from its objects.
 Tree = dict[str, Any]
@@ -82,6 +90,11 @@ def _checked(mapper: Mapper[Any], key: str, path: str) -> RelationshipProperty[A
             f"{asked}{name}.{key} is recorded in {target.class_.__name__}, which is "
             "not versioned; version it, or leave it out"
         )
+    if relationship.direction is not MANYTOONE and is_never_loaded(relationship):
+        raise ReverterException(
+            f"{asked}{name}.{key} is never loaded (lazy='noload'), so that nothing could be taken "
+            "out, and what is there already would be added again; give it another 'lazy'"
+        )
     return relationship
 
 
@@ -103,6 +116,11 @@ def relationship_of(cls: type[Any], key: str) -> RelationshipProperty[Any] | Non
     """Return a relationship of *cls*, or ``None`` if only other subclasses have it."""
     mapper: Mapper[Any] = inspect(cls)
     return mapper.relationships.get(key)
+
+
+def is_never_loaded(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship seems empty whatever is stored."""
+    return relationship.lazy in ("noload", None)
 
 
 def pair_keys(relationship: RelationshipProperty[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

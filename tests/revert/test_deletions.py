@@ -60,6 +60,21 @@ KINDS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_children_that_no_session_sees(Base, open_session):
+    """What refers to an object, and its deletion does not see to, is not left behind."""
+    models = build_shelves(Base, False, None, cascade="all", lazy="noload")
+    session = open_session(models)
+    shelf = models.Shelf()
+    session.add(shelf)
+    session.commit()
+    shelf.boxes.append(models.Box(items=[models.Item()]))
+    session.commit()
+
+    with pytest.raises(ReverterException, match="row 1 of 'item' refers to it by box_id"):
+        shelf.versions[0].revert(relations=["boxes"])
+
+
 @pytest.mark.strategies("validity", "subquery")
 @pytest.mark.parametrize("kind", KINDS)
 def test_children_of_what_goes(Base, open_session, kind):

@@ -411,6 +411,20 @@ def test_view_only_relationships_are_refused(open_session, shelf):
         one.versions[0].revert(relations=["books"])
 
 
+@pytest.mark.parametrize("lazy", ["noload", None])
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_relationships_that_are_never_loaded_are_refused(open_session, shelf, lazy):
+    """What seems empty whatever is stored is not taken for empty."""
+    models = shelf(books=relationship("Book", lazy=lazy))
+    session = open_session(models)
+    one = models.Shelf(books=[models.Book(title="a")])
+    session.add(one)
+    session.commit()
+
+    with pytest.raises(ReverterException, match=r"Shelf\.books is never loaded \(lazy='noload'\)"):
+        one.versions[0].revert(relations=["books"])
+
+
 def test_excluded_relationships_are_refused(open_session, shelf):
     """What history leaves out cannot be reverted."""
     models = shelf(books=relationship("Book", secondary="shelf_book"))

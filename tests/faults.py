@@ -270,8 +270,8 @@ FAULTS = [
     Fault(
         "no-look-for-unrecorded",
         "recording/looks.py",
-        "return bool(is_lacking) or count > _MANY",
-        "return count > _MANY",
+        "return None if count > _MANY else bool(is_lacking)",
+        "return None if count > _MANY else False",
         "Rows older than their history get no first state.",
         (f"{STATEMENTS}::test_the_first_state_can_be_reverted_to",),
     ),
@@ -578,8 +578,8 @@ FAULTS = [
     Fault(
         "deletion-without-first-state",
         "capture/flush_events.py",
-        "            self._recorder.keep_first_state(connection, work.hierarchy, gone)\n",
-        "",
+        "                self._surroundings.keep_first_state(connection, spec, keys, born=born)\n",
+        "                pass\n",
         "A row older than its history is deleted without a trace of what it was.",
         (f"{STATEMENTS}::test_the_state_before_the_first_change_is_kept",),
     ),

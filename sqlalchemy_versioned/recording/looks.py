@@ -93,8 +93,8 @@ class TableLooks:
         """Tell whether some row has a version of an earlier transaction; locks nothing."""
         return bool(self._ask(connection, "earlier", keys, tx))
 
-    def may_lack_versions(self, connection: Connection) -> bool:
-        """Tell whether some row may have no version; of a large table that is not looked up."""
+    def lacks_versions(self, connection: Connection) -> bool | None:
+        """Tell whether some row has no version; ``None`` for a large table, which is not looked up."""
         if not has_concurrent_writers(self._dialect):
             # While others write, SQLite lets nobody write who has begun with a look.
             locking = delete(self.spec.version_table).where(false())
@@ -102,7 +102,7 @@ class TableLooks:
         statement: Any = self._builder(Style.LIST).lack_of_versions(_MANY + 1)
         row: Any = connection.execute(statement).one()
         count, is_lacking = row
-        return bool(is_lacking) or count > _MANY
+        return None if count > _MANY else bool(is_lacking)
 
     def unchanged(self, connection: Connection, keys: list[Key], tx: int) -> list[Key]:
         """Return which rows are just like their newest version."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -143,21 +143,34 @@ class Surroundings:
                 "or remove them with uninstall_triggers(metadata, engine)"
             )
 
-    def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
+    def may_lack_versions(
+        self, connection: Connection, spec: VersionSpec, *, born: Collection[VersionSpec] = ()
+    ) -> bool:
         """Tell whether some row of a table may have no version.
 
-        That is looked up once for each engine and table.
+        That is looked up once for each engine and table, or again if it was due to new rows.
+
+        :param born: the tables with rows that were inserted and are still to be recorded.
         """
         lacking = self._known_of(connection).lacking
-        found = lacking.get(spec)
-        if found is None:
-            found = self.writer(spec, (), connection).may_lack_versions(connection)
-            lacking[spec] = found
-        return found
+        known = lacking.get(spec)
+        if known is not None:
+            return known
+        found = self.writer(spec, (), connection).lacks_versions(connection)
+        if not found or spec not in born:
+            lacking[spec] = found is not False
+        return found is not False
 
-    def keep_first_state(self, connection: Connection, spec: VersionSpec, keys: list[Key]) -> None:
+    def keep_first_state(
+        self,
+        connection: Connection,
+        spec: VersionSpec,
+        keys: list[Key],
+        *,
+        born: Collection[VersionSpec] = (),
+    ) -> None:
         """Write versions of those rows of a table that have none, before they are changed."""
-        if keys and self.may_lack_versions(connection, spec):
+        if keys and self.may_lack_versions(connection, spec, born=born):
             self.writer(spec, (), connection).keep_first_state(connection, keys)
 
     def look_again(self) -> None:

@@ -1000,3 +1000,25 @@ def test_nothing_listens_after_removal(session, models, tables, versioning):
     versioning._tracker.stop()
 
     assert not list(tables.dispatch.before_execute)
+
+
+def test_new_rows_do_not_count_as_unrecorded(session, models, versioning, count_statements):
+    """Rows that a flush inserts before it deletes others are not taken for ones from before."""
+
+    def delete_one(*new):
+        session.delete(session.scalars(select(models.Article).limit(1)).one())
+        session.add_all(new)
+        with count_statements(session.get_bind()) as statements:
+            session.commit()
+        return statements.count
+
+    session.add_all(models.Article(name="a") for _ in range(4))
+    session.commit()
+    delete_one()
+    expected = delete_one()
+    # As when the process is started that writes.
+    versioning.look_again()
+    delete_one(models.Article(name="b"))
+    delete_one()
+
+    assert delete_one() == expected

@@ -13,7 +13,7 @@ from .. import _sqlalchemy
 from ..model.spec import VersionSpec
 from .cascades import Cascades
 from .recorder import Target
-from .textual_writes import TextualActs, TextualWrites
+from .textual_writes import TextualActs, TextualWrites, Truncations
 
 __all__ = ["Targets"]
 
@@ -28,6 +28,7 @@ class Targets:
         self._by_name: dict[str, dict[Table, Target]] = {}
         self._texts: TextualWrites | None = None
         self._acts: TextualActs | None = None
+        self._truncations: Truncations | None = None
         #: Tables of which writes do nothing to ours.
         self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -47,7 +48,7 @@ class Targets:
         self._forget()
 
     def _forget(self) -> None:
-        self._texts = self._acts = None
+        self._texts = self._acts = self._truncations = None
         vars(self).pop("cascades", None)
         self._strangers.clear()
 
@@ -114,9 +115,13 @@ class Targets:
         """Return the versioned tables that foreign keys may change along with SQL text."""
         if self._acts is None:
             self._acts = self.cascades.textual_acts()
+        if self._truncations is None:
+            self._truncations = Truncations(self._targets)
+        emptied = self._truncations.emptied(text)
         tables = [table for name in self._acts.find(text) for table in self.cascades.named(name)]
         specs = dict.fromkeys(spec for table in tables for spec in self.cascades.reached(table))
-        return [target for spec in specs if (target := self._by_spec[spec]).is_on()]
+        found = dict.fromkeys([*(spec.parent_table for spec in specs), *emptied])
+        return [target for table in found if (target := self.recorded(table)) is not None]
 
     @cached_property
     def cascades(self) -> Cascades:

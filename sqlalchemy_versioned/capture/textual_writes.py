@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from sqlalchemy import Table
 
-__all__ = ["TextualActs", "TextualWrites", "begins_like_write"]
+from ..database.foreign_keys import referring_tables
+
+__all__ = ["TextualActs", "TextualWrites", "Truncations", "begins_like_write"]
 
 #: Words that statements begin with which write rows themselves.
 _WRITING = re.compile(
@@ -60,6 +62,30 @@ class TextualActs:
             name = finder(text)
             if name is not None:
                 yield name
+
+
+class Truncations:
+    """Finds what SQL text empties along with other tables, by ``TRUNCATE … CASCADE``.
+
+    That asks no foreign key what it says of deletions.
+
+    :param tables: the versioned tables.
+    """
+
+    def __init__(self, tables: Collection[Table]) -> None:
+        self._referring = referring_tables(tables)
+        self._find = _Finder(self._referring, _truncating_patterns)
+
+    def emptied(self, text: str) -> set[Table]:
+        """Return the tables that refer to one that *text* empties."""
+        name = (self._find(text) or "").lower()
+        waiting = [table for table in self._referring if table.name.lower() == name]
+        found: set[Table] = set()
+        while waiting:
+            new = self._referring.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
 
 
 class _Finder:
@@ -172,7 +198,11 @@ def _deleting_patterns(names: str) -> Iterator[str]:
     yield rf"\breplace{_MODIFIERS}(?: into)? {name}"
     yield rf"\binsert or replace(?: into)? {name}"
     yield rf"\bmerge(?: into)?(?: only)? {name}[^;]* then delete\b"
-    yield rf"\btruncate(?: table)?(?: only)? (?:[^;]*, ?)?(?:only )?{name}[^;]* cascade\b"
+
+
+def _truncating_patterns(names: str) -> Iterator[str]:
+    """Yield what matches statements that empty tables, and those that refer to them."""
+    yield rf"\btruncate(?: table)?(?: only)? (?:[^;]*, ?)?(?:only )?{_name(names)}[^;]* cascade\b"
 
 
 def _updating_patterns(names: str) -> Iterator[str]:

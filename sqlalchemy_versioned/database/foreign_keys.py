@@ -7,13 +7,15 @@ up the rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, ForeignKeyConstraint, MetaData, Table
+from sqlalchemy.exc import NoReferenceError
 
-__all__ = ["ACTS", "Changed", "Edge", "acting_keys"]
+__all__ = ["ACTS", "Changed", "Edge", "acting_keys", "referring_tables"]
 
 #: What ``ON DELETE`` and ``ON UPDATE`` say where something is done.
 ACTS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
@@ -80,12 +82,33 @@ class Edge:
 
 def acting_keys(tables: Iterable[Table]) -> Iterator[ForeignKeyConstraint]:
     """Yield the foreign keys of the metadata of some tables that make a database act."""
+    for constraint in _keys_beside(tables):
+        if constraint.ondelete or constraint.onupdate:
+            yield constraint
+
+
+def referring_tables(tables: Collection[Table]) -> dict[Table, set[Table]]:
+    """Return the tables that refer to others, by these, as far as they lead to some tables.
+
+    Whatever is done along with deletions: ``TRUNCATE … CASCADE`` empties them.
+    """
+    referring: dict[Table, set[Table]] = {}
+    for constraint in _keys_beside(tables):
+        # A key may lead to a table that is declared later, or never.
+        with suppress(NoReferenceError):
+            referring.setdefault(constraint.referred_table, set()).add(constraint.table)
+    reached = set(tables)
+    while more := {t for t, others in referring.items() if others & reached} - reached:
+        reached |= more
+    return {t: others & reached for t, others in referring.items() if others & reached}
+
+
+def _keys_beside(tables: Iterable[Table]) -> Iterator[ForeignKeyConstraint]:
+    """Yield the foreign keys of the metadata of some tables."""
     collections: dict[MetaData, None] = dict.fromkeys(table.metadata for table in tables)
     for metadata in collections:
         for table in metadata.tables.values():
-            for constraint in table.foreign_key_constraints:
-                if constraint.ondelete or constraint.onupdate:
-                    yield constraint
+            yield from table.foreign_key_constraints
 
 
 def _action(said: str | None) -> str:

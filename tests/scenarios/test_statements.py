@@ -40,6 +40,7 @@ from sqlalchemy_versioned import (
     remove_versioning,
     version_class,
     version_table,
+    versioned_table,
 )
 from sqlalchemy_versioned.capture.textual_writes import TextualActs, TextualWrites
 from sqlalchemy_versioned.maintenance import verify
@@ -185,7 +186,7 @@ def test_text_that_only_names_a_table_is_let_through(texts, statement):
         ("REPLACE INTO house (id) VALUES (1)", ["house"]),
         ("INSERT OR REPLACE INTO house (id) VALUES (1)", ["house"]),
         ("MERGE INTO house USING x ON true WHEN MATCHED THEN DELETE", ["house"]),
-        ("TRUNCATE TABLE house CASCADE", ["house"]),
+        ("TRUNCATE TABLE house CASCADE", []),
         ("UPDATE house SET name = 'a', \"code\" = 'b' WHERE id = 1", ["house"]),
         ("UPDATE house AS h SET (name, code) = ('a', 'b')", ["house"]),
         ("INSERT INTO house (code) VALUES (1) ON CONFLICT DO UPDATE SET code = 2", ["house"]),
@@ -236,6 +237,32 @@ def test_text_that_writes_versioned_rows_by_foreign_keys(Base, open_session, mod
 
     assert verify(session) == []
     assert Operation.DELETE in session.scalars(select(version_class(Room).operation_type)).all()
+
+
+@pytest.mark.needs("triggers")
+def test_text_that_empties_versioned_tables_along_with_others(Base, open_session, mode):
+    """TRUNCATE … CASCADE empties what refers to a table, whatever its foreign key says."""
+    street, house, shed = [
+        Table(
+            name,
+            Base.metadata,
+            Column("id", Integer, primary_key=True),
+            *[Column(key, ForeignKey(f"{key}.id")) for key in referred],
+        )
+        for name, *referred in (("street",), ("house", "street"), ("shed", "house"))
+    ]
+    versioned_table(house)
+    session = open_session(Base)
+    for table in (street, house, shed):
+        session.execute(insert(table).values(id=1, **dict.fromkeys(table.c.keys()[1:], 1)))
+    session.commit()
+    session.execute(text("TRUNCATE shed CASCADE"))
+    session.commit()
+    with mode.escapes("house in a way that cannot be recorded: foreign keys"):
+        session.execute(text("TRUNCATE TABLE street, shed CASCADE"))
+    session.commit()
+
+    assert verify(session) == []
 
 
 def test_names_that_only_differ_in_what_quotes_them_are_found():

@@ -49,10 +49,11 @@ def check_late_options(
         old, new = _value(before, name), _value(after, name)
         if name == _ALWAYS_ASKED or old == new:
             continue
+        told = getattr(old, "value", old)
         if names := list(_following(registry, cores, name)):
             raise ImproperlyConfigured(
                 f"make_versioned() says {name}={said[name]!r}, and {', '.join(names[:5])} "
-                f"{'is' if len(names) == 1 else 'are'} versioned with {getattr(old, 'value', old)!r} "
+                f"{'is' if len(names) == 1 else 'are'} versioned with {told!r} "
                 f"already; {_BEFORE}, or say it of single classes"
             )
 

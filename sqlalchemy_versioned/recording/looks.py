@@ -94,7 +94,7 @@ class TableLooks:
         return bool(self._ask(connection, "earlier", keys, tx))
 
     def lacks_versions(self, connection: Connection) -> bool | None:
-        """Tell whether some row has no version; ``None`` for a large table, which is not looked up."""
+        """Tell whether some row has no version; of a large table it is ``None``: not looked up."""
         if not has_concurrent_writers(self._dialect):
             # While others write, SQLite lets nobody write who has begun with a look.
             locking = delete(self.spec.version_table).where(false())

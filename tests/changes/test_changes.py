@@ -635,7 +635,11 @@ WRONG = {
     "operation number": ({"operations": [3]}, ValueError, "operations has 3"),
     "operation kind": ({"operations": 1.0}, TypeError, "operations has 1.0"),
     "transaction": ({"transaction": "1"}, TypeError, "transaction is '1'; give a Transaction"),
-    "field": ({"fields": ["nmae"]}, ValueError, "'nmae', which is no column of Article .*: id, nam"),
+    "field": (
+        {"fields": ["nmae"]},
+        ValueError,
+        "'nmae', which is no column of Article .*: id, nam",
+    ),
     "field kind": ({"fields": [1]}, TypeError, "fields has 1"),
     "relation": ({"relations": ["name"]}, ValueError, "'name', which is no relationship of Art"),
     "relation kind": ({"relations": 3}, TypeError, "relations has 3"),

@@ -256,7 +256,7 @@ def test_too_late_for_what_is_versioned(said, message, Base, versioning):
         make_versioned(**said, capture="raise")
     assert (dict(versioning.options), list(versioning.plugins), versioning.user_cls) == before
     make_versioned(strategy="validity", versioning=True, user_cls=None)
-    assert is_versioned(Article) and is_versioned(Tag)
+    assert all(map(is_versioned, (Article, Tag)))
 
 
 def test_late_option_that_classes_say_themselves(Base, versioning):

@@ -33,6 +33,7 @@ from .templates import (
     OVERTAKEN,
     PREVIOUS,
     RECORDING,
+    RIVALS,
     UNLESS_ANY,
     VARIABLES,
 )
@@ -139,10 +140,26 @@ class Recorder(FirstStates):
     def _recording(self, event: Event) -> str:
         return fill(
             RECORDING,
+            rivals=self._rivals(event),
             following=self._following(event),
             first_states=self._all_first_states(event),
             erasing=self._all_erasing(event),
             versions=self._versions(event),
+        )
+
+    def _rivals(self, event: Event) -> str:
+        """Refuse rows that history could not tell apart."""
+        spec, text = self._spec, self._text
+        if not spec.may_have_rivals or event not in (Event.INSERT, Event.UPDATE):
+            return ""
+        return fill(
+            RIVALS,
+            touched=self._touched(event),
+            keys=", ".join(self._names),
+            keys_of_t=", ".join(self._row(spec, None)),
+            live=self._live(spec),
+            l_columns=text.columns("l", [pair.parent for pair in spec.pairs]),
+            name=text.string(spec.parent_table.name),
         )
 
     def _is_fresh(self, event: Event) -> str:

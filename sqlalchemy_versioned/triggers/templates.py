@@ -32,6 +32,7 @@ __all__ = [
     "PREVIOUS",
     "RECORDING",
     "REQUIRED",
+    "RIVALS",
     "UNLESS_ANY",
     "UNLESS_CHANGED",
     "VARIABLES",
@@ -129,12 +130,27 @@ END IF;
 
 #: Whatever this transaction has recorded before.
 RECORDING = """
+{rivals}
 {following}
 {first_states}
 IF NOT versioned_begun THEN
     {erasing}
 END IF;
 {versions}
+"""
+
+#: Rows of one link that differ would be one in history.
+RIVALS = """
+IF EXISTS (
+    SELECT FROM ({touched}) AS t ({keys})
+    {live}
+    GROUP BY {keys_of_t} HAVING count(DISTINCT ROW({l_columns})) > 1
+) THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'unique_violation',
+        MESSAGE = 'several rows of ' || {name} || ' are one in history, and differ',
+        HINT = 'Give the table a primary key, or a unique constraint on what its rows link.';
+END IF;
 """
 
 #: Versions tell of all tables of an object, another of which some other transaction may be writing:

@@ -291,15 +291,22 @@ def test_one_of_two_rows_goes(session, classes, linked, link, team_ids):
 
 
 @pytest.mark.parametrize("models", OTHERS, indirect=True)
-@pytest.mark.parametrize("is_new", [False, True])
-def test_rows_of_one_link_that_differ(session, classes, linked, link, is_new, mode):
+@pytest.mark.parametrize(
+    ("team", "notes", "is_moved"),
+    [(1, "ab", False), (2, "ab", False), (1, "b", False), (2, "b", True)],
+)
+def test_rows_of_one_link_that_differ(session, classes, linked, link, team, notes, is_moved, mode):
     """Without a key, history cannot tell them apart; nothing of it stays."""
-    rows = [{"person_id": 1, "team_id": 1 + is_new, "note": note} for note in "ab"]
+    rows = [{"person_id": 1, "team_id": team, "note": note} for note in notes]
     session.add(classes[1](id=2))
     session.commit()
     error = mode.pick(CaptureError, IntegrityError)
-    with pytest.raises(error, match=mode.pick("differ in note", None)):
-        session.execute(insert(link), rows)
+    statement, sets = insert(link), rows
+    if is_moved:
+        session.execute(statement, sets)
+        statement, sets = update(link).where(link.c.team_id == team).values(team_id=1), None
+    with pytest.raises(error, match=mode.pick("differ in note", "are one in history, and differ")):
+        session.execute(statement, sets)
     session.rollback()
 
     assert [(row["team_id"], row["note"]) for row in rows_of(session, link)] == [(1, None)]

@@ -83,8 +83,10 @@ class Missing:
         :raises ReverterException: if that was not asked for, or cannot be.
         :raises IncompleteHistory: if the object was to be restored, and is not known.
         """
-        value = ", ".join(f"{key} = {node.value(key)!r}" for key in keys)
-        said = f"{node.target} cannot be reverted: {value} refers to {name}, which is not there"
+        said = (
+            f"{node.target} cannot be reverted: {_said(node, keys)} refers to {name}, which is not "
+            "there"
+        )
         if self._on_missing == "raise":
             raise ReverterException(
                 f"{said} any more; revert that one first, name the relationship in relations, or "
@@ -101,15 +103,38 @@ class Missing:
                 f"{said} any more, and history does not tell what it was; create it again, or pass "
                 "on_missing='null'"
             )
-        mapper: Mapper[Any] = inspect(node.spec.parent_class)
-        columns = {key: column_of(mapper, key) for key in keys}
-        empty = [key for key, each in columns.items() if each.nullable and not each.primary_key]
+        empty = _can_be_empty(node, keys)
         if not empty:
             raise ReverterException(
                 f"{said} any more, and it takes no NULL; revert that one first, name the "
                 "relationship in relations, or pass on_missing='restore'"
             )
         node.overrides.update(dict.fromkeys(empty))
+
+    def refuse_hidden(self, node: Node, keys: Sequence[str], name: str) -> None:
+        """Refuse to refer to a row that is there, where the session does not show it.
+
+        :raises ReverterException: unless the foreign key is to be left empty, and can be.
+        """
+        can_be_empty = bool(_can_be_empty(node, keys))
+        if self._on_missing == "null" and can_be_empty:
+            return
+        other = ", or pass on_missing='null' to leave the key empty" if can_be_empty else ""
+        raise ReverterException(
+            f"{node.target} cannot be reverted: {_said(node, keys)} refers to {name}, whose row is "
+            "there, but this session does not show it, as one with an event do_orm_execute that "
+            f"hides rows; revert in a session that shows it{other}"
+        )
+
+
+def _said(node: Node, keys: Sequence[str]) -> str:
+    return ", ".join(f"{key} = {node.value(key)!r}" for key in keys)
+
+
+def _can_be_empty(node: Node, keys: Sequence[str]) -> list[str]:
+    mapper: Mapper[Any] = inspect(node.spec.parent_class)
+    columns = {key: column_of(mapper, key) for key in keys}
+    return [key for key, each in columns.items() if each.nullable and not each.primary_key]
 
 
 def class_behind(table: Table) -> type[Any] | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, inspect, select
+from sqlalchemy import Column, ForeignKeyConstraint, inspect, select
 from sqlalchemy.orm import (
     MANYTOONE,
     InstanceState,
@@ -22,7 +22,7 @@ from sqlalchemy.orm import (
 from .._typing import mapper_of, type_of
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec
-from .columns import differs, have_one_of
+from .columns import column_of, differs, have_one_of
 from .live import chunks, find_by
 from .missing import Missing, class_behind
 from .nodes import Node, Objects
@@ -95,9 +95,13 @@ class References:
         wanted = {id(node): tuple(node.value(key) for key in here) for node in nodes}
         values = [value for value in wanted.values() if None not in value]
         targets = self._targets(relationship.mapper, there, values)
+        columns = [column_of(relationship.mapper, key) for key in there]
+        hidden = self._stored(cls, columns, [value for value in values if value not in targets])
         for node in nodes:
             value = wanted[id(node)]
             target = targets.get(value)
+            if value in hidden:
+                self._missing.refuse_hidden(node, here, cls.__name__)
             # A key with an empty part refers to nothing, as SQL has it.
             if target is None and None not in value:
                 self._missing.do_without(node, here, cls, cls.__name__)
@@ -227,15 +231,23 @@ class References:
                 if node.keys.issuperset(keys):
                     known[tuple(node.value(key) for key in keys)] = node.target
         cls = class_behind(constraint.referred_table)
-        gone = self._gone(constraint.referred_table, columns)
-        for some in chunks(value for value in values if value not in known):
-            # That they are there is enough: rows that the plan does not touch need no target.
-            known |= dict.fromkeys(_existing(self._session, cls, columns, some) - gone)
+        missing = [value for value in values if value not in known]
+        # That they are there is enough: rows that the plan does not touch need no target.
+        known |= dict.fromkeys(self._stored(cls, columns, missing))
         missing = [value for value in values if value not in known]
         if cls is None or not missing:
             return known
         keys = [mapper_of(cls).get_property_by_column(column).key for column in columns]
         return known | self._missing.restore(cls, keys, missing)
+
+    def _stored(
+        self, cls: type[Any] | None, columns: list[Column[Any]], values: list[_Value]
+    ) -> set[_Value]:
+        """Return which values rows have that stay, be they shown to the session or not."""
+        stored: set[_Value] = set()
+        for some in chunks(values):
+            stored |= _existing(self._session, cls, columns, some)
+        return stored - self._gone(columns[0].table, columns) if stored else stored
 
     def _gone(self, table: Any, columns: Iterable[Any]) -> set[_Value]:
         """Return values of rows that are still there, and about to be deleted."""
@@ -290,7 +302,7 @@ def _keys_of(mapper: Mapper[Any], constraint: ForeignKeyConstraint) -> tuple[str
 
 
 def _existing(
-    session: Session, cls: type[Any] | None, columns: list[Any], values: list[_Value]
+    session: Session, cls: type[Any] | None, columns: list[Column[Any]], values: list[_Value]
 ) -> set[_Value]:
     place = {} if cls is None else {"mapper": mapper_of(cls)}
     rows = session.execute(

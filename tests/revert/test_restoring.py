@@ -1,6 +1,7 @@
 """Reverting with ``on_missing='restore'``: what foreign keys refer to comes back with them."""
 
 import itertools
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, event, text
@@ -29,6 +30,19 @@ def test_targets_are_restored(session, blog):
     assert (article.author.id, article.author.name) == (identity, "then")
 
 
+@contextmanager
+def hidden(session, cls):
+    """Hide the rows of a class that are called a, as applications do."""
+
+    def hide(state):
+        criteria = with_loader_criteria(cls, cls.name != "a")
+        state.statement = state.statement.options(criteria)
+
+    event.listen(session, "do_orm_execute", hide)
+    yield
+    event.remove(session, "do_orm_execute", hide)
+
+
 @pytest.mark.parametrize("last", [False, True], ids=["first state", "deletion"])
 def test_hidden_rows_are_no_deleted_ones(session, blog, last):
     """What the application hides from its session is not taken as gone."""
@@ -41,15 +55,28 @@ def test_hidden_rows_are_no_deleted_ones(session, blog, last):
     session.commit()
     versions = article.versions[:2]
 
-    def hide(state):
-        criteria = with_loader_criteria(blog.Article, blog.Article.name != "a")
-        state.statement = state.statement.options(criteria)
-
-    event.listen(session, "do_orm_execute", hide)
-    with pytest.raises(ReverterException, match="Article 1 cannot be reverted: its row is there"):
+    refused = pytest.raises(ReverterException, match="Article 1 cannot be reverted: its row is")
+    with hidden(session, blog.Article), refused:
         versions[last].revert()
-    event.remove(session, "do_orm_execute", hide)
     assert versions[last].revert() is (None if last else article)
+
+
+def test_hidden_targets_are_no_deleted_ones(session, blog):
+    """A foreign key to what the application hides is left empty only where that is asked for."""
+    article = blog.factories.Article(author=blog.factories.Author(name="a"))
+    session.commit()
+    version = article.versions[0]
+    session.delete(article)
+    session.commit()
+    session.expunge_all()
+    session.add(version)
+
+    with hidden(session, blog.Author):
+        with pytest.raises(ReverterException, match="refers to Author, whose row is there, but"):
+            version.revert()
+        assert version.revert(on_missing="null").author_id is None
+    session.rollback()
+    assert version.revert().author.name == "a"
 
 
 def test_targets_of_targets(session, blog):

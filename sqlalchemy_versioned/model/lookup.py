@@ -102,7 +102,7 @@ def shared_spec_of(subject: object) -> ClassSpec:
         return of_table
     spec = find_spec(subject)
     if spec is None:
-        raise ClassNotVersioned(_not_versioned(class_of(subject)))
+        raise ClassNotVersioned(_not_versioned(subject))
     return spec
 
 
@@ -197,14 +197,17 @@ def get_versioning_manager(subject: object) -> Any:
     if is_table(subject):
         spec = table_spec_of(subject)
         return subject.metadata.info[MANAGERS][spec.parent_table]
-    cls = class_of(subject)
-    manager = getattr(cls, MANAGER, None)
+    manager = getattr(class_of(subject), MANAGER, None)
     if manager is None:
-        raise ClassNotVersioned(_not_versioned(cls))
+        raise ClassNotVersioned(_not_versioned(subject))
     return manager
 
 
-def _not_versioned(cls: type[Any]) -> str:
+def _not_versioned(subject: object) -> str:
+    cls = class_of(subject)
+    is_mapped = find_mapper(cls, raiseerr=False) is not None
+    if cls is type(subject) and not is_mapped and not hasattr(cls, "__versioned__"):
+        return f"{subject!r} has no version class: give a versioned class, or an object of one"
     return f"{cls.__name__} has no version class: {_remedy(cls)}"
 
 

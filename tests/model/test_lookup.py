@@ -1,5 +1,7 @@
 """From classes, objects and tables to what belongs to them."""
 
+import re
+
 import pytest
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapped, aliased, configure_mappers, mapped_column
@@ -70,6 +72,13 @@ def test_what_is_not_versioned(look_up, subject):
     """Anything else is refused by every look-up, in one way."""
     with pytest.raises(ClassNotVersioned):
         look_up(subject)
+
+
+@pytest.mark.parametrize("subject", [None, "Article", ["Article", "Tag"]])
+def test_what_is_no_class(subject):
+    """What is neither a class nor one's object is named as it is: nothing can version its type."""
+    with pytest.raises(ClassNotVersioned, match=rf"^{re.escape(repr(subject))} has .* give a ver"):
+        version_class(subject)
 
 
 def test_is_versioned_never_raises(blog):

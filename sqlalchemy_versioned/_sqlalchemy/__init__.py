@@ -66,6 +66,7 @@ from .creating import (
 )
 from .flushing import (
     added_states,
+    deletes_switched_rows,
     flushed_mappers,
     flushed_states,
     has_changed,
@@ -159,6 +160,7 @@ __all__ = [
     "copied_column",
     "create_tables",
     "defaulted_keys",
+    "deletes_switched_rows",
     "dispose_class",
     "drop_tables",
     "error_number",

@@ -21,6 +21,7 @@ from sqlalchemy.sql import ClauseElement
 
 __all__ = [
     "added_states",
+    "deletes_switched_rows",
     "flushed_mappers",
     "flushed_states",
     "has_changed",
@@ -92,6 +93,19 @@ def may_switch_rows(flush_context: UOWTransaction) -> bool:
     """
     untyped: Any = flush_context
     return bool(untyped.session._new) and any(map(_is_deleted, untyped.states.values()))
+
+
+def deletes_switched_rows(flush_context: UOWTransaction, base_mapper: Mapper[Any]) -> bool:
+    """Tell whether a flush deletes rows all the same that it has given to new objects.
+
+    It does where it writes objects one by one, because they may refer to each other in circles.
+    Uses ``UOWTransaction.cycles``, which it has when it executes its first statement.
+    """
+    untyped: Any = flush_context
+    return any(
+        type(action).__name__.endswith("DeleteAll") and action.mapper is base_mapper
+        for action in getattr(untyped, "cycles", ())
+    )
 
 
 def is_going_on(session: Session, context: Any) -> bool:

@@ -192,7 +192,17 @@ def collect_work(
             # Nobody else has them.
             work.changes[own] = changes
         work.is_telling |= is_telling
-    return [work for work in found.values() if work.is_telling]
+    return [_without_lost(flush, work) for work in found.values() if work.is_telling]
+
+
+def _without_lost(flush: Flush, work: Work) -> Work:
+    """Have changes tell of what is left: SQLAlchemy deletes rows that it has given to others."""
+    assert work.mapper is not None
+    replaced = any(changes.replaced for changes in work.changes.values())
+    if replaced and _sqlalchemy.deletes_switched_rows(flush.context, work.mapper.base_mapper):
+        for changes in work.changes.values():
+            changes.lose_replaced()
+    return work
 
 
 def find_switched(

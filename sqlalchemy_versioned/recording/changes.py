@@ -78,6 +78,13 @@ class Changes:
         self.updated = [key for key in self.updated if key not in self.doubtful]
         self.doubtful.clear()
 
+    def lose_replaced(self) -> None:
+        """Take rows for deleted that were given to new objects, and then went all the same."""
+        lost = set(self.replaced).intersection(self.inserted)
+        self.inserted = [key for key in self.inserted if key not in lost]
+        self.replaced = [key for key in self.replaced if key not in lost]
+        self.deleted.extend(lost)
+
     def look_again(self) -> None:
         """Make these changes those that have come since they were recorded."""
         # Whatever came of them since: inserted rows are there, and may differ from their versions.

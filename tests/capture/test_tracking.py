@@ -34,6 +34,7 @@ from sqlalchemy_versioned import CaptureError, paused, transaction_class, versio
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.schemas.animals import build_animals
+from tests.schemas.nodes import build_nodes
 from tests.threads import run_at_once
 
 
@@ -261,6 +262,25 @@ def test_row_switch_to_another_class(Base, open_session, mode):
         session.flush()
     session.rollback()
     assert told(session, zoo.Animal, "kind") == [(0, "cat"), (0, "dog"), (1, "animal")]
+
+
+@pytest.mark.strategies
+def test_row_switch_among_objects_that_refer_to_each_other(Base, open_session):
+    """SQLAlchemy deletes the row that it has given to the new object, and so history says."""
+    Node = build_nodes(Base).Node
+    session = open_session(Base)
+    session.add_all([Node(id=n, name="a") for n in (1, 2, 3)])
+    session.commit()
+    session.delete(session.get(Node, 1))
+    session.add(Node(id=1, name="b"))
+    session.get(Node, 2).parent = session.get(Node, 3)
+    session.commit()
+
+    assert session.scalars(select(Node.id).order_by(Node.id)).all() == [2, 3]
+    # Where nothing is merged, triggers tell of the update as well.
+    newest = {key: (kind, name) for kind, key, name in told(session, Node, "id", "name")}
+    assert newest == {1: (2, "b"), 2: (1, "a"), 3: (0, "a")}
+    assert verify(session) == []
 
 
 def test_number_that_is_used_again(session, models):

@@ -157,17 +157,20 @@ def _check_alone(
             raise _refused(spec, f"has a column {each.column_name!r} that is changed itself")
     kept = {str(column.name) for column in spec.parent_table.columns}
     for each in own:
-        is_excluded = isinstance(each, ops.DropColumnOp) and each.column_name in kept
-        if is_excluded or not isinstance(each, _POSSIBLE):
+        if _lost_by(each) in kept or not isinstance(each, _POSSIBLE):
             raise _refused(spec, f"is changed otherwise, too: {each.to_diff_tuple()[0]}")
-    for each in live:
-        if isinstance(each, ops.DropColumnOp):
-            raise _refused(spec, f"keeps {each.column_name!r}, which rows are about to lose")
+    for name in filter(None, map(_lost_by, live)):
+        raise _refused(spec, f"keeps {name!r}, which rows are about to lose")
 
 
 def _is_other(operation: ops.AlterColumnOp) -> bool:
     """Tell whether a column has other values, or another name, after it is altered."""
     return operation.modify_type is not None or is_renaming(operation)
+
+
+def _lost_by(operation: MigrateOperation) -> str | None:
+    """Return the column that an operation drops, if it drops one."""
+    return operation.column_name if isinstance(operation, ops.DropColumnOp) else None
 
 
 def _refused(spec: VersionSpec, found: str) -> ImproperlyConfigured:

@@ -20,7 +20,7 @@ from ..exc import ImproperlyConfigured, ReadOnlyRelationship, RelationshipNotVer
 from ..model.lookup import find_spec
 from ..model.spec import ClassSpec, Hierarchy
 from ..options import Options
-from ..reading.collection import VersionsAttribute
+from ..reading.versions_attribute import VersionsAttribute
 from .adaption import CannotFollow
 from .attributes import other_name, synonym_target
 from .indexes import index_foreign_keys

@@ -6,6 +6,7 @@ Everything that is wrong is said before anything is sent to a database.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column
@@ -120,6 +121,20 @@ class Asked:
     def _add_moments(self, between: Any) -> None:
         if between is None:
             return
+        bounds = self._bounds(between)
+        facts = transaction_facts(self.spec)
+        if ISSUED_AT not in facts:
+            raise ImproperlyConfigured(
+                f"between is {between!r}, but {self.spec.transaction_class.__name__} has no "
+                "issued_at; ask by transaction, or give it one"
+            )
+        column = self.spec.root.transaction_table.c[facts[ISSUED_AT]]
+        for name, moment in zip(("start", "end"), bounds, strict=True):
+            if moment is not None:
+                self._add(name, storable_moment(column.type, moment))
+
+    def _bounds(self, between: Any) -> tuple[datetime | None, datetime | None]:
+        """Return the earlier and the later moment; ``None`` where there is no bound."""
         if not isinstance(between, (list, TUPLE)) or len(between) != 2:
             raise InvalidArgumentType(
                 f"between is {between!r}; give a pair of datetimes with a time zone, either of "
@@ -131,16 +146,7 @@ class Asked:
                 f"between starts at {start} and ends before, at {end}; give the earlier moment "
                 "first"
             )
-        facts = transaction_facts(self.spec)
-        if ISSUED_AT not in facts:
-            raise ImproperlyConfigured(
-                f"between is {between!r}, but {self.spec.transaction_class.__name__} has no "
-                "issued_at; ask by transaction, or give it one"
-            )
-        column = self.spec.root.transaction_table.c[facts[ISSUED_AT]]
-        for name, moment in (("start", start), ("end", end)):
-            if moment is not None:
-                self._add(name, storable_moment(column.type, moment))
+        return start, end
 
     def _add_transactions(self, transaction: Any) -> None:
         if transaction is not None:

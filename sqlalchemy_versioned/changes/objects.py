@@ -15,7 +15,7 @@ from ..model.mapping import stored_key
 from ..model.spec import ClassSpec
 from ..query.blame import build_blame
 from ..query.history import LAST
-from ..query.member_changes import build_members
+from ..query.member_rows import build_members
 from ..query.members import Membership, Reference, relation_of
 from .names import relation_names
 from .queries import kept

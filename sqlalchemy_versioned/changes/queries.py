@@ -19,10 +19,11 @@ from ..database.key_conditions import KeyConditions
 from ..database.keys import Style
 from ..model.lookup import CONTEXT_TABLE
 from ..model.spec import ClassSpec
-from ..query.changes import BuiltChanges, build_changes
+from ..query.change_rows import BuiltChanges
+from ..query.changes import build_changes
 from ..query.filters import Shape
 from ..query.images import family_of
-from ..query.member_changes import build_events
+from ..query.member_rows import build_events
 from .asked import Asked, check_class, key_parameters, value_parameters
 from .reading import Members, Relations, identity, read_members, read_records
 from .records import ChangeRecord
@@ -69,8 +70,8 @@ class ChangeQuery:
         names = list(self._built.memberships)
         if not rows or not names:
             return []
-        start = len(self._built.facts) + 2
-        keys = {identity(row[start : start + self._built.key_size]) for row in rows}
+        place = self._built.layout.key
+        keys = {identity(row[place]) for row in rows}
         columns = [pair.version for pair in self.spec.root.key]
         own, parameters = key_parameters(columns, list(keys), self._dialect)
         numbers = list(dict.fromkeys(row[0] for row in rows))
@@ -109,7 +110,7 @@ class ChangeQuery:
         :param member_rows: by relationship, what :meth:`member_queries` returned.
         :param context_rows: what :meth:`context_query` returned.
         """
-        size = self._built.key_size
+        size = self._built.layout.key_size
         members: Members = {
             name: read_members(found, size) for name, found in (member_rows or {}).items()
         }

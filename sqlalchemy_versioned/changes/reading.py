@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 
 from ..model.masks import MASKED
 from ..model.operation import Operation
-from ..query.changes import BuiltChanges, Fields, Place
+from ..query.change_rows import BuiltChanges, Fields, Place
 from .records import ChangeRecord, FieldChange
 
 __all__ = ["Members", "Relations", "identity", "read_members", "read_records"]
 
 #: By relationship, and by key of the owner and transaction: who was lost, and who was gained.
 Members = Mapping[str, Mapping[tuple[Any, ...], tuple[list[Any], list[Any]]]]
+
+
+#: Places of columns, by field.
+_Columns = Sequence[tuple[str, Place]]
 
 
 class Relations(NamedTuple):
@@ -71,23 +75,22 @@ class _Reader:
         self._relations, self._members, self._scalars = relations
         self._further = further
         self._tells_apart = built.others.spec.id_key is not None
-        self._key = len(built.facts) + 2
-        self._operation = self._key + built.key_size
+        self._key, self._operation = built.layout.key, built.layout.operation
 
     def read(self, rows: Sequence[Any]) -> Iterator[ChangeRecord]:
-        built, facts = self._built, self._built.facts
-        user = [facts.index(name) + 2 for name in built.user]
-        context = [(name, at) for at, name in enumerate(facts, 2) if at not in user]
-        key, at_operation = self._key, self._operation
+        built, layout = self._built, self._built.layout
+        user = [layout.fact(name) for name in built.user]
+        context = [(name, layout.fact(name)) for name in layout.facts if name not in built.user]
+        key, at_operation, at_discriminator = layout.key, layout.operation, layout.discriminator
         reads = {each: self._changes_of(each) for each in (*built.fields.values(), built.others)}
         further = self._further
         is_named = built.is_named
         for row in rows:
-            fields = built.fields.get(row[at_operation + 2], built.others)
+            fields = built.fields.get(row[at_discriminator], built.others)
             operation = row[at_operation]
             yield ChangeRecord(
                 fields.spec.label,
-                row[-1] if is_named else identity(row[key:at_operation]),
+                row[-1] if is_named else identity(row[key]),
                 # An object that has no version of its own there was changed beside its row.
                 Operation.UPDATE if operation is None else operation,
                 _aware(row[1]),
@@ -103,31 +106,14 @@ class _Reader:
         columns, differing, references = fields.columns, fields.differing, fields.references
 
         def read(row: Any) -> list[FieldChange]:
-            operation, before = row[at_operation], row[at_before]
-            had_row = before is not None and before is not Operation.DELETE
+            operation, had_row = row[at_operation], _was_there(row[at_before])
             if operation is None:
-                changes = []
-            elif operation is Operation.UPDATE and had_row:
-                changes = [
-                    FieldChange(name, _told(row[at.former], at), _told(row[at.own], at))
-                    for name, at in differing
-                    if not row[at.same]
-                ]
-            elif operation is Operation.DELETE:
-                lasts = [(name, row[at.former if had_row else at.own], at) for name, at in columns]
-                changes = [
-                    FieldChange(name, _told(last, at), None)
-                    for name, last, at in lasts
-                    if last is not None
-                ]
-            else:
-                firsts = [(name, row[at.own], at) for name, at in columns]
-                changes = [
-                    FieldChange(name, None, _told(new, at))
-                    for name, new, at in firsts
-                    if new is not None
-                ]
-            return changes
+                return []
+            if operation is Operation.DELETE:
+                return _lost(columns, row, had_row=had_row)
+            # What has come without an insertion was not recorded before.
+            is_update = operation is Operation.UPDATE and had_row
+            return _changed(differing, row) if is_update else _gained(columns, row)
 
         if not self._relations:
             return read
@@ -149,22 +135,22 @@ class _Reader:
     def _targets(self, places: Sequence[Place], row: Any) -> tuple[Any, Any]:
         """Return whom an object pointed to, and whom it points to now."""
         operation, before = row[self._operation], row[self._operation + 1]
-        old = new = None
-        if operation is not None and before is not None and before is not Operation.DELETE:
-            old = identity([row[place.former] for place in places])
-        if operation is Operation.DELETE and before is None:
-            old = identity([row[place.own] for place in places])
+        if operation is None:
+            return None, None
+        own = identity([row[place.own] for place in places])
+        former = identity([row[place.former] for place in places]) if _was_there(before) else None
         if operation is Operation.INSERT:
-            old = None
-        if operation is Operation.INSERT or operation is Operation.UPDATE:
-            new = identity([row[place.own] for place in places])
-        return old, new
+            return None, own
+        if operation is Operation.UPDATE:
+            return former, own
+        # A deletion holds the last values of its row, which no other version may have.
+        return (own if before is None else former), None
 
     def _member_change(self, name: str, row: Any) -> FieldChange | None:
         if self._tells_apart and row[self._operation] is not None:
             # Where each event is a record of its own, those of members are others.
             return None
-        place = (*row[self._key : self._operation], row[0])
+        place = (*row[self._key], row[0])
         found = self._members.get(name, {}).get(place)
         if found is None:
             return None
@@ -172,6 +158,35 @@ class _Reader:
         if name not in self._scalars:
             return FieldChange(name, lost, gained)
         return FieldChange(name, *[each[0] if each else None for each in (lost, gained)])
+
+
+def _was_there(before: Operation | None) -> bool:
+    """Tell whether an object was there, by the operation of its version before."""
+    return before is not None and before is not Operation.DELETE
+
+
+def _changed(differing: _Columns, row: Any) -> list[FieldChange]:
+    return [
+        FieldChange(name, _told(row[at.former], at), _told(row[at.own], at))
+        for name, at in differing
+        if not row[at.same]
+    ]
+
+
+def _lost(columns: _Columns, row: Any, *, had_row: bool) -> list[FieldChange]:
+    return [
+        FieldChange(name, _told(last, at), None)
+        for name, at in columns
+        if (last := row[at.former if had_row else at.own]) is not None
+    ]
+
+
+def _gained(columns: _Columns, row: Any) -> list[FieldChange]:
+    return [
+        FieldChange(name, None, _told(new, at))
+        for name, at in columns
+        if (new := row[at.own]) is not None
+    ]
 
 
 def _told(value: Any, at: Place) -> Any:

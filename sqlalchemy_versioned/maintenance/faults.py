@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 
 from ..database.sessions import awaited_as
 from ..model.operation import Operation
+from ..query.hierarchies import select_left_out_versions, select_split_objects
 from ..query.ranges import Range
 from ..query.verify import (
     select_broken_chains,
     select_different_rows,
-    select_left_out_versions,
     select_missing_deletions,
     select_orphans,
-    select_split_objects,
 )
 from .places import Place, Progress, check_pace, find_places, present_session, ranges
 

@@ -30,8 +30,8 @@ from ..model.lookup import (
 )
 from ..model.mapping import root_mapper
 from ..model.spec import VersionSpec
+from ..query.left_out import LeftOut, Others
 from ..query.ranges import Range, select_range_end, select_rest
-from ..query.verify import LeftOut, Others
 from ..reading.snapshot import Snapshot
 from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep

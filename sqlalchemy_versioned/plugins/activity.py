@@ -151,19 +151,14 @@ class ActivityPlugin(ModelPlugin):
         for activity in new:
             if activity.transaction_id is None and activity.transaction is None:
                 activity.transaction = uow.current_transaction
-        tx, sorted_out = uow.transaction_id, self._references(new)
-        for spec, references in sorted_out.items():
-            waiting = [each for each in references if _is_to_change(each, session)]
-            known = [each for each in references if each not in waiting] if spec else []
-            # One statement for all objects of a class, however many activities refer to them.
-            found = transactions_of(known, uow, session) if known else {}
-            for each in known:
-                setattr(each.activity, f"{each.role}_tx_id", found.get(each.key))
-            for each in waiting if spec is not None else ():
-                setattr(each.activity, f"{each.role}_tx_id", tx)
-            sorted_out[spec] = waiting
+        waiting: dict[ClassSpec | None, list[Reference]] = {}
+        for spec, references in self._references(new).items():
+            waiting[spec] = [each for each in references if _is_to_change(each, session)]
+            if spec is not None:
+                known = [each for each in references if each not in waiting[spec]]
+                _foretell(known, waiting[spec], uow, session)
         # Until the flush has given keys and versions to those who wait.
-        session.info[self] = (tx, new, sorted_out)
+        session.info[self] = (uow.transaction_id, new, waiting)
 
     def after_create_version_objects(self, uow: Any, session: Any) -> None:
         """Settle references that only the flush could tell."""
@@ -171,21 +166,25 @@ class ActivityPlugin(ModelPlugin):
         if new and tx != uow.transaction_id:
             _renumber(new, tx, uow.transaction_id)
         changed: list[dict[str, Any]] = []
-        for spec, references in waiting.items():
-            references = [each._replace(key=key_of(each.instance)) for each in references]
-            found = transactions_of(references, uow, session) if spec and references else {}
+        for some in waiting.values():
+            references = [each._replace(key=key_of(each.instance)) for each in some]
+            found = transactions_of(references, uow, session)
             for each in references:
                 changed += _settle(each, found.get(each.key))
         for role in ROLES:
-            rows = [row for row in changed if f"{role}_id" in row]
-            if rows:
-                table = self.model_class.__table__
-                names = (f"{role}_id", f"{role}_tx_id")
-                values = {name: bindparam(name, type_=table.c[name].type) for name in names}
-                own = table.c.id == bindparam("activity")
-                self.connection(session).execute(update(table).where(own).values(values), rows)
+            self._write(session, role, [row for row in changed if f"{role}_id" in row])
         for activity in new:
             activity.__dict__.pop(ASSIGNED, None)
+
+    def _write(self, session: Any, role: str, rows: list[dict[str, Any]]) -> None:
+        """Write what a flush has told of references that are inserted already."""
+        if not rows:
+            return
+        table = self.model_class.__table__
+        names = (f"{role}_id", f"{role}_tx_id")
+        values = {name: bindparam(name, type_=table.c[name].type) for name in names}
+        own = table.c.id == bindparam("activity")
+        self.connection(session).execute(update(table).where(own).values(values), rows)
 
     def _new(self, session: Any) -> Iterable[Any]:
         if self.model_class is None:
@@ -221,6 +220,16 @@ def _is_to_change(reference: Reference, session: Any) -> bool:
     if inspect(instance).identity is None:
         return True
     return reference.spec is not None and instance in session.dirty and is_modified(instance)
+
+
+def _foretell(known: list[Reference], waiting: list[Reference], uow: Any, session: Any) -> None:
+    """Set the transactions of objects of one class, some of which wait for this very flush."""
+    # One statement for all objects of a class, however many activities refer to them.
+    found = transactions_of(known, uow, session)
+    for each in known:
+        setattr(each.activity, f"{each.role}_tx_id", found.get(each.key))
+    for each in waiting:
+        setattr(each.activity, f"{each.role}_tx_id", uow.transaction_id)
 
 
 def _settle(reference: Reference, tx: int | None) -> list[dict[str, Any]]:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    bindparam,
-    func,
-    inspect,
-    not_,
-    select,
-)
+from sqlalchemy import ColumnElement, and_, bindparam, func, inspect, not_, select
 from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import object_session
 
@@ -68,23 +60,7 @@ def _build_reference(role: str) -> Any:
         return session.get(cls, key)
 
     def write(activity: Any, instance: Any) -> None:
-        state = inspect(instance, raiseerr=False) if instance is not None else None
-        if instance is not None and not hasattr(state, "mapper"):
-            raise InvalidArgumentType(
-                f"{type(activity).__name__}.{role} cannot be {instance!r}; assign an object of a "
-                "mapped class, or None"
-            )
-        known = None if state is None else key_of(instance)
-        setattr(activity, f"{role}_type", None if state is None else type(instance).__name__)
-        setattr(activity, f"{role}_id", known)
-        setattr(activity, f"{role}_tx_id", None)
-        assigned = activity.__dict__.setdefault(ASSIGNED, {})
-        assigned.pop(role, None)
-        if instance is not None:
-            assigned[role] = instance
-        if inspect(activity).persistent:
-            activity._calculate_tx_id(role)
-            assigned.pop(role, None)
+        _assign(activity, role, instance)
 
     def compare(cls: type[Any]) -> Any:
         return _ReferenceComparator(cls, role)
@@ -93,6 +69,33 @@ def _build_reference(role: str) -> Any:
     make: Any = compare
     built: hybrid_property[Any] = hybrid_property(read, write, custom_comparator=make)
     return built
+
+
+def _assign(activity: Any, role: str, instance: Any) -> None:
+    """Let an activity refer to an object, or to none."""
+    name = key = None
+    if instance is not None:
+        name, key = type(instance).__name__, _key_of_mapped(activity, role, instance)
+    setattr(activity, f"{role}_type", name)
+    setattr(activity, f"{role}_id", key)
+    setattr(activity, f"{role}_tx_id", None)
+    assigned = activity.__dict__.setdefault(ASSIGNED, {})
+    assigned.pop(role, None)
+    if instance is not None:
+        assigned[role] = instance
+    # No flush is to come that would tell of the object.
+    if inspect(activity).persistent:
+        activity._calculate_tx_id(role)
+        assigned.pop(role, None)
+
+
+def _key_of_mapped(activity: Any, role: str, instance: Any) -> Any:
+    if not hasattr(inspect(instance, raiseerr=False), "mapper"):
+        raise InvalidArgumentType(
+            f"{type(activity).__name__}.{role} cannot be {instance!r}; assign an object of a "
+            "mapped class, or None"
+        )
+    return key_of(instance)
 
 
 class _ReferenceComparator(Comparator[Any]):
@@ -217,11 +220,15 @@ def reference_of(activity: Any, role: str) -> Reference | None:
     return Reference(activity, role, instance, spec, key)
 
 
-def transactions_of(references: Iterable[Reference], uow: Any, session: Any) -> dict[Any, int]:
-    """Return the newest transactions of objects of one class, by key."""
+def transactions_of(references: Sequence[Reference], uow: Any, session: Any) -> dict[Any, int]:
+    """Return the newest transactions of objects of one class, by key.
+
+    There are none of a class that has no versions.
+    """
+    spec = references[0].spec if references else None
+    if spec is None:
+        return {}
     keys = list(dict.fromkeys(each.key for each in references if each.key is not None))
-    spec = next(each.spec for each in references)
-    assert spec is not None
     recorded = uow.operations(spec.tables[-1])
     found = {key: uow.transaction_id for key in keys if key in recorded}
     wanted = [key for key in keys if key not in found]

@@ -8,6 +8,7 @@ Rows of association tables are left as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Column, inspect, null, update
@@ -53,25 +54,26 @@ class NullDeletePlugin(Plugin):
         specs = [cls.__version_spec__ for cls in manager.version_class_map]
         kept = {column for spec in specs for column in self._chosen(spec, is_emptied=False)}
         for spec in specs:
-            emptied = self._chosen(spec, is_emptied=True)
+            emptied = [c for c in self._chosen(spec, is_emptied=True) if c not in kept]
             for table in spec.tables:
                 self._mappers.setdefault(table, inspect(spec.parent_class))
                 known = self._columns.setdefault(table, [])
-                own = [c for c in emptied if c.table is table.version_table]
-                known += [c for c in own if c not in kept and c not in known]
-        for columns in self._columns.values():
-            for column in columns:
-                column.info[EMPTIED] = True
+                known += [c for c in emptied if c.table is table.version_table and c not in known]
+        for column in self._all():
+            column.info[EMPTIED] = True
 
     def before_take_apart(self, manager: Any) -> None:
         """Forget the tables."""
         self._forget()
 
     def _forget(self) -> None:
-        for columns in self._columns.values():
-            for column in columns:
-                column.info.pop(EMPTIED, None)
+        for column in self._all():
+            column.info.pop(EMPTIED, None)
         self._columns, self._mappers = {}, {}
+
+    def _all(self) -> Iterator[Column[Any]]:
+        for columns in self._columns.values():
+            yield from columns
 
     def after_create_version_objects(self, uow: Any, session: Any) -> None:
         """Empty the versions of what was deleted; triggers write them so."""

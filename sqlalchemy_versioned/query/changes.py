@@ -7,9 +7,8 @@ are enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, Select, case, func, inspect, null, select
 from sqlalchemy.orm import Mapper
@@ -17,65 +16,14 @@ from sqlalchemy.orm import Mapper
 from ..model.mapping import USER_IS_SAID
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
+from .change_rows import BuiltChanges, Columns, Fields, Layout
 from .filters import ISSUED_AT, Filters, Shape, user_facts
 from .images import Images, family_of
 from .member_changes import MemberChanges
 from .members import Membership, Reference, relations_of
 from .named import Writer, name_column, user_column, version_column
 
-__all__ = ["BuiltChanges", "Fields", "Place", "build_changes"]
-
-
-class Place(NamedTuple):
-    """Where a row has what versions hold in a column."""
-
-    own: int
-    #: Where it has what the version before held.
-    former: int
-    #: Where it says that both are the same; ``None`` for columns that cannot differ.
-    same: int | None
-    #: Whether both are flags that stand for values which are not told.
-    is_masked: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fields:
-    """What a row has of an object of one class."""
-
-    spec: ClassSpec
-    columns: tuple[tuple[str, Place], ...]
-    #: Relationships, with the columns that name the target.
-    references: tuple[tuple[str, tuple[Place, ...]], ...]
-
-    @property
-    def differing(self) -> tuple[tuple[str, Place], ...]:
-        """The columns that an update may have changed."""
-        return tuple(each for each in self.columns if each[1].same is not None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BuiltChanges:
-    """A statement that reads changes, and what its rows are made of.
-
-    A row has, in this order: the transaction (id, moment, ``facts``), the key of the object, the
-    operation, the operation of the version before, the discriminator, then what ``fields`` say, and
-    what the object is called, if that is not its key.
-    """
-
-    statement: Select[Any]
-    #: Names of what is known of a transaction beside id and moment.
-    facts: tuple[str, ...]
-    #: Those of them that are the key of the user.
-    user: tuple[str, ...]
-    key_size: int
-    #: The fields of each class by its discriminator.
-    fields: Mapping[Any, Fields]
-    #: The fields of all other objects.
-    others: Fields
-    #: The relationships that rows beside the object tell of, and whether they have one member.
-    memberships: Mapping[str, bool]
-    #: Whether the last column has what the object is called by.
-    is_named: bool
+__all__ = ["build_changes"]
 
 
 def build_changes(spec: ClassSpec, shape: Shape) -> BuiltChanges:
@@ -92,16 +40,17 @@ class _Changes:
         self._memberships = [each for each in relations if isinstance(each, Membership)]
         self._filters = Filters(spec, shape)
         self._asked = {each: self._columns_of(each) for each in family_of(spec)}
+        self._name, self._writer = name_column(spec), user_column(spec)
+        self._layout = Layout(self._further_facts(), len(spec.key))
+        self._columns = self._needed_columns()
+
+    def _needed_columns(self) -> Columns:
+        """Return the columns whose values are needed."""
+        asked = [column for found in self._asked.values() for column in found.values()]
         # A relationship of this kind is told by its foreign key, which the versions have.
         targets = [column for each in self._references for column in each.target]
-        columns = [column for found in self._asked.values() for column in found.values()]
-        #: The columns whose values are needed, and those of them that may differ.
-        self._columns = list(dict.fromkeys((*columns, *targets)))
-        self._differing = Images(spec).comparable(self._columns)
-        # Types may compare columns in a way of their own, so that no list finds them.
-        self._places = {column: place for place, column in enumerate(self._columns)}
-        self._differing_places = {column: place for place, column in enumerate(self._differing)}
-        self._name, self._writer = name_column(spec), user_column(spec)
+        own = list(dict.fromkeys((*asked, *targets)))
+        return Columns(self._layout.columns, own, Images(self._spec).comparable(own))
 
     def build(self) -> BuiltChanges:
         fields = {each: self._fields(each) for each in self._asked}
@@ -111,9 +60,8 @@ class _Changes:
         by_class = {each.version_class: found for each, found in fields.items()}
         return BuiltChanges(
             statement,
-            facts=self._further_facts,
+            self._layout,
             user=user_facts(self._spec),
-            key_size=len(self._spec.key),
             fields={
                 identity: by_class[each.class_]
                 for identity, each in mapper.polymorphic_map.items()
@@ -125,7 +73,6 @@ class _Changes:
             is_named=self._name is not None,
         )
 
-    @property
     def _further_facts(self) -> tuple[str, ...]:
         """What is known of a transaction beside its id and moment, and of the event itself."""
         known = ("id", ISSUED_AT, USER_IS_SAID, *self._spec.context)
@@ -142,7 +89,7 @@ class _Changes:
                 strict=True,
             )
         )
-        for name in self._further_facts:
+        for name in self._layout.facts:
             if name in kept:
                 # Where members tell of an object, its version is of another event.
                 yield case((operation.is_not(None), images.own(kept[name])))
@@ -167,23 +114,15 @@ class _Changes:
 
     def _fields(self, spec: ClassSpec) -> Fields:
         references = [
-            (each.key, tuple(map(self._place, each.target)))
+            (each.key, tuple(map(self._columns.place, each.target)))
             for each in self._references
             if issubclass(spec.parent_class, each.spec.parent_class)
         ]
         columns = [
-            (key, self._place(column, is_masked=key in spec.masked))
+            (key, self._columns.place(column, is_masked=key in spec.masked))
             for key, column in self._asked[spec].items()
         ]
         return Fields(spec, tuple(columns), tuple(references))
-
-    def _place(self, column: Column[Any], *, is_masked: bool = False) -> Place:
-        start = 2 + len(self._further_facts) + len(self._spec.key) + 3
-        own = start + self._places[column]
-        if column not in self._differing_places:
-            return Place(own, own, None)
-        former = start + len(self._columns) + self._differing_places[column]
-        return Place(own, former, former + len(self._differing), is_masked)
 
     # -- of versions -------------------------------------------------------------------------
 
@@ -215,7 +154,7 @@ class _Changes:
         if self._shape.fields is None:
             yield images.is_a_change
         else:
-            yield images.is_changed(self._columns)
+            yield images.is_changed(self._columns.own)
 
     def _select(
         self,
@@ -224,6 +163,7 @@ class _Changes:
         key: Sequence[ColumnElement[Any]],
         operation: ColumnElement[Any],
     ) -> Select[Any]:
+        # In the order of its Layout.
         discriminator = images.discriminator
         moment = self._filters.moment(transactions)
         return select(
@@ -234,9 +174,9 @@ class _Changes:
             operation,
             images.operation_before,
             null() if discriminator is None else discriminator,
-            *[images.own(column) for column in self._columns],
-            *[images.before(column) for column in self._differing],
-            *[images.is_same(column) for column in self._differing],
+            *map(images.own, self._columns.own),
+            *map(images.before, self._columns.differing),
+            *map(images.is_same, self._columns.differing),
             *self._name_in(images),
         )
 
@@ -274,7 +214,7 @@ class _Changes:
     def _version_changes(self, changes: MemberChanges) -> Iterator[Select[Any]]:
         """Yield where versions changed what is asked for."""
         # Only members were asked for.
-        if not self._columns:
+        if not self._columns.own:
             return
         images, transactions = Images(self._spec), self._filters.transactions()
         source = images.join_made_by(transactions, self._filters.number_to_join(transactions))

@@ -6,14 +6,11 @@ children that point to their parent.  A :class:`Reference` is recorded in the ob
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    and_,
-)
+from sqlalchemy import Column, ColumnElement, and_
 from sqlalchemy.orm import MANYTOMANY, MANYTOONE, Mapper, RelationshipProperty
 
 from .._typing import is_table, mapper_of
@@ -107,10 +104,8 @@ def _reference(relationship: RelationshipProperty[Any]) -> Reference:
     pairs, rest = taken_apart(relationship, relationship.primaryjoin)
     if rest:
         refuse(relationship, "its condition is more than a foreign key")
-    # Foreign keys may name the columns of a composite key in another order.
-    target = {key_position(relationship, relationship.mapper, there): here for here, there in pairs}
-    columns = [target.get(place) for place in range(len(relationship.mapper.primary_key))]
-    kept = [kept_column(relationship, spec.tables, column) for column in columns]
+    held = [(there, here) for here, there in pairs]
+    kept = _key_kept(relationship, relationship.mapper, held, spec.tables)
     return Reference(relationship.key, spec, tuple(version for _, version in kept))
 
 
@@ -120,9 +115,7 @@ def _children(relationship: RelationshipProperty[Any]) -> Membership:
         name = relationship.mapper.class_.__name__
         refuse(relationship, f"it is recorded in {name}, which is not versioned")
     pairs, rest = taken_apart(relationship, relationship.primaryjoin)
-    owner = {key_position(relationship, relationship.parent, here): there for here, there in pairs}
-    columns = [owner.get(place) for place in range(len(relationship.parent.primary_key))]
-    kept = [kept_column(relationship, spec.tables, column) for column in columns]
+    kept = _key_kept(relationship, relationship.parent, pairs, spec.tables)
     table = kept[0][0]
     conditions = [condition_of(relationship, table, each) for each in rest]
     conditions += tells_class(relationship, spec, table)
@@ -149,18 +142,30 @@ def _links(relationship: RelationshipProperty[Any]) -> Membership:
         refuse(relationship, f"its links are in {table.fullname!r}, which is not versioned")
     near, rest = taken_apart(relationship, relationship.primaryjoin)
     far, more = taken_apart(relationship, relationship.secondaryjoin)
-    ends: list[tuple[Any, ...]] = []
-    for mapper, pairs in ((relationship.parent, near), (relationship.mapper, far)):
-        end = {key_position(relationship, mapper, here): there for here, there in pairs}
-        columns = [end.get(place) for place in range(len(mapper.primary_key))]
-        kept = [kept_column(relationship, (spec,), column) for column in columns]
-        ends.append(tuple(version for _, version in kept))
+    owner = _key_kept(relationship, relationship.parent, near, (spec,))
+    member = _key_kept(relationship, relationship.mapper, far, (spec,))
     conditions = [condition_of(relationship, spec, each) for each in (*rest, *more)]
     return Membership(
         relationship.key,
         is_scalar=not relationship.uselist,
         spec=spec,
-        owner=ends[0],
-        member=ends[1],
+        owner=tuple(version for _, version in owner),
+        member=tuple(version for _, version in member),
         condition=and_(*conditions) if conditions else None,
     )
+
+
+def _key_kept(
+    relationship: RelationshipProperty[Any],
+    mapper: Mapper[Any],
+    pairs: Iterable[tuple[Any, Any]],
+    tables: Sequence[VersionSpec],
+) -> list[tuple[VersionSpec, Column[Any]]]:
+    """Return the version columns that hold a primary key, each with its table.
+
+    :param pairs: columns of the key, each with the column that holds it.
+    """
+    # Foreign keys may name the columns of a composite key in another order.
+    held = {key_position(relationship, mapper, column): holder for column, holder in pairs}
+    columns = [held.get(place) for place in range(len(mapper.primary_key))]
+    return [kept_column(relationship, tables, column) for column in columns]

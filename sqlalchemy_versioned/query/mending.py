@@ -26,16 +26,11 @@ from sqlalchemy import (
 from .._typing import select_rows
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
+from .hierarchies import select_left_out_versions, select_split_objects
+from .left_out import LeftOut, Others
 from .newest import newest_version, of_key
 from .ranges import Range
-from .verify import (
-    LeftOut,
-    Others,
-    select_left_out_versions,
-    select_missing_deletions,
-    select_orphans,
-    select_split_objects,
-)
+from .verify import select_missing_deletions, select_orphans
 
 __all__ = [
     "build_base_copies",

@@ -8,105 +8,32 @@ whatever the ORM adds, read the past.  Only tables that are rendered get one.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     Alias,
     ColumnClause,
-    ColumnElement,
     Label,
     Select,
-    Table,
-    TableClause,
-    exists,
     func,
-    not_,
-    null,
-    select,
 )
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .. import _sqlalchemy
 from ..database.dialects import enum_places, groups_by_keys, lacks_equality
-from ..database.expressions import AsDeclared
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
-from ..model.lookup import TABLES, check_has_key
-from ..model.operation import Operation
 from ..model.spec import VersionSpec
-from .newest import comes_before, place_in
-from .rows import rows_valid_at, same_key
+from .past_rows import select_rows_at
+from .past_tables import find_table_spec, find_unkept, retired_columns
+from .texts import may_name_tables
 
-__all__ = ["PastCompiler", "find_unkept", "select_reach", "select_rows_at"]
-
-#: Words by which a fragment of SQL text names tables.
-_NAMES_TABLES = re.compile(r"\b(from|join|into|update|table)\b", re.IGNORECASE)
-#: Where these words mean something else.
-_NAMES_NONE = re.compile(
-    r"""'[^']*'|"[^"]*"|`[^`]*`|\bdistinct\s+from\b|\b(extract|overlay|substring|trim)\s*\([^()]*\)""",
-    re.IGNORECASE,
-)
-#: Signs of escapes and comments, after which quotes cannot be told from text.
-_ESCAPES = re.compile(r"\\|--|/\*|[#$]")
+__all__ = ["PastCompiler"]
 
 # Of Any, checkers would make ColumnClause[Unknown] and the like.
 _ALIAS: Any = Alias
 _COLUMN: Any = ColumnClause
 _LABEL: Any = Label
-_TABLE: Any = TableClause
-
-
-def select_rows_at(
-    spec: VersionSpec, at: ColumnElement[int], retired: Iterable[str] = ()
-) -> Select[Any]:
-    """Select the rows that a table held at transaction *at*, with its columns by name.
-
-    Columns of which nothing is kept are NULL.
-
-    :param retired: names of columns that the table has no more, but its versions have.
-    :raises IncompleteHistory: if the table has no key.
-    """
-    check_has_key(spec)
-    rows = spec.version_table.alias()
-    kept = {parent: rows.c[version.key] for parent, version in spec.known_columns.items()}
-    columns = [
-        AsDeclared(kept.get(column, null()), column).label(column.name)
-        for column in spec.parent_table.columns
-    ]
-    columns += [_sqlalchemy.column_of(rows, name).label(name) for name in retired]
-    alive = rows.c[spec.operation_column.key] != Operation.DELETE
-    return select(*columns).where(rows_valid_at(spec, rows, at), alive)
-
-
-def select_reach(spec: VersionSpec, at: int) -> Select[bool, bool]:
-    """Select whether history is silent about rows of a table at transaction *at*.
-
-    It is about rows that have no version, and about those whose first version is later and no
-    insertion: they were there before.
-    """
-    versions, first = spec.version_table.alias(), spec.version_table.alias()
-    rows = spec.version_table.alias()
-    transaction, place = spec.transaction_column.key, place_in(spec, rows)
-    unrecorded = (
-        exists()
-        .select_from(spec.parent_table)
-        .where(not_(exists().where(same_key(spec, versions)).correlate(spec.parent_table)))
-    )
-    same = [first.c[pair.version.key] == rows.c[pair.version.key] for pair in spec.key]
-    earlier = exists().where(*same, comes_before(place_in(spec, first), place)).correlate(rows)
-    # Rows whose first version is an update were there before, and nobody knows how.
-    known_late = (
-        exists()
-        .select_from(rows)
-        .where(
-            rows.c[transaction] > at,
-            rows.c[spec.operation_column.key] != Operation.INSERT,
-            not_(earlier),
-        )
-    )
-    return select(unrecorded, known_late)
 
 
 class PastCompiler:
@@ -325,8 +252,7 @@ class PastCompiler:
         self._refuse_text(taf.element.text)
 
     def _check_text(self, text: str) -> None:
-        rest = text if _ESCAPES.search(text) else _NAMES_NONE.sub(" ", text)
-        if _NAMES_TABLES.search(rest):
+        if may_name_tables(text):
             self._refuse_text(text)
 
     def _refuse_text(self, text: str) -> None:
@@ -377,53 +303,3 @@ def _check_kept(unkept: Any) -> None:
             f"{unkept.table.name}.{unkept.name} is excluded from history, or masked, so that its "
             "past is not known; leave it out of what is selected, conditions and orders"
         )
-
-
-def find_unkept(element: Any, spec_of: Callable[[Any], VersionSpec | None] | None = None) -> Any:
-    """Return a column in an expression of which history keeps nothing, or ``None``."""
-    find = spec_of or find_table_spec
-    for column in _sqlalchemy.columns_in(element):
-        spec = find(column.table)
-        if spec is None or column.name in retired_columns(spec, column.table):
-            continue
-        if column.name not in {known.name for known in spec.known_columns}:
-            return column
-    return None
-
-
-def retired_columns(spec: VersionSpec, table: Any) -> list[str]:
-    """Return the names of the columns of a table, as a statement names it, that it has no more.
-
-    The table of the models has none; another of its name, made by ``table()``, may have.
-    """
-    if table is spec.parent_table or not isinstance(table, _TABLE):
-        return []
-    present = {column.name for column in spec.parent_table.columns}
-    return [column.name for column in table.columns if column.name not in present]
-
-
-def find_table_spec(table: Any, default_schema: str | None = None) -> VersionSpec | None:
-    """Return the spec of a versioned table, or of one that goes by its name.
-
-    A second ``Table`` of a versioned table, reflected or made by ``table()``, reads the same rows.
-    One that a class is mapped to is what it is: it may be in another database.
-
-    :param default_schema: where tables without a schema are.
-    """
-    if not isinstance(table, _TABLE):
-        return None
-    own: dict[Any, VersionSpec] = {}
-    if isinstance(table, Table):
-        own = table.metadata.info.get(TABLES, {})
-        if table in own or any(spec.version_table is table for spec in own.values()):
-            return own.get(table)
-    if any(mapper.local_table is table for mapper in _sqlalchemy.all_mappers()):
-        return None
-    # A table without a schema and one that names the default schema are the same.
-    place = (table.name, table.schema or default_schema)
-    for metadata in _sqlalchemy.all_metadata():
-        for parent, spec in metadata.info.get(TABLES, {}).items():
-            if (parent.name, parent.schema or default_schema) == place:
-                found: VersionSpec = spec
-                return found
-    return None

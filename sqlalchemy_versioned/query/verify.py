@@ -6,11 +6,9 @@ up to and including another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     FromClause,
     Select,
@@ -24,71 +22,24 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
 )
 
 from .._typing import select_rows
 from ..database.expressions import SameValue
 from ..model.operation import BEFORE_RECORDING, Operation
 from ..model.spec import VersionSpec
-from .newest import comes_after, comes_before, of_key, place_in
+from .left_out import LeftOut, is_meant, is_told
+from .newest import of_key
 from .ranges import Range, is_within, live_key
 from .rows import as_stored, same_key
 
 __all__ = [
-    "LeftOut",
-    "Others",
     "select_broken_chains",
     "select_different_rows",
-    "select_left_out_versions",
     "select_missing_deletions",
     "select_orphans",
-    "select_split_objects",
     "select_unrecorded_keys",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Rows of a table that belong to classes which are not recorded, beside some that are."""
-
-    #: Matches them in the parent table.
-    live: ColumnElement[bool]
-    #: The base-most table of their objects.
-    root: VersionSpec
-    #: The version column of that table that tells classes apart, if it is kept.
-    told_by: Column[Any] | None
-    #: What it says of them.
-    identities: tuple[Any, ...]
-
-    def kept(self, spec: VersionSpec, versions: FromClause) -> ColumnElement[bool]:
-        """Match versions of them, which statements that know no classes have made."""
-        # Versions that do not keep the discriminator cannot be told apart; all of them are meant.
-        if self.told_by is None:
-            return false()
-        base = self.root.version_table.alias()
-        return (
-            exists()
-            .where(
-                *_same_object(spec, versions, self.root, base),
-                base.c[self.told_by.key].in_(self.identities),
-            )
-            .correlate(versions)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """Objects of classes that have no rows in one table of a hierarchy."""
-
-    #: The version column of the base-most table that tells classes apart.
-    told_by: Column[Any]
-    #: What it says of them.
-    identities: tuple[Any, ...]
-
-    def are_in(self, versions: FromClause) -> ColumnElement[bool]:
-        """Match versions of them in the base-most table."""
-        return func.coalesce(versions.c[self.told_by.key].in_(self.identities), false())
 
 
 def select_broken_chains(
@@ -119,7 +70,7 @@ def _with_neighbours(spec: VersionSpec, within: Range, left_out: LeftOut | None)
     preceded: Any = func.lag(operation, type_=operation.type).over(**window)
     if left_out is not None:
         # Statements record them and flushes do not, so that anything may follow.
-        preceded = case((_is_told(spec, spec.version_table, left_out), preceded))
+        preceded = case((is_told(spec, spec.version_table, left_out), preceded))
     ended: Any = null()
     followed: Any = null()
     if spec.end_column is not None:
@@ -182,7 +133,7 @@ def select_different_rows(
             *[flag.label(f"differs_{n}") for n, flag in enumerate(differs)],
         )
         .select_from(_with_newest(spec, within, versions))
-        .where(is_within(key, within), wrong, _is_meant(left_out))
+        .where(is_within(key, within), wrong, is_meant(left_out))
         .order_by(*key)
     )
 
@@ -216,7 +167,7 @@ def select_missing_deletions(
         .where(
             versions.c[spec.operation_column.key] != Operation.DELETE,
             not_(there.correlate(versions)),
-            _is_told(spec, versions, left_out),
+            is_told(spec, versions, left_out),
         )
         .order_by(*shown)
     )
@@ -239,76 +190,6 @@ def select_orphans(spec: VersionSpec, within: Range) -> Select[Any]:
     )
 
 
-def select_split_objects(spec: VersionSpec, root: VersionSpec, within: Range) -> Select[Any]:
-    """Select versions of objects of which the base-most table says something else, or nothing."""
-    key = [pair.version for pair in spec.key]
-    base = root.version_table.alias()
-    operation = base.c[root.operation_column.key]
-    said = exists().where(
-        *_same_object(spec, spec.version_table, root, base),
-        base.c[root.identifier.key] == spec.identifier,
-        # An object that has become one of another class is inserted, or deleted, in some tables.
-        or_(operation == spec.operation_column, operation == Operation.UPDATE),
-    )
-    return (
-        select(*key, spec.transaction_column)
-        .where(is_within(key, within), not_(said.correlate(spec.version_table)))
-        .order_by(*key, spec.transaction_column)
-    )
-
-
-def select_left_out_versions(
-    spec: VersionSpec, root: VersionSpec, within: Range, others: Others | None = None
-) -> Select[Any]:
-    """Select versions in the base-most table that *spec* should have, and has not."""
-    rows, followed, preceded = _with_places_around(spec, within)
-    base = root.version_table.alias()
-    began, place = place_in(spec, rows), place_in(root, base)
-    number = base.c[root.transaction_column.key]
-    operation = rows.c[spec.operation_column.key]
-    is_between = and_(
-        operation != Operation.DELETE,
-        comes_after(place, began),
-        or_(followed[0].is_(None), comes_before(place, followed)),
-    )
-    # What begins with no insertion was there before, and lacks all that the base says of then.
-    is_before = and_(
-        operation != Operation.INSERT,
-        preceded.is_(None),
-        comes_before(place, began),
-        true() if others is None else not_(others.are_in(base)),
-    )
-    keys = [rows.c[pair.version.key] for pair in spec.key]
-    joined = rows.join(base, and_(*_same_object(spec, rows, root, base)))
-    return (
-        select_rows(*keys, number)
-        .select_from(joined)
-        .where(or_(is_between, is_before))
-        .order_by(*keys, number)
-    )
-
-
-def _with_places_around(
-    spec: VersionSpec, within: Range
-) -> tuple[FromClause, list[ColumnElement[Any]], ColumnElement[Any]]:
-    """Select all versions; return them, the place of the next one, and what the one before is."""
-    key = [pair.version for pair in spec.key]
-    window: Any = {"partition_by": key, "order_by": spec.place}
-    # Beside columns of the key, which may be called whatever does not begin so.
-    names = [f"{spec.prefix}followed_{n}" for n, _ in enumerate(spec.place)]
-    followed = [
-        func.lead(column).over(**window).label(name)
-        for column, name in zip(spec.place, names, strict=True)
-    ]
-    preceded = func.lag(spec.identifier).over(**window).label(f"{spec.prefix}preceded")
-    rows = (
-        select(*key, *spec.place, spec.operation_column, *followed, preceded)
-        .where(is_within(key, within))
-        .subquery()
-    )
-    return rows, [rows.c[name] for name in names], rows.c[preceded.name]
-
-
 def select_unrecorded_keys(
     spec: VersionSpec, within: Range, left_out: LeftOut | None = None
 ) -> Select[Any]:
@@ -317,28 +198,8 @@ def select_unrecorded_keys(
     recorded = exists().where(same_key(spec, versions)).correlate(spec.parent_table)
     key = live_key(spec)
     return select(*[pair.parent for pair in spec.key]).where(
-        is_within(key, within), not_(recorded), _is_meant(left_out)
+        is_within(key, within), not_(recorded), is_meant(left_out)
     )
-
-
-def _is_meant(left_out: LeftOut | None) -> ColumnElement[bool]:
-    # A row without a discriminator is of no class that is left out; NULL would leave it out.
-    return true() if left_out is None else not_(func.coalesce(left_out.live, false()))
-
-
-def _is_told(
-    spec: VersionSpec, versions: FromClause, left_out: LeftOut | None
-) -> ColumnElement[bool]:
-    return true() if left_out is None else not_(left_out.kept(spec, versions))
-
-
-def _same_object(
-    spec: VersionSpec, rows: FromClause, root: VersionSpec, base: FromClause
-) -> list[ColumnElement[bool]]:
-    return [
-        base.c[theirs.version.key] == rows.c[ours.version.key]
-        for theirs, ours in zip(root.key, spec.key, strict=True)
-    ]
 
 
 def _newest(spec: VersionSpec, within: Range) -> FromClause:

@@ -20,7 +20,7 @@ from ..model.spec import ClassSpec
 from ..query.conditions import is_row_of, place_of, transaction_of
 from ..query.history import FRESH, transaction_id_of
 
-__all__ = ["VersionCollection", "VersionsAttribute", "count_versions", "versions_of"]
+__all__ = ["VersionCollection", "count_versions", "versions_of"]
 
 T = TypeVar("T")
 
@@ -232,20 +232,26 @@ class VersionCollection(Sequence[Any], Generic[T]):
     # -- reading -----------------------------------------------------------------------------
 
     def _slice(self, index: slice) -> list[Any]:
+        self._check_edges(index)
+        start, stop = index.start or 0, index.stop
+        is_run = index.step in (None, 1)
+        if is_run and start >= 0 and (stop is None or stop >= 0):
+            return self._from_start(start, stop)
+        # In an order of the application's own, nobody knows what its reverse is.
+        if is_run and self._order is None and _is_counted_from_end(start, stop):
+            return self._last(-start, but=-(stop or 0))
+        return self.all()[index]
+
+    def _from_start(self, start: int, stop: int | None) -> list[Any]:
+        size = None if stop is None else stop - start
+        if size is not None and size <= 0:
+            return []
+        return self._many(lambda: self.select().offset(start or None).limit(size))
+
+    def _check_edges(self, index: slice) -> None:
         for edge in (index.start, index.stop, index.step):
             if edge is not None:
                 self._place(edge)
-        start, stop = index.start or 0, index.stop
-        if index.step not in (None, 1):
-            return self.all()[index]
-        if start < 0 and self._order is None and (stop is None or start < stop < 0):
-            return self._last(-start, but=0 if stop is None else -stop)
-        if start < 0 or (stop is not None and stop < 0):
-            return self.all()[index]
-        if stop is not None and stop <= start:
-            return []
-        size = None if stop is None else stop - start
-        return self._many(lambda: self.select().offset(start or None).limit(size))
 
     def _place(self, index: Any) -> int:
         try:
@@ -294,6 +300,11 @@ class VersionCollection(Sequence[Any], Generic[T]):
         return VersionCollection(self._obj, self._spec, statement, self._order)
 
 
+def _is_counted_from_end(start: int, stop: int | None) -> bool:
+    """Tell whether a slice has the same members however many there are before them."""
+    return start < 0 and (stop is None or start < stop < 0)
+
+
 def versions_of(obj: Any) -> VersionCollection[Any]:
     """Return the versions of *obj*; for classes that use the name ``versions`` themselves.
 
@@ -324,20 +335,3 @@ def count_versions(obj: Any) -> int:
         return versions.count()
     with session.no_autoflush:
         return versions.count()
-
-
-class VersionsAttribute:
-    """The descriptor behind ``Article.versions`` and ``article.versions``."""
-
-    def __init__(self, relationship_key: str) -> None:
-        self._relationship_key = relationship_key
-
-    def __get__(self, obj: Any | None, owner: type[Any]) -> Any:
-        if obj is None:
-            return getattr(owner, self._relationship_key)
-        return versions_of(obj)
-
-    def __set__(self, obj: Any, value: Any) -> None:
-        raise AttributeError(
-            f"{type(obj).__name__}.versions cannot be assigned: versions are recorded by flushes"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from .. import _sqlalchemy
 from ..exc import IncompleteHistory, ReadOnlySnapshot
 from ..model.spec import ClassSpec
-from ..query.temporal import find_unkept
+from ..query.past_tables import find_unkept
 from .moments import Moment
 
 __all__ = [
@@ -67,13 +68,18 @@ def watch_unkept(spec: ClassSpec) -> list[tuple[Any, str, Any]]:
         state: InstanceState[Any] | None = None if instance is None else inspect(instance)
         token: Any = None if state is None else state.identity_token
         if state is not None and isinstance(token, Moment):
-            for key in keys:
-                _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
-            for key in made:
-                # What was made of NULL is made anew when it is read, by what refuses.
-                state.dict.pop(key, None)
+            _hide(state, keys, made)
 
     return [(mapper.class_, name, hide) for name in ("load", "refresh", "expire") if keys]
+
+
+def _hide(state: InstanceState[Any], keys: Iterable[str], made: Iterable[str]) -> None:
+    """Let an object of the past refuse to tell some columns, and what is made of them."""
+    for key in keys:
+        _sqlalchemy.refuse_reading(state, key, partial(_refuse_unkept, key))
+    for key in made:
+        # What was made of NULL is made anew when it is read, by what refuses.
+        state.dict.pop(key, None)
 
 
 def name_of(state: InstanceState[Any]) -> str:

@@ -29,7 +29,8 @@ from ..database.sessions import awaited_as, sync_session
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..model.lookup import shared_tables, table_specs
 from ..model.spec import VersionSpec
-from ..query.temporal import PastCompiler, select_reach
+from ..query.past_rows import select_reach
+from ..query.temporal import PastCompiler
 from .moments import Moment, find_moment, histories, transaction_class_of, transaction_tables
 from .past_objects import name_of, refuse_together
 

@@ -803,8 +803,8 @@ FAULTS = [
     Fault(
         "assigned-key-ignored",
         "capture/writes.py",
-        "if wanted is None or self.moves_keys or len(conditions) > len(wanted):",
-        "if wanted is None or len(conditions) > len(wanted):",
+        "wanted = None if self.moves_keys else self._told_keys()",
+        "wanted = self._told_keys()",
         "An UPDATE by key that assigns another is recorded under the key that is gone.",
         (WRITE_PATHS,),
     ),

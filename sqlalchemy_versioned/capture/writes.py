@@ -90,11 +90,8 @@ class Write:
 
     def known_keys(self) -> list[Key] | None:
         """Return the keys of the rows, if conditions and parameters tell them."""
-        if _sqlalchemy.narrows_by_itself(self.statement):
-            return None
-        conditions = list(conjuncts(self.statement._where_criteria))
-        wanted = self._equal_values(conditions)
-        if wanted is None or self.moves_keys or len(conditions) > len(wanted):
+        wanted = None if self.moves_keys else self._told_keys()
+        if wanted is None:
             return None
         keys: list[Key] = []
         for values in self._sets or [{}]:
@@ -103,6 +100,14 @@ class Write:
                 return None
             keys.append(key)
         return list(dict.fromkeys(keys))
+
+    def _told_keys(self) -> list[BindParameter[Any]] | None:
+        """Return what the key columns are compared with, if conditions are about nothing else."""
+        if _sqlalchemy.narrows_by_itself(self.statement):
+            return None
+        conditions = list(conjuncts(self.statement._where_criteria))
+        wanted = self._equal_values(conditions)
+        return None if wanted is None or len(conditions) > len(wanted) else wanted
 
     def _equal_values(
         self, conditions: Iterable[ColumnElement[bool]]
@@ -119,11 +124,8 @@ class Write:
 
     def told_moves(self) -> dict[Key, Key] | None:
         """Return what keys become, if conditions and parameters tell both for each of many sets."""
-        conditions = list(conjuncts(self.statement._where_criteria))
-        wanted = self._equal_values(conditions)
-        if not self.is_repeated or wanted is None or len(conditions) > len(wanted):
-            return None
-        if not self.moves_keys or _sqlalchemy.narrows_by_itself(self.statement):
+        wanted = self._told_keys() if self.is_repeated and self.moves_keys else None
+        if wanted is None:
             return None
         found: dict[Key, Key] = {}
         for values in self._sets:
@@ -377,18 +379,24 @@ class Write:
         names = [column.key for column in self._key]
         if all(row.get(name) is not None for row in rows for name in names):
             return [bare_key([row[name] for name in names]) for row in rows]
-        made = result.inserted_primary_key_rows
+        return self._numbered_keys(result.inserted_primary_key_rows, rows)
+
+    def _numbered_keys(
+        self, made: Sequence[Sequence[Any]], rows: Sequence[Mapping[str, Any]]
+    ) -> list[Key] | None:
+        """Put keys together of primary keys that the database has made, and of what was given."""
         if len(made) != len(rows):
             return None
         primary = list(self._table.primary_key.columns)
-        rest = [c for c in self._key if c not in primary]
-        if any(row.get(column.key) is None for row in rows for column in rest):
-            return None
-        found = [
-            {**dict(zip(primary, key, strict=True)), **{c: row[c.key] for c in rest}}
-            for key, row in zip(made, rows, strict=True)
-        ]
-        return [bare_key([key[column] for column in self._key]) for key in found]
+        rest = [column for column in self._key if column not in primary]
+        keys: list[Key] = []
+        for numbers, row in zip(made, rows, strict=True):
+            values = {column: row.get(column.key) for column in rest}
+            if any(value is None for value in values.values()):
+                return None
+            values |= zip(primary, numbers, strict=True)
+            keys.append(bare_key([values[column] for column in self._key]))
+        return keys
 
 
 def _is_made_here(column: Column[Any]) -> bool:

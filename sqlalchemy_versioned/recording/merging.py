@@ -117,16 +117,23 @@ class MergedTable(RecordedTable):
         self._closing += [key for part in image.fresh.values() for key in part] + image.given
         if Operation.INSERT in image.fresh and self._keys_are_new:
             self._new = len(image.fresh[Operation.INSERT])
-        deletes = bool(image.fresh.get(Operation.DELETE))
-        # A row that replaces another counts twice on some databases.
-        is_short = not image.again and written < expected
-        if is_short or (image.again and (image.checked or (locks and deletes))):
+        if self._may_lack(image, is_short=written < expected, locks=locks):
             self._drop_unwritten(image)
-        elif image.again and deletes:
+        elif image.again and image.fresh.get(Operation.DELETE):
             self._is_complete = False
         if self._ended == len(self._closing):
             self._closed = self._ended
         self._note(image)
+
+    def _may_lack(self, image: Image, *, is_short: bool, locks: bool) -> bool:
+        """Tell whether some rows of *image* may have got no version.
+
+        :param is_short: whether fewer were written than there are rows.
+        """
+        if not image.again:
+            return is_short
+        # A row that replaces another counts twice on some databases, so the number tells nothing.
+        return bool(image.checked or (locks and image.fresh.get(Operation.DELETE)))
 
     def _write_rows(self, work: Sorted, *, is_one: bool, locks: bool) -> int:
         """Write versions, and end those before where that takes no more; return how many."""

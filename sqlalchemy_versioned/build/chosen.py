@@ -11,9 +11,8 @@ from sqlalchemy.orm import Mapper
 from ..exc import ImproperlyConfigured
 from ..hooks import PluginCollection
 from ..model.spec import VersionSpec
-from ..options import MANAGER_ONLY, Options
+from ..options import KEY_LISTS, MANAGER_ONLY, Options
 from ..said_options import build_options
-from .attributes import check_keys
 from .core import said_of
 from .registry import Registry
 
@@ -90,7 +89,7 @@ class ChosenOptions:
                 f"{owner}: create_tables is False, but version classes need version tables; "
                 "give make_versioned() create_models=False too, or take create_tables out"
             )
-        check_keys(mapper, said)
+        _check_keys(mapper, said)
         return options
 
     def _build_options(self, said: Mapping[str, Any], *, owner: str) -> Options:
@@ -119,3 +118,21 @@ class ChosenOptions:
 
 def _said(cls: type[Any]) -> dict[str, Any]:
     return said_of(inspect(cls)) or {}
+
+
+def _check_keys(mapper: Mapper[Any], said: Mapping[str, Any]) -> None:
+    """Refuse keys of attributes, in the options that list some, that no class here has.
+
+    :raises ImproperlyConfigured: for the first key that is no attribute.
+    """
+    known: set[str] = set()
+    for each in mapper.iterate_to_root():
+        # Options are inherited, so a name may be one of a sibling's attributes.
+        known |= {prop.key for m in each.self_and_descendants for prop in m.attrs}
+    for name in KEY_LISTS:
+        for key in said.get(name, ()):
+            if key not in known:
+                raise ImproperlyConfigured(
+                    f"{mapper.class_.__name__}.__versioned__[{name!r}] names {key!r}, which is "
+                    f"no attribute; attributes are {', '.join(sorted(known))}"
+                )

@@ -19,9 +19,9 @@ from ..model.lookup import SPEC
 from ..model.mapping import superclass_mappers
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import KEY_LISTS, MANAGER_ONLY, Options
-from .attributes import check_masked
 from .classes import build_mapped_class
 from .columns import version_type
+from .table_columns import check_masked
 
 __all__ = [
     "build_reader",

@@ -17,13 +17,13 @@ from ..hooks import PluginCollection, TableBuilder
 from ..model.mapping import is_many_to_many, key_columns, root_mapper, table_chain
 from ..model.spec import Hierarchy, VersionSpec
 from ..options import Options
-from .attributes import attribute_keys, masked_keys
 from .chosen import ChosenOptions
 from .core import check_core_options, check_key, core_attribute_keys, core_masked_keys
 from .named import check_names, index_names
 from .registry import Registry
 from .relationships import mirrored_relationships
 from .table_checks import check_links_key
+from .table_columns import attribute_keys, masked_keys
 from .tables import build_table_spec, extend_table_spec, set_linked, with_key
 from .transaction_copies import copy_transaction_table
 

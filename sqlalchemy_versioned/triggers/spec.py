@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Column, DateTime, Table
@@ -175,19 +176,16 @@ def build_transaction_spec(
         for spec in _specs_on(each)
         if spec.version_table not in without
     }
-    columns = {
-        str(column): column
-        for column in (*(c for each in namesakes for c in _referring(each)), *referring)
-        if column.table not in without
-    }
+    references = (*chain.from_iterable(map(_referring, namesakes)), *referring)
+    columns = {str(c): c for c in references if c.table not in without}
     is_shared = len(namesakes) > 1
     # The functions are one in the database: whichever MetaData they are made for, in one order.
-    names = (sorted(versions), sorted(columns)) if is_shared else (versions, columns)
+    in_order = sorted if is_shared else list
     return TransactionSpec(
         table=table,
-        versions=tuple(versions[name] for name in names[0]),
+        versions=tuple(versions[name] for name in in_order(versions)),
         variables=tuple(v for v in variables if v.key in table.c),
-        referring=tuple(columns[name] for name in names[1]),
+        referring=tuple(columns[name] for name in in_order(columns)),
         functions={step: step_name(table, step) for step in TransactionStep},
         is_shared=is_shared,
     )

@@ -53,9 +53,6 @@ def map_version_class(
     above = _superclass_spec(mapper, known)
     own = chain[-1]
     shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
-    properties = version_properties(mapper, chain, columns)
-    groups: list[list[Any]] = [each for each in properties.values() if isinstance(each, list)]
-    mapped = {column for group in groups for column in group}
     base = None if above or options.base_classes else declarative_base_of(mapper)
     cls = build_mapped_class(
         _version_class_name(mapper.class_, options),
@@ -63,18 +60,24 @@ def map_version_class(
         declarative_base=base,
         registry=mapper.registry,
         table=None if shares_table else own.version_table,
-        properties=properties,
+        properties=version_properties(mapper, chain, columns),
         module=mapper.class_.__module__,
-        exclude_properties=[c.key for c in own.version_table.c if c not in mapped],
+        # Columns that no property names are those of other classes in the same table.
+        exclude_properties=[column.key for column in own.version_table.c],
         **_inheritance_arguments(mapper, chain, above),
     )
     if above is None:
         _sqlalchemy.find_kinds(mapper_of(cls), partial(_stand_in, mapper))
-    named = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
-    for key, descriptor in (*copied_descriptors(mapper), *named.items()):
+    _copy_descriptors(cls, mapper, chain)
+    return cls
+
+
+def _copy_descriptors(cls: type[Any], mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> None:
+    """Give a version class what its parent class has beside columns and relationships."""
+    masked = dict.fromkeys(masked_attributes(mapper, chain), MaskedAttribute())
+    for key, descriptor in (*copied_descriptors(mapper), *masked.items()):
         if _gives_way(cls, key):
             type.__setattr__(cls, key, descriptor)
-    return cls
 
 
 def _stand_in(mapper: Mapper[Any], identity: Any) -> Mapper[Any] | None:

@@ -28,6 +28,12 @@ def find_live_id(table: Table, options: Options, base: VersionSpec | None) -> Co
             f"Table {table.fullname!r} has no column {name!r}, which revision_id_column_name asks "
             "for; declare it there"
         )
+    _check(found, table, options)
+    return found
+
+
+def _check(found: Column[Any], table: Table, options: Options) -> None:
+    """Refuse a column that cannot have the id."""
     is_number = options.version_id_type == "integer"
     if not isinstance(found.type, Integer if is_number else Uuid):
         raise ImproperlyConfigured(
@@ -45,4 +51,3 @@ def find_live_id(table: Table, options: Options, base: VersionSpec | None) -> Co
             f"{found} is not nullable and has no default, but a row is there before its version "
             "has an id; let it be nullable"
         )
-    return found

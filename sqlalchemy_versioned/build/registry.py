@@ -12,7 +12,7 @@ from ..model.lookup import MANAGER, SPEC
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from .classes import displace, forget_mapped_class
 from .relationships import detach_parent_relationships
-from .tables import forget_table_spec
+from .table_changes import forget_table_spec
 from .transaction import forget_transaction_table
 
 __all__ = ["TRANSACTION_CLASS", "VERSION_CLASS", "Registry", "forget"]

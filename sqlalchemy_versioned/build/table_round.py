@@ -22,9 +22,10 @@ from .core import check_core_options, check_key, core_attribute_keys, core_maske
 from .named import check_names, index_names
 from .registry import Registry
 from .relationships import mirrored_relationships
+from .table_changes import extend_table_spec, set_linked, with_key
 from .table_checks import check_links_key
 from .table_columns import attribute_keys, masked_keys
-from .tables import build_table_spec, extend_table_spec, set_linked, with_key
+from .tables import build_table_spec
 from .transaction_copies import copy_transaction_table
 
 __all__ = ["TableRound"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -30,12 +30,9 @@ from .live_ids import find_live_id
 from .table_checks import check_context, check_table
 
 __all__ = [
+    "build_flags",
     "build_table_spec",
-    "extend_table_spec",
-    "forget_table_spec",
     "index_columns",
-    "set_linked",
-    "with_key",
 ]
 
 
@@ -69,7 +66,7 @@ def build_table_spec(
     primary = set(table.primary_key.columns) | set(key)
     copies = _build_copies(table, options, attribute_keys, primary)
     own = _build_bookkeeping(table, options, attribute_keys, is_base=base is None)
-    masked = _build_flags(table, masked_keys, {*copies, *masked_keys})
+    masked = build_flags(table, masked_keys, {*copies, *masked_keys})
     added = [*build_stamp_columns(options), *(pair.version for pair in masked), *add_columns(table)]
     place = [*(copies[column] for column in _in_key_order(table, primary)), own.transaction]
     columns = [*copies.values(), *own.columns(), *added]
@@ -182,7 +179,7 @@ def _build_bookkeeping(
     )
 
 
-def _build_flags(
+def build_flags(
     table: Table, masked_keys: Mapping[Column[Any], str], taken: Iterable[Column[Any]]
 ) -> tuple[ColumnPair, ...]:
     """Build the flags for masked columns.
@@ -202,81 +199,11 @@ def _build_flags(
     return tuple(pairs)
 
 
-def extend_table_spec(
-    spec: VersionSpec,
-    attribute_keys: Mapping[Column[Any], str],
-    *,
-    ignored: Iterable[str],
-    masked_keys: Mapping[Column[Any], str] = MappingProxyType({}),
-    added: Iterable[Column[Any]] = (),
-) -> None:
-    """Keep columns that were added to a parent table after its version table was built.
-
-    :param attribute_keys: for each column that is kept, the key of its version column.
-    :param ignored: keys of those whose change alone makes no version.
-    :param masked_keys: for each masked column, the key of its attribute.
-    :param added: what plugins add along with them; of a column that is there already, nothing.
-    """
-    flagged = {pair.parent for pair in spec.masked}
-    new_masks = {c: key for c, key in masked_keys.items() if c not in flagged}
-    flags = _build_flags(spec.parent_table, new_masks, (*attribute_keys, *masked_keys))
-    known = {pair.parent for pair in spec.pairs}
-    pairs = list(spec.pairs)
-    for column, key in attribute_keys.items():
-        if column not in known:
-            copied = build_version_column(column, key=key, is_key=False)
-            spec.version_table.append_column(copied)
-            pairs.append(ColumnPair(column, copied))
-    new = {c for c, key in attribute_keys.items() if c not in known and key in ignored}
-    name_indexes(spec.version_table)
-    # Specs are frozen for their readers, who hold them by identity; the table has grown beneath.
-    object.__setattr__(spec, "pairs", tuple(pairs))
-    object.__setattr__(spec, "ignored", spec.ignored | new)
-    object.__setattr__(spec, "masked", (*spec.masked, *flags))
-    for column in (*(pair.version for pair in flags), *added):
-        if column.key not in spec.version_table.c:
-            spec.version_table.append_column(column)
-            object.__setattr__(spec, "added", (*spec.added, column))
-
-
 def index_columns(table: Table, columns: Sequence[Column[Any]]) -> None:
     """Give a version table an index on *columns*, with a name that every database takes."""
     name = cut_name("_".join(["ix", table.name, *[column.name for column in columns]]))
     # Old databases take shorter names still, of which SQLAlchemy cuts those of its own making.
     Index(_sqlalchemy.own_name(name), *columns)
-
-
-def set_linked(spec: VersionSpec, columns: tuple[Column[Any], ...]) -> None:
-    """Let the spec of a table that holds links say so; it may have been made for a class."""
-    object.__setattr__(spec, "linked", columns)
-
-
-def with_key(spec: VersionSpec, key: Sequence[Column[Any]]) -> VersionSpec:
-    """Return the spec of a table whose rows are recognised by *key*, columns of the parent table.
-
-    :raises ImproperlyConfigured: if nothing is kept of one of them.
-    """
-    if key == tuple(pair.parent for pair in spec.key):
-        return spec
-    pairs = {pair.parent: pair for pair in spec.pairs}
-    for column in key:
-        if column not in pairs:
-            raise ImproperlyConfigured(
-                f"{column} cannot be excluded, because versions are recognised by it; take it out "
-                "of 'exclude'"
-            )
-    return replace(spec, key=tuple(pairs[column] for column in key))
-
-
-def forget_table_spec(spec: VersionSpec) -> None:
-    """Undo :func:`build_table_spec`."""
-    metadata = spec.parent_table.metadata
-    for name in (TABLES, MANAGERS):
-        known = metadata.info.get(name, {})
-        known.pop(spec.parent_table, None)
-        if not known:
-            metadata.info.pop(name, None)
-    metadata.remove(spec.version_table)
 
 
 def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:

@@ -15,7 +15,7 @@ from ..build.core import build_reader, core_attribute_keys, said_in_info, settle
 from ..build.named import check_users
 from ..build.pipeline import Round
 from ..build.registry import Registry, forget
-from ..build.tables import extend_table_spec
+from ..build.table_changes import extend_table_spec
 from ..capture.recorder import Target
 from ..exc import ImproperlyConfigured, InvalidArgumentType
 from ..model.lookup import MANAGERS, check_has_key

@@ -18,7 +18,8 @@ from ..query.rows import compared_columns
 from .flags import Flag
 from .recorder import Recorder
 from .spec import Event, Variable
-from .templates import COUNT, REQUIRED, UNLESS_ANY
+from .statement_templates import COUNT
+from .templates import REQUIRED, UNLESS_ANY
 from .text import fill
 
 __all__ = ["Appender"]

@@ -11,7 +11,8 @@ from ..database.expressions import SameValue
 from ..query.rows import compared_columns
 from .partitions import TRUNCATED
 from .spec import Event
-from .templates import HOLDING, UNLESS_CHANGED
+from .statement_templates import HOLDING
+from .templates import UNLESS_CHANGED
 from .text import fill
 from .version_text import VersionText
 

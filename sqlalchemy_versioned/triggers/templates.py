@@ -1,38 +1,19 @@
-"""The text of the functions that tables' triggers call, with slots for names.
+"""The frame of the functions that tables' triggers call: in which order what is done.
 
-In these statements ``t`` are the keys that were touched, ``l`` is the live row, ``p`` the version
-before the transaction, ``own`` the version of the transaction, ``o`` and ``n`` are the old and the
-new row of the statement.  No plan for one of them is bad for many rows, nor the other way round:
-what is looked up by keys is LATERAL, with a LIMIT or OFFSET; old and new rows meet in a full join.
+What they do to rows is in :mod:`.statement_templates`.
 """
 
 from __future__ import annotations
 
-from textwrap import indent
-
 __all__ = [
     "BRANCH",
-    "CHANGED_ELSEWHERE",
-    "COUNT",
-    "DEPARTURES",
     "EITHER",
-    "ENDS",
-    "ENDS_OF_BEGUN",
-    "ERASING",
-    "ERASING_FLAGGED",
     "FOLLOWING",
     "FUNCTION",
-    "HOLDING",
-    "IMAGES",
     "KNOWN",
-    "MISTAKEN",
     "NUMBER",
-    "OVERTAKEN",
-    "OWN",
-    "PREVIOUS",
     "RECORDING",
     "REQUIRED",
-    "RIVALS",
     "UNLESS_ANY",
     "UNLESS_CHANGED",
     "VARIABLES",
@@ -139,39 +120,10 @@ END IF;
 {versions}
 """
 
-#: Rows of one link that differ would be one in history.
-RIVALS = """
-IF EXISTS (
-    SELECT FROM ({touched}) AS t ({keys})
-    {live}
-    GROUP BY {keys_of_t} HAVING count(DISTINCT ROW({l_columns})) > 1
-) THEN
-    RAISE EXCEPTION USING
-        ERRCODE = 'unique_violation',
-        MESSAGE = 'several rows of ' || {name} || ' are one in history, and differ',
-        HINT = 'Give the table a primary key, or a unique constraint on what its rows link.';
-END IF;
-"""
-
-#: Versions tell of all tables of an object, another of which some other transaction may be writing:
-#: their order is that of locks on the base-most row.  What this one has written itself is locked.
-HOLDING = """
-PERFORM FROM (SELECT * FROM ({touched}) AS t ({keys}) ORDER BY {keys}) AS t
-CROSS JOIN LATERAL (
-    SELECT FROM {base} AS l
-    WHERE {l_is_t} AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
-) AS held;
-"""
-
 UNLESS_CHANGED = """
 IF NOT EXISTS ({changed}) THEN
     RETURN NULL;
 END IF;
-"""
-
-COUNT = """
-GET DIAGNOSTICS versioned_count = ROW_COUNT;
-versioned_left := versioned_left {sign} versioned_count;
 """
 
 #: Draw a later number if a row has a version of a later transaction.  Rows are locked by now, so
@@ -192,147 +144,12 @@ FOR versioned_drawn IN 1..{most} LOOP
 END LOOP;
 """
 
-OVERTAKEN = """
-SELECT FROM ({touched}) AS t ({keys})
-CROSS JOIN LATERAL (
-    SELECT FROM {version} AS v
-    WHERE {v_is_t} AND {v_transaction} > versioned_tx LIMIT 1
-) AS later
-"""
-
-_ERASED = """DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
-    SELECT own.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        SELECT v.ctid, v.* FROM {version} AS v
-        WHERE {v_is_t} AND {v_transaction} = versioned_tx OFFSET 0
-    ) AS own
-    {live_if_any}
-    WHERE {erased}
-))"""
-
-ERASING = "\n" + _ERASED + ";\n{count}\n"
-
-#: The same, of a table whose versions have flags; what they said is kept.
-ERASING_FLAGGED = (
-    "\nWITH erased AS (\n"
-    + indent(_ERASED, "    ")
-    + """ RETURNING {flags_key} AS k, {flags} AS f
-), flagged AS (
-    SELECT jsonb_object_agg(k, to_jsonb(f)) AS f FROM erased WHERE true = ANY (f)
-)
-SELECT (SELECT count(*) FROM erased), versioned_flags || coalesce(flagged.f, '{{}}')
-FROM flagged INTO versioned_count, versioned_flags;
-versioned_left := versioned_left - versioned_count;
-"""
-)
-
-#: A row that another trigger has changed before this one heard of its insertion was taken for one
-#: that is older than its history.
-MISTAKEN = """
-DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
-    SELECT v.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        SELECT FROM {version} AS own
-        WHERE {own_is_t} AND {own_transaction} = versioned_tx
-            AND {own_operation} <> {delete} OFFSET 0
-    ) AS own
-    CROSS JOIN LATERAL (
-        SELECT v.ctid FROM {version} AS v
-        WHERE {v_is_t} AND {v_transaction} = {before_recording} OFFSET 0
-    ) AS v
-));
-"""
-
-IMAGES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT {distinct}{values}, versioned_tx,
-    {what}
-FROM ({touched}) AS t ({columns_of_t})
-{live}
-{flags}
-LEFT JOIN LATERAL (
-    {previous}
-) AS p ON true
-WHERE {changed};
-{count}
-"""
-
-DEPARTURES = """
-INSERT INTO {version} ({columns}, {transaction}, {operation})
-SELECT DISTINCT ON ({o_row_key}) {values}, versioned_tx, {delete}
-FROM {source}
-{flags}
-CROSS JOIN LATERAL (
-    {previous}
-) AS p
-{live_if_any}
-LEFT JOIN LATERAL (
-    {own}
-) AS own ON true
-WHERE {p_operation} <> {delete} AND {gone} AND own.{here} IS NULL;
-{count}
-"""
-
-#: An open end is filled in where there is a version of this transaction, and opened where not.
-ENDS = """
-UPDATE {version} AS v SET {end} = CASE WHEN {v_end} IS NULL THEN versioned_tx END
-WHERE v.ctid = ANY (ARRAY(
-    SELECT p.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        {previous}
-    ) AS p
-    LEFT JOIN LATERAL (
-        {own}
-    ) AS own ON true
-    WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END
-));
-"""
-
-PREVIOUS = """
-SELECT v.ctid, true AS {here}, v.*
-FROM {version} AS v
-WHERE {v_is_row} AND {v_transaction} <> versioned_tx
-ORDER BY {v_transaction} DESC LIMIT 1
-"""
-
-#: A transaction that has just begun has no other versions than those of this statement.
-ENDS_OF_BEGUN = """
-UPDATE {version} AS v SET {end} = versioned_tx
-WHERE v.ctid = ANY (ARRAY(
-    SELECT p.ctid
-    FROM {version} AS own
-    CROSS JOIN LATERAL (
-        {previous}
-    ) AS p
-    WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL
-));
-"""
-
 EITHER = """
 IF versioned_begun THEN
     {begun}
 ELSE
     {otherwise}
 END IF;
-"""
-
-OWN = """
-SELECT true AS {here} FROM {version} AS v
-WHERE {v_is_row} AND {v_transaction} = versioned_tx{unless_begun} LIMIT 1
-"""
-
-CHANGED_ELSEWHERE = """
-EXISTS (
-    SELECT FROM (SELECT) AS one
-    {live_if_any}
-    LEFT JOIN LATERAL (
-        {previous}
-    ) AS p ON true
-    WHERE {changed}
-)
 """
 
 #: In *said*, an object of JSON, a variable that is wanted must be.

@@ -13,14 +13,8 @@ from ..model.spec import ColumnPair, VersionSpec
 from ..query.rows import compared_columns
 from .flags import Flag, Flags
 from .spec import EMPTIED, Event, TriggerSpec, tells_moment
-from .templates import (
-    CHANGED_ELSEWHERE,
-    KNOWN,
-    NUMBER,
-    OWN,
-    PREVIOUS,
-    WRITTEN,
-)
+from .statement_templates import CHANGED_ELSEWHERE, OWN, PREVIOUS
+from .templates import KNOWN, NUMBER, WRITTEN
 from .text import Text, fill
 from .transaction_row import INVOKER, now
 

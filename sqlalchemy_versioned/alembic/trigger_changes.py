@@ -15,12 +15,13 @@ from sqlalchemy.sql.compiler import DDLCompiler
 from ..database.dialects import has_statement_triggers, without_doubled_percents
 from ..model.naming import cut_name
 from ..triggers.catalogue import StoredTrigger, stored_functions, stored_triggers
-from ..triggers.ddl import recorder_body, transaction_body
+from ..triggers.ddl import recorder_body
 from ..triggers.guards import GuardSpec, guard_body
 from ..triggers.native_tables import guards, transaction_specs, trigger_specs
 from ..triggers.schemas import default_schema
 from ..triggers.spec import Event, TransactionSpec, TransactionStep, TriggerSpec
 from ..triggers.text import Text, unstamped
+from ..triggers.transaction_ddl import transaction_body
 from .found import Found, metadata_of
 from .function_operations import CreateFunctionOp, DropFunctionOp, ReplaceFunctionOp
 from .trigger_operations import CreateTriggerOp, DropTriggerOp, ReplaceTriggerOp

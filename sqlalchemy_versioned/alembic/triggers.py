@@ -16,7 +16,8 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 from .._typing import MAPPING, new_dict
 from ..database.dialects import without_doubled_percents
 from ..exc import InvalidArgument, InvalidArgumentType
-from ..triggers.ddl import write_function, write_trigger, write_triggers_of_partitions
+from ..triggers.ddl import write_trigger, write_triggers_of_partitions
+from ..triggers.elements import write_function
 from ..triggers.guards import write_guard_trigger
 from ..triggers.partitions import sentry_name
 from ..triggers.spec import Event

@@ -15,7 +15,7 @@ from .. import _sqlalchemy
 from ..database.dialects import without_doubled_percents
 from .binds import connection_of
 from .catalogue import TablesBelow, stored_functions, stored_triggers
-from .ddl import CreateRecorder, CreateTransactionFunction
+from .ddl import CreateRecorder
 from .guards import CreateGuard, GuardSpec
 from .native_tables import (
     check_metadata,
@@ -28,6 +28,7 @@ from .partitions import sentry_name
 from .schemas import default_schema, schema_on
 from .spec import TransactionStep, TriggerSpec
 from .text import digest_of
+from .transaction_ddl import CreateTransactionFunction
 
 __all__ = ["TriggerFault", "TriggerState", "check_triggers"]
 

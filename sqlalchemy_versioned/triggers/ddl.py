@@ -1,8 +1,4 @@
-"""What makes and removes triggers, as DDL elements: one statement each.
-
-Names are written by the dialect that compiles them, with the schema of each; tables that name no
-schema are in the one that the element was given, or the default schema of the connection.
-"""
+"""What makes and removes the triggers of a table, as DDL elements."""
 
 from __future__ import annotations
 
@@ -14,42 +10,28 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from .appender import Appender
+from .elements import Element, write_function
 from .one_row import OneRowRecorder
 from .part_appender import PartAppender
 from .partitions import sentry_name, write_spreading
 from .recorder import Recorder
-from .spec import Event, TransactionSpec, TransactionStep, TriggerSpec
-from .text import Text, dollar_quoted, fill
-from .transactions import build_transaction_function
+from .spec import Event, TriggerSpec
+from .text import Text, fill
 
 __all__ = [
     "CreateRecorder",
-    "CreateTransactionFunction",
     "CreateTrigger",
+    "DropByName",
     "DropRecorder",
-    "DropTransactionFunction",
     "DropTrigger",
-    "Element",
     "ProtectRecorder",
-    "ProtectTransactionFunction",
     "SpreadTriggers",
     "build_creation",
     "build_removal",
-    "build_transaction_creation",
-    "build_transaction_removal",
     "recorder_body",
-    "transaction_body",
-    "write_function",
     "write_trigger",
     "write_triggers_of_partitions",
 ]
-
-CREATE_FUNCTION = """
-CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS {returns}
-LANGUAGE plpgsql SECURITY {rights} SET search_path = pg_catalog, pg_temp
-SET jit = off SET row_security = off
-AS {body}
-"""
 
 CREATE_TRIGGER = """
 CREATE TRIGGER {trigger} {moment} {event} ON {table}
@@ -64,19 +46,6 @@ _TRANSITION_TABLES = {
     # The rows are there before it only.
     Event.TRUNCATE: "",
 }
-
-
-class Element(ExecutableDDLElement):
-    """A statement on what belongs to one table."""
-
-    def __init__(self, spec: Any, part: Any = None, *, default_schema: str | None = None) -> None:
-        self.spec = spec
-        self.part = part
-        self.default_schema = default_schema
-
-    def text(self, compiler: DDLCompiler) -> Text:
-        """Return what writes the names."""
-        return Text(compiler, self.default_schema)
 
 
 class CreateRecorder(Element):
@@ -115,42 +84,6 @@ class SpreadTriggers(Element):
     spec: TriggerSpec
 
 
-class CreateTransactionFunction(Element):
-    """Make a function that writes transactions; *part* is the :class:`.TransactionStep`."""
-
-    spec: TransactionSpec
-
-
-class ProtectTransactionFunction(Element):
-    """Let nobody else call the function."""
-
-    spec: TransactionSpec
-
-
-class DropTransactionFunction(Element):
-    """Remove the function of one :class:`.TransactionStep`."""
-
-    spec: TransactionSpec
-
-
-def write_function(
-    name: str,
-    body: str,
-    *,
-    arguments: str = "",
-    returns: str = "trigger",
-    acts_for_owner: bool = True,
-) -> str:
-    """Return the statement that makes a function, or renews it.
-
-    :param name: with its schema, as all names quoted where they must be.
-    :param acts_for_owner: whether it has the rights of who has made it.
-    """
-    rights = "DEFINER" if acts_for_owner else "INVOKER"
-    slots = {"function": name, "arguments": arguments, "returns": returns, "rights": rights}
-    return fill(CREATE_FUNCTION, **slots, body=dollar_quoted(body))
-
-
 def write_trigger(name: str, event: Event, table: str, function: str) -> str:
     """Return the statement that has a function called after, or before, statements of a kind.
 
@@ -185,13 +118,6 @@ def recorder_body(spec: TriggerSpec, text: Text) -> str:
     if not spec.spec.strategy.merges:
         kind = PartAppender if spec.related else Appender
     return text.stamped(kind(spec, text).body())
-
-
-def transaction_body(
-    spec: TransactionSpec, step: TransactionStep, text: Text, compiler: DDLCompiler
-) -> str:
-    """Return the body of the function of one step, as the database keeps it."""
-    return text.stamped(build_transaction_function(spec, step, text, compiler.dialect))
 
 
 def _recorder_name(spec: TriggerSpec, text: Text) -> str:
@@ -243,34 +169,6 @@ def _drop_trigger(element: DropTrigger, compiler: DDLCompiler, **kw: Any) -> str
     return f"DROP TRIGGER IF EXISTS {text.name(spec.triggers[element.part])} ON {table}"
 
 
-def _signature(element: Element, text: Text) -> tuple[str, str]:
-    """Return the name and the types of the arguments of a transaction's function."""
-    spec, step = element.spec, element.part
-    takes = step in (TransactionStep.MOVE, TransactionStep.RELEASE)
-    return text.beside(spec.table, spec.functions[step]), "bigint" if takes else ""
-
-
-@compiles(CreateTransactionFunction, "postgresql")
-def _create_function(element: CreateTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
-    text = element.text(compiler)
-    name, types = _signature(element, text)
-    body = transaction_body(element.spec, element.part, text, compiler)
-    arguments = f"versioned_old {types}" if types else ""
-    return write_function(name, body, arguments=arguments, returns="bigint")
-
-
-@compiles(ProtectTransactionFunction, "postgresql")
-def _protect_function(element: ProtectTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
-    name, types = _signature(element, element.text(compiler))
-    return f"REVOKE ALL ON FUNCTION {name}({types}) FROM PUBLIC"
-
-
-@compiles(DropTransactionFunction, "postgresql")
-def _drop_function(element: DropTransactionFunction, compiler: DDLCompiler, **kw: Any) -> str:
-    name, types = _signature(element, element.text(compiler))
-    return f"DROP FUNCTION IF EXISTS {name}({types})"
-
-
 class DropByName(ExecutableDDLElement):
     """Drop a trigger, or without a table a function, that no model asks for any more."""
 
@@ -308,24 +206,3 @@ def build_removal(
     schema = {"default_schema": default_schema}
     dropping: list[ExecutableDDLElement] = [DropTrigger(spec, event, **schema) for event in Event]
     return [*dropping, DropRecorder(spec, **schema)]
-
-
-def build_transaction_creation(
-    spec: TransactionSpec, *, default_schema: str | None = None
-) -> list[ExecutableDDLElement]:
-    """Return the statements that make the functions of a transaction table, or renew them."""
-    return [
-        kind(spec, step, default_schema=default_schema)
-        for step in TransactionStep
-        for kind in (CreateTransactionFunction, ProtectTransactionFunction)
-    ]
-
-
-def build_transaction_removal(
-    spec: TransactionSpec, *, default_schema: str | None = None
-) -> list[ExecutableDDLElement]:
-    """Return the statements that remove the functions of a transaction table."""
-    return [
-        DropTransactionFunction(spec, step, default_schema=default_schema)
-        for step in TransactionStep
-    ]

@@ -18,7 +18,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler
 
 from ..model.naming import cut_name
-from .ddl import Element, write_function
+from .elements import Element, write_function
 from .settings import UPKEEP
 from .spec import Event
 from .text import Text, fill, stamped

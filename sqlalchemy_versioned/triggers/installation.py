@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import ExecutableDDLElement
 
-from .ddl import (
-    build_creation,
-    build_removal,
-    build_transaction_creation,
-    build_transaction_removal,
-)
+from .ddl import build_creation, build_removal
 from .guards import GuardSpec, build_guard_creation, build_guard_removal
 from .native_tables import guards, transaction_specs, trigger_specs
 from .schemas import default_schema, is_mock
 from .spec import TransactionSpec, TriggerSpec
+from .transaction_ddl import build_transaction_creation, build_transaction_removal
 from .virtual import check_columns
 
 __all__ = ["Installation", "execute", "installation_of"]

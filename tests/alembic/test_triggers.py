@@ -13,10 +13,11 @@ from sqlalchemy_versioned import InvalidArgument, InvalidArgumentType
 from sqlalchemy_versioned.alembic.triggers import SCHEMA, Names
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.triggers import check_triggers
-from sqlalchemy_versioned.triggers.ddl import recorder_body, transaction_body
+from sqlalchemy_versioned.triggers.ddl import recorder_body
 from sqlalchemy_versioned.triggers.native_tables import transaction_specs, trigger_specs
 from sqlalchemy_versioned.triggers.spec import TransactionStep
 from sqlalchemy_versioned.triggers.text import Text, unstamped
+from sqlalchemy_versioned.triggers.transaction_ddl import transaction_body
 from tests.migrations import Migrations, declared
 
 pytestmark = pytest.mark.needs("triggers")

@@ -1037,7 +1037,7 @@ FAULTS = [
     ),
     Fault(
         "rows-of-in-between",
-        "triggers/fresh.py",
+        "triggers/fresh_templates.py",
         "    AND NOT EXISTS (\n        SELECT FROM pg_constraint",
         "    AND EXISTS (\n        SELECT FROM pg_constraint",
         "What a row was between two changes of one statement is recorded.",

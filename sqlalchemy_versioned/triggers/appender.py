@@ -15,6 +15,7 @@ from ..database.expressions import StampedUuid
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
+from .append_templates import APPENDING, EVENTS, KEYLESS, SAID, SHOWING, STAMPING
 from .flags import Flag
 from .recorder import Recorder
 from .spec import Event, Variable
@@ -23,72 +24,6 @@ from .templates import REQUIRED, UNLESS_ANY
 from .text import fill
 
 __all__ = ["Appender"]
-
-APPENDING = """
-{unless_any}
-{said}
-{known}{hold}
-IF versioned_tx IS NULL THEN
-    versioned_tx := {begin}();
-    versioned_begun := true;
-END IF;
-{following}
-{stamping}
-{first_states}
-{events}
-{names}
-{showing}
-IF versioned_begun AND versioned_left = 0 THEN
-    PERFORM {release}(versioned_tx);
-END IF;
-"""
-
-SAID = """
-versioned_said := {variables}
-    || coalesce(NULLIF(current_setting('versioned.said', true), '')::jsonb, '{{}}');
-"""
-
-EVENTS = """
-INSERT INTO {version} ({columns}, {transaction}, {operation}{more_columns})
-SELECT {values}, versioned_tx, {what}{more_values}
-FROM {source}{more_source}
-WHERE {condition};
-{count}
-"""
-
-#: New rows of an UPDATE that were not among the old ones, each as often as it is new.
-KEYLESS = """
-(
-    SELECT o.*, {o_row} AS {here}_row, row_number() OVER (PARTITION BY {o_row}) AS {here}_copy
-    FROM versioned_old AS o
-) AS o FULL JOIN (
-    SELECT n.*, {n_row} AS {here}_row, row_number() OVER (PARTITION BY {n_row}) AS {here}_copy
-    FROM versioned_new AS n
-) AS n ON o.{here}_row = n.{here}_row AND o.{here}_copy = n.{here}_copy
-"""
-
-
-#: Rows say which version is their newest; that they say another is no event.
-SHOWING = """
-UPDATE {parent} AS r SET {live_id} = p.{number}
-FROM ({touched}) AS t ({keys})
-CROSS JOIN LATERAL (
-    SELECT v.* FROM {version} AS v WHERE {v_is_t} AND {v_transaction} = versioned_tx
-    ORDER BY v.{number} DESC LIMIT 1
-) AS p
-WHERE {r_is_t} AND r.{live_id} IS DISTINCT FROM p.{number};
-"""
-
-#: Ids of statements that follow each other are in their order, whatever is done to the clock.
-STAMPING = """
-versioned_moment := greatest(
-    NULLIF(current_setting('versioned.moment', true), '')::bigint + 1,
-    floor(extract(epoch FROM clock_timestamp()) * 4096000)::bigint
-);
-PERFORM set_config('versioned.moment', versioned_moment::text, true);
-versioned_stamp := lpad(to_hex(versioned_moment), 15, '0');
-versioned_stamp := overlay(versioned_stamp placing '7' FROM 13 FOR 0);
-"""
 
 
 class Appender(Recorder):

@@ -51,9 +51,8 @@ from .exc import (
 from .hooks import Plugin, PluginCollection
 from .manager.manager import VersioningManager
 from .manager.scope import manager_of
-from .model.lookup import (
+from .model.counterparts import (
     end_tx_column_name,
-    get_versioning_manager,
     is_versioned,
     parent_class,
     parent_table,
@@ -62,6 +61,7 @@ from .model.lookup import (
     version_class,
     version_table,
 )
+from .model.lookup import get_versioning_manager
 from .model.masks import MASKED, Masked
 from .model.operation import Operation
 from .query.history import deleted

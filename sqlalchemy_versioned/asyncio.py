@@ -45,7 +45,7 @@ from .maintenance import update_end_tx_column as _update_end_tx_column
 from .maintenance import update_property_mod_flags as _update_property_mod_flags
 from .maintenance import verify as _verify
 from .maintenance.vacuum import vacuum as _vacuum
-from .model.lookup import version_class
+from .model.counterparts import version_class
 from .reading.changeset import changeset as _changeset
 from .reading.collection import VersionCollection, versions_of
 from .reading.collection import count_versions as _count_versions

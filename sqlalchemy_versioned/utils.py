@@ -16,18 +16,16 @@ from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
 from ._typing import COLUMN, replaced
 from .exc import ClassNotVersioned, UnknownOption
 from .maintenance.vacuum import vacuum
-from .model.lookup import (
-    TABLES,
+from .model.counterparts import (
     end_tx_column_name,
-    get_versioning_manager,
     is_versioned,
     parent_class,
-    spec_of,
     transaction_class,
     tx_column_name,
     version_class,
     version_table,
 )
+from .model.lookup import TABLES, get_versioning_manager, spec_of
 from .options import KNOWN
 from .reading.changeset import (
     changeset,

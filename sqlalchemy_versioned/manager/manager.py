@@ -21,7 +21,7 @@ from ..capture.tracking import Tracker
 from ..context.transaction_context import UNSAID
 from ..exc import ClassNotVersioned, ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
-from ..model.lookup import is_switched_on
+from ..model.counterparts import is_switched_on
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings

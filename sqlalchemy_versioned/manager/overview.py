@@ -17,7 +17,8 @@ from ..build.home import first_class_in
 from ..build.inheritance import declarative_base_of, has_rows
 from ..build.registry import Registry
 from ..exc import ImproperlyConfigured
-from ..model.lookup import SPEC, bind_arguments_of, is_switched_on
+from ..model.counterparts import is_switched_on
+from ..model.lookup import SPEC, bind_arguments_of
 from ..model.spec import ClassSpec
 from ..options import Options
 from .cores import CoreTables

@@ -11,7 +11,8 @@ from sqlalchemy.orm import InstanceState, Session
 from .._typing import mapper_of
 from ..database.sessions import awaited_as, sync_session
 from ..model.arguments import state_of
-from ..model.lookup import is_versioned, spec_of
+from ..model.counterparts import is_versioned
+from ..model.lookup import spec_of
 from ..model.masks import MASKED
 from ..model.spec import ClassSpec
 

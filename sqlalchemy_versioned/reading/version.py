@@ -24,7 +24,8 @@ from .._typing import MAPPING
 from ..database.sessions import awaited_as, sync_session
 from ..exc import ImproperlyConfigured, InvalidArgumentType
 from ..model.arguments import check_number
-from ..model.lookup import ensure_bound, find_spec, spec_of, version_class
+from ..model.counterparts import version_class
+from ..model.lookup import ensure_bound, find_spec, spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from ..query.history import (

@@ -10,7 +10,8 @@ from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column
 
 from sqlalchemy_versioned.maintenance import repair, verify
-from sqlalchemy_versioned.model.lookup import spec_of, transaction_class
+from sqlalchemy_versioned.model.counterparts import transaction_class
+from sqlalchemy_versioned.model.lookup import spec_of
 from tests.migrations import Migrations, declared
 
 

@@ -32,7 +32,8 @@ from sqlalchemy_versioned.maintenance import (
     update_end_tx_column,
     verify,
 )
-from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of, transaction_class
+from sqlalchemy_versioned.model.counterparts import transaction_class
+from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
 from tests.lives import versions_of
 from tests.models import Models
 from tests.statements import count_statements

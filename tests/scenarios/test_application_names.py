@@ -26,7 +26,7 @@ from sqlalchemy_versioned import (
     version_class,
     versions_of,
 )
-from sqlalchemy_versioned.model.lookup import transaction_class
+from sqlalchemy_versioned.model.counterparts import transaction_class
 from tests.lives import live
 from tests.models import build_base
 

@@ -11,7 +11,8 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import paused
-from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of, transaction_class
+from sqlalchemy_versioned.model.counterparts import transaction_class
+from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
 from tests.zoo import STEPS, History, Program, build_zoo, read_rows, zoo_tables
 
 # SQLAlchemy warns of some programs, versioned or not.

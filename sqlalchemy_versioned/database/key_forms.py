@@ -116,7 +116,8 @@ def _is_plain(type_: types.TypeEngine[Any], dialect: Dialect) -> bool:
 def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | None:
     """Return a function from a value of a type to what would be loaded, if they can differ."""
     declared, type_ = type_, type_.dialect_impl(dialect)
-    if isinstance(type_, types.TypeDecorator):
+    is_interval = isinstance(declared, types.Interval)
+    if isinstance(type_, types.TypeDecorator) and not is_interval:
         # What dialect_impl() returns of it decorates a type of the driver.
         own = declared if isinstance(declared, types.TypeDecorator) else type_
         return _of_decorator(own, dialect)
@@ -128,8 +129,8 @@ def _converter(type_: types.TypeEngine[Any], dialect: Dialect) -> _Convert | Non
         return _whole
     if isinstance(type_, types.Numeric):
         return _of_number(type_, dialect)
-    if isinstance(type_, types.DateTime):
-        return _of_moment(second_places(declared, dialect), rounds_seconds(dialect))
+    if is_interval or isinstance(type_, (types.DateTime, types.Time)):
+        return _of_seconds(second_places(declared, dialect), rounds_seconds(dialect))
     if isinstance(type_, types.Uuid):
         return _of_uuid(type_, dialect)
     return None
@@ -183,19 +184,35 @@ def _of_enum(type_: types.Enum, dialect: Dialect) -> _Convert:
     return convert
 
 
-def _of_moment(places: int | None, rounds: bool) -> _Convert | None:
+def _of_seconds(places: int | None, rounds: bool) -> _Convert | None:
+    """Return what cuts or rounds moments, times of day and intervals to places of seconds."""
     if places is None or places >= 6:
         return None
     unit: int = 10 ** (6 - places)
 
+    def kept(microseconds: int) -> datetime.timedelta:
+        over = microseconds % unit
+        is_more = rounds and over * 2 >= unit
+        return datetime.timedelta(microseconds=microseconds - over + unit * is_more)
+
     def convert(value: Any) -> Any:
-        if not isinstance(value, datetime.datetime):
-            return value
-        over = value.microsecond % unit
-        kept = value.replace(microsecond=value.microsecond - over)
-        return kept + datetime.timedelta(microseconds=unit) if rounds and over * 2 >= unit else kept
+        if isinstance(value, datetime.timedelta):
+            return kept(value // datetime.timedelta(microseconds=1))
+        if isinstance(value, datetime.datetime):
+            return value.replace(microsecond=0) + kept(value.microsecond)
+        if isinstance(value, datetime.time):
+            return _time_after(value, kept(value.microsecond))
+        return value
 
     return convert
+
+
+def _time_after(value: datetime.time, passed: datetime.timedelta) -> datetime.time:
+    """Return the time of day when some time has passed since the second began."""
+    day = datetime.datetime.combine(datetime.date.min, value.replace(microsecond=0))
+    later = day + passed
+    # What comes to midnight is 24:00 in databases, which Python has no value for.
+    return later.timetz() if later.date() == day.date() else value
 
 
 def _whole(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import enum
 import random
 import uuid
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,12 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     Integer,
+    Interval,
     LargeBinary,
     Numeric,
     String,
     Table,
+    Time,
     TypeDecorator,
     Uuid,
     func,
@@ -98,6 +100,16 @@ FORMS = [
         id="precision",
         marks=pytest.mark.needs("decimals"),
     ),
+    pytest.param(Time(), time(10, 20, 30, 600000), time(10, 20, 31), id="time of day"),
+    pytest.param(
+        Time()
+        .with_variant(mysql.TIME(fsp=3), "mysql", "mariadb")
+        .with_variant(postgresql.TIME(precision=3), "postgresql"),
+        time(10, 20, 30, 123789),
+        time(10, 20, 31),
+        id="precision of times",
+    ),
+    pytest.param(Interval(), timedelta(seconds=1.6), timedelta(seconds=-1.6), id="interval"),
     pytest.param(
         Numeric(10, 2),
         Decimal("1.005"),

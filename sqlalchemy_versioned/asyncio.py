@@ -167,6 +167,13 @@ class AsyncSnapshot(AsyncSession):
         """
         return await self.run_sync(lambda _: self.sync_session.exec(statement, **options))
 
+    async def __aexit__(self, *details: Any) -> None:
+        try:
+            if details[0] is None:
+                await self.run_sync(lambda _: self.sync_session.check_unpruned())
+        finally:
+            await super().__aexit__(*details)
+
     def __repr__(self) -> str:
         return f"<AsyncSnapshot as of {self.moment}>"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.orm import Session
 
 from .._typing import mapper_of
@@ -16,7 +16,14 @@ from ..model.lookup import all_specs, bind_arguments_of
 from ..model.spec import ClassSpec
 from ..query.history import select_point
 
-__all__ = ["Moment", "find_moment", "histories", "transaction_class_of", "transaction_tables"]
+__all__ = [
+    "Moment",
+    "find_moment",
+    "find_oldest",
+    "histories",
+    "transaction_class_of",
+    "transaction_tables",
+]
 
 #: What is recorded under each Transaction class.
 Histories: TypeAlias = dict[type[Any], list[ClassSpec]]
@@ -79,10 +86,9 @@ def find_moment(
 
     :param recorded: what is recorded under the Transaction class *cls*.
     """
-    others = (bind_arguments_of(spec) for spec in recorded)
-    connection = numbering_connection(live, mapper_of(cls), others, is_read=True)
+    connection = _numbering(live, cls, recorded)
     wanted = select_point(connection, cls, when).scalar_subquery()
-    oldest = select(func.min(cls.id)).scalar_subquery()
+    oldest = _select_oldest(cls).scalar_subquery()
     found, horizon = connection.execute(select(wanted, oldest)).one()
     if found is not None:
         return Moment(found), horizon
@@ -97,3 +103,18 @@ def find_moment(
             "later moment, or pass on_incomplete='ignore' to find nothing"
         )
     return Moment(0), horizon
+
+
+def find_oldest(live: Session, cls: Any, recorded: list[ClassSpec]) -> int | None:
+    """Return the oldest transaction there is; pruning adds an older one."""
+    oldest: int | None = _numbering(live, cls, recorded).scalar(_select_oldest(cls))
+    return oldest
+
+
+def _select_oldest(cls: Any) -> Select[Any]:
+    return select(func.min(cls.id))
+
+
+def _numbering(live: Session, cls: Any, recorded: list[ClassSpec]) -> Connection:
+    others = (bind_arguments_of(spec) for spec in recorded)
+    return numbering_connection(live, mapper_of(cls), others, is_read=True)

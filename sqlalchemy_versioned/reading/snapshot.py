@@ -31,7 +31,14 @@ from ..model.lookup import shared_tables, table_specs
 from ..model.spec import VersionSpec
 from ..query.past_rows import select_reach
 from ..query.temporal import PastCompiler
-from .moments import Moment, find_moment, histories, transaction_class_of, transaction_tables
+from .moments import (
+    Moment,
+    find_moment,
+    find_oldest,
+    histories,
+    transaction_class_of,
+    transaction_tables,
+)
 from .past_objects import name_of, refuse_together
 
 __all__ = ["Snapshot", "as_of"]
@@ -64,7 +71,8 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
         were: ``'raise'``, or ``'ignore'`` to read what there is.
     :raises VersioningError: if *when* is no point in history.
     :raises IncompleteHistory: if *when* is before history begins; and when a statement reads a
-        table whose history does not reach back so far.
+        table whose history does not reach back so far, or at the end of the block, if it was pruned
+        meanwhile.
 
     >>> with as_of(session, first) as past:
     ...     past.get(Article, 1).name
@@ -80,7 +88,8 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
     classes = histories()
     cls = transaction_class_of(when, classes)
     moment, horizon = find_moment(live, cls, when, classes[cls], on_incomplete)
-    return Snapshot(live, moment, transaction_tables(classes[cls]), horizon, on_incomplete)
+    find = partial(find_oldest, live, cls, classes[cls])
+    return Snapshot(live, moment, transaction_tables(classes[cls]), horizon, on_incomplete, find)
 
 
 class Snapshot(_sqlalchemy.BorrowingSession):
@@ -93,6 +102,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
     :param live: the session whose connections are used.
     :param tables: the transaction tables in which *moment* is a number.
     :param horizon: the oldest transaction there is.
+    :param find_horizon: looks up which it is by now.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         tables: frozenset[Table],
         horizon: int | None,
         on_incomplete: str,
+        find_horizon: Callable[[], int | None],
     ) -> None:
         options = _sqlalchemy.session_options(live)
         super().__init__(autoflush=False, info=_noted_by_others(live), **options)
@@ -112,6 +123,9 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         # compiled: it alone does not tell what to read for them.
         self._versioned = table_specs()
         self._horizon = horizon
+        self._find_horizon = find_horizon
+        #: What was found complete, with the schemas it was read in and the connection.
+        self._read: dict[Any, tuple[VersionSpec, Mapping[Any, Any], Connection]] = {}
         self._is_lenient = on_incomplete == "ignore"
         self._connection: Connection | None = None
         self._check = _weakly(self)
@@ -205,6 +219,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         known = _sqlalchemy.info_of(self._connection).setdefault(_REACH, {})
         schema = spec.version_table.schema
         place = (spec.version_table, schemas.get(schema, schema))
+        self._read[place] = (spec, schemas, self._connection)
         horizon, since = known.get(place, (None, None))
         at = self.moment.transaction_id
         if horizon == self._horizon and since is not None and since <= at:
@@ -215,6 +230,30 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         if not is_silent:
             known[place] = (self._horizon, at)
         return not is_silent
+
+    def check_unpruned(self) -> None:
+        """Make sure that history was not pruned while it was read.
+
+        ``with`` does so at its end: under READ COMMITTED statements see what others commit
+        meanwhile.  It is one statement, however much was read.
+
+        :raises IncompleteHistory: if it was, so that what was read may not be all there was.
+        """
+        read = [each for each in self._read.values() if not each[2].closed]
+        # What the live session has ended since is not begun again for it.
+        if not read or not self.live.in_transaction():
+            return
+        horizon, self._horizon = self._horizon, self._find_horizon()
+        for spec, schemas, connection in read if self._horizon != horizon else ():
+            self._connection = connection
+            self.check_reach([spec], schemas)
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        try:
+            if kind is None:
+                self.check_unpruned()
+        finally:
+            super().__exit__(kind, value, traceback)
 
     # -- refusing ----------------------------------------------------------------------------
 

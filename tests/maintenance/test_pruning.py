@@ -59,6 +59,25 @@ def names(session, models, at):
         return past.scalars(select(models.Plain.name).order_by(models.Plain.id)).all()
 
 
+@pytest.mark.needs("concurrent_writers")
+@pytest.mark.parametrize("is_read", [False, True])
+def test_while_the_past_is_read(session, tables, models, points, is_read):
+    """A past that is open reads on what there was, or says at its end that it may not have."""
+    found = []
+    try:
+        with as_of(session, points[1]) as past:
+            rows = select(models.Plain.name).order_by(models.Plain.id)
+            found.append(past.scalars(rows).all())
+            with Session(tables) as other:
+                prune(other, models.Plain, keep=1)
+                other.commit()
+            if is_read:
+                found.append(past.scalars(rows).all())
+    except IncompleteHistory:
+        return
+    assert found == [["1", "0"]] * (1 + is_read)
+
+
 @pytest.mark.strategies
 def test_before(session, models, points):
     """What was valid at a transaction stays, what was earlier is known to be missing."""

@@ -653,7 +653,7 @@ FAULTS = [
     Fault(
         "expressions-overlooked",
         "capture/touched.py",
-        "return state.modified and not self._telling.isdisjoint(state.expired_attributes)",
+        "return self._fetches or not self._telling.isdisjoint(state.expired_attributes)",
         "return False",
         "What is set to an SQL expression is not recorded.",
         (f"{TRACKING}::test_sql_expression_alone",),

@@ -51,6 +51,8 @@ class ClassReader:
         self._moving = self._telling
         if any(_changes_by_itself(mapper, columns[key]) for key in self._telling):
             self._moving = frozenset(prop.key for prop in mapper.column_attrs)
+        #: Whether a flush reads at once what the database has computed, and leaves no sign of it.
+        self._fetches = mapper.eager_defaults is True
         #: Whether its versions have values that are no copies and depend on what was set.
         self.has_added: bool = any(len(table.added) > len(table.stamps) for table in spec.tables)
         #: The columns behind each attribute.
@@ -145,8 +147,13 @@ class ClassReader:
         return self._bare(before)
 
     def _is_expressed(self, state: InstanceState[Any]) -> bool:
-        """Tell whether attributes were set to SQL expressions: the flush has expired them."""
-        return state.modified and not self._telling.isdisjoint(state.expired_attributes)
+        """Tell whether attributes may have been set to SQL expressions.
+
+        The flush has expired them, unless it has read them since.
+        """
+        if not state.modified:
+            return False
+        return self._fetches or not self._telling.isdisjoint(state.expired_attributes)
 
     def _differs(self, now: Mapping[str, Any], former: Mapping[str, Any]) -> bool:
         """Tell whether a flush has certainly changed what is kept of an object."""

@@ -434,6 +434,20 @@ def test_expressions_alone(declare, kind):
     assert [(v.operation_type, v.value) for v in thing.versions] == [(INSERT, 1), (UPDATE, 2)]
 
 
+@pytest.mark.strategies
+def test_expressions_that_are_read_at_once(declare):
+    """So has one whose values the flush itself reads back, by ``eager_defaults``."""
+    value = mapped_column(Integer, server_default="0")
+    session, Thing = declare(value=value, __mapper_args__={"eager_defaults": True})
+    thing = Thing(name="a", value=1)
+    session.add(thing)
+    session.commit()
+    thing.value = Thing.value + 1
+    session.commit()
+
+    assert [(v.operation_type, v.value) for v in thing.versions] == [(INSERT, 1), (UPDATE, 2)]
+
+
 def test_expressions_of_new_objects(declare):
     """An object that is inserted with an expression has its value."""
     session, Thing = declare(value=mapped_column(Integer))

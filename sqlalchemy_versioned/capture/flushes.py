@@ -131,13 +131,16 @@ class Flush:
     def born(self) -> dict[VersionSpec, set[Key]]:
         """Return the rows that it has inserted and of which no images were taken, by table."""
         found: dict[VersionSpec, set[Key]] = {}
+        standing: dict[VersionSpec, set[Key]] = {}
         for mapper, reader in (self.readers or {}).items():
             if self.has_imaged(mapper):
                 continue
-            keys = reader.changes(self.context, mapper).inserted
-            for spec in reader.spec.tables if keys else ():
-                found.setdefault(spec, set()).update(keys)
-        return found
+            changes = reader.changes(self.context, mapper)
+            for spec in reader.spec.tables if changes.inserted or changes.replaced else ():
+                found.setdefault(spec, set()).update(changes.inserted)
+                # An object that took the place of another has its row.
+                standing.setdefault(spec, set()).update(changes.replaced)
+        return {spec: keys - standing[spec] for spec, keys in found.items()}
 
     def kept(self) -> set[tuple[Connection, Table]]:
         """Return where fewer rows were deleted than were to be: triggers keep rows."""

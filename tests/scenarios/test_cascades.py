@@ -375,6 +375,37 @@ def test_rows_that_come_to_refer_to_what_is_deleted(Base, open_session, action, 
     )
 
 
+@pytest.mark.strategies("validity", "append")
+def test_row_that_was_given_to_another_object(Base, open_session):
+    """A row that an object leaves to a new one may still go with what it refers to."""
+
+    class Band(Base):
+        __tablename__ = "band"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Song(Base):
+        __tablename__ = "song"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        band_id: Mapped[int | None] = mapped_column(ForeignKey("band.id", ondelete="CASCADE"))
+        band = relationship(Band)
+
+    session = open_session(Base)
+    band = Band(id=1)
+    song = Song(id=1, band=band)
+    session.add(song)
+    session.commit()
+    # SQLAlchemy updates the row, and leaves alone what the new object does not say.
+    session.delete(song)
+    session.add(Song(id=1))
+    session.delete(band)
+    session.commit()
+
+    assert session.scalars(select(Song)).all() == []
+    assert_history_is_true(session, Base.metadata)
+
+
 def test_tables_that_rows_refer_to_later(Base, open_session):
     """Writing a table is recorded by what refers to it now, not when it was written first."""
     house = Table("house", Base.metadata, Column("id", Integer, primary_key=True))

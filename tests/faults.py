@@ -876,8 +876,8 @@ FAULTS = [
     Fault(
         "second-link-inserts-first",
         "capture/flushes.py",
-        "[key for key in found if key not in work.standing]",
-        "found",
+        "[key for key in made if key not in work.standing]",
+        "made",
         "A row is recorded anew when a relationship makes another row of its link.",
         (ASSOCIATION_TABLES,),
     ),

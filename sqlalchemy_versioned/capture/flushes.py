@@ -140,6 +140,9 @@ class Flush:
                 found.setdefault(spec, set()).update(changes.inserted)
                 # An object that took the place of another has its row.
                 standing.setdefault(spec, set()).update(changes.replaced)
+        for link, work in self.links.items():
+            found.setdefault(link.spec, set()).update(link.made(work))
+            standing.setdefault(link.spec, set()).update(work.standing)
         return {spec: keys - standing[spec] for spec, keys in found.items()}
 
     def kept(self) -> set[tuple[Connection, Table]]:
@@ -314,12 +317,15 @@ class LinkTable:
         new = [key for key in changes.inserted if key not in known]
         return {*self._look_up(new, connection)}.difference(changes.departed)
 
+    def made(self, work: Work) -> list[Key]:
+        """Return the rows that were inserted so far, as far as they are there."""
+        assert work.connection is not None
+        return self._known(work.changes[self.spec].inserted, work.connection)
+
     def settle(self, work: Work) -> None:
         """Find the rows that were inserted, once they are."""
-        assert work.connection is not None
-        changes = work.changes[self.spec]
-        found = self._known(changes.inserted, work.connection)
-        changes.inserted = [key for key in found if key not in work.standing]
+        made = self.made(work)
+        work.changes[self.spec].inserted = [key for key in made if key not in work.standing]
 
     def _key(self, parameters: Any, *, prefix: str = "") -> Any:
         return bare_key([parameters[prefix + column.key] for column in self._told])

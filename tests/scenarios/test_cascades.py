@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationshi
 
 from sqlalchemy_versioned import Operation, paused, version_class
 from sqlalchemy_versioned.maintenance import FaultKind, verify
-from sqlalchemy_versioned.model.lookup import spec_of
+from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
 from tests.databases import has_capabilities
 from tests.models import Models
 from tests.scenarios.test_write_paths import (
@@ -403,6 +403,43 @@ def test_row_that_was_given_to_another_object(Base, open_session):
     session.commit()
 
     assert session.scalars(select(Song)).all() == []
+    assert_history_is_true(session, Base.metadata)
+
+
+@pytest.mark.strategies("validity", "append")
+@pytest.mark.parametrize("has_number", [False, True])
+def test_link_that_goes_in_the_flush_that_makes_it(Base, open_session, has_number):
+    """A link that is made, and deleted along with what it links, never was."""
+    options = {"primary_key": not has_number, "nullable": False}
+    links = Table(
+        "links",
+        Base.metadata,
+        *([Column("id", Integer, primary_key=True)] if has_number else []),
+        Column("song_id", ForeignKey("song.id", ondelete="CASCADE"), **options),
+        Column("band_id", ForeignKey("band.id", ondelete="CASCADE"), **options),
+    )
+
+    class Band(Base):
+        __tablename__ = "band"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Song(Base):
+        __tablename__ = "song"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        # The link is written from the side of the band.
+        bands = relationship(Band, secondary=links, passive_deletes=True, backref="songs")
+
+    session = open_session(Base)
+    song, band = Song(id=1), Band(id=1)
+    session.add_all([song, band])
+    session.commit()
+    song.bands.append(band)
+    session.delete(song)
+    session.commit()
+
+    assert session.execute(select(table_spec_of(links).version_table)).all() == []
     assert_history_is_true(session, Base.metadata)
 
 

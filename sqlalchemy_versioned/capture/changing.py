@@ -38,7 +38,10 @@ class RowChanges:
         """Look up the rows before it; return why it cannot be known which they are."""
         write, dialect = pending.write, connection.dialect
         if _sqlalchemy.is_limited(pending.statement):
-            return "which rows it takes when it stops at a number of them is not known beforehand"
+            return (
+                "which rows it takes when it stops at a number of them is not known beforehand; "
+                "select their keys first, and name those"
+            )
         if isinstance(pending.statement, Update):
             pending.changed = set(write.assigned)
             if reason := self._doubt_update(pending):

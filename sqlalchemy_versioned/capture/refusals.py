@@ -23,6 +23,12 @@ __all__ = ["ALIASED", "Refusals", "follow_policy", "give_up"]
 #: Why a statement is refused that has an alias of a table in the place of it.
 ALIASED = "it is made with an alias; name the table itself"
 
+#: Why one is refused that another one has in itself.
+NESTED = "it stands within another statement, in its WITH or in from_statement(); execute it alone"
+
+#: What can be followed.
+STATEMENTS = "insert(), update() or delete()"
+
 
 class Refusals:
     """Refuses statements that write versioned tables in a way that cannot be followed."""
@@ -36,7 +42,8 @@ class Refusals:
         written = self._targets.written_by_text(text)
         for target in written or self._targets.behind_text(text):
             said = "it is text" if written else "foreign keys may do so along with text"
-            self._refuse(connection, target, f"{said}: {' '.join(text.split())[:80]!r}")
+            shown = repr(" ".join(text.split())[:80])
+            self._refuse(connection, target, f"{said}: {shown}; write it with {STATEMENTS}")
 
     def check_schemas(
         self, connection: Connection, target: Target, options: Mapping[str, Any]
@@ -57,7 +64,7 @@ class Refusals:
         if not named or self._targets.get(table) is not None:
             return
         schema = _schema_of(connection, getattr(meant, "schema", None))
-        reason = "it is made with another Table object of that name"
+        reason = "it is made with another Table object of that name; name the one that is versioned"
         if meant is not table:
             reason = ALIASED
         for target in named:
@@ -69,14 +76,13 @@ class Refusals:
         for table in _sqlalchemy.other_written_tables(statement):
             target = self._targets.get(table)
             if target is not None and target.is_on():
-                self._refuse(connection, target, "it updates several tables")
+                self._refuse(connection, target, "it updates several tables; give each one its own")
 
     def check_nested(self, connection: Connection, nested: Iterable[Any]) -> None:
         """Refuse statements within another one that write a versioned table."""
         for each in nested:
             if isinstance(each, UpdateBase) and (target := self._targets.written_by(each)):
-                reason = "it stands within another statement, in its WITH or in from_statement()"
-                self._refuse(connection, target, reason)
+                self._refuse(connection, target, NESTED)
 
     def _refuse(self, connection: Connection, target: Target, reason: str) -> None:
         session = self._recorder.session_of(connection)
@@ -90,8 +96,8 @@ def give_up(target: Target, reason: str) -> None:
     """Refuse a write, warn of it or let it through, as is said of its table."""
     message = (
         f"a statement writes {target.spec.parent_table.fullname} in a way that cannot be "
-        f"recorded: {reason}. Write it with insert(), update() or delete(), or let it through "
-        "with paused(session) or the option capture='ignore'"
+        f"recorded: {reason}. To leave it unrecorded, let it through with paused(session) or the "
+        "option capture='ignore'"
     )
     follow_policy(target.policy, message)
 

@@ -792,6 +792,24 @@ def test_a_statement_with_a_map_of_its_own(session, models, mode):
     assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "x")]
 
 
+@pytest.mark.needs("returning")
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("build", "advice"),
+    [
+        (lambda cls: text("DELETE FROM note"), "write it with insert"),
+        (lambda cls: delete(Table("note", MetaData(), Column("id", Integer))), "name the one that"),
+        (lambda cls: select(cls).from_statement(delete(cls).returning(cls)), "execute it alone"),
+    ],
+    ids=["text", "another table", "nested"],
+)
+def test_what_is_advised(session, models, mode, build, advice):
+    """A refusal says what to write instead, which depends on what was written."""
+    with mode.escapes(rf"{advice}.*\. To leave it unrecorded, let it through with paused"):
+        session.execute(build(models.Note))
+    session.rollback()
+
+
 @pytest.mark.usefixtures("rows")
 def test_a_second_table_in_the_default_schema(session, models, mode):
     """A table is known by another object too that says its schema."""

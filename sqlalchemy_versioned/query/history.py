@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Select, case, false, func, inspect, select
 
 from ..exc import ImproperlyConfigured, VersioningError
-from ..model.lookup import spec_of
+from ..model.lookup import check_no_object, spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
 from .conditions import (
@@ -123,11 +123,13 @@ def deleted(subject: Any) -> Select[Any]:
     """Select the last version of each deleted row of a class.
 
     :raises ClassNotVersioned: if the class has no version class.
+    :raises InvalidArgumentType: if *subject* is an object.
 
     >>> session.scalars(deleted(Article)).all()
     []
     """
     spec = spec_of(subject)
+    check_no_object(subject, spec)
     cls = spec.version_class
     # It is gone from all of its tables; databases need not join those of which it is not.
     is_gone = [table.operation_column == Operation.DELETE for table in spec.tables]

@@ -95,7 +95,8 @@ class VersionCollection(Sequence[Any], Generic[T]):
         """Return the version that was the newest at *when*, or ``None`` if there was none yet.
 
         :param when: a Transaction, its id, or an aware ``datetime``, which means the last
-            transaction issued not later than it.
+            transaction issued not later than it.  An id is compared, and not looked up: one that no
+            transaction has stands for the last one before it.
         :raises VersioningError: if *when* is anything else.
 
         >>> article.versions.at(first).name

@@ -320,7 +320,8 @@ class Version:
 
         :param primary_key_values: the primary key: by attribute name, as a tuple, or the value
             of its one column.
-        :param transaction_id: a transaction's id, a Transaction, or an aware ``datetime``.
+        :param transaction_id: a Transaction, its id, or an aware ``datetime``.  An id that no
+            transaction has stands for the last one before it.
         :raises ImproperlyConfigured: if *session* is no session.
         :raises InvalidArgumentType: if *primary_key_values* is no primary key of the class.
         :raises VersioningError: if *transaction_id* is no point in history.

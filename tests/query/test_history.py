@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, configure_mappers
 
 from sqlalchemy_versioned import (
     ClassNotVersioned,
+    InvalidArgumentType,
     as_of,
     deleted,
     transaction_class,
@@ -51,10 +52,12 @@ def test_deleted_can_be_refined(session, blog):
 
 
 def test_deleted_needs_versions(blog):
-    """Rows of unversioned classes leave nothing behind."""
+    """Rows of unversioned classes leave nothing behind, and an object stands for no class."""
     configure_mappers()
     with pytest.raises(ClassNotVersioned):
         deleted(blog.Category)
+    with pytest.raises(InvalidArgumentType, match="is an object; give its class, Article"):
+        deleted(blog.Article())
 
 
 def test_moment_is_the_last_transaction_until_then(session, blog):

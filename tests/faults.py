@@ -1125,6 +1125,14 @@ FAULTS = [
         (f"{FAILURES}::test_what_failed_to_be_recorded_is_not_committed",),
     ),
     Fault(
+        "deletion-half-recorded",
+        "capture/changing.py",
+        "        with self._recorder.noting(connection):\n",
+        "        if True:\n",
+        "Rows that stay have gone in history, where what goes along cannot be looked up.",
+        (f"{FAILURES}::test_deletion_of_which_half_was_recorded_is_not_committed",),
+    ),
+    Fault(
         "moment-kept",
         "recording/transaction_row.py",
         "            del stored[moment.columns[0].key]\n",

@@ -43,8 +43,11 @@ class RowsBehind:
         """
         self.keep(connection, cascaded)
         changes = {spec: Changes(deleted=list(keys)) for spec, keys in cascaded.deleted.items()}
-        for hierarchy, some in self._by_hierarchy(changes):
+        grouped = list(self._by_hierarchy(changes))
+        # What refuses to be recorded does so before anything is.
+        for _, some in grouped:
             add_values(self._recorder, list(some), some)
+        for hierarchy, some in grouped:
             self._recorder.record(session, connection, hierarchy, some, locks=True)
 
     def _by_hierarchy(

@@ -108,18 +108,26 @@ class RowChanges:
             found = self._targets.cascades.of_deleted(connection, table, rows)
             if (reason := self._behind.unknown(found)) is not None:
                 return reason
+        if pending.target is None:
+            self._record_behind(pending, connection)
+            return None
         self._record_deletion(pending, connection, rows)
+        # Versions say that rows are gone which stay, if the statement is never executed.
+        with self._recorder.noting(connection):
+            self._record_behind(pending, connection)
+        return None
+
+    def _record_behind(self, pending: Pending, connection: Connection) -> None:
+        """Record what goes along with rows that are about to be deleted, which are locked."""
         # Rows that refer to others are looked up once nobody can add any.
         rows = list(pending.moved)
         for each in pending.tables():
             if self._targets.cascades.acts_on_delete(each):
                 pending.cascaded.extend(self._targets.cascades.of_deleted(connection, each, rows))
         self._behind.record(pending.session, connection, pending.cascaded)
-        return None
 
     def _record_deletion(self, pending: Pending, connection: Connection, rows: list[Key]) -> None:
-        if pending.target is None:
-            return
+        assert pending.target is not None
         spec, hierarchy = pending.target.spec, pending.target.hierarchy
         there = rows
         if spec.base is not None and not spec.strategy.merges:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,6 +91,10 @@ class Recorder(Protocol):
         :param written: the table whose rows were changed, if that is one; others tell along.
         :returns: rows that were to be deleted and are not there, by table.
         """
+        ...
+
+    def noting(self, connection: Connection) -> AbstractContextManager[None]:
+        """Let a transaction not be committed if the block fails, which goes on with recording."""
         ...
 
     def record_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table
@@ -85,10 +86,14 @@ class SessionRecorder:
         :returns: rows that were to be deleted and are not there, by table.
         """
         # Of rows about to be deleted there may be some versions already.
-        with self.failures.noting(connection):
+        with self.noting(connection):
             return self._record(
                 session, connection, hierarchy, changes, locks=locks, written=written
             )
+
+    def noting(self, connection: Connection) -> AbstractContextManager[None]:
+        """Let a transaction not be committed if the block fails, which goes on with recording."""
+        return self.failures.noting(connection)
 
     def _record(
         self,

@@ -4,9 +4,9 @@ from contextlib import suppress
 from unittest.mock import MagicMock
 
 import pytest
-from sqlalchemy import delete, event, insert, select, update
+from sqlalchemy import ForeignKey, delete, event, insert, select, update
 from sqlalchemy.exc import StatementError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
     CaptureError,
@@ -30,12 +30,16 @@ FAILURES = (Broken, StatementError)
 class Saboteur:
     """Lets the statement of one number fail, of those that are not the application's."""
 
-    def __init__(self, engine, models):
+    left = None
+
+    def __init__(self, engine, models, names=()):
         self.engine = engine
-        self.names = [f"{name}_version" for name in ("article", "comment", "tag", "article_tag")]
+        self.names = list(names)
+        if models is None:
+            return
+        self.names += [f"{name}_version" for name in ("article", "comment", "tag", "article_tag")]
         # By the last one, triggers are told of the transaction.
         self.names += [transaction_class(models.Article).__table__.name, "set_config"]
-        self.left = None
 
     def __enter__(self):
         event.listen(self.engine, "before_cursor_execute", self._look)
@@ -200,6 +204,40 @@ def test_what_failed_to_be_recorded_is_not_committed(tables, session, models, ar
 
     assert refused > 0
     assert_whole(session, models)
+
+
+@pytest.mark.needs("full_cascades")
+@pytest.mark.options(native=False)
+def test_deletion_of_which_half_was_recorded_is_not_committed(tables, Base, open_session):
+    """Where what goes along with rows cannot be looked up, they have not gone in history either."""
+
+    class House(Base):
+        __tablename__ = "house"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Room(Base):
+        __tablename__ = "room"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        house_id: Mapped[int] = mapped_column(ForeignKey("house.id", ondelete="CASCADE"))
+
+    session, number = open_session(Base), 0
+    session.add(House(id=1))
+    session.flush()
+    session.add(Room(id=1, house_id=1))
+    session.commit()
+    with Saboteur(tables, None, ["room"]) as saboteur:
+        while fail_to_record(session, None, saboteur, number, lambda _: delete(House.__table__)):
+            number += 1
+            with pytest.raises(CaptureError):
+                session.commit()
+            session.rollback()
+            assert verify(session) == []
+    session.commit()
+
+    assert number > 1
+    assert verify(session) == []
 
 
 @pytest.mark.needs("savepoints")

@@ -13,10 +13,11 @@ from sqlalchemy.exc import MissingGreenlet, StatementError, UnboundExecutionErro
 from sqlalchemy.orm import Mapper, Session
 
 from .. import _sqlalchemy
-from ..exc import ImproperlyConfigured, MustBeAwaited
+from ..exc import ImproperlyConfigured, MustBeAwaited, VersioningError
 
 __all__ = [
     "awaited_as",
+    "check_databases",
     "flush",
     "numbering_connection",
     "opened_session",
@@ -79,6 +80,22 @@ def sync_session(session: Any) -> Session:
             f"{session!r} is no session; give a Session, a scoped_session or an AsyncSession"
         )
     return found
+
+
+def check_databases(session: Session) -> None:
+    """Refuse to look at history with a session that finds a database for each object.
+
+    It would ask all of them, or one that need not be the right one: a version that is not found
+    there seems never to have been.
+
+    :raises VersioningError: if *session* is one.
+    """
+    if session.connection_callable is not None:
+        raise VersioningError(
+            f"{type(session).__name__} finds a database for each object, and each of these has a "
+            "history of its own, with transactions that it numbers by itself; look at it with a "
+            "session for each database"
+        )
 
 
 def flush(session: Session) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
 from .._typing import is_table
-from ..database.sessions import sync_session
+from ..database.sessions import check_databases, sync_session
 from ..exc import ReadOnlySnapshot
 from ..model.arguments import check_function, check_number
 from ..model.lookup import (
@@ -54,8 +54,10 @@ def present_session(session: Any) -> Session:
     """Return the session to look after history in, with all that waits in it written.
 
     :raises ReadOnlySnapshot: if it reads the past.
+    :raises VersioningError: if it finds a database for each object.
     """
     found = sync_session(session)
+    check_databases(found)
     if isinstance(found, Snapshot):
         raise ReadOnlySnapshot(
             f"{found!r} reads the past, and history is looked after in the present; give the "

@@ -17,6 +17,7 @@ from sqlalchemy.orm.util import AliasedInsp
 
 from .. import _sqlalchemy
 from .._typing import MAPPING, TABLE, find_mapper, is_table, mapper_of
+from ..database.sessions import check_databases
 from ..exc import ClassNotVersioned, IncompleteHistory, InvalidArgumentType
 from .spec import ClassSpec, VersionSpec
 
@@ -168,7 +169,10 @@ def ensure_bound(session: Session, spec: ClassSpec) -> None:
 
     Versions are beside their rows, but a session that has a bind for the parent class alone does
     not know that.
+
+    :raises VersioningError: if *session* looks elsewhere for each of the rows.
     """
+    check_databases(session)
     bind = session.get_bind(**bind_arguments_of(spec))
     try:
         is_bound = session.get_bind(inspect(spec.version_class)) is bind

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from .. import _sqlalchemy
-from ..database.sessions import awaited_as, sync_session
+from ..database.sessions import awaited_as, check_databases, sync_session
 from ..exc import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from ..model.lookup import shared_tables, table_specs
 from ..model.spec import VersionSpec
@@ -85,6 +85,7 @@ def as_of(session: Any, when: Any, *, on_incomplete: str = "raise") -> Snapshot:
     live = sync_session(session)
     if isinstance(live, Snapshot):
         live = live.live
+    check_databases(live)
     classes = histories()
     cls = transaction_class_of(when, classes)
     moment, horizon = find_moment(live, cls, when, classes[cls], on_incomplete)

@@ -23,12 +23,25 @@ from sqlalchemy.orm import (
     Session,
     configure_mappers,
     mapped_column,
+    object_session,
     scoped_session,
     sessionmaker,
 )
 from sqlalchemy.pool import NullPool
 
-from sqlalchemy_versioned import CaptureError, Operation, paused, transaction_class, version_class
+from sqlalchemy_versioned import (
+    CaptureError,
+    Operation,
+    VersioningError,
+    as_of,
+    blame,
+    count_versions,
+    get_changes,
+    paused,
+    transaction_class,
+    version_class,
+)
+from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.models import build_base
 
@@ -275,16 +288,20 @@ def test_replica_is_left_alone(tables, models, versioning):
         assert history(session, models.Tag, "name") == [(INSERT, "a"), (UPDATE, "b"), (DELETE, "b")]
 
 
-@pytest.mark.options(native=False)
-def test_session_of_shards(tables, models):
-    """Objects of which each may be in another database are refused, or let through."""
-    session = ShardedSession(
-        shards={"here": tables},
+def open_shards(engine):
+    """Open a session that finds a database for each object, of which there is one."""
+    return ShardedSession(
+        shards={"here": engine},
         shard_chooser=lambda *args, **kw: "here",
         identity_chooser=lambda *args, **kw: ["here"],
         execute_chooser=lambda context: ["here"],
     )
-    with session:
+
+
+@pytest.mark.options(native=False)
+def test_session_of_shards(tables, models):
+    """Objects of which each may be in another database are refused, or let through."""
+    with open_shards(tables) as session:
         session.add(models.Tag(id=1, name="t"))
         with pytest.raises(CaptureError, match="objects of Tag were flushed in a session that"):
             session.commit()
@@ -295,6 +312,29 @@ def test_session_of_shards(tables, models):
     with Session(tables) as session:
         assert session.scalars(select(models.Tag.id)).all() == [2]
         assert history(session, models.Tag, "id") == []
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        count_versions,
+        blame,
+        lambda tag: tag.versions.all(),
+        lambda tag: get_changes(type(tag), object_session(tag)),
+        lambda tag: version_class(type(tag)).all_versions(object_session(tag), {"id": 1}),
+        lambda tag: as_of(object_session(tag), 1),
+        lambda tag: verify(object_session(tag)),
+    ],
+)
+def test_history_of_shards(tables, models, ask):
+    """What one database says of an object that may be in another is no answer."""
+    with Session(tables) as session:
+        session.add(models.Tag(id=1, name="t"))
+        session.commit()
+    with open_shards(tables) as session:
+        tag = session.get(models.Tag, 1)
+        with pytest.raises(VersioningError, match="look at it with a session for each database"):
+            ask(tag)
 
 
 # -- two databases -------------------------------------------------------------------------------

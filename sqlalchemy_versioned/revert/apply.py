@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Null, inspect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import inspect
 from sqlalchemy.orm import (
     ONETOMANY,
     InstanceState,
@@ -15,18 +13,16 @@ from sqlalchemy.orm import (
     RelationshipProperty,
     Session,
 )
-from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
+from sqlalchemy.orm.attributes import set_attribute, set_committed_value
 
-from .. import _sqlalchemy
 from .._typing import mapper_of
-from ..exc import ReverterException, VersioningError
 from .attaching import attach_members, attach_one, detach_others
-from .columns import changes_by_itself, differs
 from .deferral import DeferConstraint
 from .link_values import keep_until_flush
 from .live import is_unloadable, related_to
 from .paths import pair_keys
 from .pending import drop_pending, remove_member
+from .setting import refusals_told, set_nulls, set_silently, set_values
 from .steps import (
     Defer,
     Delete,
@@ -66,31 +62,21 @@ class _Application:
     def run(self, plan: RevertPlan) -> Any | None:
         self._prepare(plan)
         # Once now, so that releases do not flush what is cached, and once when all is written.
-        reloads = [step for step in plan.steps if isinstance(step, Reload)]
+        reloads = _those(plan.steps, Reload)
         for reload in reloads:
             if reload.target.live is not None:
                 self._reload(reload.target.live, reload.key)
         for release in plan.releases:
             self._release(release)
-        columns = [step for step in plan.steps if isinstance(step, (Restore, SetValues))]
-        links = [step for step in plan.steps if isinstance(step, (SetScalar, SetCollection))]
-        for link in links:
-            # Before columns are set: a keyed collection finds its members by their old values.
-            self._detach(link)
-        for step in columns:
-            self._write(step)
-        for link in links:
-            self._attach(link)
-        for step in columns:
-            # Collections that number or name their members may have changed columns.
-            self._set(self._object(step.target), step.values)
+        columns = _those(plan.steps, (Restore, SetValues))
+        self._write_and_link(columns, _those(plan.steps, (SetScalar, SetCollection)))
         self._delete_and_link(plan)
         # Listeners find objects as they will be.
         self._load()
         for reload in reloads:
             self._reload(self._object(reload.target), reload.key)
         for step in columns:
-            self._set_nulls(self._object(step.target), step.values)
+            set_nulls(self._object(step.target), step.values)
         return None if plan.target is None else self._object(plan.target)
 
     def _prepare(self, plan: RevertPlan) -> None:
@@ -103,6 +89,22 @@ class _Application:
             if isinstance(step, Restore) and step.target.live is not None:
                 # Or a release would flush its deletion.
                 self._session.add(step.target.live)
+
+    def _write_and_link(
+        self,
+        columns: Iterable[Restore | SetValues],
+        links: Iterable[SetScalar | SetCollection],
+    ) -> None:
+        for link in links:
+            # Before columns are set: a keyed collection finds its members by their old values.
+            self._detach(link)
+        for step in columns:
+            self._write(step)
+        for link in links:
+            self._attach(link)
+        for step in columns:
+            # Collections that number or name their members may have changed columns.
+            set_values(self._object(step.target), step.values)
 
     def _delete_and_link(self, plan: RevertPlan) -> None:
         for step in plan.steps:
@@ -122,9 +124,9 @@ class _Application:
                 self._delete(step.target.live)
             elif isinstance(step, (Restore, SetValues)):
                 self._write(step)
-                self._set_nulls(self._object(step.target), step.values)
+                set_nulls(self._object(step.target), step.values)
             elif isinstance(step, Vacate):
-                _set_silently(step.target.live, step.values)
+                set_silently(step.target.live, step.values)
             elif isinstance(step, Unlink):
                 self._unlink(step)
         self._session.flush()
@@ -138,7 +140,7 @@ class _Application:
                 self._restored[id(target)] = mapper.class_manager.new_instance()
                 self._forget_stale(mapper, target)
             self._session.add(self._object(target))
-        self._set(self._object(target), step.values)
+        set_values(self._object(target), step.values)
 
     def _forget_stale(self, mapper: Mapper[Any], target: Target) -> None:
         """Let go of an object whose row was deleted behind the session's back."""
@@ -146,39 +148,6 @@ class _Application:
         stale = self._session.identity_map.get(key)
         if stale is not None:
             self._session.expunge(stale)
-
-    def _set(self, obj: Any, values: Mapping[str, Any]) -> None:
-        state: InstanceState[Any] = inspect(obj)
-        for key, value in values.items():
-            now = state.dict.get(key, _UNSET)
-            # SQL's NULL is set last, past the types: see _set_nulls().
-            if isinstance(value, Null):
-                continue
-            # Setting what is there already would be a change to the flush, and to modification
-            # flags.
-            if now is _UNSET or differs(state.mapper, key, now, value):
-                with _refusals_told(state, key):
-                    set_attribute(obj, key, value)
-                self._insist(state, key, value)
-            elif key not in state.committed_state and changes_by_itself(state.mapper, key):
-                flag_modified(obj, key)
-
-    def _insist(self, state: InstanceState[Any], key: str, value: Any) -> None:
-        """Put back what was stored where a validator has made something else of it.
-
-        What it does with values was done when this one was first set, and is not to be done twice.
-        """
-        now = state.dict.get(key)
-        # Mutable types wrap values, and some cannot be compared.
-        if differs(state.mapper, key, now, value) and not _sqlalchemy.is_mutable(now):
-            _set_silently(state.obj(), {key: value})
-
-    def _set_nulls(self, obj: Any, values: Mapping[str, Any]) -> None:
-        """Set what has to be NULL, whatever a default or a type would make of ``None``.
-
-        Last of all, because mutable types expect values.
-        """
-        _set_silently(obj, {key: value for key, value in values.items() if isinstance(value, Null)})
 
     def _delete(self, obj: Any) -> None:
         state: InstanceState[Any] = inspect(obj)
@@ -249,7 +218,7 @@ class _Application:
 
     def _attach(self, link: SetScalar | SetCollection) -> None:
         owner, relationship = self._object(link.target), _relationship(link)
-        with _refusals_told(inspect(owner), link.key):
+        with refusals_told(inspect(owner), link.key):
             if isinstance(link, SetScalar):
                 value = None if link.value is None else self._object(link.value)
                 attach_one(owner, relationship, value)
@@ -265,33 +234,8 @@ class _Application:
             set_committed_value(owner, key, None)
 
 
-_UNSET: Any = object()
-
-
-@contextmanager
-def _refusals_told(state: InstanceState[Any], key: str) -> Generator[None, None, None]:
-    """Say how the session is left where a validator, or a listener, refuses what there was.
-
-    It cannot be asked before: what it does with a value is not to be done twice.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, VersioningError):
-        raise
-    except Exception as error:
-        raise ReverterException(
-            f"{state.class_.__name__}.{key} refuses what there was: {error!r}; roll the session "
-            "back, in which a part of the revert is done, and let a validator take what was stored"
-        ) from error
-
-
-def _set_silently(obj: Any, values: Mapping[str, Any]) -> None:
-    """Set attributes past their events, which expect values of the application's own."""
-    state: InstanceState[Any] = inspect(obj)
-    for key, value in values.items():
-        set_committed_value(obj, key, value)
-        if state.persistent:
-            flag_modified(obj, key)
+def _those(steps: Iterable[Step], kind: Any) -> list[Any]:
+    return [step for step in steps if isinstance(step, kind)]
 
 
 def _relationship(link: SetScalar | SetCollection | SetLink | Unlink) -> RelationshipProperty[Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import (
     MANYTOMANY,
     MANYTOONE,
+    ONETOMANY,
     InstanceState,
     Mapper,
     RelationshipProperty,
@@ -19,6 +20,7 @@ from sqlalchemy.orm.collections import collection_adapter
 
 from .. import _sqlalchemy
 from .live import is_unloadable, related_to
+from .paths import other_sides
 from .pending import remove_member
 
 __all__ = ["attach_members", "attach_one", "detach_others"]
@@ -38,9 +40,9 @@ def detach_others(
             remove_member(owner, relationship, each)
     # Of a write-only collection only what this session has added can be taken out.
     elif is_unloadable(relationship):
-        added = inspect(owner).attrs[relationship.key].history.added or ()
+        added = set(map(id, inspect(owner).attrs[relationship.key].history.added or ()))
         for each in surplus:
-            if any(each is one for one in added):
+            if id(each) in added:
                 remove_member(owner, relationship, each)
 
 
@@ -72,35 +74,44 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
     is_changed = state.attrs[key].history.has_changes()
     if not is_changed and value is not None and _sqlalchemy.related_value(owner, key) is value:
         return
-    if relationship.direction is MANYTOMANY:
-        set_attribute(owner, key, value)
-        return
-    is_reference = relationship.direction is MANYTOONE
-    if not is_reference or (value is None and _may_orphan(state.mapper)):
-        # Its foreign key says where the former one belongs.  To take it out by an event
+    if relationship.direction is ONETOMANY:
+        # The foreign key of the former one says where that belongs.  To take it out by an event
         # would have the flush empty that key, or delete an orphan.
-        former = _sqlalchemy.related_value(owner, key) if is_reference and is_changed else None
-        if former is not None:
-            _take_back(owner, relationship, former)
         set_committed_value(owner, key, None)
-    if value is not None or (is_reference and not _may_orphan(state.mapper)):
+        if value is not None:
+            set_attribute(owner, key, value)
+    elif relationship.direction is MANYTOONE and value is None and _may_orphan(state.mapper):
+        if is_changed:
+            _take_back(owner, relationship)
+        set_committed_value(owner, key, None)
+    else:
         set_attribute(owner, key, value)
 
 
-def _take_back(owner: Any, relationship: RelationshipProperty[Any], former: Any) -> None:
+def _take_back(owner: Any, relationship: RelationshipProperty[Any]) -> None:
     """Take *owner* out of the other side as well, where it has come and is not flushed yet."""
-    mirrored = {(remote, local) for local, remote in relationship.local_remote_pairs or ()}
+    former = _sqlalchemy.related_value(owner, relationship.key)
+    if former is None:
+        return
     state: InstanceState[Any] = inspect(former)
-    for other in state.mapper.relationships:
-        if {*(other.local_remote_pairs or ())} != mirrored or is_unloadable(other):
+    for other in other_sides(relationship, state.mapper):
+        if is_unloadable(other):
             continue
+        # What has come to a collection that is not loaded is known of when it is.
         value = _sqlalchemy.related_value(former, other.key)
-        if not any(each is owner for each in state.attrs[other.key].history.added or ()):
+        if not _has_added(state, other, owner):
             continue
         if other.uselist:
             collection_adapter(value).remove_without_event(owner)
         else:
             set_committed_value(former, other.key, None)
+
+
+def _has_added(
+    state: InstanceState[Any], relationship: RelationshipProperty[Any], member: Any
+) -> bool:
+    added = state.attrs[relationship.key].history.added or ()
+    return any(each is member for each in added)
 
 
 def _attach_unloaded(

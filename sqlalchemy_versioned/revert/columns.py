@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement
@@ -18,6 +18,7 @@ __all__ = [
     "is_filled",
     "is_made",
     "is_same",
+    "keys_of",
 ]
 
 
@@ -27,6 +28,11 @@ def column_of(mapper: Mapper[Any], key: str) -> Column[Any]:
     column = prop.columns[0]
     assert isinstance(column, Column)
     return column
+
+
+def keys_of(mapper: Mapper[Any], columns: Iterable[Any]) -> tuple[str, ...]:
+    """Return the attributes that stand for columns."""
+    return tuple(mapper.get_property_by_column(column).key for column in columns)
 
 
 def differs(mapper: Mapper[Any], key: str, one: Any, other: Any) -> bool:

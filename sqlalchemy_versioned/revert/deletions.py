@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, inspect, not_, select
-from sqlalchemy.orm import MANYTOONE, ONETOMANY, Mapper, RelationshipProperty
+from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from .._typing import mapper_of, type_of
 from ..database.dialects import refuses_rows_of_themselves
 from ..exc import ReverterException
-from .columns import column_of, have_one_of
-from .live import chunks, is_unloadable
+from .columns import column_of, have_one_of, keys_of
+from .foreign_keys import is_ordered, is_seen_to, referring_to
+from .live import chunks
 from .nodes import Objects
-from .paths import is_never_loaded
 from .steps import Delete, SetCollection, SetScalar, SetValues, Step, Target, Vacate
 
 __all__ = ["Deletions"]
@@ -69,7 +69,7 @@ class Deletions:
         groups: dict[tuple[Mapper[Any], ForeignKeyConstraint], list[Target]] = {}
         for target in self._deleted.values():
             mapper: Mapper[Any] = inspect(target.cls)
-            for constraint in _referring_to(mapper):
+            for constraint in referring_to(mapper):
                 groups.setdefault((mapper, constraint), []).append(target)
         for (mapper, constraint), targets in groups.items():
             for obj, row, target in self._rows(mapper, constraint, targets):
@@ -96,21 +96,13 @@ class Deletions:
     def _break_circles(self) -> list[_Reference]:
         """Take references out until no circle is left, and return them."""
         broken: list[_Reference] = []
-        left = self._going
-        while left:
-            sources = {each.source for each in left}
-            referred = {each.target for each in left}
-            inner = [each for each in left if each.source in referred and each.target in sources]
-            # Whoever nobody refers to, or who refers to nobody, is in no circle; peel them off
-            # again.
-            if len(inner) < len(left):
-                left = inner
-                continue
+        circling = _in_circles(self._going)
+        while circling:
             # One that cannot be empty is left to the database, which may check at the end, or
             # refuse.
-            chosen = next((each for each in inner if _nullable_key(each)), inner[0])
+            chosen = next((each for each in circling if _nullable_key(each)), circling[0])
             broken.append(chosen)
-            left = [each for each in left if each is not chosen]
+            circling = _in_circles([each for each in circling if each is not chosen])
         self._going = [each for each in self._going if each not in broken]
         return [each for each in broken if _nullable_key(each)]
 
@@ -157,8 +149,7 @@ class Deletions:
         owners: dict[RelationshipProperty[Any], list[Any]] = {}
         going = [(t, each) for t in self._deleted.values() for each in _relationships(t)]
         for target, each in (*going, *self._links):
-            is_removing = not each.viewonly and not each.passive_deletes
-            if each.secondary is table and is_removing and target.live is not None:
+            if target.live is not None and _removes_links(each, table):
                 owners.setdefault(each, []).append(target.live)
         for relationship, some in owners.items():
             pairs: Any = relationship.synchronize_pairs
@@ -187,33 +178,57 @@ class Deletions:
         :raises ReverterException: if it does not.
         """
         value, key = row
-        if obj is None:
-            if not _is_seen_to(target, constraint):
-                raise _still_referred_to(constraint, value, key, target)
-            return
-        keys, is_ordered = _keys(obj, constraint.columns), _is_ordered(obj, target, constraint)
+        lets_go = obj is not None and self._lets_go(constraint, obj, value, target)
+        if not lets_go and not is_seen_to(target, constraint):
+            raise _still_referred_to(constraint, value, key, target)
+
+    def _lets_go(
+        self, constraint: ForeignKeyConstraint, obj: Any, value: _Row, target: Target
+    ) -> bool:
+        """Tell whether an object is about to let go of *target*; note what has to be done for it.
+
+        :param value: its foreign key, as its row has it.
+        """
+        keys = _keys(obj, constraint.columns)
+        with_order = is_ordered(obj, target, constraint)
         if id(obj) in self._deleted:
-            if obj is not target.live or is_ordered or self._refuses_own(target):
+            if obj is not target.live or with_order or self._refuses_own(target):
                 source = self._deleted[id(obj)]
-                self._going.append(_Reference(source, target, keys, {}, is_ordered))
-            return
+                self._going.append(_Reference(source, target, keys, {}, with_order))
+            return True
         node = self._objects.node_of(self._objects.target_of(obj))
         if node is not None and node.keys.issuperset(keys):
             before = dict(zip(keys, value, strict=True))
             values = {each: node.value(each) for each in keys if node.value(each) != before[each]}
             if values:
-                self._leaving.append(_Reference(node.target, target, keys, values, is_ordered))
-                return
+                self._leaving.append(_Reference(node.target, target, keys, values, with_order))
+            return bool(values)
         # The application has it let go already; the flush will tell the database.
-        elif obj in self._session.deleted or _values(obj, constraint.columns) != value:
-            return
-        if not _is_seen_to(target, constraint):
-            raise _still_referred_to(constraint, value, key, target)
+        return obj in self._session.deleted or _values(obj, constraint.columns) != value
 
     def _refuses_own(self, target: Target) -> bool:
         """Tell whether the database refuses to delete a row that refers to itself."""
         dialect = self._session.get_bind(inspect(target.cls)).dialect
         return refuses_rows_of_themselves(dialect)
+
+
+def _in_circles(references: list[_Reference]) -> list[_Reference]:
+    """Return those references that are in circles, or on the way from one to another."""
+    while True:
+        sources = {each.source for each in references}
+        referred = {each.target for each in references}
+        inner = [r for r in references if r.source in referred and r.target in sources]
+        if len(inner) == len(references):
+            return inner
+        # Whoever nobody refers to, or who refers to nobody, is in no circle; peel them off again.
+        references = inner
+
+
+def _removes_links(relationship: RelationshipProperty[Any], table: Table) -> bool:
+    """Tell whether a relationship removes its links from an association table by itself."""
+    if relationship.viewonly or relationship.passive_deletes:
+        return False
+    return relationship.secondary is table
 
 
 def _relationships(target: Target) -> Any:
@@ -230,59 +245,6 @@ def _still_referred_to(
         f"{target} was not there then, but cannot be deleted: row {name!r} of "
         f"{constraint.table.fullname!r} refers to it by {said}; change or delete that first"
     )
-
-
-def _referring_to(mapper: Mapper[Any]) -> Iterator[ForeignKeyConstraint]:
-    """Yield the foreign keys of rows that refer to objects of *mapper*."""
-    tables: list[Table] = [each for each in mapper.tables if isinstance(each, Table)]
-    for table in dict.fromkeys(each for one in tables for each in one.metadata.tables.values()):
-        for constraint in table.foreign_key_constraints:
-            # The rows of one object refer to each other by their primary keys.
-            is_own = table in tables and set(constraint.columns) <= set(table.primary_key)
-            if constraint.referred_table in tables and not is_own:
-                yield constraint
-
-
-def _is_seen_to(target: Target, constraint: ForeignKeyConstraint) -> bool:
-    """Tell whether deleting an object deletes the rows that refer to it, or empties their keys."""
-    if (constraint.ondelete or "").upper() in ("CASCADE", "SET NULL", "SET DEFAULT"):
-        return True
-    mapper: Mapper[Any] = inspect(target.cls)
-    can_be_empty = all(column.nullable for column in constraint.columns)
-    return any(
-        _links_by(each, constraint)
-        or (_stands_for(each, constraint, ONETOMANY) and (each.cascade.delete or can_be_empty))
-        for each in mapper.relationships
-        if not (each.viewonly or is_never_loaded(each))
-    )
-
-
-def _links_by(relationship: RelationshipProperty[Any], constraint: ForeignKeyConstraint) -> bool:
-    """Tell whether a foreign key of an association table is that of a relationship's own side."""
-    pairs: Any = relationship.synchronize_pairs
-    is_near = {column for _, column in pairs} == set(constraint.columns)
-    return relationship.secondary is constraint.table and is_near
-
-
-def _is_ordered(obj: Any, target: Target, constraint: ForeignKeyConstraint) -> bool:
-    """Tell whether a relationship has one flush move *obj* away before *target* is deleted."""
-    here, there = mapper_of(type_of(obj)), mapper_of(target.cls)
-    children = [each for each in there.relationships if _stands_for(each, constraint, ONETOMANY)]
-    if any(each.cascade.delete and is_unloadable(each) for each in children):
-        # The session reads what to delete from the database, before anything is flushed.
-        return False
-    parents = (each for each in here.relationships if _stands_for(each, constraint, MANYTOONE))
-    return bool(children) or any(parents)
-
-
-def _stands_for(
-    relationship: RelationshipProperty[Any], constraint: ForeignKeyConstraint, direction: Any
-) -> bool:
-    if relationship.direction is not direction or relationship.viewonly:
-        return False
-    place = 0 if direction is MANYTOONE else 1
-    columns = {pair[place] for pair in relationship.local_remote_pairs or ()}
-    return columns == set(constraint.columns) and relationship.passive_deletes != "all"
 
 
 def _let_go(reference: _Reference) -> Step:
@@ -303,8 +265,7 @@ def _nullable_key(reference: _Reference) -> str | None:
 
 
 def _keys(obj: Any, columns: Iterable[Any]) -> tuple[str, ...]:
-    mapper = mapper_of(type_of(obj))
-    return tuple(mapper.get_property_by_column(column).key for column in columns)
+    return keys_of(mapper_of(type_of(obj)), columns)
 
 
 def _values(obj: Any, columns: Iterable[Any]) -> _Row:

@@ -117,23 +117,46 @@ def _handovers(
     writing: Sequence[_Writing],
     deleted: Sequence[Target],
 ) -> Iterator[_Handover]:
-    steps = {step.target.identity: step for step in writing if _has(step.target, unique.table)}
-    going = {target.identity: target for target in deleted if _has(target, unique.table)}
-    leaving = {
-        identity_of(obj): Target(type_of(obj), identity_of(obj), obj)
-        for obj in session.deleted
-        if unique.table in mapper_of(type_of(obj)).tables and identity_of(obj) not in steps
-    }
+    holders = _Holders(session, unique.table, writing=writing, deleted=deleted)
     key = [pair.parent for pair in table_spec_of(unique.table).key]
     for value, identity in rows_with(session, unique, claims, key):
         claimer = claims.get(value)
         if claimer is None or claimer.identity == identity:
             continue
-        holder = going.get(identity) or leaving.get(identity)
-        step = None if holder else steps.get(identity)
-        if holder is None and (step is None or _new_value(unique, step) == value):
+        handover = holders.handover(unique, value, identity)
+        if handover is None:
             raise clash(claimer, unique, value, identity)
-        yield _Handover(unique, value, holder or step.target, step)  # type: ignore[union-attr]
+        yield handover
+
+
+class _Holders:
+    """Who has the rows of a table that are about to let go of values, by primary key."""
+
+    def __init__(
+        self,
+        session: Session,
+        table: Table,
+        *,
+        writing: Sequence[_Writing],
+        deleted: Sequence[Target],
+    ) -> None:
+        self._steps = {s.target.identity: s for s in writing if _has(s.target, table)}
+        leaving = {
+            identity_of(obj): Target(type_of(obj), identity_of(obj), obj)
+            for obj in session.deleted
+            if table in mapper_of(type_of(obj)).tables and identity_of(obj) not in self._steps
+        }
+        going = {target.identity: target for target in deleted if _has(target, table)}
+        self._going = leaving | going
+
+    def handover(self, unique: Unique, value: _Value, identity: _Value) -> _Handover | None:
+        """Return how a row comes to let go of a value, or ``None`` if it keeps it."""
+        going, step = self._going.get(identity), self._steps.get(identity)
+        if going is not None:
+            return _Handover(unique, value, going, None)
+        if step is None or _new_value(unique, step) == value:
+            return None
+        return _Handover(unique, value, step.target, step)
 
 
 def _has(target: Target, table: Table) -> bool:
@@ -150,12 +173,11 @@ def _rounds(
     at_once: list[Step] = []
     waiting: list[_Handover] = []
     for handover in handovers:
-        if handover.step is None:
-            at_once.append(Delete(handover.holder))
-        elif (key := _nullable_key(handover)) is not None:
-            at_once.append(Vacate(handover.holder, {key: None}))
-        else:
+        step = _step_by_itself(handover)
+        if step is None:
             waiting.append(handover)
+        else:
+            at_once.append(step)
     if at_once:
         yield tuple(at_once)
     while waiting:
@@ -181,6 +203,14 @@ def _columns(handover: _Handover, *, changed: bool) -> Iterator[tuple[str, Colum
         is_changed = key in handover.step.values
         if is_changed is changed and not column.primary_key and not is_made(column):
             yield key, column
+
+
+def _step_by_itself(handover: _Handover) -> Step | None:
+    """Return how a row can let go whatever the others do, if it can."""
+    if handover.step is None:
+        return Delete(handover.holder)
+    key = _nullable_key(handover)
+    return None if key is None else Vacate(handover.holder, {key: None})
 
 
 def _nullable_key(handover: _Handover) -> str | None:

@@ -17,7 +17,8 @@ from sqlalchemy.orm import ONETOMANY, Mapper
 
 from ..exc import ReverterException
 from .columns import column_of
-from .references import Reference, References
+from .nodes import Reference
+from .references import References
 from .steps import Reload, Restore, SetCollection, SetScalar, SetValues, Step, Target
 
 __all__ = ["plan_insertions"]

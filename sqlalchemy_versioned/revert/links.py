@@ -180,18 +180,21 @@ class _Planner:
         }
         for value, holder in rows_with(self._session, unique, claims, self._association.link):
             key = claims.get(value)
-            if key is None or key == holder:
-                continue
-            change, leaving = self._changes[key], self._removed.get(holder)
-            held = self._changes.get(holder)
-            if leaving is None and (held is None or held.value(unique) == value):
-                self._do_without(change, unique, value, holder)
-            # A flush updates links one by one, and whose turn comes first is not said.
-            elif change.is_stored:
-                self._released.add(key)
-            elif leaving is not None and leaving.relationship is not change.link.relationship:
-                # Each relationship deletes before it inserts, but which comes first is not said.
-                self._released.add(holder)
+            if key is not None and key != holder:
+                self._take(unique, value, key=key, holder=holder)
+
+    def _take(self, unique: Unique, value: Key, *, key: Key, holder: Key) -> None:
+        """Let a link have a value that another has now."""
+        change, leaving = self._changes[key], self._removed.get(holder)
+        held = self._changes.get(holder)
+        if leaving is None and (held is None or held.value(unique) == value):
+            self._do_without(change, unique, value, holder)
+        # A flush updates links one by one, and whose turn comes first is not said.
+        elif change.is_stored:
+            self._released.add(key)
+        elif leaving is not None and leaving.relationship is not change.link.relationship:
+            # Each relationship deletes before it inserts, but which comes first is not said.
+            self._released.add(holder)
 
     def _do_without(self, change: _Change, unique: Unique, value: Key, holder: Key) -> None:
         """Have the database number a row anew whose number was given away."""

@@ -93,16 +93,8 @@ class Missing:
                 "pass on_missing='restore' to bring it back or on_missing='null' to leave the key "
                 "empty"
             )
-        if self._on_missing == "restore" and (cls is None or find_spec(cls) is None):
-            raise ReverterException(
-                f"{said} any more, and cannot be restored, because it is not versioned; create it "
-                "again, or pass on_missing='null'"
-            )
         if self._on_missing == "restore":
-            raise IncompleteHistory(
-                f"{said} any more, and history does not tell what it was; create it again, or pass "
-                "on_missing='null'"
-            )
+            raise _not_restorable(said, cls)
         empty = _can_be_empty(node, keys)
         if not empty:
             raise ReverterException(
@@ -135,6 +127,18 @@ def _can_be_empty(node: Node, keys: Sequence[str]) -> list[str]:
     mapper: Mapper[Any] = inspect(node.spec.parent_class)
     columns = {key: column_of(mapper, key) for key in keys}
     return [key for key, each in columns.items() if each.nullable and not each.primary_key]
+
+
+def _not_restorable(said: str, cls: type[Any] | None) -> ReverterException | IncompleteHistory:
+    if cls is None or find_spec(cls) is None:
+        return ReverterException(
+            f"{said} any more, and cannot be restored, because it is not versioned; create it "
+            "again, or pass on_missing='null'"
+        )
+    return IncompleteHistory(
+        f"{said} any more, and history does not tell what it was; create it again, or pass "
+        "on_missing='null'"
+    )
 
 
 def class_behind(table: Table) -> type[Any] | None:

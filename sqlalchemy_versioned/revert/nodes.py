@@ -8,16 +8,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from .._typing import new_dict, type_of
+from .._typing import mapper_of, new_dict, type_of
 from ..exc import ReverterException
 from ..model.lookup import find_spec, shared_spec_of, spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
+from .columns import differs
 from .live import find_live, identity_of
 from .paths import Tree
 from .steps import Target
 
-__all__ = ["Node", "Objects", "is_deletion", "key_of"]
+__all__ = ["Node", "Objects", "Reference", "is_deletion", "key_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +37,18 @@ class Node:
     def value(self, key: str) -> Any:
         """Return the value that an attribute is to have."""
         return self.overrides[key] if key in self.overrides else getattr(self.past, key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What an object of the plan is to refer to, or refers to now."""
+
+    source: Node
+    #: The foreign key.
+    keys: tuple[str, ...]
+    target: Target
+    #: The key of the relationship that stands for it, if there is one.
+    relationship: str | None
 
 
 def key_of(version: Any) -> tuple[Any, ...]:
@@ -71,6 +84,18 @@ class Objects:
     def node_of(self, target: Target) -> Node | None:
         """Return the node of *target*, if its columns are put back."""
         return self._by_target.get(id(target))
+
+    def is_gone(self, node: Node) -> bool:
+        """Tell whether the object of a node is not there, or about to be deleted."""
+        live = node.target.live
+        return live is None or live in self.session.deleted
+
+    def has_others(self, node: Node, keys: Iterable[str]) -> bool:
+        """Tell whether an object has other values than it is to have, or is gone."""
+        live, mapper = node.target.live, mapper_of(node.spec.parent_class)
+        return self.is_gone(node) or any(
+            differs(mapper, key, getattr(live, key), node.value(key)) for key in keys
+        )
 
     def find(self, spec: ClassSpec, identity: tuple[Any, ...]) -> Node | None:
         """Return the node of the object of a class that has a primary key."""

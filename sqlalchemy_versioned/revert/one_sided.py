@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import MANYTOONE, ONETOMANY, InstanceState, Mapper, RelationshipProperty
+from sqlalchemy.orm import MANYTOONE, ONETOMANY, InstanceState, RelationshipProperty
 
 from .live import related_to
 from .nodes import Objects
-from .paths import is_plain, pair_keys
+from .paths import is_plain, other_sides, pair_keys
 from .steps import SetCollection, SetScalar
 
 __all__ = ["find_one_sided"]
@@ -39,17 +39,24 @@ def find_one_sided(objects: Objects, links: Iterable[_Link]) -> list[_Link]:
 
 def _links_of(objects: Objects, owner: Any) -> Iterator[_Link]:
     state: InstanceState[Any] = inspect(owner)
-    for relationship in state.mapper.relationships:
-        is_plain_one = not relationship.viewonly and is_plain(relationship.primaryjoin)
-        if relationship.direction is not ONETOMANY or not is_plain_one:
-            continue
+    for relationship in filter(_is_of_children, state.mapper.relationships):
         history = state.attrs[relationship.key].history
-        added = [each for each in history.added or () if each is not None]
-        removed = [each for each in history.deleted or () if each is not None]
+        added, removed = _known(history.added), _known(history.deleted)
         gone = [each for each in added if _belongs(objects, owner, relationship, each) is False]
         back = [each for each in removed if _belongs(objects, owner, relationship, each)]
         if gone or back:
             yield _link(objects, owner, relationship, gone=gone, back=back)
+
+
+def _is_of_children(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a flush sets foreign keys of others by a relationship, which decide it alone."""
+    if relationship.direction is not ONETOMANY or relationship.viewonly:
+        return False
+    return is_plain(relationship.primaryjoin)
+
+
+def _known(members: Iterable[Any] | None) -> list[Any]:
+    return [each for each in members or () if each is not None]
 
 
 def _link(
@@ -83,12 +90,9 @@ def _belongs(
 
 def _is_told(relationship: RelationshipProperty[Any], member: Any) -> bool:
     """Tell whether a relationship of *member* to its parent has changed as well."""
-    mirrored = {(remote, local) for local, remote in relationship.local_remote_pairs or ()}
     state: InstanceState[Any] = inspect(member)
-    mapper: Mapper[Any] = state.mapper
     return any(
-        {*(each.local_remote_pairs or ())} == mirrored
-        and state.attrs[each.key].history.has_changes()
-        for each in mapper.relationships
+        state.attrs[each.key].history.has_changes()
+        for each in other_sides(relationship, state.mapper)
         if each.direction is MANYTOONE
     )

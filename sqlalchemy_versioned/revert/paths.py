@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import BinaryExpression, BooleanClauseList, Column, inspect
@@ -15,11 +15,14 @@ from ..exc import ReverterException
 from ..model.lookup import find_spec
 from ..model.mapping import is_union
 from ..model.spec import ClassSpec
+from .columns import keys_of
 
 __all__ = [
     "Tree",
     "is_never_loaded",
     "is_plain",
+    "is_reference",
+    "other_sides",
     "pair_keys",
     "parse_paths",
     "relationship_of",
@@ -79,23 +82,28 @@ def _checked(mapper: Mapper[Any], key: str, path: str) -> RelationshipProperty[A
     if key not in _known(mapper):
         why = "is view-only" if relationship.viewonly else "is excluded from history"
         raise ReverterException(f"{asked}{name}.{key} {why}; choose from: {known}")
+    _check_crossing(relationship, f"{asked}{name}.{key}")
+    return relationship
+
+
+def _check_crossing(relationship: RelationshipProperty[Any], said: str) -> None:
+    """Refuse a relationship across which nothing can be put back."""
     target = relationship.mapper
     if is_union(target):
         raise ReverterException(
-            f"{asked}{name}.{key} leads to {target.class_.__name__}, a union of concrete classes "
-            "whose versions are apart; leave it out, and revert its objects themselves"
+            f"{said} leads to {target.class_.__name__}, a union of concrete classes whose versions "
+            "are apart; leave it out, and revert its objects themselves"
         )
     if relationship.direction is ONETOMANY and find_spec(target.class_) is None:
         raise ReverterException(
-            f"{asked}{name}.{key} is recorded in {target.class_.__name__}, which is "
-            "not versioned; version it, or leave it out"
+            f"{said} is recorded in {target.class_.__name__}, which is not versioned; version it, "
+            "or leave it out"
         )
     if relationship.direction is not MANYTOONE and is_never_loaded(relationship):
         raise ReverterException(
-            f"{asked}{name}.{key} is never loaded (lazy='noload'), so that nothing could be taken "
-            "out, and what is there already would be added again; give it another 'lazy'"
+            f"{said} is never loaded (lazy='noload'), so that nothing could be taken out, and what "
+            "is there already would be added again; give it another 'lazy'"
         )
-    return relationship
 
 
 def _family(mapper: Mapper[Any]) -> Iterable[Mapper[Any]]:
@@ -128,9 +136,22 @@ def pair_keys(relationship: RelationshipProperty[Any]) -> tuple[tuple[str, ...],
     here, there = relationship.parent, relationship.mapper
     pairs: Any = relationship.local_remote_pairs or ()
     return (
-        tuple(here.get_property_by_column(local).key for local, _ in pairs),
-        tuple(there.get_property_by_column(remote).key for _, remote in pairs),
+        keys_of(here, [local for local, _ in pairs]),
+        keys_of(there, [remote for _, remote in pairs]),
     )
+
+
+def other_sides(
+    relationship: RelationshipProperty[Any], mapper: Mapper[Any]
+) -> Iterator[RelationshipProperty[Any]]:
+    """Yield what leads back, of the relationships that objects of *mapper* have.
+
+    By columns, because nobody has to say ``back_populates``.
+    """
+    mirrored = {(remote, local) for local, remote in relationship.local_remote_pairs or ()}
+    for each in mapper.relationships:
+        if {*(each.local_remote_pairs or ())} == mirrored:
+            yield each
 
 
 def remote_keys(relationship: RelationshipProperty[Any]) -> frozenset[str]:
@@ -143,7 +164,7 @@ def remote_keys(relationship: RelationshipProperty[Any]) -> frozenset[str]:
         and element.table in there.tables
         and "local" not in _sqlalchemy.relationship_marks(element)
     ]
-    return frozenset(there.get_property_by_column(column).key for column in columns)
+    return frozenset(keys_of(there, columns))
 
 
 def is_plain(join: Any) -> bool:
@@ -155,3 +176,10 @@ def is_plain(join: Any) -> bool:
         and isinstance(each.right, Column)
         for each in clauses
     )
+
+
+def is_reference(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship stands for a foreign key of its objects, and for no more."""
+    if relationship.direction is not MANYTOONE or relationship.viewonly:
+        return False
+    return is_plain(relationship.primaryjoin)

@@ -13,13 +13,12 @@ from sqlalchemy.orm import MANYTOMANY, MANYTOONE, InstanceState, RelationshipPro
 
 from ..exc import IncompleteHistory, ReverterException
 from ..model.lookup import find_spec, shared_spec_of
-from ..model.operation import Operation
-from ..model.spec import ClassSpec
 from .associations import Row, association_of, link_columns
 from .links import Link
 from .live import chunks, identity_of, related_to
 from .nodes import Node, Objects, is_deletion, key_of
-from .past import Crossing, select_first_operations, select_versions_of
+from .origins import origins_of
+from .past import Crossing
 from .paths import Tree, is_plain, pair_keys, relationship_of
 from .steps import SetCollection, SetScalar, Target
 
@@ -65,16 +64,7 @@ class Relations:
         self, relationship: RelationshipProperty[Any], nodes: list[Node], branch: Tree
     ) -> None:
         related, rows = self._read(relationship, nodes)
-        spec = find_spec(relationship.mapper.class_)
-        targets: dict[int, Target]
-        if spec is None:
-            # Objects that have no history can be linked as they are, and nothing of them put back.
-            live = [each for _, objects in related for each in objects]
-            targets = {id(each): self._objects.target_of(each) for each in live}
-        else:
-            reached = self._objects.add(_alive(related), spec, branch)
-            targets = {place: node.target for place, node in reached.items()}
-            self.follow(reached.values(), branch)
+        targets = self._reach(relationship, related, branch)
         fresh = [n for n in nodes if (id(n), relationship.key) not in self._followed]
         # Circles end here: an object is linked once, however often it is reached.
         self._followed |= {(id(node), relationship.key) for node in fresh}
@@ -86,6 +76,25 @@ class Relations:
         }
         self._link(relationship, fresh, members)
         self._add_rows(relationship, fresh, targets, rows)
+
+    def _reach(
+        self,
+        relationship: RelationshipProperty[Any],
+        related: list[tuple[Node, list[Any]]],
+        branch: Tree,
+    ) -> dict[int, Target]:
+        """Put what was related into the plan, and go on from there.
+
+        :returns: the targets, by the ids of versions, or of live objects of unversioned classes.
+        """
+        spec = find_spec(relationship.mapper.class_)
+        if spec is None:
+            # Objects that have no history can be linked as they are, and nothing of them put back.
+            live = [each for _, objects in related for each in objects]
+            return {id(each): self._objects.target_of(each) for each in live}
+        reached = self._objects.add(_alive(related), spec, branch)
+        self.follow(reached.values(), branch)
+        return {place: node.target for place, node in reached.items()}
 
     # -- the past ----------------------------------------------------------------------------
 
@@ -209,7 +218,8 @@ class Relations:
     def _add_surplus(
         self, relationship: RelationshipProperty[Any], surplus: list[tuple[Node, Any]]
     ) -> None:
-        origins = self._origins(shared_spec_of(relationship.mapper), [live for _, live in surplus])
+        spec = shared_spec_of(relationship.mapper)
+        origins = origins_of(self._session, spec, [live for _, live in surplus], self._at)
         for node, live in surplus:
             if id(live) not in origins:
                 _refuse(
@@ -218,34 +228,6 @@ class Relations:
                     f"whether {self._objects.target_of(live)} belonged to it then is not known",
                 )
             self.surplus.append((relationship, live, origins[id(live)]))
-
-    def _origins(self, spec: ClassSpec, objects: list[Any]) -> dict[int, Any | None]:
-        """Return where the objects were at the transaction, by their ids.
-
-        :returns: a version, or ``None`` for an object that did not exist; objects are left out
-            whose history does not tell.
-        """
-        by_key: dict[tuple[Any, ...], Any] = {}
-        origins: dict[int, Any | None] = {}
-        for live in objects:
-            identity = identity_of(live)
-            # Nobody has committed it yet, so it was not there at any transaction.
-            if inspect(live).pending:
-                origins[id(live)] = None
-            if identity is not None:
-                by_key[identity] = live
-        for some in chunks(by_key):
-            for version in self._session.scalars(
-                select_versions_of(spec, some, self._at),
-                execution_options={"populate_existing": True},
-            ):
-                live = by_key[key_of(version)]
-                origins[id(live)] = None if is_deletion(version) else version
-            for *key, operation in self._session.execute(select_first_operations(spec, some)):
-                if operation == Operation.INSERT:
-                    # Later than the transaction, or there would be a version of then.
-                    origins.setdefault(id(by_key[tuple(key)]), None)
-        return origins
 
 
 def _alive(related: list[tuple[Node, list[Any]]]) -> list[Any]:

@@ -7,7 +7,7 @@ import datetime as dt
 import random
 import string
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Column, func, literal, select, type_coerce, types
@@ -64,28 +64,53 @@ def find_spare(
 
 def _candidates(
     type_: types.TypeEngine[Any], find_limits: Callable[[], tuple[Any, Any]]
-) -> Iterator[Any]:
-    if isinstance(type_, types.Enum):
-        names, members = type_.enums, type_.enum_class
-        yield from names if members is None else _members(members, names)
-    elif isinstance(type_, types.String):
-        length = min(type_.length or 12, 12)
-        # Lower case alone: with a collation that ignores case, others would be the same.
-        yield from ("".join(random.choices(_CHARACTERS, k=length)) for _ in range(60))
-    elif isinstance(type_, types.LargeBinary):
-        yield from (random.randbytes(min(type_.length or 12, 12)) for _ in range(20))
-    elif isinstance(type_, types.Uuid):
-        yield uuid.uuid4() if type_.as_uuid else uuid.uuid4().hex
-    elif isinstance(type_, (*_NUMBERS, *_DAYS, types.Time)):
-        # Beyond what there is: likelier than a random value to be what constraints expect.
-        lowest, highest = find_limits()
-        for value, sign in ((highest, 1), (lowest, -1), (highest, -1), (lowest, 1)):
-            yield from _beside(type_, value, sign)
+) -> Iterable[Any]:
+    for kind, candidates in _BY_TYPE:
+        if isinstance(type_, kind):
+            return candidates(type_)
+    if isinstance(type_, (*_NUMBERS, *_DAYS, types.Time)):
+        return _around(type_, find_limits)
+    return ()
 
 
-def _members(members: Any, names: Collection[str]) -> Iterator[Any]:
-    """Yield the members of an enum class that its column takes."""
+def _members(type_: types.Enum) -> Iterable[Any]:
+    """Return the members of an enum that its column takes."""
+    names, members = type_.enums, type_.enum_class
+    if members is None:
+        return names
     return (each for each in members if each.name in names or each.value in names)
+
+
+def _texts(type_: types.String) -> Iterable[str]:
+    length = min(type_.length or 12, 12)
+    # Lower case alone: with a collation that ignores case, others would be the same.
+    return ("".join(random.choices(_CHARACTERS, k=length)) for _ in range(60))
+
+
+def _bytes(type_: types.LargeBinary) -> Iterable[bytes]:
+    return (random.randbytes(min(type_.length or 12, 12)) for _ in range(20))
+
+
+def _uuids(type_: Any) -> Iterable[Any]:
+    return (uuid.uuid4() if type_.as_uuid else uuid.uuid4().hex,)
+
+
+#: What makes candidates without a look at the table; enums are strings, too.
+_BY_TYPE: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
+    (types.Enum, _members),
+    (types.String, _texts),
+    (types.LargeBinary, _bytes),
+    (types.Uuid, _uuids),
+)
+
+
+def _around(
+    type_: types.TypeEngine[Any], find_limits: Callable[[], tuple[Any, Any]]
+) -> Iterator[Any]:
+    # Beyond what there is: likelier than a random value to be what constraints expect.
+    lowest, highest = find_limits()
+    for value, sign in ((highest, 1), (lowest, -1), (highest, -1), (lowest, 1)):
+        yield from _beside(type_, value, sign)
 
 
 def _beside(type_: types.TypeEngine[Any], value: Any, sign: int) -> Iterator[Any]:

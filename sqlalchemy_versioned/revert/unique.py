@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, Session
 
 from ..exc import ReverterException
-from .columns import have_one_of
+from .columns import have_one_of, keys_of
 from .live import chunks
 
 __all__ = ["Unique", "can_clash", "clash", "rows_with", "uniques_of"]
@@ -32,7 +32,7 @@ class Unique:
 
     def keys(self, mapper: Mapper[Any]) -> tuple[str, ...]:
         """Return the attributes that stand for the columns."""
-        return tuple(mapper.get_property_by_column(column).key for column in self.columns)
+        return keys_of(mapper, self.columns)
 
     def dialect(self, session: Session) -> Dialect:
         """Return the dialect of the database."""

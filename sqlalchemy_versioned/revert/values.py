@@ -21,19 +21,14 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
 
     With those that differ, columns that any UPDATE would change.
     """
-    live, is_new = node.target.live, _is_new(node)
+    live = node.target.live
     mapper: Mapper[Any] = inspect(node.spec.parent_class)
     values: dict[str, Any] = {}
     kept: list[str] = []
-    for key in node.spec.columns:
-        if key not in node.keys or not _is_writable(mapper, key, is_new=live is None):
-            continue
-        value = node.value(key)
-        # What a pending object has not been given looks like NULL, and may become a default.
-        is_open = is_new and value is None and _has_default(column_of(mapper, key))
-        if live is None or is_open or differs(mapper, key, getattr(live, key), value):
-            _check_member(mapper, node, key, value)
-            values[key] = _stored(session, node, key, value)
+    for key in _writable_keys(mapper, node):
+        if _has_to_be_set(mapper, node, key):
+            _check_member(mapper, node, key, node.value(key))
+            values[key] = _stored(session, node, key, node.value(key))
         elif changes_by_itself(mapper, key):
             kept.append(key)
     if live is None:
@@ -42,6 +37,22 @@ def values_of(session: Session, node: Node) -> dict[str, Any]:
     # The UPDATE of the others would change them.
     stays = {key: _stored(session, node, key, node.value(key)) for key in kept if values}
     return values | stays
+
+
+def _writable_keys(mapper: Mapper[Any], node: Node) -> list[str]:
+    is_new = node.target.live is None
+    asked = (key for key in node.spec.columns if key in node.keys)
+    return [key for key in asked if _is_writable(mapper, key, is_new=is_new)]
+
+
+def _has_to_be_set(mapper: Mapper[Any], node: Node, key: str) -> bool:
+    """Tell whether a column would not have its value otherwise."""
+    live, value = node.target.live, node.value(key)
+    if live is None:
+        return True
+    # What a pending object has not been given looks like NULL, and may become a default.
+    is_open = value is None and _is_new(node) and _has_default(column_of(mapper, key))
+    return is_open or differs(mapper, key, getattr(live, key), value)
 
 
 def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:

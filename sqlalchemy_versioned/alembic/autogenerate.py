@@ -112,6 +112,7 @@ def _make_numbering(found: Found, table: Table) -> Column[Any] | None:
 def _drop_numbering(found: Found, drop: ops.DropTableOp) -> None:
     """Remove the sequence of a transaction table that is no more."""
     name = cut_name(f"{drop.table_name}_id_seq")
+    # The models have it no more, so what it was is told by its columns.
     if {"id", "issued_at"} <= set(drop.to_table().c.keys()) and found.has_sequence(
         name, drop.schema
     ):
@@ -138,5 +139,6 @@ def _in_order(operations: Iterable[MigrateOperation]) -> list[MigrateOperation]:
             TopologicalSorter({name: needed.get(name, set()) for name in drops}).static_order()
         )
     except CycleError:
+        # No order is right then, and Alembic's own is as good as another.
         order = list(drops)
     return [*others, *(drops[name] for name in order if name in drops)]

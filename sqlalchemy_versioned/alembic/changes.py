@@ -114,6 +114,7 @@ def _retired(found: Found, drop: ops.DropColumnOp, spec: VersionSpec) -> Migrate
         # have.
         found.first.append(OnDowngrade(AlignVersionsOp(HistoryNames.of(spec, columns=[name]))))
         return drop
+    # What was recorded stays; versions to come must do without a value.
     if column.nullable or column.server_default is not None:
         return None
     return _with_null(drop, column)
@@ -187,6 +188,7 @@ def _restorable(
         found.first.append(loosening)
         column = plain_column(column, nullable=True)
         drop = ops.DropColumnOp.from_column_and_tablename(drop.schema, drop.table_name, column)
+    # In a downgrade the columns have their names of before again.
     now = HistoryNames.of(spec, columns=[drop.column_name])
     before = replace(
         now,

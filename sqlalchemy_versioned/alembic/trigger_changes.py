@@ -214,6 +214,7 @@ def _leave_nothing(
     for place, triggers in present.tables.items():
         if place not in wanted.tables and place in known:
             changes.first.append(DropTriggerOp(triggers))
+    # A table that is dropped takes its triggers with it, and leaves the functions that they called.
     steps = {
         (schema, cut_name(f"{table}_versioned_{step.value}"))
         for schema, table in known

@@ -168,9 +168,11 @@ class Asked:
                 "make_versioned() a user_cls"
             )
         users = [user_key(columns, each) for each in several_keys(user_ids, size=len(columns))]
+        # NULL equals nothing, so who asks for nobody is answered by another condition.
         if None in users:
             self.filters.add("no_user")
         known = [user for user in users if user is not None]
+        # An empty list matches nothing, and is no reason to leave the condition out.
         if known or not users:
             self._add("users", known)
 
@@ -179,6 +181,7 @@ class Asked:
             check_number(name, number, least=0, or_none=True)
             if number is not None:
                 self._add(name, number)
+        # Parts of a page are cut where it ends; where it begins is known of the whole only.
         if limit is not None:
             self.parameters["last"] = limit + (offset or 0)
 

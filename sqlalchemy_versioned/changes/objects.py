@@ -46,11 +46,13 @@ def blame(obj: Any) -> dict[str, Any]:
     ensure_bound(session, spec)
     flush(session)
     key = stored_key(obj, spec.key)
+    # It was never stored.
     if None in key:
         return {}
     parameters = {f"key_{place}": value for place, value in enumerate(key)}
     is_version = isinstance(obj, spec.version_class)
     place = stored_key(obj, spec.place) if is_version else (LAST, None)
+    # Where versions have no ids, the second is not asked for.
     parameters |= dict(zip(("until", "until_version"), place, strict=False))
     names = (*spec.columns, *spec.masked)
     statement = kept(spec, "blame", lambda: build_blame(spec, names))

@@ -41,6 +41,7 @@ _WHOLE: Any = (str, bytes, Mapping)
 
 def several(value: Any) -> list[Any]:
     """Return one or several as a list; texts, keys and objects are one."""
+    # Objects of the application may be iterable as well.
     is_several = isinstance(value, ITERABLE) and not isinstance(value, _WHOLE)
     if not is_several or inspect(value, raiseerr=False) is not None:
         return [value]
@@ -49,6 +50,7 @@ def several(value: Any) -> list[Any]:
 
 def several_keys(value: Any, *, size: int) -> list[Any]:
     """Return one key of *size* columns, or several, as a list."""
+    # A tuple may be a key of several columns; lists are always several.
     if isinstance(value, TUPLE) and size > 1 and not _has_keys(value):
         return [value]
     return several(value)
@@ -172,6 +174,7 @@ def aware_moment(moment: Any, zone: str | None) -> datetime | None:
 def storable_moment(type_: TypeEngine[Any], moment: datetime) -> datetime:
     """Return a moment as a column of the Transaction takes it."""
     utc = moment.astimezone(timezone.utc)
+    # A column that knows no time zones holds UTC.
     is_plain = isinstance(type_, DateTime) and not type_.timezone
     return utc.replace(tzinfo=None) if is_plain else utc
 
@@ -199,6 +202,7 @@ def operation_of(given: Any) -> Operation:
     by_letter = {each.code: each for each in Operation}
     if isinstance(given, str) and given in by_letter:
         return by_letter[given]
+    # True is 1, and would mean an update.
     if isinstance(given, int) and not isinstance(given, bool) and given in list(Operation):
         return Operation(given)
     known = ", ".join(f"{each.name} ({int(each)}, {each.code!r})" for each in Operation)

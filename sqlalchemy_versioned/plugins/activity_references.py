@@ -110,6 +110,7 @@ class _ReferenceComparator(Comparator[Any]):
         if other is None:
             named: ColumnElement[bool] = self._type.is_(None)
             return named
+        # Several may be in one statement, each with a value of its own.
         key = bindparam(None, key_of(other), type_=self._id.type, unique=True)
         return and_(self._type == type(other).__name__, self._id == key)
 
@@ -119,6 +120,7 @@ class _ReferenceComparator(Comparator[Any]):
 
     def is_type(self, cls: type[Any]) -> ColumnElement[bool]:
         """Match what refers to objects of a class or its subclasses."""
+        # An activity names the class of the object itself.
         mappers = mapper_of(cls).self_and_descendants
         found: ColumnElement[bool] = self._type.in_([each.class_.__name__ for each in mappers])
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, not_, or_, select
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from .._typing import mapper_of, select_rows
@@ -32,28 +32,15 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
         column == bindparam(f"key_{place}", type_=column.type)
         for place, column in enumerate(images.key)
     ]
+    # Where versions have no ids, there is no second bound.
     bounds = [
         bindparam(name, type_=column.type)
         for name, column in zip(("until", "until_version"), root.place, strict=False)
     ]
     until = comes_before(images.place, bounds, or_is=True)
     differing = set(images.comparable(wanted))
-    # Of a row that was there before its oldest version, nobody knows who set what.
-    is_known = images.operation_before.is_not(None)
-    is_made = or_(images.operation == Operation.INSERT, images.operation_before == Operation.DELETE)
-    setting = [
-        func.max(
-            case(
-                (is_made, images.transaction),
-                *(
-                    [(and_(is_known, not_(images.is_same(column))), images.transaction)]
-                    if column in differing
-                    else ()
-                ),
-            )
-        )
-        for column in wanted
-    ]
+    # Of one row, later versions have greater transactions.
+    setting = [func.max(_setter(images, each, may_differ=each in differing)) for each in wanted]
     last = (
         select(*[number.label(f"set_{place}") for place, number in enumerate(setting)])
         .select_from(images.versions())
@@ -63,6 +50,17 @@ def build_blame(spec: ClassSpec, columns: Iterable[str]) -> Select[Any]:
     transaction = _transaction_beside(spec)
     is_one = transaction.id.in_(list(last.c))
     return select_rows(transaction, *last.c).select_from(last).outerjoin(transaction, is_one)
+
+
+def _setter(images: Images, column: Column[Any], *, may_differ: bool) -> ColumnElement[Any]:
+    """Return the transaction of a version that has set a column; NULL if it has not."""
+    is_made = or_(images.operation == Operation.INSERT, images.operation_before == Operation.DELETE)
+    cases: list[Any] = [(is_made, images.transaction)]
+    if may_differ:
+        # Of a row that was there before its oldest version, nobody knows who set what.
+        is_known = images.operation_before.is_not(None)
+        cases.append((and_(is_known, not_(images.is_same(column))), images.transaction))
+    return case(*cases)
 
 
 def _transaction_beside(spec: ClassSpec) -> Any:

@@ -63,6 +63,7 @@ class MemberChanges:
         """Return the places of one page, with those that *others* select."""
         parts = [*others, *self._places()]
         if "limit" in self._filters.shape.filters:
+            # United, they are put in order anew; none needs to be read further than the page goes.
             cut = [
                 self._filters.up_to_page(part.order_by(*self.order(_labels(part)))).subquery()
                 for part in parts
@@ -103,6 +104,7 @@ class MemberChanges:
         :param name: what the object is called, if not by its key.
         """
         column = self._spec.root.id_column
+        # Of the same type in each part, or the parts could not be united.
         if number is None:
             number = [] if column is None else [cast(null(), column.type)]
         sorted_by = {
@@ -191,6 +193,7 @@ class MemberChanges:
         operation = self._spec.root.operation(Operation.UPDATE)
         writer: Writer | None = None
         shape, asks_objects = self._filters.shape, self._filters.asks_objects_for_users
+        # What became of members is an update, unless the object's own version says something else.
         if asks_objects or "operations" in shape.filters or shape.sort_by == OPERATION:
             source, operation, writer = self._with_version(source, owner, events.transaction)
         conditions += self._filters.conditions(transactions, owner, operation, writer=writer)

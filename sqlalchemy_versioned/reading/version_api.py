@@ -64,6 +64,7 @@ class VersionAPI:
     @awaited_as("transaction(…)")
     def transaction(self) -> Any | None:
         """The transaction that made this version."""
+        # By primary key, so that nothing is sent for one that is loaded.
         return self._session().get(self._spec.transaction_class, self._place()[1][0])
 
     @property
@@ -89,6 +90,7 @@ class VersionAPI:
     @awaited_as("changeset(…)")
     def changeset(self) -> dict[str, list[Any]]:
         """What this version changed, as ``{name: [old, new]}``."""
+        # Of a masked column only its flag tells; the oldest version has set all of them.
         previous, masked = self._read_previous(), self._spec.masked.items()
         flagged = [k for k, flag in masked if previous is None or getattr(self._version, flag)]
         changes = difference(self._spec, previous, self._version, flagged)

@@ -103,6 +103,7 @@ def _can_defer(session: Session, unique: Unique) -> bool:
     constraint = unique.constraint
     if constraint is None or not constraint.deferrable or constraint.name is None:
         return False
+    # Of the databases that are run, no other defers what is unique.
     return unique.dialect(session).name == "postgresql"
 
 
@@ -121,6 +122,7 @@ def _handovers(
     key = [pair.parent for pair in table_spec_of(unique.table).key]
     for value, identity in rows_with(session, unique, claims, key):
         claimer = claims.get(value)
+        # It is the row's own; or the database takes for the same what is not equal here.
         if claimer is None or claimer.identity == identity:
             continue
         handover = holders.handover(unique, value, identity)

@@ -66,8 +66,10 @@ def find_live(
     wanted = set(identities)
     for some in chunks(wanted):
         statement = select(spec.parent_class).where(is_one_of(spec, spec.parent_class, some))
+        # Eager joins of collections, which a mapper may ask for, repeat rows.
         for obj in session.scalars(statement.options(*_options(spec, keys))).unique():
             found[identity_of(obj)] = obj
+    # No query finds what waits for a flush.
     for obj in _pending(session, spec.parent_class):
         if (identity := identity_of(obj)) in wanted:
             found[identity] = obj

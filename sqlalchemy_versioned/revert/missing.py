@@ -56,6 +56,7 @@ class Missing:
         for some in chunks(values):
             had_one = have_one_of(columns, some)
             statement = select(entity).where(had_one, valid_at(spec, entity, self._at))
+            # Versions are overwritten by statements the session does not see.
             versions = self._session.scalars(
                 statement.options(*subclass_options(inspect(entity))),
                 execution_options={"populate_existing": True},
@@ -69,6 +70,7 @@ class Missing:
 
     def _gone(self, node: Node, keys: Sequence[str]) -> Target:
         live = node.target.live
+        # It was looked for by these values and not found, so it has others now.
         if live is not None and live not in self._session.deleted:
             raise ReverterException(
                 f"{node.target} was referred to by its {', '.join(keys)} of then, and has another "

@@ -42,6 +42,7 @@ def _links_of(objects: Objects, owner: Any) -> Iterator[_Link]:
     for relationship in filter(_is_of_children, state.mapper.relationships):
         history = state.attrs[relationship.key].history
         added, removed = _known(history.added), _known(history.deleted)
+        # Of whom the plan says nothing, the application may do what it likes.
         gone = [each for each in added if _belongs(objects, owner, relationship, each) is False]
         back = [each for each in removed if _belongs(objects, owner, relationship, each)]
         if gone or back:

@@ -120,6 +120,8 @@ class Crossing:
         links = self.association.expressions(self._link_column) if self.association else []
         selected = select_rows(*self._parent_keys(), self._target, *links)
         statement = selected.select_from(self._parent)
+        # Where a row here says that there was something, what history does not know of it comes as
+        # None, and is refused.
         if self._links is None:
             on = and_(self._adapt(self._relationship.primaryjoin), *condition)
             is_optional = self._relationship.direction is MANYTOONE
@@ -159,6 +161,7 @@ class Crossing:
             .join(self._links, primary)
             .join(self._relationship.mapper.class_, secondary)
             .where(*self._is_parent(identities))
+            # A link may have come and gone more than once.
             .distinct()
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
@@ -33,17 +34,6 @@ class _TriggerOp(NamedOp):
     def statements(self, names: Names) -> Iterable[str]:
         """Make them."""
         return self.triggers.creation(names)
-
-
-def _triggers(
-    table: str,
-    schema: str | None,
-    function: str,
-    triggers: Mapping[str, str],
-    body: str = "",
-    guards: str = "",
-) -> TableTriggers:
-    return TableTriggers(table, Function(function, body, schema), triggers, schema, guards)
 
 
 @Operations.register_operation("create_version_trigger")
@@ -78,7 +68,8 @@ class CreateTriggerOp(_TriggerOp):
         :param guards: what they refuse, if they guard a table of history that is append-only:
             ``"statements"``, or ``"rows"`` that another transaction has written.
         """
-        operations.invoke(cls(_triggers(table_name, schema, function, triggers, body, guards)))
+        called = Function(function, body, schema)
+        operations.invoke(cls(TableTriggers(table_name, called, triggers, schema, guards)))
 
 
 @Operations.register_operation("replace_version_trigger")
@@ -133,9 +124,12 @@ class ReplaceTriggerOp(_TriggerOp):
         :param replaced_function: what the function was called, if otherwise.
         :param replaced_triggers: what the triggers were called, if otherwise.
         """
-        now = _triggers(table_name, schema, function, triggers, body, guards)
-        old = _triggers(
-            table_name, schema, replaced_function or function, replaced_triggers or triggers
+        now = TableTriggers(table_name, Function(function, body, schema), triggers, schema, guards)
+        old = replace(
+            now,
+            function=Function(replaced_function or function, "", schema),
+            triggers=replaced_triggers or triggers,
+            guards="",
         )
         operations.invoke(cls(now, old))
 
@@ -176,4 +170,5 @@ class DropTriggerOp(_TriggerOp):
         :param function: the name of the function.
         :param triggers: the name of the trigger for each event.
         """
-        operations.invoke(cls(_triggers(table_name, schema, function, triggers)))
+        called = Function(function, "", schema)
+        operations.invoke(cls(TableTriggers(table_name, called, triggers, schema)))

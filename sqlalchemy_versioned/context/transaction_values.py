@@ -128,7 +128,8 @@ class Places:
             else:
                 found.columns.update(values)
         elif column is not None:
-            _check_no_number(column, name, value)
+            if column.primary_key:
+                raise _no_number(name, value)
             plain = plain_value(name, value)
             found.columns[column.key] = storable(column, plain, dialect=dialect, name=name)
         elif name in self._mapper.all_orm_descriptors:
@@ -179,12 +180,11 @@ class Places:
                 found.later[name] = value
 
 
-def _check_no_number(column: Column[Any], name: str, value: Any) -> None:
-    if column.primary_key:
-        raise InvalidArgument(
-            f"the context says {name}={value!r:.80}, but transactions are numbered by the "
-            "database; call it something else"
-        )
+def _no_number(name: str, value: Any) -> InvalidArgument:
+    return InvalidArgument(
+        f"the context says {name}={value!r:.80}, but transactions are numbered by the "
+        "database; call it something else"
+    )
 
 
 def _is_required(column: Column[Any]) -> bool:

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, Table, event, inspect
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy import MetaData, Table, event, inspect
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from .. import _sqlalchemy
@@ -19,20 +18,18 @@ from ..build.transaction import DefaultName
 from ..capture.immutable import guard_versions
 from ..capture.tracking import Tracker
 from ..context.transaction_context import UNSAID
-from ..exc import ClassNotVersioned, ImproperlyConfigured
+from ..exc import ClassNotVersioned
 from ..hooks import Plugin, PluginCollection
 from ..model.counterparts import is_switched_on
-from ..model.spec import ClassSpec, Hierarchy, VersionSpec
-from ..recording.changes import Changes
+from ..model.spec import ClassSpec
 from ..recording.surroundings import Surroundings
-from ..recording.unit_of_work import UnitOfWork
 from ..said_options import build_options, check_option_names
 from .cores import CoreTables
 from .late_attributes import LateAttributes
 from .late_settings import check_late_options, check_late_plugins, check_late_user_class
 from .late_tables import LateTables
 from .native_versioning import NativeVersioning
-from .overview import Overview
+from .recorded_sessions import RecordedSessions
 from .scope import Scope
 
 __all__ = ["VersioningManager"]
@@ -41,7 +38,7 @@ __all__ = ["VersioningManager"]
 DEFAULT_USER = DefaultName("User")
 
 
-class VersioningManager(Overview):
+class VersioningManager(RecordedSessions):
     """Versions the classes of one application, or of a part of it.
 
     Several managers can live in one process.  Each has its own options, Transaction class and
@@ -99,54 +96,6 @@ class VersioningManager(Overview):
             return False
         self._late_attributes.check(spec)
         return True
-
-    # -- for sessions and engines ------------------------------------------------------------
-
-    def unit_of_work(self, session: Any) -> UnitOfWork:
-        """Return the unit of work of a session's current transaction.
-
-        :param session: a Session, a ``scoped_session`` or an ``AsyncSession``.
-
-        >>> versioning_manager.unit_of_work(session)
-        <UnitOfWork without a transaction>
-        """
-        return self._tracker.unit_of_work(session)
-
-    def record_engine(self, engine: Any) -> None:
-        """Record what any connection of *engine* writes, also those that no session has.
-
-        Needed where an engine is used without sessions, or only with sessions that were not named
-        to :func:`.make_versioned`; the engines of the others are found when they begin.
-
-        :param engine: an ``Engine`` or an ``AsyncEngine``.
-        :raises ImproperlyConfigured: if it is neither.
-
-        >>> versioning_manager.record_engine(engine)
-        """
-        found = getattr(engine, "sync_engine", engine)
-        if not isinstance(found, Engine):
-            raise ImproperlyConfigured(f"{engine!r} is no engine; give an Engine or an AsyncEngine")
-        self._tracker.record_engine(_sqlalchemy.root_engine_of(found))
-
-    def record_changes(
-        self,
-        session: Session,
-        connection: Connection,
-        hierarchy: Hierarchy,
-        changes: Mapping[VersionSpec, Changes],
-    ) -> None:
-        """Record changes that somebody has made behind its back, as of the current transaction."""
-        self._tracker.record(session, connection, hierarchy, changes)
-
-    def look_again(self) -> None:
-        """Find out anew, at the next flushes, which tables have rows without versions.
-
-        That is looked up once in a process, so call it after rows were written unrecorded: by
-        another program, or inside of :class:`.paused`.
-
-        >>> versioning_manager.look_again()
-        """
-        self._surroundings.look_again()
 
     # -- tables without a class ----------------------------------------------------------------
 
@@ -282,17 +231,6 @@ class VersioningManager(Overview):
         if any(mapper_of(cls).configured for cls in self._pending()):
             configure_mappers()
             self._after_configured()
-
-    def _listen_to(self, sessions: Any) -> None:
-        try:
-            self._tracker.listen_to_sessions(sessions)
-        # The former is what has events of another kind, such as an engine.
-        except (AttributeError, InvalidRequestError) as error:
-            raise ImproperlyConfigured(
-                f"session is {sessions!r}; give Session for all, a class derived from it, a "
-                "sessionmaker, a scoped_session or a session"
-            ) from error
-        self._sessions.append(sessions)
 
     def _class_listeners(self) -> list[tuple[Any, str, Any]]:
         return [

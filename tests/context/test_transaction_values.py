@@ -493,7 +493,7 @@ def test_variables_of_versions_that_have_none(Base):
 def test_columns_that_are_asked_for_too_late(Article):
     """When there are transactions, they get no more columns; so nothing is taken for kept."""
     configure_mappers()
-    with pytest.raises(ImproperlyConfigured, match="ask before mappers are configured"):
+    with pytest.raises(ImproperlyConfigured, match="say it before mappers are configured"):
         make_versioned(session_variables=[REASON])
 
 

@@ -9,6 +9,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy_versioned import transaction_class
 from tests.models import Models
 
+#: Drivers leave behind what nobody could wait for.  Python cannot even warn of it where it is
+#: collected in code that has no builtins, such as that of named tuples.
+LEFT_BEHIND = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <coroutine object :pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
 
 def build_shelf(_):
     """Declare authors and articles whose attributes can be awaited."""

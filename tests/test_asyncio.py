@@ -41,12 +41,11 @@ from sqlalchemy_versioned import (
 from sqlalchemy_versioned import asyncio as versioned
 from sqlalchemy_versioned.asyncio import AsyncSnapshot, AsyncVersions
 from sqlalchemy_versioned.reading.version import VersionAPI
-from tests.awaited import build_shelf, is_refused, write
+from tests.awaited import LEFT_BEHIND, build_shelf, is_refused, write
 
 pytestmark = [
     pytest.mark.usefixtures("refused_awaits"),
-    # The drivers leave behind what nobody could wait for.
-    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    *LEFT_BEHIND,
 ]
 
 # -- which forms there are -----------------------------------------------------------------------

@@ -12,13 +12,12 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy_versioned import IncompleteHistory, ReadOnlySnapshot, VersioningError
 from sqlalchemy_versioned import asyncio as versioned
 from sqlalchemy_versioned.asyncio import AsyncSnapshot
-from tests.awaited import build_shelf, is_refused, write
+from tests.awaited import LEFT_BEHIND, build_shelf, is_refused, write
 
 pytestmark = [
     pytest.mark.needs("async"),
     pytest.mark.usefixtures("refused_awaits"),
-    # The drivers leave behind what nobody could wait for.
-    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    *LEFT_BEHIND,
 ]
 
 

@@ -87,46 +87,32 @@ class SessionRecorder:
         """
         # Of rows about to be deleted there may be some versions already.
         with self.noting(connection):
-            return self._record(
-                session, connection, hierarchy, changes, locks=locks, written=written
+            unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
+            # They are locked by the very statement that reads the number.
+            is_early = unit.ensure_transaction(connection, is_wanted=False) or locks
+            plugins.call("before_create_version_objects", unit, session)
+            touched = [each.keys() for each in changes.values()]
+            recording = unit.take_images(
+                hierarchy,
+                changes,
+                connection,
+                is_early=is_early,
+                locks=locks,
+                held=None if written is hierarchy.root else (),
             )
+            unit.finish()
+            self.expire_live_ids(session)
+            # Going through all objects of a session for each statement would be felt.
+            if has_loaded_versions(session):
+                since = unit.oldest_id
+                for keys in touched:
+                    expire_versions(session, hierarchy, keys, since=since)
+            plugins.call("after_create_version_objects", unit, session)
+            return recording.absent
 
     def noting(self, connection: Connection) -> AbstractContextManager[None]:
         """Let a transaction not be committed if the block fails, which goes on with recording."""
         return self.failures.noting(connection)
-
-    def _record(
-        self,
-        session: Session,
-        connection: Connection,
-        hierarchy: Hierarchy,
-        changes: Mapping[VersionSpec, Changes],
-        *,
-        locks: bool,
-        written: VersionSpec | None,
-    ) -> Mapping[VersionSpec, set[Key]]:
-        unit, plugins = self.sessions.unit_of_work(session), self.surroundings.plugins
-        # Rows about to be deleted are locked by the very statement that reads the number.
-        is_early = unit.ensure_transaction(connection, is_wanted=False) or locks
-        plugins.call("before_create_version_objects", unit, session)
-        touched = [each.keys() for each in changes.values()]
-        recording = unit.take_images(
-            hierarchy,
-            changes,
-            connection,
-            is_early=is_early,
-            locks=locks,
-            held=None if written is hierarchy.root else (),
-        )
-        unit.finish()
-        self.expire_live_ids(session)
-        # Going through all objects of a session for each statement would be felt.
-        if has_loaded_versions(session):
-            since = unit.oldest_id
-            for keys in touched:
-                expire_versions(session, hierarchy, keys, since=since)
-        plugins.call("after_create_version_objects", unit, session)
-        return recording.absent
 
     def record_rows(
         self,

@@ -19,6 +19,7 @@ __all__ = [
     "is_alive",
     "is_latest",
     "is_row_of",
+    "leads_to",
     "next_of",
     "place_of",
     "previous_of",
@@ -68,6 +69,16 @@ def valid_at(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
     transaction = spec.root.transaction_column.key
     newest = _newest(spec, entity, lambda rows: rows.c[transaction] <= at)
     return and_(started, place_of(spec, entity)[-1] == newest)
+
+
+def leads_to(spec: ClassSpec, entity: Any, at: Any) -> ColumnElement[bool]:
+    """Match versions of one object, the newest of which is that of transaction *at*.
+
+    The primary key, read backwards, leads there at once under every strategy; the end column would
+    have to be looked up in each version before.  But an object that has superclasses may have been
+    one of another class in between, and then has none.
+    """
+    return valid_at(spec, entity, at) if spec.superclasses else transaction_of(spec, entity) <= at
 
 
 def is_latest(spec: ClassSpec, entity: Any) -> ColumnElement[bool]:

@@ -15,10 +15,10 @@ from ..model.spec import ClassSpec
 from .conditions import (
     is_latest,
     is_row_of,
+    leads_to,
     next_of,
     place_of,
     previous_of,
-    transaction_of,
     until_of,
 )
 
@@ -63,12 +63,8 @@ def select_versions(
 
 
 def select_version_at(spec: ClassSpec, identity: Sequence[Any], at: int) -> Select[Any]:
-    """Select the version of one object that was the newest at transaction *at*.
-
-    The primary key, read backwards, leads there at once under every strategy; the end column
-    would have to be looked up in each version before.
-    """
-    until = transaction_of(spec, spec.version_class) <= at
+    """Select the version of one object that was the newest at transaction *at*, if any was."""
+    until = leads_to(spec, spec.version_class, at)
     return select_versions(spec, identity, newest_first=True).where(until).limit(1)
 
 

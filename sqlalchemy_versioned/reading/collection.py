@@ -17,7 +17,7 @@ from ..database.sessions import awaited_as
 from ..exc import InvalidArgumentType
 from ..model.lookup import ensure_bound, spec_of
 from ..model.spec import ClassSpec
-from ..query.conditions import is_row_of, place_of, transaction_of
+from ..query.conditions import is_row_of, leads_to, place_of
 from ..query.history import FRESH, transaction_id_of
 
 __all__ = ["VersionCollection", "count_versions", "versions_of"]
@@ -92,7 +92,7 @@ class VersionCollection(Sequence[Any], Generic[T]):
 
     @_awaited
     def at(self, when: Any) -> Any | None:
-        """Return the version that was the newest at *when*, or ``None`` if there was none yet.
+        """Return the version that was the newest at *when*, or ``None`` if there was none.
 
         :param when: a Transaction, its id, or an aware ``datetime``, which means the last
             transaction issued not later than it.  An id is compared, and not looked up: one that no
@@ -108,8 +108,8 @@ class VersionCollection(Sequence[Any], Generic[T]):
         at = transaction_id_of(session, self._spec.transaction_class, when)
         if at is None:
             return None
-        started = transaction_of(self._spec, self._spec.version_class) <= at
-        return self._one(lambda: self._backwards(offset=0).where(started))
+        until = leads_to(self._spec, self._spec.version_class, at)
+        return self._one(lambda: self._backwards(offset=0).where(until))
 
     def filter(self, *criteria: Any) -> VersionCollection[T]:
         """Return the versions that match *criteria* as well.

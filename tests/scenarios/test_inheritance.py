@@ -568,6 +568,9 @@ def test_object_that_becomes_one_of_a_sibling(Base, open_session):
         session.flush()
         session.add(successor)
         session.commit()
+    steps = [life[0] for life in lives_of(session, Item)]
+    then = [successor.versions.at(step) for step in steps]
+    assert [version and version.name for version in then] == ["a", None, "c"]
     session.delete(successor)
     session.commit()
     lives = lives_of(session, Item)

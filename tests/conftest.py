@@ -194,7 +194,7 @@ def pytest_collection_finish() -> None:
     """Look for garbage less often, and not in what was imported: mappers make a lot of it."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
 
 
 def _marked_options(item: pytest.Item) -> dict[str, Any]:
@@ -562,13 +562,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def no_unit_of_work_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a module after which a unit of work is still in memory.
 
-    Per module, because walking the heap is slow; not after a failure, whose traceback may
+    Per module, because looking for garbage is slow; not after a failure, whose traceback may
     hold one rightly.
     """
     yield
-    if request.session.testsfailed or not find_units_of_work():
-        return
-    # What is found may be garbage in a cycle.
-    gc.collect()
+    # What is found may be garbage in a cycle, most of it not old.
+    for generation in (1, 2):
+        if request.session.testsfailed or not find_units_of_work():
+            return
+        gc.collect(generation)
     left = find_units_of_work()
     assert not left, f"units of work left behind: {left}"

@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, MetaData, Table
 from sqlalchemy.event.registry import _key_to_collection
@@ -60,7 +61,27 @@ def find_units_of_work() -> list[Any]:
     module = sys.modules.get("sqlalchemy_versioned.recording.unit_of_work")
     if module is None:
         return []
-    return [each for each in gc.get_objects() if type(each) is module.UnitOfWork]
+    if module.UnitOfWork not in _watched:
+        _watch(module.UnitOfWork)
+    return list(_units)
+
+
+#: The classes whose objects are noted as they are made, and the objects.
+_watched: set[type] = set()
+_units: WeakSet[Any] = WeakSet()
+
+
+def _watch(cls: type[Any]) -> None:
+    # Walking the heap for them after each module takes longer than most tests.
+    make = cls.__init__
+
+    def note(self: Any, *arguments: Any) -> None:
+        _units.add(self)
+        make(self, *arguments)
+
+    cls.__init__ = note
+    _watched.add(cls)
+    _units.update(each for each in gc.get_objects() if type(each) is cls)
 
 
 def _name(listener: Any) -> str:

@@ -248,6 +248,7 @@ def test_scoped_session_on_a_connection(tables, models, versioning):
         assert [unit.current_transaction for unit in units] == [None, None]
         first, second = ids(scoped, models)
         assert first < second
+        assert set(find_units_of_work()) >= set(units)
         del units
         scoped.remove()
         gc.collect()

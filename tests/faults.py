@@ -752,7 +752,7 @@ FAULTS = [
     # -- flushes -----------------------------------------------------------------------------
     Fault(
         "link-removal-unrecorded",
-        "capture/flushes.py",
+        "capture/links.py",
         "return Changes(given=gone) if self.spec.is_all_key else Changes(deleted=gone)",
         "return Changes()",
         "Links that are removed seem to stand for ever.",
@@ -760,7 +760,7 @@ FAULTS = [
     ),
     Fault(
         "link-move-half-recorded",
-        "capture/flushes.py",
+        "capture/links.py",
         "                departed=self._known(departed, connection, locks=True),\n",
         "",
         "A link that follows another key seems to stand under both.",
@@ -875,7 +875,7 @@ FAULTS = [
     ),
     Fault(
         "second-link-inserts-first",
-        "capture/flushes.py",
+        "capture/links.py",
         "[key for key in made if key not in work.standing]",
         "made",
         "A row is recorded anew when a relationship makes another row of its link.",

@@ -12,7 +12,8 @@ from ..model.spec import VersionSpec
 from ..recording.surroundings import Surroundings
 from .captures import Captures
 from .cascaded import Cascaded
-from .flushes import Flush, Work
+from .flushes import Flush
+from .work import Work
 
 __all__ = ["FlushBehind"]
 

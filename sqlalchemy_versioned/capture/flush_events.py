@@ -22,12 +22,14 @@ from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
 from .flush_behind import FlushBehind
 from .flush_refusals import refuse_left_rows
+from .flush_work import collect_work
 from .flushed_classes import FlushedClasses
-from .flushes import Flush, Work, collect_work
+from .flushes import Flush
 from .native import end_events
 from .session_recorder import SessionRecorder
 from .touched import ClassReader
 from .tracked import Tracked
+from .work import Work
 
 __all__ = ["FlushEvents"]
 

@@ -12,7 +12,8 @@ from ..model.spec import ClassSpec, VersionSpec
 from ..recording.paused import is_paused
 from ..recording.surroundings import Surroundings
 from .flush_refusals import refuse_shards
-from .flushes import Flush, find_switched
+from .flush_work import find_switched
+from .flushes import Flush
 from .touched import ClassReader
 from .tracked import Tracked
 

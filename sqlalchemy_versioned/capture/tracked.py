@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..options import POLICIES
-from .flushes import LinkTable
+from .links import LinkTable
 from .recorder import Target
 from .touched import ClassReader
 

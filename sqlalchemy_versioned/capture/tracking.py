@@ -29,7 +29,7 @@ from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
 from .flush_events import FlushEvents
-from .flushes import LinkTable
+from .links import LinkTable
 from .recorder import Target
 from .session_recorder import SessionRecorder
 from .sessions import Sessions

@@ -35,7 +35,7 @@ COMMA = ,
 help:
 	@echo "make demo   run the examples, last the history of a git repository (REPOSITORY=path)"
 	@echo "make test   run the whole suite on SQLite and an embedded PostgreSQL"
-	@echo "make soak   try random programs and storms of writers for half an hour (MINUTES=30)"
+	@echo "make soak   try random programs, declarations and storms of writers for half an hour (MINUTES=30)"
 	@echo "make mutants   break the package on purpose, and see whether the suite notices"
 	@echo "make dist   build what is released, and try it where nothing else is installed"
 	@echo "make lint | types | layers | docs | bench | clean"

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from tests.zoo import Zoo, read_rows, zoo_tables
+from tests.images import read_rows
+from tests.zoo import Zoo, zoo_tables
 
 #: The tables that objects of each class have rows in, other than its own.
 UPPER = {"Dog": ["animal"], "Puppy": ["animal", "dog"], "Car": []}

@@ -1,9 +1,10 @@
 """Look for what only chance finds: ``python -m tests.soak 30`` goes on for 30 minutes.
 
-Storms and random programs are run on one database after the other, and recorded by sessions and by
-triggers where both can be, each time with another seed, which is printed. Seeds that are given are
-run first: ``python -m tests.soak 5 4711``; ``VERSIONED_TEST_MODES`` names the modes. What fails
-ends it, with the command that runs the same seed again.
+Storms, random programs and random declarations are run on one database after the other, and
+recorded by sessions and by triggers where both can be, each time with another seed, which is
+printed. Seeds that are given are run first: ``python -m tests.soak 5 4711``;
+``VERSIONED_TEST_MODES`` names the modes. What fails ends it, with the command that runs the same
+seed again.
 """
 
 import os
@@ -22,6 +23,9 @@ PROGRAMS = (
     "tests/scenarios/test_oracle.py",
     "tests/maintenance/test_maintenance.py::test_histories_of_random_programs",
 )
+DECLARATIONS = ("tests/scenarios/test_declarations.py",)
+#: How many schemas are declared with the seed and those after it.
+SCHEMAS = 40
 #: Transactions of each writer of a storm.
 TRANSACTIONS = 40
 #: Names the variable that tells when to stop, in seconds of the clock.
@@ -44,11 +48,13 @@ def main(minutes: str = "30", *seeds: str) -> None:
         environ = {
             UNTIL: str(end),
             "VERSIONED_TEST_DATABASES": database,
+            "VERSIONED_TEST_DECLARATIONS": str(SCHEMAS),
+            "VERSIONED_TEST_DECLARATIONS_SEED": str(seed),
             "VERSIONED_TEST_STORM": str(TRANSACTIONS),
             "VERSIONED_TEST_STORM_SEED": str(seed),
         }
         programs = [*PROGRAMS, "--hypothesis-profile=soak", f"--hypothesis-seed={seed}"]
-        for arguments in random.sample([[*STORMS], programs], 2):
+        for arguments in random.sample([[*STORMS], programs, [*DECLARATIONS]], 3):
             if code := run([*arguments, f"--modes={mode}"], environ, end):
                 command = f"python -m tests.soak {minutes} {seed}"
                 where = f"VERSIONED_TEST_DATABASES={database} VERSIONED_TEST_MODES={mode}"

@@ -1,22 +1,20 @@
 """Models of every shape that recording must cope with, and programs that work on them.
 
 A :class:`Program` runs a list of steps in one session; what the steps mean is decided by a few
-small numbers each, so that any list of numbers is a program.  The :class:`History` beside it knows
-what version tables must hold, from nothing but looking at the live tables.
+small numbers each, so that any list of numbers is a program.  ``tests/images.py`` knows what
+version tables must hold, from nothing but looking at the live tables.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
-    Connection,
     ForeignKey,
     Integer,
     MetaData,
     String,
     Table,
-    event,
     func,
     select,
 )
@@ -327,107 +325,7 @@ def id_of(instance: Any) -> tuple[Any, ...]:
     return tuple(instance.__mapper__.primary_key_from_instance(instance))
 
 
-# -- what history must be ---------------------------------------------------------------------
-
-Row = dict[str, Any]
-Image = dict[Any, Row]
-
-
-class Version(NamedTuple):
-    """One expected version of one row."""
-
-    operation: int
-    values: Row
-
-
-class History:
-    """What the version tables of a zoo must hold, judged from the live tables alone.
-
-    :param merges: whether a transaction makes one version of a row, and not one with each flush.
-    """
-
-    def __init__(self, zoo: Zoo, session: Session, *, merges: bool = True) -> None:
-        self.zoo = zoo
-        self.session = session
-        self._merges = merges
-        #: What the flushes of the transaction have done, where each makes versions.
-        self._events: list[tuple[str, Any, Version]] = []
-        self.versions: dict[str, dict[Any, list[Version]]] = {}
-        self._tables = zoo_tables(zoo)
-        self._before: dict[str, Image] = {name: {} for name in self._tables}
-        self._seen: dict[str, Image] = {name: {} for name in self._tables}
-        #: What the rows were after the last flush.
-        self._last: dict[str, Image] = dict(self._before)
-        self._kept: list[tuple[Any, Any]] = []
-        self._listeners = [
-            ("after_flush_postexec", self._look),
-            ("after_transaction_create", self._keep),
-            ("after_transaction_end", self._restore),
-            ("after_commit", self._settle),
-        ]
-        for name, listener in self._listeners:
-            event.listen(session, name, listener)
-
-    def read_live(self) -> dict[str, Image]:
-        """Return all rows of the live tables, by key."""
-        connection = self.session.connection()
-        return {
-            name: read_rows(connection, table, key) for name, (table, key) in self._tables.items()
-        }
-
-    def _look(self, session: Session, context: Any) -> None:
-        now = self.read_live()
-        for name, image in now.items():
-            self._seen[name] = {**self._seen[name], **image}
-        self._events += self._compare(self._last, now, gone=self._last)
-        self._last = now
-
-    def _keep(self, session: Session, transaction: Any) -> None:
-        if transaction.nested:
-            kept = dict(self._seen), dict(self._last), list(self._events)
-            self._kept.append((transaction, kept))
-        elif transaction.parent is None:
-            self._seen, self._last, self._events = dict(self._before), dict(self._before), []
-            self._kept = []
-
-    def _restore(self, session: Session, transaction: Any) -> None:
-        while self._kept and transaction.nested and self._kept[-1][0] is transaction:
-            _, kept = self._kept.pop()
-            if not getattr(transaction, "was_released", False):
-                self._seen, self._last, self._events = kept
-
-    def _settle(self, session: Session) -> None:
-        nested = session.get_nested_transaction()
-        if nested is not None:
-            nested.was_released = True
-
-    def commit(self) -> None:
-        """Work out the versions of the transaction that was just committed."""
-        last_seen, events = self._seen, self._events
-        after = self.read_live()
-        if self._merges:
-            events = list(self._compare(self._before, after, gone=last_seen))
-        for name, key, version in events:
-            self.versions.setdefault(name, {}).setdefault(key, []).append(version)
-        self._before, self._seen = after, dict(after)
-        self._last, self._events = dict(after), []
-
-    def _compare(
-        self, before: dict[str, Image], after: dict[str, Image], *, gone: dict[str, Image]
-    ) -> Iterator[tuple[str, Any, Version]]:
-        """Yield what became of each row, by table and key.
-
-        :param gone: what those were that are there no more.
-        """
-        for group in zoo_objects(self.zoo):
-            for key in {k for name in group for k in (*before[name], *after[name])}:
-                if all(before[n].get(key) == after[n].get(key) for n in group):
-                    continue
-                for name in group:
-                    old, new = before[name].get(key), after[name].get(key)
-                    if old is not None or new is not None:
-                        operation = 0 if old is None else 2 if new is None else 1
-                        yield name, key, Version(operation, gone[name][key] if new is None else new)
+# -- its tables ------------------------------------------------------------------------------
 
 
 def zoo_tables(zoo: Zoo) -> dict[str, tuple[Table, list[Column]]]:
@@ -446,9 +344,3 @@ def zoo_objects(zoo: Zoo) -> list[list[str]]:
     """Return the names of the tables, those that share objects together."""
     joined = ["animal", "dog", "puppy"]
     return [joined, *[[name] for name in zoo_tables(zoo) if name not in joined]]
-
-
-def read_rows(connection: Connection, table: Table, key: list[Column]) -> Image:
-    """Return the rows of a table by key."""
-    rows = connection.execute(select(table)).mappings()
-    return {tuple(row[c] for c in key): {c.name: row[c] for c in table.c} for row in rows}

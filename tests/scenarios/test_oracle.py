@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy_versioned import paused
 from sqlalchemy_versioned.model.counterparts import transaction_class
 from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
-from tests.zoo import STEPS, History, Program, build_zoo, read_rows, zoo_tables
+from tests.images import History, Watched, read_rows
+from tests.zoo import STEPS, Program, build_zoo, zoo_objects, zoo_tables
 
 # SQLAlchemy warns of some programs, versioned or not.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -75,22 +76,24 @@ def run(zoo, engine, program):
     """Run a program on empty tables, checking history after every commit."""
     empty(engine, zoo)
     with Session(engine, autoflush=False) as session:
-        history = History(zoo, session, merges=spec_of(zoo.Plain).root.strategy.merges)
+        watched = {name: Watched(*shape) for name, shape in zoo_tables(zoo).items()}
+        merges = spec_of(zoo.Plain).root.strategy.merges
+        history = History(session, watched, zoo_objects(zoo), merges=merges)
 
         def after_commit():
             history.commit()
-            check(history)
+            check(zoo, history)
 
         running = Program(zoo, session, after_commit)
         running.populate()
         running.run(program)
 
 
-def check(history):
+def check(zoo, history):
     """Compare the version tables with what they must hold."""
     connection = history.session.connection()
     used = set()
-    for name, (table, key) in zoo_tables(history.zoo).items():
+    for name, (table, key) in zoo_tables(zoo).items():
         spec = table_spec_of(table)
         found = read_versions(connection, spec)
         told = {key: [version_of(spec, row) for row in rows] for key, rows in found.items()}
@@ -99,7 +102,7 @@ def check(history):
         live = {key: versions[-1][1] for key, versions in told.items() if versions[-1][0] != 2}
         assert live == read_rows(connection, table, key)
         used |= {row[spec.transaction_column] for rows in found.values() for row in rows}
-    transactions = transaction_class(history.zoo.Plain).__table__
+    transactions = transaction_class(zoo.Plain).__table__
     assert {row.id for row in connection.execute(transactions.select())} == used
 
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from sqlalchemy.orm import Session
 
 from sqlalchemy_versioned import paused
+from tests.images import read_rows
 from tests.models import build_base
 from tests.scenarios.test_oracle import empty, programs
-from tests.zoo import Program, build_zoo, read_rows, zoo_tables
+from tests.zoo import Program, build_zoo, zoo_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 

@@ -22,19 +22,9 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import URL, Engine
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Session,
-    close_all_sessions,
-    configure_mappers,
-)
+from sqlalchemy.orm import DeclarativeBase, Session, close_all_sessions, configure_mappers
 
-from tests.asynchronous import (
-    is_asynchronous,
-    is_left_out,
-    list_variants,
-    run_in_greenlet,
-)
+from tests.asynchronous import is_asynchronous, is_left_out, list_variants, run_in_greenlet
 from tests.asynchronous import open_session as _open_session
 from tests.databases import (
     Database,
@@ -47,12 +37,7 @@ from tests.databases import (
 )
 from tests.factories import build_factory
 from tests.kept import Keeper, Write
-from tests.leftovers import (
-    all_registries,
-    dispose_registries,
-    find_units_of_work,
-    list_listeners,
-)
+from tests.leftovers import all_registries, dispose_registries, find_units_of_work, list_listeners
 from tests.models import Models, build_base, build_blog
 from tests.modes import Mode
 from tests.statements import count_statements as _count_statements

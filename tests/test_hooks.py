@@ -2,12 +2,7 @@
 
 import pytest
 
-from sqlalchemy_versioned import (
-    ImproperlyConfigured,
-    InvalidArgumentType,
-    Plugin,
-    PluginCollection,
-)
+from sqlalchemy_versioned import ImproperlyConfigured, InvalidArgumentType, Plugin, PluginCollection
 from sqlalchemy_versioned.hooks import HOOKS
 from sqlalchemy_versioned.plugins import (
     ActivityPlugin,

@@ -9,15 +9,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnClause,
-    FromClause,
-)
+from sqlalchemy import Column, ColumnClause, FromClause
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import (
-    Mapper,
-)
+from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.mapped_collection import _AttrGetter, _PlainColumnGetter
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement

@@ -23,10 +23,7 @@ from sqlalchemy import (
     UnaryExpression,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import (
-    FromStatement,
-    ORMExecuteState,
-)
+from sqlalchemy.orm import FromStatement, ORMExecuteState
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 from sqlalchemy.sql.elements import _label_reference

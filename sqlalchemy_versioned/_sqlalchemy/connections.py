@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    NestedTransaction,
-)
+from sqlalchemy import Connection, Engine, NestedTransaction
 from sqlalchemy.engine import ExecutionContext
 
 __all__ = [

@@ -10,12 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy.orm import (
-    InstanceState,
-    Mapper,
-    Session,
-    UOWTransaction,
-)
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE, LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 

@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import (
-    MetaData,
-    Sequence,
-    Table,
-)
+from sqlalchemy import MetaData, Sequence, Table
 from sqlalchemy.orm import (
     CompositeProperty,
     Mapper,

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, inspect
-from sqlalchemy.orm import (
-    InstanceState,
-    Session,
-)
+from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.base import PassiveFlag
 
 __all__ = [

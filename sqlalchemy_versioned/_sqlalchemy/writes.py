@@ -10,17 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import (
-    BinaryExpression,
-    Column,
-    ColumnElement,
-    Join,
-    Update,
-)
+from sqlalchemy import BinaryExpression, Column, ColumnElement, Join, Update
 from sqlalchemy.engine.cursor import _NO_RESULT_METADATA, FullyBufferedCursorFetchStrategy
-from sqlalchemy.orm import (
-    Mapper,
-)
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.dml import ValuesBase
 from sqlalchemy.sql.selectable import AliasedReturnsRows
 

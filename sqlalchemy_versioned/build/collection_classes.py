@@ -9,12 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy.ext.orderinglist import OrderingList
-from sqlalchemy.orm import (
-    KeyFuncDict,
-    RelationshipProperty,
-    attribute_keyed_dict,
-    keyfunc_mapping,
-)
+from sqlalchemy.orm import KeyFuncDict, RelationshipProperty, attribute_keyed_dict, keyfunc_mapping
 
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec

@@ -27,11 +27,7 @@ from .classes import place_beside
 from .inheritance import has_rows, map_version_class, superclass_versions
 from .named import check_names, check_users, index_names
 from .registry import VERSION_CLASS, Registry
-from .relationships import (
-    attach_parent_relationships,
-    attach_relationships,
-    mirrored_relationships,
-)
+from .relationships import attach_parent_relationships, attach_relationships, mirrored_relationships
 from .table_round import TableRound
 
 __all__ = ["Round"]

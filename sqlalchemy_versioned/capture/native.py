@@ -10,17 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import (
-    Connection,
-    Delete,
-    Engine,
-    Insert,
-    Table,
-    Update,
-    literal,
-    select,
-    text,
-)
+from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, literal, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 

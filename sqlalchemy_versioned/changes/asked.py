@@ -18,12 +18,7 @@ from ..exc import ImproperlyConfigured, InvalidArgument, InvalidArgumentType
 from ..model.arguments import check_number
 from ..model.lookup import check_no_object, spec_of
 from ..model.spec import ClassSpec
-from ..query.filters import (
-    ISSUED_AT,
-    Shape,
-    transaction_facts,
-    user_facts,
-)
+from ..query.filters import ISSUED_AT, Shape, transaction_facts, user_facts
 from ..query.named import name_column
 from .names import field_names, relation_names
 from .values import (

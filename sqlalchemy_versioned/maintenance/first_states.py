@@ -13,15 +13,7 @@ from ..model.lookup import get_versioning_manager
 from ..query.ranges import Range
 from ..query.verify import select_unrecorded_keys
 from ..recording.writer import TableWriter
-from .places import (
-    Place,
-    Progress,
-    by_object,
-    check_pace,
-    find_places,
-    present_session,
-    ranges,
-)
+from .places import Place, Progress, by_object, check_pace, find_places, present_session, ranges
 
 __all__ = ["baseline"]
 

@@ -26,15 +26,7 @@ from ..recording.changes import Changes
 from ..recording.writer import TableWriter
 from ..triggers.upkeep import upkeep
 from .faults import Fault, FaultKind, faults_within, orphans_within
-from .places import (
-    Place,
-    Progress,
-    by_object,
-    check_pace,
-    find_places,
-    present_session,
-    ranges,
-)
+from .places import Place, Progress, by_object, check_pace, find_places, present_session, ranges
 
 __all__ = ["Repair", "repair"]
 

@@ -10,16 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    and_,
-    bindparam,
-    inspect,
-    or_,
-)
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, and_, bindparam, inspect, or_
 from sqlalchemy.orm import Mapper
 
 from ..database.expressions import ReadFirst

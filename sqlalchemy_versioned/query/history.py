@@ -12,15 +12,7 @@ from ..exc import ImproperlyConfigured, VersioningError
 from ..model.lookup import check_no_object, spec_of
 from ..model.operation import Operation
 from ..model.spec import ClassSpec
-from .conditions import (
-    is_latest,
-    is_row_of,
-    leads_to,
-    next_of,
-    place_of,
-    previous_of,
-    until_of,
-)
+from .conditions import is_latest, is_row_of, leads_to, next_of, place_of, previous_of, until_of
 
 __all__ = [
     "CLOCKS",

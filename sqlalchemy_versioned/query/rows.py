@@ -31,13 +31,7 @@ from ..database.dialects import is_text, native_type
 from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import ColumnPair, VersionSpec
-from .newest import (
-    has_not_ended,
-    newest_version,
-    of_key,
-    row_key,
-    through_key,
-)
+from .newest import has_not_ended, newest_version, of_key, row_key, through_key
 
 __all__ = [
     "as_stored",

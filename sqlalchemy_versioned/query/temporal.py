@@ -10,14 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    Alias,
-    ColumnClause,
-    Label,
-    Select,
-    func,
-)
+from sqlalchemy import CTE, Alias, ColumnClause, Label, Select, func
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from .. import _sqlalchemy

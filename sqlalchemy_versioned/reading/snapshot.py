@@ -13,15 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    FunctionElement,
-    Table,
-    bindparam,
-    event,
-    inspect,
-)
+from sqlalchemy import BigInteger, Connection, FunctionElement, Table, bindparam, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 
 from .. import _sqlalchemy

@@ -19,20 +19,11 @@ from sqlalchemy import (
     update,
 )
 
-from ..database.dialects import (
-    forgets_whole_keys,
-    repeats_subqueries,
-)
+from ..database.dialects import forgets_whole_keys, repeats_subqueries
 from ..database.key_conditions import KeyConditions
 from ..database.keys import Style
 from ..query.newest import newest_version, through_key
-from ..query.rows import (
-    as_stored,
-    compared_columns,
-    holds_values,
-    newest_before,
-    same_key,
-)
+from ..query.rows import as_stored, compared_columns, holds_values, newest_before, same_key
 from .table_statements import TableStatements
 
 __all__ = ["ClosingStatements"]

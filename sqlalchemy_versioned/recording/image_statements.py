@@ -31,12 +31,7 @@ from ..model.operation import Operation
 from ..model.spec import VersionSpec
 from ..query.beginnings import beginning_of
 from ..query.newest import newest_version, of_key
-from ..query.rows import (
-    as_stored,
-    newest_before,
-    newest_other,
-    same_key,
-)
+from ..query.rows import as_stored, newest_before, newest_other, same_key
 from .closing_statements import ClosingStatements
 from .shapes import Shape
 from .table_statements import default_of

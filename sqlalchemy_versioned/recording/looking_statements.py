@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Executable,
-    Select,
-    exists,
-    func,
-    not_,
-    select,
-    union_all,
-)
+from sqlalchemy import Executable, Select, exists, func, not_, select, union_all
 
 from .._typing import select_rows, sql_literal
 from ..model.operation import Operation
 from ..query.newest import comes_after, place_in, through_key
-from ..query.rows import (
-    as_stored,
-    differs_elsewhere,
-    restores_previous,
-)
+from ..query.rows import as_stored, differs_elsewhere, restores_previous
 from .table_statements import TableStatements
 
 __all__ = ["LookingStatements"]

@@ -13,11 +13,7 @@ from sqlalchemy import Connection, Executable, delete, false
 from sqlalchemy.engine import Dialect
 
 from ..context.values import row_values
-from ..database.dialects import (
-    has_concurrent_writers,
-    has_writable_ctes,
-    locks_what_is_missing,
-)
+from ..database.dialects import has_concurrent_writers, has_writable_ctes, locks_what_is_missing
 from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style, bare_key
 from ..database.upserts import has_insert_or_mark, has_upsert

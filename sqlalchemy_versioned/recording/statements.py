@@ -9,20 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    Executable,
-    delete,
-    exists,
-    not_,
-    select,
-    update,
-)
+from sqlalchemy import Executable, delete, exists, not_, select, update
 
 from ..model.operation import Operation
 from ..query.newest import comes_after, newest_version, place_in
-from ..query.rows import (
-    as_stored,
-)
+from ..query.rows import as_stored
 from .beginning_statements import BeginningStatements
 from .looking_statements import LookingStatements
 from .table_statements import default_of

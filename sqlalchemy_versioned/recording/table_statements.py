@@ -5,31 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Select,
-    Update,
-    bindparam,
-    exists,
-    not_,
-    null,
-    or_,
-)
+from sqlalchemy import Column, ColumnElement, Select, Update, bindparam, exists, not_, null, or_
 from sqlalchemy.engine import Dialect
 
-from ..database.dialects import (
-    has_enum_types,
-    writes_past_snapshots,
-)
+from ..database.dialects import has_enum_types, writes_past_snapshots
 from ..database.key_conditions import KeyConditions
 from ..database.keys import Style
 from ..model.spec import VersionSpec
 from ..query.newest import index_hint
-from ..query.rows import (
-    same_image_exists,
-    same_key,
-)
+from ..query.rows import same_image_exists, same_key
 
 __all__ = ["TableStatements", "default_of"]
 

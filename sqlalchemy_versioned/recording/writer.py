@@ -14,10 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..context.values import row_values
-from ..database.dialects import (
-    has_writable_ctes,
-    joins_whole_tables,
-)
+from ..database.dialects import has_writable_ctes, joins_whole_tables
 from ..database.keys import Key, Style, bare_key, key_values
 from ..model.operation import BEFORE_RECORDING, Operation
 from .image import Image

@@ -6,13 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import (
-    ONETOMANY,
-    InstanceState,
-    Mapper,
-    RelationshipProperty,
-    Session,
-)
+from sqlalchemy.orm import ONETOMANY, InstanceState, Mapper, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import set_attribute, set_committed_value
 
 from .._typing import mapper_of

@@ -10,13 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, inspect, or_, select
-from sqlalchemy.orm import (
-    MANYTOONE,
-    Mapper,
-    RelationshipProperty,
-    aliased,
-    selectin_polymorphic,
-)
+from sqlalchemy.orm import MANYTOONE, Mapper, RelationshipProperty, aliased, selectin_polymorphic
 from sqlalchemy.sql.schema import Column
 
 from .. import _sqlalchemy

@@ -6,13 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import (
-    ONETOMANY,
-    InstanceState,
-    RelationshipProperty,
-    Session,
-    object_session,
-)
+from sqlalchemy.orm import ONETOMANY, InstanceState, RelationshipProperty, Session, object_session
 from sqlalchemy.orm.attributes import set_attribute
 from sqlalchemy.orm.collections import collection_adapter
 

@@ -17,13 +17,7 @@ from .binds import connection_of
 from .catalogue import TablesBelow, stored_functions, stored_triggers
 from .ddl import CreateRecorder
 from .guards import CreateGuard, GuardSpec
-from .native_tables import (
-    check_metadata,
-    guards,
-    native_tables,
-    transaction_specs,
-    trigger_specs,
-)
+from .native_tables import check_metadata, guards, native_tables, transaction_specs, trigger_specs
 from .partitions import sentry_name
 from .schemas import default_schema, schema_on
 from .spec import TransactionStep, TriggerSpec

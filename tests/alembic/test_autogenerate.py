@@ -11,12 +11,7 @@ from sqlalchemy import column as name_column
 from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column
 
-from sqlalchemy_versioned import (
-    ImproperlyConfigured,
-    VersioningError,
-    as_of,
-    versioned_table,
-)
+from sqlalchemy_versioned import ImproperlyConfigured, VersioningError, as_of, versioned_table
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 from tests.migrations import Migrations, declared

@@ -7,12 +7,7 @@ from sqlalchemy import Integer, String, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, mapped_column
 
-from sqlalchemy_versioned import (
-    ImproperlyConfigured,
-    IncompleteHistory,
-    Operation,
-    as_of,
-)
+from sqlalchemy_versioned import ImproperlyConfigured, IncompleteHistory, Operation, as_of
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 from tests.migrations import Migrations, declared

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import (
-    Column,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Table,
-)
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
 
 

@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
-from sqlalchemy.orm import (
-    Session,
-    joinedload,
-    selectinload,
-    subqueryload,
-)
+from sqlalchemy.orm import Session, joinedload, selectinload, subqueryload
 
 from sqlalchemy_versioned import version_class
 from tests.schemas.nodes import build_nodes

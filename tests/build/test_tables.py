@@ -24,13 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql, sqlite
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.exc import CompileError
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    configure_mappers,
-    mapped_column,
-    relationship,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column, relationship
 from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
 from sqlalchemy_versioned import ImproperlyConfigured, version_table, versioning_manager

@@ -17,13 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import StatementError
-from sqlalchemy.orm import (
-    Mapped,
-    Session,
-    configure_mappers,
-    mapped_column,
-    registry,
-)
+from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, registry
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqlalchemy_versioned import (

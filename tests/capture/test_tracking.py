@@ -21,14 +21,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import (
-    Mapped,
-    Session,
-    configure_mappers,
-    deferred,
-    mapped_column,
-    relationship,
-)
+from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column, relationship
 
 from sqlalchemy_versioned import CaptureError, paused, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify

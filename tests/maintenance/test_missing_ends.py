@@ -5,11 +5,7 @@ from sqlalchemy import ForeignKey, inspect, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sqlalchemy_versioned import ImproperlyConfigured, version_class, version_table
-from sqlalchemy_versioned.maintenance import (
-    update_end_tx_column,
-    update_property_mod_flags,
-    verify,
-)
+from sqlalchemy_versioned.maintenance import update_end_tx_column, update_property_mod_flags, verify
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 
 

@@ -6,13 +6,7 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from sqlalchemy_versioned import (
-    IncompleteHistory,
-    Operation,
-    as_of,
-    paused,
-    transaction_class,
-)
+from sqlalchemy_versioned import IncompleteHistory, Operation, as_of, paused, transaction_class
 from sqlalchemy_versioned.maintenance import FaultKind, Repair, repair, verify
 from sqlalchemy_versioned.model.lookup import spec_of
 from tests.lives import versions_of

@@ -6,12 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, inspect, select, update
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column
 
-from sqlalchemy_versioned import (
-    ImproperlyConfigured,
-    Operation,
-    remove_versioning,
-    version_class,
-)
+from sqlalchemy_versioned import ImproperlyConfigured, Operation, remove_versioning, version_class
 from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin
 from tests.lives import versions_of
 

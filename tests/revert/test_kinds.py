@@ -6,13 +6,7 @@ import pytest
 from sqlalchemy import Column, ForeignKey, Table, and_
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.ext.orderinglist import ordering_list
-from sqlalchemy.orm import (
-    Mapped,
-    attribute_keyed_dict,
-    foreign,
-    mapped_column,
-    relationship,
-)
+from sqlalchemy.orm import Mapped, attribute_keyed_dict, foreign, mapped_column, relationship
 
 from sqlalchemy_versioned import ReverterException
 from tests.models import Models

@@ -3,16 +3,7 @@
 import uuid
 
 import pytest
-from sqlalchemy import (
-    Column,
-    ForeignKey,
-    ForeignKeyConstraint,
-    String,
-    Table,
-    Uuid,
-    select,
-    update,
-)
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, String, Table, Uuid, select, update
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column, relationship
 
 from sqlalchemy_versioned import Operation, deleted, version_class

@@ -15,13 +15,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import (
-    Mapped,
-    Session,
-    configure_mappers,
-    declared_attr,
-    mapped_column,
-)
+from sqlalchemy.orm import Mapped, Session, configure_mappers, declared_attr, mapped_column
 
 from sqlalchemy_versioned import (
     IncompleteHistory,

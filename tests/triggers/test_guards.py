@@ -13,13 +13,7 @@ from sqlalchemy_versioned import (
     vacuum,
     version_class,
 )
-from sqlalchemy_versioned.maintenance import (
-    prune,
-    redact,
-    repair,
-    update_end_tx_column,
-    verify,
-)
+from sqlalchemy_versioned.maintenance import prune, redact, repair, update_end_tx_column, verify
 from sqlalchemy_versioned.plugins import TransactionMetaPlugin
 from sqlalchemy_versioned.triggers import check_triggers, install_triggers, trigger_ddl
 

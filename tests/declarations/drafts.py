@@ -19,7 +19,7 @@ TABLES = (
     "order",
     "Mixed Case",
     "per%cent",
-    "a_table_with_quite_a_long_name_for_" + "x" * 20,
+    "a_table_with_quite_a_long_name_for_" + "x" * 12,
 )
 PRELUDE = """\
 from sqlalchemy import *

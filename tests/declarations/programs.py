@@ -104,10 +104,14 @@ class Program:
     def is_taken(self, cls: type, key: tuple[Any, ...]) -> bool:
         """Tell whether there is an object with a key."""
         root = root_of(inspect(cls)).class_
-        return any(key_of(obj) == key for obj in self.objects(root))
+        found = self.objects(root)
+        if is_in_circle(inspect(cls)):
+            # SQLAlchemy would delete the row that it has just given to the other.
+            found += [obj for obj in self.session.deleted if isinstance(obj, root)]
+        return any(key_of(obj) == key for obj in found)
 
     def new_key(self, cls: type) -> dict[str, Any] | None:
-        """Return the values of a key that is no reference; ``None`` if it is taken."""
+        """Return the values of a key that is no reference; mostly ``None`` if it is taken."""
         mapper = inspect(cls)
         key = {
             attribute: draw_value(self.chance, column.type)

@@ -94,5 +94,5 @@ def watch(world: World) -> tuple[dict[str, Watched], list[list[str]]]:
 
 
 def key_of_links(table: Table) -> list[Column[Any]]:
-    """Return the columns that tell a row of links from others."""
-    return list(table.primary_key) or [c for c in table.c if c.foreign_keys]
+    """Return the columns that tell a row of links from others, and from what it linked before."""
+    return list(dict.fromkeys([*table.primary_key, *(c for c in table.c if c.foreign_keys)]))

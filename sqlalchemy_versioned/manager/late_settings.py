@@ -27,6 +27,8 @@ _BEFORE = (
 
 #: The option that is asked for whenever something is written.
 _ALWAYS_ASKED = "versioning"
+#: The one that is asked for whenever something is said, and that triggers were made with.
+_KEPT_BY_TRIGGERS = "session_variable_namespace"
 
 #: The hooks that are called while something is built.
 _BUILDING = (
@@ -38,16 +40,25 @@ _BUILDING = (
 
 
 def check_late_options(
-    registry: Registry, cores: CoreTables, before: Options, said: Mapping[str, Any], after: Options
+    registry: Registry,
+    cores: CoreTables,
+    before: Options,
+    said: Mapping[str, Any],
+    after: Options,
+    *,
+    has_triggers: bool,
 ) -> None:
     """Refuse options that are other ones than what is versioned already has been built with.
 
     :param before: what holds for all classes; *after*: what would hold with what is *said*.
+    :param has_triggers: whether triggers record some of them.
     :raises ImproperlyConfigured: for the first option that classes do not say themselves.
     """
     for name in said:
         old, new = _value(before, name), _value(after, name)
-        if name == _ALWAYS_ASKED or old == new:
+        if old == new or name == _ALWAYS_ASKED:
+            continue
+        if name == _KEPT_BY_TRIGGERS and not has_triggers:
             continue
         told = getattr(old, "value", old)
         if names := list(_following(registry, cores, name)):

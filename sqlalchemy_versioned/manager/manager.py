@@ -206,7 +206,14 @@ class VersioningManager(RecordedSessions):
                 build_options(self.options, more, owner="make_versioned()", also=also)
                 for more in ({}, said)
             )
-            check_late_options(self._registry, self._cores, before, said, after)
+            check_late_options(
+                self._registry,
+                self._cores,
+                before,
+                said,
+                after,
+                has_triggers=self._native.has_tables,
+            )
 
     def start(self, *, mapper: Any = Mapper, session: Any = Session) -> None:
         """Version the classes of *mapper* in the sessions of *session*; may be called again.

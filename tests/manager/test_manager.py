@@ -259,6 +259,15 @@ def test_too_late_for_what_is_versioned(said, message, Base, versioning):
     assert all(map(is_versioned, (Article, Tag)))
 
 
+def test_late_option_that_triggers_know(Base, versioning):
+    """What session variables begin with stands in triggers, and else is asked for when it is said."""
+    declare(Base, __versioned__={"native_versioning": True})
+    configure_mappers()
+
+    with pytest.raises(ImproperlyConfigured, match="session_variable_namespace='app', and Article"):
+        make_versioned(session_variable_namespace="app")
+
+
 def test_late_option_that_classes_say_themselves(Base, versioning):
     """What holds for no class so far can be said to those that come."""
     Article = declare(Base, __versioned__={"strategy": "append"})

@@ -260,7 +260,7 @@ def test_too_late_for_what_is_versioned(said, message, Base, versioning):
 
 
 def test_late_option_that_triggers_know(Base, versioning):
-    """What session variables begin with stands in triggers, and else is asked for when it is said."""
+    """What session variables begin with stands in triggers; else it is asked for each time."""
     declare(Base, __versioned__={"native_versioning": True})
     configure_mappers()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, select
+from sqlalchemy import Column, Connection, select
 
 from ..database.dialects import locks_one_table
 from ..database.foreign_keys import Edge
@@ -46,8 +46,8 @@ def referring_rows(
     of = edge.table if locks_one_table(connection.dialect) else None
     for part in KeyParameters(key, connection.dialect).sets(keys).chunks():
         member = KeyConditions(key, part.style).member(columns, "keys")
-        shown = (*_labelled(own, "key"), *_labelled(columns, "referred"))
-        statement: Select[Any] = select(*shown).where(*same, member).with_for_update(of=of)
+        shown = [*_labelled(own, "key"), *_labelled(columns, "referred")]
+        statement = select(*shown).where(*same, member).with_for_update(of=of)
         for row in connection.execute(statement, part.parameters()).all():
             yield bare_key(row[: len(own)]), bare_key(row[len(own) :])
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import inspect
-
+from .._typing import mapper_of
 from ..build.core import said_of
 from ..build.registry import Registry
 from ..exc import ImproperlyConfigured
@@ -78,7 +77,7 @@ def _following(registry: Registry, cores: CoreTables, name: str) -> Iterator[str
     built = set(registry.associations)
     for cls, spec in registry.classes.items():
         built.update(each.parent_table for each in spec.tables)
-        if not any(name in (said_of(each) or {}) for each in inspect(cls).iterate_to_root()):
+        if not any(name in (said_of(each) or {}) for each in mapper_of(cls).iterate_to_root()):
             yield cls.__name__
     for table, said in zip(cores.tables, cores.said, strict=False):
         built.add(table)
@@ -112,8 +111,8 @@ def check_late_user_class(registry: Registry, user_cls: Any) -> None:
     cls = registry.transaction_class
     if cls is None or not registry.makes_transactions:
         return
-    link = inspect(cls).relationships.get("user")
-    known = None if link is None else link.mapper.class_
+    link = mapper_of(cls).relationships.get("user")
+    known: type[Any] | None = None if link is None else link.mapper.class_
     if user_cls is known or (known is not None and str(user_cls) == known.__name__):
         return
     raise ImproperlyConfigured(

@@ -202,10 +202,8 @@ class VersioningManager(RecordedSessions):
 
     def _check_late_options(self, said: Mapping[str, Any], also: Iterable[str]) -> None:
         if said and (self._registry.tables or self._registry.cores):
-            before, after = (
-                build_options(self.options, more, owner="make_versioned()", also=also)
-                for more in ({}, said)
-            )
+            before = build_options(self.options, {}, owner="make_versioned()", also=also)
+            after = build_options(self.options, said, owner="make_versioned()", also=also)
             check_late_options(
                 self._registry,
                 self._cores,

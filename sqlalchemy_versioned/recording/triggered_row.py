@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as LongText
 from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import Function
 
 from .._sqlalchemy import commits_by_itself, info_of, translated_schema
@@ -309,7 +310,9 @@ def _known(name: str = TRANSACTIONS) -> ColumnElement[Any]:
     return cast(func.coalesce(_said(name), literal_column("'{}'")), BinaryJSON())
 
 
-def _set_current(table: Table, number: int, *, is_wanted: bool = True, stamped: Any = None) -> Any:
+def _set_current(
+    table: Table, number: int, *, is_wanted: bool = True, stamped: NamedColumn[Any] | None = None
+) -> Any:
     """Let a transaction go on.
 
     :param is_wanted: whether it is to be kept even if it comes to nothing.
@@ -317,14 +320,14 @@ def _set_current(table: Table, number: int, *, is_wanted: bool = True, stamped: 
     """
     rows = table.alias()
     own = func.jsonb_build_object(_place(rows), number_column(rows))
-    settings = [build_setting(TRANSACTIONS, _known().op("||")(own))]
+    settings: list[Any] = [build_setting(TRANSACTIONS, _known().op("||")(own))]
     if is_wanted:
         settings.append(build_setting(WANTED, literal("1")))
     if stamped is not None:
         key = func.concat(_place(rows), literal_column("':'"), number_column(rows))
         moment = cast(extract("epoch", rows.c[stamped.key]), LongText)
-        own = func.jsonb_build_object(key, moment)
-        settings.append(build_setting(MOMENTS, _known(MOMENTS).op("||")(own)))
+        merged = _known(MOMENTS).op("||")(func.jsonb_build_object(key, moment))
+        settings.append(build_setting(MOMENTS, merged))
     return select(*settings).select_from(rows).where(number_column(rows) == number)
 
 

@@ -180,12 +180,13 @@ def build_transaction_spec(
     columns = {str(c): c for c in references if c.table not in without}
     is_shared = len(namesakes) > 1
     # The functions are one in the database: whichever MetaData they are made for, in one order.
-    in_order = sorted if is_shared else list
+    if is_shared:
+        versions, columns = dict(sorted(versions.items())), dict(sorted(columns.items()))
     return TransactionSpec(
         table=table,
-        versions=tuple(versions[name] for name in in_order(versions)),
+        versions=tuple(versions.values()),
         variables=tuple(v for v in variables if v.key in table.c),
-        referring=tuple(columns[name] for name in in_order(columns)),
+        referring=tuple(columns.values()),
         functions={step: step_name(table, step) for step in TransactionStep},
         is_shared=is_shared,
     )

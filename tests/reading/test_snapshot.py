@@ -881,14 +881,20 @@ def pickled(article):
     """Return what becomes of an object on its way through a pickle."""
     mappers = inspect(article).mapper.registry.mappers
     classes = {mapper.class_.__name__: mapper.class_ for mapper in mappers}
-    file = io.BytesIO()
-    pickler, unpickler = pickle.Pickler(file), pickle.Unpickler(file)
+
     # Classes that a test declares cannot be looked up by pickle.
-    pickler.persistent_id = lambda each: _name(each) if _name(each) in classes else None
-    unpickler.persistent_load = classes.__getitem__
-    pickler.dump(article)
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj):
+            return _name(obj) if _name(obj) in classes else None
+
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, pid):
+            return classes[pid]
+
+    file = io.BytesIO()
+    Pickler(file).dump(article)
     file.seek(0)
-    return unpickler.load()
+    return Unpickler(file).load()
 
 
 def _name(value):

@@ -99,21 +99,20 @@ class Witness:
                 assert last.values == wanted.values, (place, found, wanted)
 
     def _settled(self, name: str, version: Version) -> Version:
-        """Return a version without what a flush may set before it deletes the row.
+        """Return a version without what need not be what the row had in the end.
 
-        It may let go of references, and with them set what follows an update.
+        An ignored column may have changed alone after the version was written.  A flush may let go
+        of references before it deletes a row, and with them set what follows an update.
         """
-        if version.operation != Operation.DELETE:
-            return version
-        columns = {column.name: column for column in self.history.tables[name].table.c}
-        return Version(
-            version.operation,
-            {
-                key: value
-                for key, value in version.values.items()
-                if columns[key].primary_key or not follows(columns[key])
-            },
-        )
+        watched = self.history.tables[name]
+        is_gone = version.operation == Operation.DELETE
+        values = {
+            column.name: version.values[column.name]
+            for column in watched.table.c
+            if column.name in version.values.keys() - watched.ignored
+            if column.primary_key or not (is_gone and follows(column))
+        }
+        return Version(version.operation, values)
 
     # -- the whole -----------------------------------------------------------------------
 

@@ -200,7 +200,7 @@ FAULTS = [
     Fault(
         "vanished-marked",
         "recording/sorting.py",
-        "        elif after is None:\n            work.vanished.append(key)\n",
+        "            elif after is None:\n                work.vanished.append(key)\n",
         "",
         "A row that came, was renamed and so left its key leaves a deletion there.",
         (CHANGED_KEYS,),
@@ -586,8 +586,8 @@ FAULTS = [
     Fault(
         "deletion-without-first-state",
         "capture/flush_events.py",
-        "                self._surroundings.keep_first_state(connection, spec, keys, born=born)\n",
-        "                pass\n",
+        "self._recorder.keep_first_state(connection, work.hierarchy, gone, born=born)",
+        "pass",
         "A row older than its history is deleted without a trace of what it was.",
         (f"{STATEMENTS}::test_the_state_before_the_first_change_is_kept",),
     ),
@@ -1144,7 +1144,7 @@ FAULTS = [
     Fault(
         "clocks-believed",
         "query/history.py",
-        "cls.issued_at.between(last - CLOCKS, last)",
+        "cls.issued_at.between(last - _CLOCKS, last)",
         "cls.issued_at == last",
         "What was written before, on a machine whose clock is behind, is not seen.",
         (CLOCKS,),

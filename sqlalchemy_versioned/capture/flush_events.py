@@ -86,8 +86,7 @@ class FlushEvents:
         for work in self._collect(flush, self._classes.of_hierarchy(flush, base_mapper)):
             gone = {spec: [*each.deleted, *each.given] for spec, each in work.changes.items()}
             born = [spec for spec, each in work.changes.items() if each.inserted]
-            for spec, keys in gone.items():
-                self._surroundings.keep_first_state(connection, spec, keys, born=born)
+            self._recorder.keep_first_state(connection, work.hierarchy, gone, born=born)
             absent = self._take_images(flush, work, locks=True).absent
             flush.absent.update(absent)
             for spec, keys in gone.items():

@@ -136,12 +136,20 @@ class SessionRecorder:
         plugins.call("after_create_version_objects", unit, session)
 
     def keep_first_state(
-        self, connection: Connection, hierarchy: Hierarchy, keys: Mapping[VersionSpec, list[Key]]
+        self,
+        connection: Connection,
+        hierarchy: Hierarchy,
+        keys: Mapping[VersionSpec, list[Key]],
+        *,
+        born: Collection[VersionSpec] = (),
     ) -> None:
-        """Write versions of rows that have none, before they are changed for the first time."""
+        """Write versions of rows that have none, before they are changed for the first time.
+
+        :param born: the tables with rows that were inserted and are still to be recorded.
+        """
         for spec in hierarchy.tables:
             if keys.get(spec):
-                self.surroundings.keep_first_state(connection, spec, keys[spec])
+                self.surroundings.keep_first_state(connection, spec, keys[spec], born=born)
 
     def may_lack_versions(self, connection: Connection, spec: VersionSpec) -> bool:
         """Tell whether some row of a table may have no version."""

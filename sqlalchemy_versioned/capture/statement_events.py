@@ -177,7 +177,7 @@ class StatementEvents:
         result: Any,
     ) -> None:
         if isinstance(statement, _WRITES):
-            with self._recorder.failures.noting(connection):
+            with self._recorder.noting(connection):
                 self._captures.on(connection).after(connection, statement, result)
 
     def _before_cursor_execute(
@@ -244,7 +244,7 @@ class StatementEvents:
         has_transaction = not (context.is_disconnect or _sqlalchemy.commits_by_itself(connection))
         is_lost = has_transaction and has_rolled_back(connection, context.original_exception)
         capture = self._captures.on(connection)
-        with self._recorder.failures.noting(connection):
+        with self._recorder.noting(connection):
             capture.failed(connection, context.execution_context, is_lost=is_lost)
         if is_lost:
             self._sessions.lose(connection)

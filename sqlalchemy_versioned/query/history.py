@@ -15,7 +15,6 @@ from ..model.spec import ClassSpec
 from .conditions import is_latest, is_row_of, leads_to, next_of, place_of, previous_of, until_of
 
 __all__ = [
-    "CLOCKS",
     "FRESH",
     "LAST",
     "count_versions_before",
@@ -35,7 +34,7 @@ __all__ = [
 FRESH = {"populate_existing": True}
 
 #: How far the clocks of those who write to one database may be apart.
-CLOCKS = timedelta(minutes=1)
+_CLOCKS = timedelta(minutes=1)
 
 #: No transaction comes after this one.
 LAST = 2**63 - 1
@@ -140,7 +139,7 @@ def _select_transaction_at(asked: Any, transaction_class: type[Any], when: datet
         )
     until = select(cls.issued_at).where(cls.issued_at <= when)
     last = asked.scalar(until.order_by(cls.issued_at.desc()).limit(1))
-    around = false() if last is None else cls.issued_at.between(last - CLOCKS, last)
+    around = false() if last is None else cls.issued_at.between(last - _CLOCKS, last)
     return select(func.max(cls.id)).where(around)
 
 

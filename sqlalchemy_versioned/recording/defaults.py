@@ -71,14 +71,10 @@ def _moments(table: Table) -> frozenset[str]:
     return frozenset([column.key] if column is not None and is_made else ())
 
 
-def _is_clock(default: Any) -> bool:
-    return default is not None and default.is_callable and default.arg is utc_now
-
-
 def _maker(default: Any) -> Callable[[], Any] | None:
     if default.is_scalar:
         return lambda: default.arg
-    if _is_clock(default) or (default.is_callable and _takes_nothing(default.arg)):
+    if default.is_callable and (default.arg is utc_now or _takes_nothing(default.arg)):
         return lambda: default.arg(None)
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .._typing import new_list
@@ -55,19 +54,14 @@ def sort_changes(spec: VersionSpec, changes: Changes, records: Records) -> Sorte
                 continue
             part = work.image.fresh if before is None else work.image.again
             part.setdefault(after, []).append(key)
-    work.departed = list(_gone(spec, changes.departed, records, work))
-    work.image.given = list(_gone(spec, changes.given, records, work))
+    for keys, fresh in ((changes.departed, work.departed), (changes.given, work.image.given)):
+        for key in keys:
+            before = records.of(spec, key)
+            after = merge(before, Operation.DELETE)
+            if before is None:
+                fresh.append(key)
+            elif after is None:
+                work.vanished.append(key)
+            else:
+                work.marked.append(key)
     return work
-
-
-def _gone(spec: VersionSpec, keys: Iterable[Key], records: Records, work: Sorted) -> Iterable[Key]:
-    """Yield rows of which nothing is recorded; put the others where they belong in *work*."""
-    for key in keys:
-        before = records.of(spec, key)
-        after = merge(before, Operation.DELETE)
-        if before is None:
-            yield key
-        elif after is None:
-            work.vanished.append(key)
-        else:
-            work.marked.append(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Connection, Table, types
+from sqlalchemy import Connection, Table, literal_column, select, types
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -158,6 +158,8 @@ def can_go_on_after_errors(dialect: Dialect) -> bool:
 #: Errors after which InnoDB has rolled back the whole transaction: a deadlock, too many locks, a
 #: record that changed since the snapshot.
 _ENDING_ERRORS = (1213, 1206, 1020)
+#: The error after which it does so where ``innodb_rollback_on_timeout`` says so: no lock was got.
+_LOCK_TIMEOUT = 1205
 
 
 def has_rolled_back(connection: Connection, error: BaseException) -> bool:
@@ -167,7 +169,11 @@ def has_rolled_back(connection: Connection, error: BaseException) -> bool:
     connection that is lost has nobody to be asked.
     """
     if connection.dialect.name in ("mysql", "mariadb"):
-        return _sqlalchemy.error_number(connection.dialect, error) in _ENDING_ERRORS
+        number = _sqlalchemy.error_number(connection.dialect, error)
+        if number == _LOCK_TIMEOUT:
+            setting = literal_column("@@innodb_rollback_on_timeout", types.Integer)
+            return bool(connection.scalar(select(setting)))
+        return number in _ENDING_ERRORS
     if connection.dialect.name != "sqlite" or connection.invalidated:
         return False
     driver: Any = connection.connection.driver_connection

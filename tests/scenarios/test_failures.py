@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from sqlalchemy import ForeignKey, delete, event, insert, select, update
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sqlalchemy_versioned import (
@@ -326,4 +326,32 @@ def test_bulk_methods_after_a_flush_that_failed(session, blog):
 
     # What was raised holds the flush.
     assert raised.value.__traceback__ is not None
+    assert verify(session) == []
+
+
+@pytest.mark.needs("deadlocks_end_all")
+def test_lock_timeout_that_ends_all(tables, session, models):
+    """What is recorded after a server has rolled back all for want of a lock is complete.
+
+    It does so if it was started that way; the listener lets it look as if it was.
+    """
+
+    def time_out(connection, cursor, statement, parameters, context, many):
+        if "@@innodb_rollback_on_timeout" in statement:
+            return "SELECT 1", ()
+        if statement.startswith("DELETE"):
+            cursor.execute("ROLLBACK")
+            return "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205", ()
+        return statement, parameters
+
+    session.add(models.Article(id=1, name="a"))
+    session.flush()
+    event.listen(tables, "before_cursor_execute", time_out, retval=True)
+    with pytest.raises(DBAPIError, match="1205"):
+        session.execute(delete(models.Comment))
+    session.expunge_all()
+    session.add(models.Article(id=2, name="b"))
+    session.commit()
+
+    assert session.scalars(select(models.Article.id)).all() == [2]
     assert verify(session) == []

@@ -15,6 +15,7 @@ from alembic.operations import MigrateOperation, ops
 from sqlalchemy import Column
 from sqlalchemy.sql.elements import False_
 
+from ..build.columns import StoredEnum
 from ..exc import ImproperlyConfigured
 from ..model.spec import VersionSpec
 from .columns import (
@@ -87,11 +88,22 @@ def _amend_versions(found: Found, table: ops.ModifyTableOps, spec: VersionSpec) 
         if isinstance(operation, ops.AddColumnOp):
             _fill(found, operation.column, spec)
         elif isinstance(operation, ops.AlterColumnOp):
+            if _has_room(found, operation, spec):
+                operation.modify_type = None
             operation = convert(operation)
             if _are_both_false(operation.existing_server_default, operation.modify_server_default):
                 operation.modify_server_default = False
         kept.append(_loosened(operation))
     table.ops[:] = [each for each in kept if each is not None and not _is_idle(each)]
+
+
+def _has_room(found: Found, operation: ops.AlterColumnOp, spec: VersionSpec) -> bool:
+    """Tell whether a column is text that takes the members of its enum already."""
+    kept = {pair.version.name: pair.version.type for pair in spec.pairs}
+    type_, stored = kept.get(operation.column_name), operation.existing_type
+    if not isinstance(type_, StoredEnum) or stored is None:
+        return False
+    return type_.has_room_in(stored, found.dialect)
 
 
 def _are_both_false(stored: Any, wanted: Any) -> bool:

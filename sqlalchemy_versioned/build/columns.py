@@ -127,14 +127,31 @@ class StoredEnum(types.TypeDecorator[Any]):
     """Keeps an enum as plain text, so that members can be renamed or dropped later.
 
     Values that the enum no longer has are loaded as the text that was stored.
+
+    :param is_key: whether it is part of a key, which InnoDB gives only so much room.
     """
 
     impl: types.TypeEngine[Any] | type[types.TypeEngine[Any]] = String
     cache_ok: bool | None = True
 
-    def __init__(self, enum: Enum) -> None:
+    def __init__(self, enum: Enum, is_key: bool = False) -> None:
         self.enum = enum
-        super().__init__(length=max(enum.length or 0, 255))
+        self.is_key = is_key
+        super().__init__(length=_text_length(enum, 255))
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """Take as little of a key as a member with another name may need."""
+        if self.is_key and dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(String(_text_length(self.enum, 64)))
+        return super().load_dialect_impl(dialect)
+
+    def has_room_in(self, column_type: types.TypeEngine[Any], dialect: Dialect) -> bool:
+        """Tell whether a column of some type takes every value: of text, and as long at least."""
+        if not isinstance(column_type, String) or isinstance(column_type, Enum):
+            return False
+        wanted: Any = self.load_dialect_impl(dialect)
+        length: int = wanted.length
+        return column_type.length is None or column_type.length >= length
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Store what the enum itself would store."""
@@ -162,33 +179,40 @@ class StoredEnum(types.TypeDecorator[Any]):
         return self
 
 
+def _text_length(enum: Enum, room: int) -> int:
+    return max(enum.length or 0, room)
+
+
 def _plain_enum(enum: Any) -> Any:
     # The generic type has the processors; a dialect's own (PostgreSQL's) expects the driver's.
     return enum.adapt(Enum, native_enum=False, create_constraint=False)
 
 
-def version_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
-    """Return the type in which values of *type_* are kept."""
-    kept = _replacing_type(type_)
+def version_type(type_: types.TypeEngine[Any], *, is_key: bool = False) -> types.TypeEngine[Any]:
+    """Return the type in which values of *type_* are kept.
+
+    :param is_key: whether they are part of a key, or refer to one.
+    """
+    kept = _replacing_type(type_, is_key)
     if kept is None:
-        return _copied_type(type_)
+        return _copied_type(type_, is_key)
     for dialect, variant in _sqlalchemy.variants_of(type_).items():
-        kept = kept.with_variant(version_type(variant), dialect)
+        kept = kept.with_variant(version_type(variant, is_key=is_key), dialect)
     return kept
 
 
-def _replacing_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
+def _replacing_type(type_: types.TypeEngine[Any], is_key: bool) -> types.TypeEngine[Any] | None:
     """Return another type in which values are kept, for those that bring something along."""
     if isinstance(type_, Enum):
-        return StoredEnum(type_)
+        return StoredEnum(type_, is_key)
     if isinstance(type_, Boolean):
         return Boolean()
     if is_named(type_, "DOMAIN"):
-        return version_type(type_.data_type)  # type: ignore[attr-defined]
+        return version_type(type_.data_type, is_key=is_key)  # type: ignore[attr-defined]
     return None
 
 
-def _copied_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
+def _copied_type(type_: types.TypeEngine[Any], is_key: bool) -> types.TypeEngine[Any]:
     if is_array(type_):
         array = copy.copy(type_)
         array.item_type = version_type(type_.item_type)
@@ -197,7 +221,8 @@ def _copied_type(type_: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
     copied = copy.copy(type_)
     if isinstance(copied, types.TypeDecorator) and isinstance(copied.impl, types.TypeEngine):
         # Both names, as SQLAlchemy itself does: the second is a copy that it may have made.
-        vars(copied).update(dict.fromkeys(("impl", "impl_instance"), version_type(copied.impl)))
+        kept = version_type(copied.impl, is_key=is_key)
+        vars(copied).update(dict.fromkeys(("impl", "impl_instance"), kept))
     return copied
 
 
@@ -212,7 +237,7 @@ def build_version_column(
     """
     return Column(
         column.name,
-        version_type(column.type),
+        version_type(column.type, is_key=is_key or bool(column.foreign_keys)),
         key=key,
         primary_key=is_key and key_is_primary,
         nullable=not is_key,

@@ -171,7 +171,7 @@ def settle_types(spec: VersionSpec) -> bool:
     """
     waiting = [pair for pair in spec.pairs if isinstance(pair.version.type, types.NullType)]
     for pair in waiting:
-        pair.version.type = version_type(pair.parent.type)
+        pair.version.type = version_type(pair.parent.type, is_key=True)
     return not any(isinstance(pair.version.type, types.NullType) for pair in waiting)
 
 

@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Column, Computed, Integer, String, Table, select
+from sqlalchemy import Column, Computed, Enum, Integer, String, Table, select
 from sqlalchemy import column as name_column
 from sqlalchemy import table as name_table
 from sqlalchemy.orm import Session, mapped_column
@@ -333,3 +333,16 @@ def test_a_computed_column_comes_goes_and_comes_back(migrations):
     with migrations.engine.connect() as connection:
         found = connection.execute(select(versions).order_by(versions.c.n)).all()
     assert found == [(0, 0), (1, 2), (2, None)]
+
+
+def test_text_of_enums_keeps_its_room(migrations):
+    """A column that has more room than the members of a key need is left as it is."""
+    size = mapped_column(Enum("s", "m", native_enum=False), primary_key=True)
+    with declared(article(size=size)) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        with migrations.engine.begin() as connection:
+            operations = Operations(MigrationContext.configure(connection))
+            with operations.batch_alter_table("article_version") as batch:
+                batch.alter_column("size", type_=String(300), existing_nullable=False)
+        assert migrations.differences(Base.metadata) == []

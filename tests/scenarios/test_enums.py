@@ -239,3 +239,28 @@ def test_arrays_of_enums(Base, engine):
         session.execute(text("ALTER TYPE color RENAME VALUE 'RED' TO 'CRIMSON'"))
         assert [v.colors for v in thing.versions] == [[Color.RED], [Color.RED, Color.BLUE]]
         session.rollback()
+
+
+def test_keys_of_many_enums(Base, open_session):
+    """Enums take little enough of a key for several of them, and for text beside them."""
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        __versioned__ = {}
+        first = mapped_column(Enum(Color, name="color"), primary_key=True)
+        second = mapped_column(Enum(Color, name="color"), primary_key=True)
+        third = mapped_column(Enum(Color, name="color"), primary_key=True)
+        fourth = mapped_column(Enum(Color, name="color"), primary_key=True)
+        code = mapped_column(String(400), primary_key=True)
+        name = mapped_column(String(9))
+
+    session = open_session(Base)
+    key = dict.fromkeys(("first", "second", "third", "fourth"), Color.BLUE)
+    thing = Thing(**key, code="c", name="a")
+    session.add(thing)
+    session.commit()
+    thing.name = "b"
+    session.commit()
+
+    told = [(version.first, version.fourth, version.name) for version in thing.versions]
+    assert told == [(Color.BLUE, Color.BLUE, "a"), (Color.BLUE, Color.BLUE, "b")]

@@ -14,7 +14,7 @@ from .. import _sqlalchemy
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key, bare_key
 from ..model.spec import ClassSpec, VersionSpec
-from ..reading.loaded import expire_versions, has_loaded_versions
+from ..reading.loaded import expire_versions, has_loaded_versions, leave_versions
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
 from ..recording.recording import Recording
@@ -22,7 +22,7 @@ from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
 from .flush_behind import FlushBehind
 from .flush_refusals import refuse_left_rows
-from .flush_work import collect_work
+from .flush_work import classes_of_added, collect_work
 from .flushed_classes import FlushedClasses
 from .flushes import Flush
 from .native import end_events
@@ -174,6 +174,7 @@ class FlushEvents:
             link.settle(work)
             self._take_images(flush, work)
         self._behind.settle(flush)
+        self._leave_versions(session, context)
         if flush.is_left_to_triggers:
             end_events(flush)
             self._recorder.follow_triggers(session)
@@ -183,6 +184,11 @@ class FlushEvents:
             for hierarchy, keys in flush.touched:
                 expire_versions(session, hierarchy, keys, since=unit.oldest_id)
             self._surroundings.plugins.call("after_create_version_objects", unit, session)
+
+    def _leave_versions(self, session: Session, context: UOWTransaction) -> None:
+        unit = self._sessions.current(session)
+        if unit is not None and has_loaded_versions(session):
+            leave_versions(session, classes_of_added(context), since=unit.oldest_id)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
         """Set what objects could not be given while they were flushed."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstanceState, Mapper, UOWTransaction
 from .. import _sqlalchemy
 from ..database.keys import Key, bare_key
 from ..hooks import Plugin, PluginCollection
+from ..model.lookup import find_spec
 from ..model.operation import Operation
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
@@ -21,7 +22,7 @@ from .flushes import Flush
 from .touched import ClassReader
 from .work import Work
 
-__all__ = ["collect_work", "find_switched"]
+__all__ = ["classes_of_added", "collect_work", "find_switched"]
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -102,6 +103,19 @@ def find_switched(
         if (state.key is None or state in new) and not is_deleted
     }
     return {deleted[place]: spec for place, spec in added.items() if place in deleted}
+
+
+def classes_of_added(context: UOWTransaction) -> Mapping[tuple[Hierarchy, Key], ClassSpec]:
+    """Return the classes of the objects that a flush has added, by row, of those with kinds."""
+    added = _sqlalchemy.added_states(context)
+    found: dict[tuple[Hierarchy, Key], ClassSpec] = {}
+    for mapper in _sqlalchemy.flushed_mappers(context):
+        spec = find_spec(mapper.class_) if len(mapper.polymorphic_map) > 1 else None
+        for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper) if spec else ():
+            if state in added and not is_deleted and spec is not None:
+                key = mapper.primary_key_from_instance(state.obj())
+                found[spec.hierarchy, bare_key(key)] = spec
+    return found
 
 
 def _add_values(

@@ -10,7 +10,7 @@ The notes hang on ``session.info``; they hold keys, never objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import inspect
@@ -18,13 +18,16 @@ from sqlalchemy.orm import Session, object_session
 
 from ..database.keys import bare_key
 from ..model.lookup import find_spec
-from ..model.spec import Hierarchy
+from ..model.spec import ClassSpec, Hierarchy
+from .version_api import known_key
 
 __all__ = [
     "LoadedVersions",
     "expire_all_versions",
     "expire_versions",
     "has_loaded_versions",
+    "leave_undone_versions",
+    "leave_versions",
     "watch_versions",
 ]
 
@@ -40,6 +43,8 @@ class LoadedVersions:
 
     def __init__(self) -> None:
         self._by_row: dict[tuple[Hierarchy, Any], set[Any]] = {}
+        #: Those that were loaded in a savepoint, and may be of a class that it takes back.
+        self.inside: set[Any] = set()
         self._count = 0
         self._room = ROOM
 
@@ -58,6 +63,11 @@ class LoadedVersions:
         self._count -= len(found)
         return found
 
+    def of(self, session: Session, row: tuple[Hierarchy, Any]) -> list[Any]:
+        """Return the noted versions of *row* that are still in the session."""
+        found = (session.identity_map.get(key) for key in self._by_row.get(row, ()))
+        return [version for version in found if version is not None]
+
     def rows(self, hierarchy: Hierarchy | None = None) -> list[tuple[Hierarchy, Any]]:
         """Return all rows of which versions are noted, or those of one hierarchy."""
         return [row for row in self._by_row if hierarchy in (None, row[0])]
@@ -70,6 +80,7 @@ class LoadedVersions:
             if (left := {key for key in keys if key in alive})
         }
         self._by_row = kept
+        self.inside = {key for key in self.inside if key in alive}
         self._count = sum(map(len, kept.values()))
         self._room = max(ROOM, 2 * self._count)
 
@@ -101,20 +112,59 @@ def expire_versions(
             version = session.identity_map.get(identity_key)
             if version is None:
                 continue
+            # Nobody tells when relationships are loaded again, and it may have to be let go.
+            loaded.add(session, row, identity_key)
             if since is None or not _is_before(version, since):
                 session.expire(version)
                 continue
             changing = _changing(version, since)
             if changing:
                 session.expire(version, changing)
-            # Nobody tells when relationships are loaded again.
-            loaded.add(session, row, identity_key)
+
+
+def leave_versions(
+    session: Session, classes: Mapping[tuple[Hierarchy, Any], ClassSpec], *, since: int | None
+) -> None:
+    """Let go of versions that one transaction has made those of an object of another class.
+
+    SQLAlchemy cannot read them anew.
+
+    :param classes: the classes of objects that were added, by row.
+    :param since: the first id of the transaction.
+    """
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    if loaded is None or since is None:
+        return
+    for row, spec in classes.items():
+        for version in loaded.of(session, row):
+            if type(version) is not spec.version_class and not _is_before(version, since):
+                session.expunge(version)
+
+
+def leave_undone_versions(session: Session, *, since: int | None) -> None:
+    """Let go of versions that were loaded in a savepoint and may be of a class it takes back.
+
+    :param since: the first id of the transaction.
+    """
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    if loaded is None or since is None:
+        return
+    for identity_key in loaded.inside:
+        version = session.identity_map.get(identity_key)
+        if version is not None and not _is_before(version, since):
+            session.expunge(version)
+    loaded.inside = set()
 
 
 def _is_before(version: Any, since: int) -> bool:
     """Tell whether a version is of a transaction before, so that this one can only end it."""
     spec = find_spec(version)
-    number = None if spec is None else inspect(version).dict.get(spec.transaction_key)
+    if spec is None:
+        return False
+    number = inspect(version).dict.get(spec.transaction_key)
+    if number is None:
+        # That of an expired one is in its key, at least if its transaction can be met again.
+        number = known_key(version).get(spec.transaction_key)
     return number is not None and number < since
 
 
@@ -134,10 +184,18 @@ def expire_all_versions(session: Session) -> None:
     """Expire every loaded version; for savepoints that were rolled back."""
     loaded: LoadedVersions | None = session.info.get(LOADED)
     if loaded is not None:
-        for identity_key in loaded.pop(loaded.rows()):
-            version = session.identity_map.get(identity_key)
-            if version is not None:
-                session.expire(version)
+        for row in loaded.rows():
+            for identity_key in loaded.pop([row]):
+                version = session.identity_map.get(identity_key)
+                if version is not None:
+                    session.expire(version)
+                    if _is_of_kinds(version):
+                        loaded.add(session, row, identity_key)
+
+
+def _is_of_kinds(version: Any) -> bool:
+    """Tell whether a version may become one of an object of another class."""
+    return len(inspect(version).mapper.polymorphic_map) > 1
 
 
 def _on_load(version: Any, context: Any) -> None:
@@ -163,3 +221,5 @@ def _note(session: Session, version: Any) -> None:
     row = (spec.hierarchy, bare_key([values[key] for key in spec.key]))
     loaded: LoadedVersions = session.info.setdefault(LOADED, LoadedVersions())
     loaded.add(session, row, state.key)
+    if _is_of_kinds(version) and session.in_nested_transaction():
+        loaded.inside.add(state.key)

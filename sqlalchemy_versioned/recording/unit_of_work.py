@@ -239,6 +239,8 @@ class UnitOfWork:
     def find_transaction(self) -> None:
         """Look at the row that triggers have written: its number, and what plugins add to it."""
         if isinstance(self._row, TriggeredRow):
+            # A savepoint that is rolled back takes back what they have written in it.
+            self._records.layer(self._session.get_nested_transaction())
             self._row.find_again()
             self._store_further()
 

@@ -598,6 +598,31 @@ def test_deleted_object_whose_key_a_sibling_has(Base, open_session):
     assert session.scalars(deleted(Tool)).all() == session.scalars(deleted(Item)).all() == []
 
 
+@pytest.mark.strategies("validity", "subquery")
+@pytest.mark.parametrize("declare", [single, siblings])
+def test_loaded_version_of_what_becomes_another_class(declare, Base, open_session):
+    """A version that its transaction overwrites is read as one of the new class, or of the old."""
+    Item, Tool, _ = declare(Base)
+    session = open_session(Base)
+    newest = select(version_class(Item)).execution_options(populate_existing=True)
+    session.add(Tool(id=1, name="a", price=1))
+    session.flush()
+    held = [session.scalars(newest).one()]
+    savepoint = session.begin_nested()
+    session.delete(session.get(Item, 1))
+    session.flush()
+    session.add(Item(id=1, name="b"))
+    session.flush()
+    held.append(session.scalars(newest).one())
+    savepoint.rollback()
+    held.append(session.scalars(newest).one())
+    session.commit()
+
+    assert [type(version) for version in held] == [version_class(cls) for cls in (Tool, Item, Tool)]
+    assert [held[-1] in session, held[-1].name, held[-1].price] == [True, "a", 1]
+    assert held[1] not in session
+
+
 #: A class whose superclass is versioned; where triggers record, it is refused.
 OFF = {"versioning": False}
 

@@ -19,6 +19,7 @@ from ..model.operation import Operation
 from ..model.spec import ClassSpec, VersionSpec
 from ..options import Options
 from ..reading.version import Version
+from .adaption import columns_in
 from .attributes import (
     adapt_to_versions,
     copied_descriptors,
@@ -141,8 +142,13 @@ def _inheritance_arguments(
         return arguments | _discriminator(mapper, chain)
     arguments["inherits"] = above.version_class
     if mapper.concrete:
-        # Told apart by table; there is no discriminator without the union of all of them.
-        return {"inherits": above.version_class, "concrete": True}
+        # Told apart by table; a discriminator above tells those of other classes.
+        arguments = {"inherits": above.version_class, "concrete": True}
+        if mapper_of(above.version_class).base_mapper.polymorphic_on is not None:
+            # SQLAlchemy warns of classes without an identity, and no row has this one.
+            identity = mapper.polymorphic_identity
+            arguments["polymorphic_identity"] = mapper.class_ if identity is None else identity
+        return arguments
     own, upper = chain[-1], above.tables[-1]
     if own is not upper and mapper.inherit_condition is not None:
         same_row = adapt_to_versions(mapper.inherit_condition, chain)
@@ -175,9 +181,8 @@ def _loading_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
 def _discriminator(mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> dict[str, Any]:
     expression = mapper.polymorphic_on
     tables = {spec.parent_table for spec in chain}
-    if expression is None or any(m.concrete for m in mapper.self_and_descendants):
-        return {"polymorphic_identity": None}
-    if isinstance(expression, Column) and expression.table not in tables:
+    # That of a union of concrete classes is in no table.
+    if expression is None or not tables.issuperset(each.table for each in columns_in(expression)):
         return {"polymorphic_identity": None}
     return {"polymorphic_on": adapt_to_versions(expression, chain)}
 

@@ -20,6 +20,7 @@ from ..build.columns import transaction_id_type
 from ..build.transaction_base import TransactionBase
 from ..exc import ImproperlyConfigured
 from ..model.lookup import spec_telling_of
+from ..model.mapping import root_mapper
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..triggers.entity_names import NAMES, EntityNames
 from .beside import ModelPlugin, exact_text
@@ -116,7 +117,7 @@ class TransactionChangesPlugin(ModelPlugin):
     def _name_hierarchy(self, hierarchy: Hierarchy, specs: list[ClassSpec]) -> EntityNames:
         table, root = self.model_class.__table__, hierarchy.root
         names = tuple(spec.parent_class.__name__ for spec in specs)
-        mapper = mapper_of(specs[0].version_class).base_mapper
+        mapper = root_mapper(mapper_of(specs[0].version_class))
         if len(specs) == 1:
             return EntityNames(table, root, names)
         if mapper.polymorphic_on is None:
@@ -134,6 +135,7 @@ class TransactionChangesPlugin(ModelPlugin):
         kinds = {
             kind: found.class_.__version_spec__.parent_class.__name__
             for kind, found in mapper.polymorphic_map.items()
+            if root_mapper(found) is mapper
         }
         return EntityNames(table, root, tuple(kinds.values()), discriminator, kinds)
 
@@ -188,7 +190,7 @@ class TransactionChangesPlugin(ModelPlugin):
     def _names_within(self, hierarchy: Hierarchy, uow: Any, session: Any, tx: int) -> Iterator[str]:
         """Tell apart the classes of a hierarchy: by what their versions say of their class."""
         specs = self._shared[hierarchy]
-        mapper = mapper_of(specs[0].version_class).base_mapper
+        mapper = root_mapper(mapper_of(specs[0].version_class))
         if mapper.polymorphic_on is None:
             for spec in specs:
                 yield from self._name_by_tables(spec, specs, uow)

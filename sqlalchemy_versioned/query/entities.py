@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_
 
 from .._typing import mapper_of, select_rows
 from ..model.lookup import spec_telling_of
+from ..model.mapping import root_mapper
 from ..model.spec import ClassSpec, Hierarchy
 
 __all__ = ["families", "is_of_classes", "select_changed"]
@@ -34,7 +35,7 @@ def select_changed(family: Sequence[ClassSpec], at: Any) -> Select[Any]:
 
 def is_of_classes(specs: Sequence[ClassSpec]) -> ColumnElement[bool] | None:
     """Match versions of some classes of a family, or return ``None`` if no column tells classes."""
-    base = mapper_of(specs[0].version_class).base_mapper
+    base = root_mapper(mapper_of(specs[0].version_class))
     kind: Any = base.polymorphic_on
     if kind is None:
         return None

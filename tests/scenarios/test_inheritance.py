@@ -182,6 +182,20 @@ def concrete(Base):
     return Item, Tool
 
 
+def concrete_beside_joined(Base):
+    """A table of its own below a class whose other objects are told apart by a column."""
+    Item, Tool, _ = joined(Base)
+
+    class Shop(Item):
+        __tablename__ = "shop"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        price: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("shop", concrete=True)
+
+    return Item, Tool, Shop
+
+
 def abstract(Base):
     """A base without a table, whose columns and options its classes have."""
 
@@ -310,6 +324,7 @@ HIERARCHIES = [
     single_below_joined,
     joined_below_single,
     concrete,
+    concrete_beside_joined,
     abstract,
     abstract_in_between,
     mixins,
@@ -365,6 +380,7 @@ def test_lives_of_all_classes(declare, Base, engine):
             versions = obj.versions.all()
             assert [image(version) for version in versions] == states
             assert {type(version) for version in versions} == {version_class(cls)}
+            assert len(versions[0].transaction.changed_entities) == 1
             operations = [version.operation_type for version in versions]
             assert operations == [INSERT] + [UPDATE] * len(changes)
             assert_found_from_the_base(engine, cls, versions)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Insert,
     Select,
     Table,
     UniqueConstraint,
@@ -30,10 +31,17 @@ from .._typing import COLUMN, replaced
 from ..database.dialects import locks_one_table
 from .bound import bound_values
 
-__all__ = ["Conflicts", "is_replacing"]
+__all__ = ["Conflicts", "is_replacing", "may_change_rows"]
 
 #: How many rows one look is for.
 _CHUNK = 100
+
+
+def may_change_rows(statement: Any, dialect: Dialect) -> bool:
+    """Tell whether a statement may change rows that are there, or remove them."""
+    if not isinstance(statement, Insert) or _sqlalchemy.may_meet_rows(statement):
+        return True
+    return is_replacing(statement, _sqlalchemy.written_table(statement), dialect)
 
 
 def is_replacing(statement: Any, table: Table, dialect: Dialect) -> bool:

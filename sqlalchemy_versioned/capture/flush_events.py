@@ -20,6 +20,7 @@ from ..recording.paused import is_paused
 from ..recording.recording import Recording
 from ..recording.unit_of_work import UnitOfWork
 from .captures import Captures
+from .conflicts import may_change_rows
 from .flush_behind import FlushBehind
 from .flush_refusals import refuse_left_rows
 from .flush_work import classes_of_added, collect_work
@@ -94,6 +95,29 @@ class FlushEvents:
                 flush.going.setdefault((connection, spec.parent_table), []).extend(left)
                 self._behind.record(flush, connection, spec.parent_table, keys)
 
+    def before_others(self, connection: Connection, statement: Any) -> None:
+        """Record the rows that a flush has inserted, before a statement changes them in its midst.
+
+        Nobody would know otherwise that they were not there before the transaction.
+        """
+        flush = self.current_flush()
+        if flush is None or not may_change_rows(statement, connection.dialect):
+            return
+        if self._recorder.session_of(connection) is not flush.session:
+            return
+        flush.is_interrupted |= bool(flush.connections)
+        if not flush.has_born:
+            return
+        flush.has_born = False
+        unit = self._sessions.unit_of_work(flush.session)
+        for work in self._collect(flush, self._classes.due(flush)):
+            for spec, changes in work.changes.items():
+                work.changes[spec] = changes.born(unit.operations(spec))
+            if any(work.changes.values()):
+                self._take_images(flush, work)
+                # What the flush is still to write locks further rows.
+                flush.is_early = True
+
     def before_updates(
         self, flush: Flush, connection: Connection, base_mapper: Mapper[Any]
     ) -> None:
@@ -164,9 +188,8 @@ class FlushEvents:
             return
         self._flush.set(flush.outer)
         for work in self._collect(flush, self._classes.due(flush)):
-            if flush.has_imaged(work.mapper) and not work.hierarchy.root.strategy.merges:
-                for changes in work.changes.values():
-                    changes.look_again()
+            if not work.hierarchy.root.strategy.merges:
+                self._doubt(flush, work)
             self._take_images(flush, work)
             if self._behind.is_followed(work):
                 self._behind.follow(flush, self._connection_of(flush, work), work)
@@ -189,6 +212,14 @@ class FlushEvents:
         unit = self._sessions.current(session)
         if unit is not None and has_loaded_versions(session):
             leave_versions(session, classes_of_added(context), since=unit.oldest_id)
+
+    def _doubt(self, flush: Flush, work: Work) -> None:
+        """Doubt changes of which nothing may be left to tell since others were recorded."""
+        for changes in work.changes.values():
+            if flush.has_imaged(work.mapper):
+                changes.look_again()
+            elif flush.is_interrupted:
+                changes.doubtful.update(changes.updated)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:
         """Set what objects could not be given while they were flushed."""

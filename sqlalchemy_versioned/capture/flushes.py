@@ -68,6 +68,10 @@ class Flush:
         self.is_left_to_triggers = False
         #: Connections whose triggers were told that statements are of one event.
         self.events: set[Connection] = set()
+        #: Whether statements were executed since it began to write that are recorded as well.
+        self.is_interrupted = False
+        #: Whether it has inserted rows since all were recorded that it had inserted.
+        self.has_born = False
         #: Whether any image was taken.
         self.is_imaged = False
         #: Whether the transaction's id may be older than the locks on the rows.

@@ -138,6 +138,7 @@ class StatementEvents:
             return self._before_flushed(flush, connection, base_mapper, statement, sets)
         if self._flushes.note_links(connection, statement, sets):
             return statement, None
+        self._flushes.before_others(connection, statement)
         prepared = capture.before(connection, statement, sets, execution_options)
         if capture.awaits(connection):
             self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
@@ -153,6 +154,8 @@ class StatementEvents:
     ) -> tuple[Any, Sequence[Mapping[str, Any]] | None]:
         """Prepare to record what a flush writes."""
         flush.connections[statement.table] = connection
+        if isinstance(statement, Insert):
+            flush.has_born = True
         if not isinstance(statement, Delete):
             flush.moved.update(flush.going)
         if isinstance(statement, Update):

@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any
 
 from .._typing import new_dict, new_list, new_set
-from ..database.keys import Key
+from ..database.keys import Key, key_values
+from ..model.operation import Operation
 from ..model.spec import VersionSpec
 
 __all__ = ["Changes", "objects_in_parts"]
@@ -84,6 +85,16 @@ class Changes:
         self.inserted = [key for key in self.inserted if key not in lost]
         self.replaced = [key for key in self.replaced if key not in lost]
         self.deleted.extend(lost)
+
+    def born(self, recorded: Mapping[Key, Operation]) -> Changes:
+        """Return the rows that were inserted and are not recorded yet, as far as they have keys.
+
+        :param recorded: what is, by key.
+        """
+        known = {key for key, operation in recorded.items() if operation is not Operation.DELETE}
+        known.update(self.replaced)
+        keys = [k for k in self.inserted if k not in known and None not in key_values(k)]
+        return Changes(inserted=keys, added={k: self.added[k] for k in keys if k in self.added})
 
     def look_again(self) -> None:
         """Make these changes those that have come since they were recorded."""

@@ -478,6 +478,45 @@ def test_statements_inside_of_flush_listeners(session, models):
     assert history(session, models.Article)[1:] == [(Operation.UPDATE, "flushed")]
 
 
+@pytest.mark.parametrize("strategy", ["validity", "append"])
+def test_statements_on_what_the_flush_has_just_written(Base, open_session, mode, strategy):
+    """What a mapper event does to a new row is no proof that it was there before."""
+
+    class Draft(Base):
+        __tablename__ = "draft"
+        __versioned__ = {"strategy": strategy}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    draft, session = Draft.__table__, open_session(Base)
+    acts = {
+        "change": update(draft).values(name="changed"),
+        "move": update(draft).values(id=9),
+        "delete": delete(draft),
+    }
+
+    @event.listens_for(Draft, "after_insert")
+    @event.listens_for(Draft, "after_update")
+    def act(mapper, connection, target):
+        if target.name in acts:
+            connection.execute(acts[target.name].where(draft.c.id == target.id))
+
+    session.add_all([Draft(id=n, name=name) for n, name in enumerate([*acts, "kept"], 1)])
+    session.commit()
+    kept = session.get_one(Draft, 4)
+    assert kept.name == "kept"
+    kept.name = "change"
+    session.commit()
+
+    found = {key: [each for each, _ in history(session, Draft, key)] for key in (1, 2, 3, 4, 9)}
+    if strategy == "validity":
+        assert found == {1: [0], 2: [], 3: [], 4: [0, 1], 9: [0]}
+    else:
+        changed = mode.pick([0, 1], [0, 1, 1])
+        assert found == {1: [0, 1], 2: [0, 2], 3: [0, 2], 4: changed, 9: [0]}
+    assert verify(session) == []
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_statements_inside_of_defaults(Base, open_session, is_refused):
     """What a default executes in the midst of a statement is recorded, and so is the statement."""

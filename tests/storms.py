@@ -16,10 +16,11 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
+from sqlalchemy_versioned import CaptureError
 from tests.threads import run_at_once
 
 #: What an application answers by trying again.
-CONFLICTS = (DBAPIError, StaleDataError, ObjectDeletedError, PendingRollbackError)
+CONFLICTS = (DBAPIError, StaleDataError, ObjectDeletedError, PendingRollbackError, CaptureError)
 #: The rows that all write.
 ROWS = range(1, 6)
 #: How a connection finds out its number, and how another ends it; others are just closed.

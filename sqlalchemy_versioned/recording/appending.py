@@ -7,8 +7,10 @@ nothing removed but what did not happen after all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from ..database.keys import Key
+from ..exc import CaptureError
 from ..model.operation import Operation
 from ..model.spec import Hierarchy, VersionSpec
 from .added import shared_values
@@ -99,13 +101,14 @@ class AppendedTable(RecordedTable):
     def _seen_first(self, changes: Changes) -> list[Key]:
         """Return the rows that another transaction may have recorded meanwhile.
 
-        Those that this one has recorded before are its own, and new ones have no history.
+        Those that this one has recorded before are its own.  A new one may have the key of a row
+        that is gone, also where the database numbers rows.
         """
-        keys = changes.keys()
-        if self._keys_are_new:
-            new = set(changes.inserted)
-            keys = [key for key in keys if key not in new]
-        return [key for key in keys if self._records.of(self.spec, key) is None]
+        return [
+            key
+            for key in changes.keys()  # noqa: SIM118
+            if self._records.of(self.spec, key) is None
+        ]
 
     def _take_back(self, keys: list[Key]) -> None:
         """Remove what says that rows are gone which are there."""
@@ -139,13 +142,24 @@ class AppendedTable(RecordedTable):
             added = {key: changes.added.get(key, {}) for key in keys}
             image.added = shared_values(added, self.spec)
         written = self._writer.write(self._connection, image, tx, locks=locks)
-        if written < len(keys) + len(changes.given):
+        wanted = len(keys) + len(changes.given)
+        if written > wanted and self.spec.parent_table.primary_key.columns:
+            self._refuse_returning()
+        if written < wanted:
             self._forget_missing(image, tx)
         there = [*image.fresh.get(Operation.INSERT, ()), *image.fresh.get(Operation.UPDATE, ())]
         self._writer.show_ids(self._connection, there, tx)
         for operation, some in image.fresh.items():
             self._layer.note(self.spec, some, operation)
         self._layer.note(self.spec, changes.given, Operation.DELETE)
+
+    def _refuse_returning(self) -> NoReturn:
+        """Refuse rows of which a snapshot still shows what others have deleted since."""
+        raise CaptureError(
+            f"rows of {self.spec.parent_table.fullname} come back that another transaction has "
+            "deleted since this one began to read, and it cannot see what history says of them "
+            "by now; roll back, and try again"
+        )
 
     def _forget_missing(self, image: Image, tx: int) -> None:
         """Forget rows that were not there to be recorded.

@@ -15,7 +15,7 @@ from ..model.spec import VersionSpec
 from .entity_names import entity_names_of, write_names
 from .partitions import DETACHED, LACKING, SENTRY, TRUNCATING, WORK
 from .spec import Event
-from .statement_templates import OVERTAKEN, RIVALS
+from .statement_templates import OVERTAKEN, RETURNING, RIVALS
 from .templates import BRANCH, EITHER, FOLLOWING, FUNCTION, RECORDING, UNLESS_ANY, VARIABLES
 from .text import dollar_quoted, fill
 from .transaction_row import INVOKER
@@ -41,8 +41,8 @@ class Recorder(VersionStatements):
             sentry=self._sentry(fill(LACKING, name=name)),
             detached=fill(DETACHED, table=f"'{table}'", name=name),
             invoker=INVOKER,
-            on_insert=self._branch(Event.INSERT),
-            on_update=self._branch(Event.UPDATE),
+            on_insert="\n".join([self._returning(), self._branch(Event.INSERT)]),
+            on_update="\n".join([self._returning(), self._branch(Event.UPDATE)]),
             on_delete=self._branch(Event.DELETE),
             on_truncate=self._truncating() if self._triggers.truncates else self._refusal(),
         )
@@ -84,6 +84,20 @@ class Recorder(VersionStatements):
             return ""
         is_update = f"TG_OP = 'UPDATE' AND l.{self._here} AND {' AND '.join(stays)}"
         return f"\nOR {is_update} AND ({' OR '.join(found)})"
+
+    def _returning(self) -> str:
+        """Refuse rows of keys that others have written since a snapshot was taken."""
+        text, spec = self._text, self._spec
+        if not self._is_keyed(spec):
+            return ""
+        same = [f"{text.column('l', c)} = {text.column('n', c)}" for c in self._key]
+        return fill(
+            RETURNING,
+            table=text.table(spec.parent_table),
+            l_is_n=" AND ".join(same),
+            here=self._here,
+            name=text.string(spec.parent_table.name),
+        )
 
     def _truncating(self) -> str:
         # What DO executes is no trigger and returns nothing.

@@ -24,8 +24,28 @@ __all__ = [
     "OVERTAKEN",
     "OWN",
     "PREVIOUS",
+    "RETURNING",
     "RIVALS",
 ]
+
+#: A transaction with a snapshot does not see what others have written of a key since.  If they have
+#: deleted its row, it still sees that, beside the row that it gives the key.  A join would stop at
+#: the first row of a key.
+RETURNING = """
+IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+    IF EXISTS (
+        SELECT FROM versioned_new AS n
+        CROSS JOIN LATERAL (SELECT count(*) AS {here} FROM {table} AS l WHERE {l_is_n}) AS seen
+        WHERE seen.{here} > 1
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'serialization_failure',
+            MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || {name}
+                || ' come back that others have deleted since the transaction began to read',
+            HINT = 'The transaction might succeed if retried.';
+    END IF;
+END IF;
+"""
 
 #: Rows of one link that differ would be one in history.
 RIVALS = """

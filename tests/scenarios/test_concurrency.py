@@ -3,16 +3,16 @@
 import itertools
 import random
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
 
 import pytest
-from sqlalchemy import delete, event, select, text, update
+from sqlalchemy import delete, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, configure_mappers
 from sqlalchemy.orm.exc import StaleDataError
 
-from sqlalchemy_versioned import as_of, transaction_class, version_class
+from sqlalchemy_versioned import CaptureError, as_of, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import table_spec_of
 from tests.schemas.animals import build_animals
@@ -576,3 +576,27 @@ def test_objects_are_locked_in_order(Cat, engine, mode):
     event.remove(engine, "before_cursor_execute", try_to_lock)
 
     assert len(tried) == 1
+
+
+@pytest.mark.needs("isolation_levels")
+@pytest.mark.strategies
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_row_comes_back_that_a_snapshot_shows(tables, session, models, is_moved):
+    """A key that others have freed since is refused, or recorded, but never without its history."""
+    session.add_all(models.Article(id=number, name="a") for number in (1, 2))
+    session.commit()
+    engine = tables.execution_options(isolation_level="REPEATABLE READ")
+    with Session(engine) as late:
+        other = late.get(models.Article, 2)
+        other.name = "early"
+        late.flush()
+        session.delete(session.get(models.Article, 1))
+        session.commit()
+        with suppress(DBAPIError, CaptureError):
+            if is_moved:
+                other.id = 1
+            else:
+                late.execute(insert(models.Article).values(id=1, name="a"))
+            late.commit()
+
+    assert verify(session) == []

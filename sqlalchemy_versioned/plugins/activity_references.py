@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, inspect, not_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, inspect, not_, null, select
 from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import object_session
 
@@ -151,7 +151,12 @@ def _build_version_type(role: str) -> Any:
         return None if spec is None else spec.version_class.__name__
 
     def express(cls: type[Any]) -> Any:
-        return getattr(cls, f"{role}_type") + "Version"
+        mappers = mapper_of(cls).registry.mappers
+        specs = [spec for each in mappers if (spec := find_spec(each.class_)) is not None]
+        # Classes come in the order of a set, and statements are kept by what they say.
+        names = sorted({(s.parent_class.__name__, s.version_class.__name__) for s in specs})
+        kind = getattr(cls, f"{role}_type")
+        return case(dict(names), value=kind) if names else null()
 
     read.__name__ = f"{role}_version_type"
     return hybrid_property(read).expression(express)

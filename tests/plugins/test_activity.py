@@ -85,6 +85,34 @@ def test_queries(session, models, Activity):
     assert verbs(Activity.object_version_type == "ArticleVersion") == ["x"]
 
 
+def test_names_of_version_classes(versioning, Base, open_session):
+    """The name of a version class is found in queries as it is read, whatever it is."""
+    versioning.plugins.append(ActivityPlugin())
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"class_name": "Old%s"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Draft(Base):
+        __tablename__ = "draft"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    session = open_session(Base)
+    kind = versioning.activity_cls.object_version_type
+    for instance in (Page(id=1), Draft(id=1)):
+        session.add(versioning.activity_cls(verb="wrote", object=instance))
+        session.add(instance)
+        session.commit()
+
+    found = session.scalars(select(versioning.activity_cls).order_by("id")).all()
+    assert [each.object_version_type for each in found] == ["OldPage", None]
+    assert session.scalars(select(kind).order_by("id")).all() == ["OldPage", None]
+    assert (
+        session.scalars(select(versioning.activity_cls).where(kind == "OldPage")).one() is found[0]
+    )
+
+
 def test_keys_of_any_kind(versioning, Base, open_session):
     """Keys that are texts, UUIDs or of several columns are found again."""
     versioning.plugins.append(ActivityPlugin())

@@ -76,8 +76,8 @@ class Truncations:
         self._referring = referring_tables(tables)
         self._find = _Finder(self._referring, _truncating_patterns)
 
-    def emptied(self, text: str) -> set[Table]:
-        """Return the tables that refer to one that *text* empties."""
+    def emptied(self, text: str) -> list[Table]:
+        """Return the tables that refer to one that *text* empties, in the order of their names."""
         name = (self._find(text) or "").lower()
         waiting = [table for table in self._referring if table.name.lower() == name]
         found: set[Table] = set()
@@ -85,7 +85,8 @@ class Truncations:
             new = self._referring.get(waiting.pop(), set()) - found
             found |= new
             waiting += new
-        return found
+        # Rows are locked in this order, in every process.
+        return sorted(found, key=str)
 
 
 class _Finder:

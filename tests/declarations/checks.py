@@ -55,7 +55,7 @@ class Witness:
         """Take notice of a step, and judge history if it was a commit."""
         if step == "commit":
             self._judge()
-        elif not self.session.new and not self.session.dirty:
+        else:
             self.history.look()
 
     def _judge(self) -> None:

@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +19,17 @@ from sqlalchemy_versioned import (
 )
 from sqlalchemy_versioned.model.lookup import spec_of
 from tests.declarations.checks import Unreadable, Witness, readable_relationships
+from tests.declarations.detours import ProgramOfDetours
 from tests.declarations.drafts import draw_declarations, draw_manager_options
 from tests.declarations.programs import Program, is_answer
 from tests.declarations.statements import ProgramOfStatements
+from tests.declarations.upserts import ProgramOfUpserts
 from tests.declarations.worlds import World, declared
 
 #: Steps of a program, and how many versions are gone back to after it.
 STEPS, REVERTS = 40, 6
+#: How a program writes.
+PROGRAMS = (Program, ProgramOfStatements, ProgramOfUpserts, ProgramOfDetours)
 #: Where some tables are, in databases that have schemas.
 SCHEMA = "other"
 
@@ -45,8 +49,10 @@ class Run:
         self._chance = random.Random(self.seed)
         self.options = draw_manager_options(self._chance) | self.options
         self.source = draw_declarations(self._chance, self.schemas)
-        self._kind = self._chance.choice((Program, ProgramOfStatements, ProgramOfStatements))
-        self._autoflush = self._chance.random() < 0.5
+        self._kind = self._chance.choice(PROGRAMS)
+        self._session_options = {
+            name: self._chance.random() < 0.5 for name in ("autoflush", "expire_on_commit")
+        }
 
     def __str__(self) -> str:
         steps = "\n".join(self.trace)
@@ -56,11 +62,15 @@ class Run:
         """Declare, write and compare."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)
-            with self._versioned(), self._declared() as world:
-                if world is not None:
-                    world.base.metadata.create_all(self.engine)
-                    with suppress(Unreadable):
-                        self._write(world)
+            with self._versioned(), ExitStack() as stack:
+                try:
+                    world = stack.enter_context(declared(self.source))
+                except ImproperlyConfigured as error:
+                    self.trace.append(f"{type(error).__name__}: {error}")
+                    return
+                world.base.metadata.create_all(self.engine)
+                with suppress(Unreadable):
+                    self._write(world)
 
     @contextmanager
     def _versioned(self) -> Iterator[None]:
@@ -70,17 +80,8 @@ class Run:
         finally:
             remove_versioning()
 
-    @contextmanager
-    def _declared(self) -> Iterator[World | None]:
-        try:
-            with declared(self.source) as world:
-                yield world
-        except ImproperlyConfigured as error:
-            self.trace.append(f"{type(error).__name__}: {error}")
-            yield None
-
     def _write(self, world: World) -> None:
-        with Session(self.engine, autoflush=self._autoflush) as session:
+        with Session(self.engine, **self._session_options) as session:
             witness = Witness(world, session, self.engine)
             program = self._kind(world, session, self._chance, witness.look)
             self.trace = program.trace

@@ -136,7 +136,7 @@ def _maybe_leave_out(entity: Entity, name: str, chance: random.Random) -> None:
 #: Attributes that are made of the column ``{n}``, or have columns of their own.
 MADE = (
     ("{p}synonym = synonym('{n}')",),
-    ("{p}computed = mapped_column(Integer, Computed('{n} * 2'))",),
+    ("{p}computed = mapped_column(Integer, Computed('{n} * 2', persisted=True))",),
     ("{p}property = column_property({n}.column + 1)",),
     (
         "{p}x = mapped_column(Integer)",

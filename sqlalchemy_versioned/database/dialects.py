@@ -306,7 +306,8 @@ def rounds_seconds(dialect: Dialect) -> bool:
 
 def decimal_places(type_: types.Numeric[Any], dialect: Dialect) -> int | None:
     """Return to how many places the database rounds; ``None`` where it does not round."""
-    if dialect.name == "sqlite":
+    # Until SQLAlchemy 2.1 floats are numbers with places as well.
+    if dialect.name == "sqlite" or isinstance(type_, types.Float):
         return None
     if type_.scale is not None:
         return type_.scale

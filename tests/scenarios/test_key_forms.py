@@ -14,6 +14,7 @@ from sqlalchemy import (
     CHAR,
     Column,
     DateTime,
+    Double,
     Enum,
     ForeignKey,
     Integer,
@@ -124,6 +125,7 @@ FORMS = [
         id="digits",
         marks=pytest.mark.needs("decimals"),
     ),
+    pytest.param(Double(asdecimal=True), Decimal("1.25"), Decimal("1.5"), id="float as a decimal"),
     pytest.param(Guid(), UUID(int=1), UUID(int=2), id="uuid in a decorator"),
     pytest.param(
         Uuid(), str(UUID(int=1)), UUID(int=2), id="uuid", marks=pytest.mark.needs("native_uuids")

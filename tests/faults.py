@@ -634,6 +634,22 @@ FAULTS = [
         ("tests/reading/test_loaded.py", VERSION),
     ),
     Fault(
+        "versions-of-former-classes",
+        "capture/flush_events.py",
+        "leave_versions(session, classes_of_added(context), since=unit.oldest_id)\n",
+        "pass\n",
+        "A loaded version of what has become another class stays one of the former class.",
+        ("tests/scenarios/test_inheritance.py",),
+    ),
+    Fault(
+        "no-kinds-beside-concrete",
+        "build/inheritance.py",
+        "not tables.issuperset(each.table for each in columns_in(expression))",
+        "any(m.concrete for m in mapper.self_and_descendants)",
+        "Versions beside those of a concrete class are all of the base class.",
+        ("tests/scenarios/test_inheritance.py",),
+    ),
+    Fault(
         "release-on-connection-forgotten",
         "capture/sessions.py",
         "            unit.released(connection.get_nested_transaction())\n",

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UnaryExpression,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import FromStatement, ORMExecuteState
+from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 from sqlalchemy.sql.elements import _label_reference
@@ -167,12 +167,12 @@ def resolved(statement: Any) -> Any:
     return statement._resolved if is_lambda(statement) else statement
 
 
-def identity_token(state: ORMExecuteState) -> Any:
-    """Return the identity token of the objects that a statement loads.
+def identity_token(execution_options: Mapping[str, Any]) -> Any:
+    """Return the identity token of the objects that a statement with these options loads.
 
     Uses ``QueryContext.default_load_options._identity_token``.
     """
-    options: Any = state.execution_options.get("_sa_orm_load_options")
+    options: Any = execution_options.get("_sa_orm_load_options")
     return None if options is None else options._identity_token
 
 

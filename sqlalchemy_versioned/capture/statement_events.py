@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
 from ..database.dialects import has_rolled_back
+from ..reading.past_objects import refuse_past_lookups
 from ..recording.ours import is_ours
 from .capture import Capture
 from .captures import Captures
@@ -93,6 +94,7 @@ class StatementEvents:
             if _sqlalchemy.is_lambda(statement):
                 actual = _sqlalchemy.resolved(statement)
             if not isinstance(actual, _WRITES):
+                refuse_past_lookups(execution_options)
                 return statement, multiparams, params
             statement = actual
         if self.guard:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, Table, event, inspect
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
-    ORMExecuteState,
     Session,
     SessionTransaction,
     UOWTransaction,
@@ -23,7 +22,7 @@ from sqlalchemy.orm import (
 from .. import _sqlalchemy
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..reading.loaded import watch_versions
-from ..reading.past_objects import refuse_past_lookups, refuse_past_objects, watch_unkept
+from ..reading.past_objects import refuse_past_objects, watch_unkept
 from ..recording.changes import Changes
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
@@ -72,7 +71,6 @@ class Tracker:
         # Of all sessions: then a connection that none has is nobody's.
         self.sessions.hears_all |= target is Session
         self._listen(target, "before_attach", self._before_attach, raw=True)
-        self._listen(target, "do_orm_execute", self._do_orm_execute)
         self._listen(target, "before_flush", self._before_flush)
         self._listen(target, "after_flush", self._flushes.after_flush)
         self._listen(target, "after_flush_postexec", self._flushes.after_flush_postexec)
@@ -161,9 +159,6 @@ class Tracker:
 
     def _before_attach(self, session: Session, state: InstanceState[Any]) -> None:
         refuse_past_objects(session, state)
-
-    def _do_orm_execute(self, state: ORMExecuteState) -> None:
-        refuse_past_lookups(state)
 
     def _after_begin(
         self, session: Session, transaction: SessionTransaction, connection: Connection

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
+from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from .. import _sqlalchemy
 from ..exc import IncompleteHistory, ReadOnlySnapshot
@@ -17,11 +17,15 @@ from .moments import Moment
 
 __all__ = [
     "name_of",
+    "past_options",
     "refuse_past_lookups",
     "refuse_past_objects",
     "refuse_together",
     "watch_unkept",
 ]
+
+#: What tells the statements of a snapshot from others.
+_OF_SNAPSHOT = "sqlalchemy_versioned_snapshot"
 
 
 def refuse_past_objects(session: Session, state: InstanceState[Any]) -> None:
@@ -43,10 +47,15 @@ def refuse_together(moment: Moment) -> NoReturn:
     )
 
 
-def refuse_past_lookups(state: ORMExecuteState) -> None:
+def past_options(moment: Moment) -> dict[str, Any]:
+    """Return the execution options of what a session of the past executes."""
+    return {"identity_token": moment, _OF_SNAPSHOT: True}
+
+
+def refuse_past_lookups(execution_options: Mapping[str, Any]) -> None:
     """Refuse to look for an object of the past in a session of the present, as merging does."""
-    moment = _sqlalchemy.identity_token(state)
-    if isinstance(moment, Moment) and not isinstance(state.session, _sqlalchemy.BorrowingSession):
+    moment = _sqlalchemy.identity_token(execution_options)
+    if isinstance(moment, Moment) and _OF_SNAPSHOT not in execution_options:
         raise ReadOnlySnapshot(
             f"an object was loaded as it was at {moment}, and cannot be merged into another "
             "session; revert() it to a version"

@@ -31,7 +31,7 @@ from .moments import (
     transaction_class_of,
     transaction_tables,
 )
-from .past_objects import name_of, refuse_together
+from .past_objects import name_of, past_options, refuse_together
 
 __all__ = ["Snapshot", "as_of"]
 
@@ -171,7 +171,7 @@ class Snapshot(_sqlalchemy.BorrowingSession):
         if not (statement.is_select or _sqlalchemy.is_text(statement)):
             self._refuse_writing()
         at = bindparam("versioned_at", self.moment.transaction_id, BigInteger(), unique=True)
-        state.update_execution_options(identity_token=self.moment)
+        state.update_execution_options(**past_options(self.moment))
         state.statement = _sqlalchemy.recompile(
             statement, PastCompiler, parameter=at, scope=self._versioned, check=self._check
         )

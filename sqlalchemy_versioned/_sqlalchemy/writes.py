@@ -57,11 +57,14 @@ def written_table(statement: Any) -> Any:
     Of an ORM-enabled one, the table of the class that it is about at present.  Uses the annotations
     ``_emit_insert_table`` and ``_emit_update_table``.
     """
-    said = statement._annotations
-    table = said.get("_emit_insert_table", said.get("_emit_update_table", statement.table))
+    said, table = statement._annotations, statement.table
+    if said:
+        table = said.get("_emit_insert_table", said.get("_emit_update_table", table))
+    if not isinstance(table, _JOIN):
+        return table
     # A class that is read together with its subclasses stands for a join; the ORM writes its table.
     subject = table._annotations.get("parententity")
-    return subject.local_table if isinstance(table, _JOIN) and subject is not None else table
+    return table if subject is None else subject.local_table
 
 
 def meant_table(statement: Any) -> Any:

@@ -44,6 +44,7 @@ def collect_work(
     :param plugins: some of them may tell more, for each object.
     """
     found: dict[Hierarchy, Work] = {}
+    gives_rows = False
     for mapper, reader in readers.items():
         spec, changes = reader.spec, reader.changes(flush.context, mapper)
         if mapper.base_mapper not in flush.updated:
@@ -67,17 +68,19 @@ def collect_work(
             # Nobody else has them.
             work.changes[own] = changes
         work.is_telling |= is_telling
-    return [_without_lost(flush, work) for work in found.values() if work.is_telling]
+        gives_rows |= bool(changes.replaced)
+    told = [work for work in found.values() if work.is_telling]
+    for work in told if gives_rows else ():
+        _lose_replaced(flush, work)
+    return told
 
 
-def _without_lost(flush: Flush, work: Work) -> Work:
+def _lose_replaced(flush: Flush, work: Work) -> None:
     """Have changes tell of what is left: SQLAlchemy deletes rows that it has given to others."""
     assert work.mapper is not None
-    replaced = any(changes.replaced for changes in work.changes.values())
-    if replaced and _sqlalchemy.deletes_switched_rows(flush.context, work.mapper.base_mapper):
+    if _sqlalchemy.deletes_switched_rows(flush.context, work.mapper.base_mapper):
         for changes in work.changes.values():
             changes.lose_replaced()
-    return work
 
 
 def find_switched(

@@ -204,13 +204,15 @@ class StatementEvents:
 
     def _before_other(self, connection: Connection, text: str, compiled: Any, context: Any) -> None:
         """Look into what is or holds SQL text, or holds other statements."""
+        if context is not None and is_ours(context.execution_options):
+            return
         if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
             self._before_text(connection, text)
         elif isinstance(compiled.statement, DDL):
             # It may make a trigger or a function, which writes later and is no write itself.
             if begins_like_write(text):
                 self._before_text(connection, text)
-        elif not is_ours(context.execution_options):
+        else:
             self._before_nested(connection, _sqlalchemy.nested_statements(compiled))
 
     def _note_deletion(self, connection: Connection, context: Any) -> None:

@@ -32,14 +32,14 @@ class LateAttributes:
         self._built = built
         #: The attributes that each class had, and how many there were when it was looked at last.
         self._known: dict[type[Any], set[str]] = {}
-        self._sizes: dict[type[Any], tuple[int, int]] = {}
+        self._sizes: dict[type[Any], tuple[Mapper[Any], int]] = {}
 
     def know(self, specs: Iterable[ClassSpec]) -> None:
         """Note what classes have when they are versioned."""
         for spec in specs:
             mapper = mapper_of(spec.parent_class)
             self._known[spec.parent_class] = set(mapper.attrs.keys())
-            self._sizes[spec.parent_class] = _size(mapper)
+            self._sizes[spec.parent_class] = mapper, len(mapper.attrs)
 
     def are_relationships(self) -> bool:
         """Tell whether versions are to have relationships which they have not."""
@@ -54,9 +54,8 @@ class LateAttributes:
 
         :raises ImproperlyConfigured: if it has.
         """
-        mapper = mapper_of(spec.parent_class)
-        size = _size(mapper)
-        if size == self._sizes.get(spec.parent_class):
+        mapper, size = self._sizes[spec.parent_class]
+        if len(mapper.attrs) == size:
             return
         if new := list(self._unkept(mapper, spec)):
             name = spec.parent_class.__name__
@@ -64,7 +63,7 @@ class LateAttributes:
                 f"{name} has got {', '.join(new)} since it was versioned, of which nothing would "
                 f"be kept; add it in the class, or before mappers are configured"
             )
-        self._sizes[spec.parent_class] = size
+        self._sizes[spec.parent_class] = mapper, len(mapper.attrs)
 
     def forget(self) -> None:
         """Let go of all classes."""
@@ -92,8 +91,3 @@ class LateAttributes:
     def _new(self, keys: Iterable[str], spec: ClassSpec) -> list[str]:
         known = self._known.get(spec.parent_class, ())
         return [key for key in keys if key not in known]
-
-
-def _size(mapper: Mapper[Any]) -> tuple[int, int]:
-    """Tell how many columns and relationships a class has, which can only become more."""
-    return len(mapper.columns), len(mapper.relationships)

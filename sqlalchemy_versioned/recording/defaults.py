@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import FromClause, Insert, Table, insert
+from sqlalchemy import Column, FromClause, Insert, Sequence, Table, insert
 
 from .._typing import is_table
 from ..triggers.settings import VALUES
@@ -31,17 +31,20 @@ class Defaults:
         self.moments: frozenset[str] = _moments(table)
         #: What tells triggers of a row.
         self.telling = Telling(VALUES, table)
-        #: The key of the column that the database numbers; ``None`` if it does not.
-        self.number: str | None = None
-        if len(table.primary_key) == 1 and table.autoincrement_column is not None:
-            (number,) = table.primary_key
-            self.number = number.key
+        number: Column[Any] = next(iter(table.primary_key))
+        #: The key of the column that numbers rows.
+        self.key: str = number.key
+        #: The sequence that it has its numbers from, if it says so.
+        self.numbers: Sequence | None = (
+            number.default if isinstance(number.default, Sequence) else None
+        )
+        self._is_numbered = len(table.primary_key) == 1 and table.autoincrement_column is not None
         self._made: dict[str, Callable[[], Any]] = {}
         #: The columns of which only SQLAlchemy can tell the default.
         self._unknown: set[str] = set()
         for column in table.columns:
             default: Any = column.default
-            if default is None or column.key == self.number:
+            if default is None or (self._is_numbered and column is number):
                 continue
             make = _maker(default)
             if make is None:
@@ -54,7 +57,7 @@ class Defaults:
 
         ``None`` if only SQLAlchemy can tell them, or the database does not number the row.
         """
-        if self.number is None or self.number in values:
+        if not self._is_numbered or self.key in values:
             return None
         if self._unknown and not self._unknown <= values.keys():
             return None

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
 from ..database.dialects import locks_what_is_missing
 from ..database.keys import Key
 from ..model.operation import Operation
@@ -17,7 +19,7 @@ from .added import shared_values
 from .changes import Changes
 from .image import Image
 from .recorded_table import RecordedTable
-from .rivals import refusing_rivals
+from .rivals import refuse_rivals
 from .sorting import Sorted, sort_changes
 
 __all__ = ["MergedTable"]
@@ -47,9 +49,12 @@ class MergedTable(RecordedTable):
         work = self._work = sort_changes(self.spec, changes, self._records)
         self._closing = []
         self._give_values(changes, work.image)
-        with refusing_rivals(self.spec):
+        try:
             if not self._write_new(work):
                 self._write_image(work, locks=locks)
+        except IntegrityError as error:
+            refuse_rivals(self.spec, error)
+            raise
         self._write_departures(work)
 
     def _give_values(self, changes: Changes, image: Image) -> None:

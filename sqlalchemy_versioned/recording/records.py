@@ -116,7 +116,8 @@ class Records:
 
     def knows(self, spec: VersionSpec) -> bool:
         """Tell whether anything is recorded of the rows of a table."""
-        return any(layer.rows.get(spec) for layer in self.layers)
+        knowing = [layer for layer in self.layers if layer.rows.get(spec)]
+        return bool(knowing)
 
     def of(self, spec: VersionSpec, key: Key) -> Operation | None:
         """Return what is recorded of one row."""

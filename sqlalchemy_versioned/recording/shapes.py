@@ -46,16 +46,12 @@ class Insertion:
     """A row of a table that is about to be written, numbered by the database.
 
     :param values: what is known of it, defaults included, by the key of the column.
+    :param numbers: the sequence that it gets its number from, if a column says so.
     """
 
     table: Table
     values: Mapping[str, Any]
-
-    @property
-    def numbers(self) -> Numbers | None:
-        """The sequence that the row gets its number from, if a column says so."""
-        (number,) = self.table.primary_key
-        return number.default if isinstance(number.default, Numbers) else None
+    numbers: Numbers | None
 
     def statement(self, prefix: str) -> Insert:
         """Insert the row, with named parameters."""

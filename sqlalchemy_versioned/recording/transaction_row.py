@@ -84,7 +84,7 @@ class TransactionRow:
         # Executed alone, the statement has one primary key and one set of parameters.
         result: Any = self._authority.execute(self._defaults.insert, dict(values))
         number: int = result.inserted_primary_key[0]
-        self._values = {**result.last_inserted_params(), number_column(self._table).key: number}
+        self._values = {**result.last_inserted_params(), self._defaults.key: number}
         return number
 
     def insertion(self, connection: Connection) -> Insertion | None:
@@ -95,13 +95,12 @@ class TransactionRow:
         if self._id is not None or connection is not self._authority:
             return None
         values = self._defaults.complete(self._values)
-        return None if values is None else Insertion(self._table, values)
+        return None if values is None else Insertion(self._table, values, self._defaults.numbers)
 
     def begun(self, insertion: Insertion, number: int) -> None:
         """Note that the row was written so."""
-        assert self._defaults.number is not None
         self._id = number
-        self._values = {**insertion.values, self._defaults.number: number}
+        self._values = {**insertion.values, self._defaults.key: number}
 
     def object_in(self, session: Session) -> Any:
         """Return the transaction as an object of *session*, without asking for its row."""
@@ -205,7 +204,7 @@ class TransactionRow:
     def _draw_again(self, old: int) -> int:
         """Write the row anew, and return the number that it has got."""
         stored = self._stored(old)
-        del stored[number_column(self._table).key]
+        del stored[self._defaults.key]
         moment = self._moment()
         if moment is not None:
             # It comes after what has overtaken it.
@@ -219,7 +218,7 @@ class TransactionRow:
     def rename(self, session: Session, number: int) -> None:
         """Go back to an id that the row had before a savepoint which was rolled back."""
         old, self._id = self.id, number
-        self._values[number_column(self._table).key] = number
+        self._values[self._defaults.key] = number
         self._rename_references(session, old, number)
         self._forget_moment(session)
         self._rename_object(session)

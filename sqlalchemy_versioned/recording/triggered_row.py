@@ -111,7 +111,7 @@ class TriggeredRow(TransactionRow):
 
     def _all_said(self) -> dict[str, Any]:
         """Return what is said of the transaction by now, but for its number."""
-        number = number_column(self._table).key
+        number = self._defaults.key
         known = self._said | self._values | self._seen_values()
         said = {key: value for key, value in known.items() if key != number}
         complete = self._defaults.complete(said) or said
@@ -260,7 +260,7 @@ class TriggeredRow(TransactionRow):
         place = () if schema is None else (schema,)
         move: Function[int] = Function(name, old, packagenames=place, type_=BigInteger())
         number = self._authority.scalars(select(move)).one()
-        self._values = {number_column(self._table).key: number}
+        self._values = {self._defaults.key: number}
         return number
 
     def _find(self, *, wants: bool) -> None:
@@ -272,7 +272,7 @@ class TriggeredRow(TransactionRow):
         if number == self._id:
             return
         before, self._id = self._id, number
-        key = number_column(self._table).key
+        key = self._defaults.key
         session = None if self._instance is None else object_session(self._instance)
         # What else is in it, triggers may know better; a row that is gone is written as the first.
         self._values = dict(self._said) if number is None else {key: number}

@@ -17,6 +17,7 @@ __all__ = [
     "begun_connections",
     "guard_attached",
     "guard_modified",
+    "is_savepoint_of",
     "refuse_reading",
     "related_value",
     "session_options",
@@ -33,6 +34,20 @@ class BorrowingSession(Session):
 
     def _connection_for_bind(self, engine: Any, *args: Any, **kw: Any) -> Any:
         return engine
+
+
+def is_savepoint_of(session: Session, savepoint: Any) -> bool:
+    """Tell whether a session has set a savepoint of a connection, and not somebody else.
+
+    Uses ``Session._transaction`` and ``SessionTransaction._connections``.
+    """
+    untyped: Any = session
+    transaction = untyped._transaction
+    while transaction is not None:
+        if any(each[1] is savepoint for each in transaction._connections.values()):
+            return True
+        transaction = transaction.parent
+    return False
 
 
 def begun_connections(session: Session) -> list[Connection]:

@@ -7,7 +7,7 @@ errors, or the error is none of the database; whoever catches it could commit ro
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
@@ -18,6 +18,12 @@ from .. import _sqlalchemy
 from ..exc import CaptureError
 
 __all__ = ["Failures"]
+
+
+_UNKNOWN = (
+    "a savepoint was rolled back of which the session does not know; set savepoints by "
+    "session.begin_nested(), not on its connection"
+)
 
 
 class Failures:
@@ -44,7 +50,16 @@ class Failures:
         if _sqlalchemy.commits_by_itself(connection) or connection in self._noted:
             return
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        self._noted[connection] = reason, set(_sqlalchemy.savepoints_of(connection))
+        self._note(connection, reason, _sqlalchemy.savepoints_of(connection))
+
+    def note_lost(self, connection: Connection, savepoint: str) -> None:
+        """Let a transaction not be committed of which a savepoint took versions with it."""
+        if connection not in self._noted:
+            around = [each for each in _sqlalchemy.savepoints_of(connection) if each != savepoint]
+            self._note(connection, _UNKNOWN, around)
+
+    def _note(self, connection: Connection, reason: str, savepoints: Iterable[str]) -> None:
+        self._noted[connection] = reason, set(savepoints)
         for name, listener in self._listeners():
             if not event.contains(connection, name, listener):
                 event.listen(connection, name, listener)

@@ -34,6 +34,10 @@ class Sessions:
         self.hears_all: bool = False
         #: Engines of which connections are recorded although no session has them.
         self._recorded: weakref.WeakSet[Engine] = weakref.WeakSet()
+        #: How much sessions had written when savepoints were set, by connection and depth.
+        self._writes_before: weakref.WeakKeyDictionary[Connection, dict[int, int | None]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def record_engine(self, engine: Engine) -> None:
         """Record what the connections of an engine write, also those that no session has."""
@@ -128,6 +132,35 @@ class Sessions:
         if session is not None and session.info.get(self) is not None:
             session.info[self].lose(connection)
             expire_all_versions(session)
+
+    def savepoint_set(self, connection: Connection) -> None:
+        """Note how much the session of a connection has written before a savepoint, if it has one.
+
+        What follows a connection follows its savepoints.
+        """
+        session, writes = self._known_on(connection), None
+        if session is not None:
+            unit = self.current(session)
+            writes = 0 if unit is None else unit.writes
+        # It has no name yet.
+        depth = len(_sqlalchemy.savepoints_of(connection))
+        self._writes_before.setdefault(connection, {})[depth] = writes
+
+    def loses_unknown(self, connection: Connection) -> bool:
+        """Tell whether a savepoint takes back versions of a session that has not set it."""
+        depth = len(_sqlalchemy.savepoints_of(connection)) - 1
+        before = self._writes_before.get(connection, {}).get(depth)
+        session = None if before is None else self._known_on(connection)
+        unit = None if session is None else self.current(session)
+        if session is None or unit is None or unit.writes == before:
+            return False
+        return not _sqlalchemy.is_savepoint_of(session, connection.get_nested_transaction())
+
+    def _known_on(self, connection: Connection) -> Session | None:
+        """Return the session of the application that writes by a connection, if there is one."""
+        reference = _sqlalchemy.info_of(connection).get(self._name)
+        session: Session | None = None if reference is None else reference()
+        return None if isinstance(session, _ConnectionSession) else session
 
     def listen_to_connection(self, connection: Connection, **listeners: Any) -> None:
         """Listen to one connection, once; every event that engines tell costs each connection."""

@@ -31,6 +31,8 @@ __all__ = ["StatementEvents"]
 _WRITES = (Insert, Update, Delete)
 #: What writes nothing but by itself and by its ``WITH``.
 _EXPRESSIONS = (Select, *_WRITES)
+#: Events whose listeners return what is to be executed.
+_RETURNING = ("before_execute", "before_cursor_execute")
 
 
 class StatementEvents:
@@ -69,7 +71,7 @@ class StatementEvents:
         if engine not in self._engines:
             for name, listener in self._engine_listeners():
                 # Asked for what it returns, a listener is called without another around it.
-                event.listen(engine, name, listener, retval=name != "handle_error")
+                event.listen(engine, name, listener, retval=name in _RETURNING)
             self._engines.add(engine)
 
     def _engine_listeners(self) -> list[tuple[str, Any]]:
@@ -77,6 +79,8 @@ class StatementEvents:
             ("before_execute", self._before_execute),
             ("before_cursor_execute", self._before_cursor_execute),
             ("handle_error", self._handle_error),
+            ("savepoint", self._savepoint_set),
+            ("rollback_savepoint", self._savepoint_rolled_back),
         ]
 
     def _before_execute(
@@ -243,6 +247,13 @@ class StatementEvents:
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_nested(nested, {}, is_stored)
+
+    def _savepoint_set(self, connection: Connection, name: Any) -> None:
+        self._sessions.savepoint_set(connection)
+
+    def _savepoint_rolled_back(self, connection: Connection, name: str, context: Any) -> None:
+        if self._sessions.loses_unknown(connection):
+            self._recorder.failures.note_lost(connection, name)
 
     def _handle_error(self, context: Any) -> BaseException | None:
         connection: Connection | None = context.connection

@@ -53,6 +53,8 @@ class UnitOfWork:
         self._records = Records()
         self._connections: dict[VersionSpec, Connection] = {}
         self._recordings: list[Recording] = []
+        #: How often versions were written, which tells whether any were since a moment.
+        self.writes = 0
         #: Attributes of the transaction that the next flush is to write.
         self._later: dict[str, Any] = {}
         #: What is said of the transaction that plugins are to store.
@@ -362,6 +364,7 @@ class UnitOfWork:
         """Return the transaction, with its row where versions of a table are written next."""
         row = self._row
         assert row is not None
+        self.writes += 1
         if row.ensure_on(connection, spec.transaction_table):
             self._layer().copies.append((row, connection))
         self._connections[spec] = connection

@@ -97,8 +97,8 @@ def table_chain(mapper: Mapper[Any]) -> tuple[Table, ...]:
         if not is_table(table):
             raise ImproperlyConfigured(
                 f"{mapper.class_.__name__} cannot be versioned: it is mapped to "
-                f"{type(table).__name__.lower()} {str(table)!r}; only classes mapped to tables can; "
-                "version these tables with versioned_table()"
+                f"{type(table).__name__.lower()} {str(table)!r}; "
+                "only classes mapped to tables can; version these tables with versioned_table()"
             )
         if table not in chain:
             chain.insert(0, table)

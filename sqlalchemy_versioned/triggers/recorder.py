@@ -88,7 +88,7 @@ class Recorder(VersionStatements):
     def _returning(self) -> str:
         """Refuse rows of keys that others have written since a snapshot was taken."""
         text, spec = self._text, self._spec
-        if not self._is_keyed(spec):
+        if not (self._key and self._is_keyed(spec)):
             return ""
         same = [f"{text.column('l', c)} = {text.column('n', c)}" for c in self._key]
         return fill(

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 6206af5ede73a3b5a40180d737a729e0
+-- sqlalchemy_versioned 1 67c4a797d5bc79723a7c59ecb3827c16
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -44,19 +44,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.event AS l WHERE ) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'event'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
-        END IF;
+
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
@@ -95,19 +83,7 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.event AS l WHERE ) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'event'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
-        END IF;
+
         IF NOT EXISTS (SELECT FROM (
             SELECT o.*, ROW(o.what, o.much)::text AS versioned_here_row, row_number() OVER (PARTITION BY ROW(o.what, o.much)::text) AS versioned_here_copy
             FROM versioned_old AS o

@@ -980,6 +980,14 @@ FAULTS = [
         (f"{STATEMENTS}::test_what_has_followed_before_a_refusal",),
     ),
     Fault(
+        "gone-along-is-updated",
+        "capture/flush_behind.py",
+        "                    changes.updated = [key for key in changes.updated if key not in gone]",
+        "                    changes.updated = list(changes.updated)",
+        "Rows that have gone along with others are recorded as updated before.",
+        (f"{CASCADES}::test_new_row_that_comes_back_after_it_went_along",),
+    ),
+    Fault(
         "late-updates-unseen",
         "capture/flushes.py",
         "        return _sqlalchemy.has_post_updates(self.context, mapper)",

@@ -74,6 +74,18 @@ class FlushBehind:
 
     # -- afterwards --------------------------------------------------------------------------
 
+    def leave_gone(self, flush: Flush, work: Work) -> None:
+        """Leave out rows that have gone along with others after the flush had updated them.
+
+        Their deletion is recorded; those that are there all the same are seen in the end.
+        """
+        for found in flush.cascaded.values():
+            for spec, keys in found.deleted.items():
+                changes = work.changes.get(spec)
+                if changes is not None:
+                    gone = set(keys)
+                    changes.updated = [key for key in changes.updated if key not in gone]
+
     def is_followed(self, work: Work) -> bool:
         """Tell whether rows may follow those that were updated."""
         cascades = self._captures.of_all.cascades

@@ -190,6 +190,7 @@ class FlushEvents:
         for work in self._collect(flush, self._classes.due(flush)):
             if not work.hierarchy.root.strategy.merges:
                 self._doubt(flush, work)
+            self._behind.leave_gone(flush, work)
             self._take_images(flush, work)
             if self._behind.is_followed(work):
                 self._behind.follow(flush, self._connection_of(flush, work), work)

@@ -375,6 +375,39 @@ def test_rows_that_come_to_refer_to_what_is_deleted(Base, open_session, action, 
     )
 
 
+def test_new_row_that_comes_back_after_it_went_along(Base, open_session):
+    """A row that a transaction adds, changes, loses with another and adds anew, is new."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+        above: Mapped[int | None] = mapped_column(ForeignKey("node.id", ondelete="CASCADE"))
+        next_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
+        # Lets a flush change rows after it has deleted others, so they are looked at again.
+        next = relationship("Node", foreign_keys=next_id, remote_side=id, post_update=True)
+
+    session = open_session(Base)
+    root = Node(id=1)
+    session.add(root)
+    session.commit()
+
+    node = Node(id=2, name="new", above=root.id)
+    session.add(node)
+    session.flush()
+    with session.no_autoflush:
+        node.name = "changed"
+        session.delete(root)
+    session.flush()
+    session.expunge_all()
+    session.add(Node(id=2, name="anew"))
+    session.commit()
+
+    versions = session.scalars(select(version_class(Node)).filter_by(id=2)).all()
+    assert [(v.name, v.operation_type) for v in versions] == [("anew", Operation.INSERT)]
+
+
 @pytest.mark.strategies("validity", "append")
 def test_row_that_was_given_to_another_object(Base, open_session):
     """A row that an object leaves to a new one may still go with what it refers to."""

@@ -15,6 +15,7 @@ from sqlalchemy.orm import (
     RelationshipProperty,
     Session,
     selectinload,
+    subqueryload,
     undefer,
     with_parent,
 )
@@ -115,7 +116,10 @@ def _options(spec: ClassSpec, keys: Iterable[str]) -> list[Any]:
 def _loading(relationship: RelationshipProperty[Any]) -> list[Any]:
     if is_unloadable(relationship):
         return []
-    return [selectinload(getattr(relationship.parent.class_, relationship.key))]
+    # Of links of a class two tables below its base, SQLAlchemy 2.1 warns when it selects by keys.
+    is_far = relationship.secondary is not None and len(relationship.parent.tables) > 2
+    load = subqueryload if is_far else selectinload
+    return [load(getattr(relationship.parent.class_, relationship.key))]
 
 
 def is_unloadable(relationship: RelationshipProperty[Any]) -> bool:

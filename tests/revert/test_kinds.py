@@ -490,6 +490,56 @@ def test_conditions_of_links(open_session, shelf):
     assert titles(one.good) == ["a"]
 
 
+def test_links_of_a_class_two_tables_below_its_base(open_session, Base):
+    """They are put back, without a warning, be objects asked for as theirs or as the base's."""
+
+    class Shelf(Base):
+        __tablename__ = "shelf"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "item"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        shelf_id: Mapped[int | None] = mapped_column(ForeignKey("shelf.id"))
+
+    class Book(Item):
+        __tablename__ = "book"
+        __mapper_args__ = {"polymorphic_identity": "book"}
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+
+    class Novel(Book):
+        __tablename__ = "novel"
+        __mapper_args__ = {"polymorphic_identity": "novel"}
+        id: Mapped[int] = mapped_column(ForeignKey("book.id"), primary_key=True)
+
+    Table(
+        "novel_shelf",
+        Base.metadata,
+        Column("novel_id", ForeignKey("novel.id"), primary_key=True),
+        Column("shelf_id", ForeignKey("shelf.id"), primary_key=True),
+    )
+    Novel.others = relationship(Shelf, secondary="novel_shelf")
+    Shelf.items = relationship(Item)
+    models = Models(Base, Shelf, Item, Book, Novel)
+    session = open_session(models)
+    novels = [Novel(others=[Shelf(), Shelf()]) for _ in range(2)]
+    shelf = Shelf(items=novels)
+    session.add(shelf)
+    session.commit()
+    for novel in novels:
+        novel.others = []
+    session.commit()
+
+    shelf.versions[0].revert(relations=["items.others"])
+    session.commit()
+
+    assert [len(novel.others) for novel in novels] == [2, 2]
+
+
 class TestTrees:
     """Relationships from a class to itself."""
 

@@ -25,7 +25,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    type_coerce,
     types,
 )
 from sqlalchemy.engine import Dialect
@@ -35,7 +34,7 @@ from ..database.dialects import has_concurrent_writers, locks_one_table, locks_s
 from ..database.key_conditions import KeyConditions
 from ..database.keys import Key, KeyParameters, Style, bare_key, key_values
 from ..database.names import free_prefix
-from .bound import bound_values
+from .bound import as_kept, bound_values
 from .conditions import conjuncts, equality, is_lasting, key_of, value_of, with_value, with_values
 
 __all__ = ["Write"]
@@ -197,8 +196,7 @@ class Write:
         dialect: Dialect,
     ) -> Select[Any]:
         columns, criteria = self._selected(), list(criteria)
-        # A value that stands alone takes the type of no column by itself.
-        moved = [type_coerce(assigned.get(c, c), c.type) for c in self._key] if assigned else []
+        moved = [as_kept(assigned.get(c, c), c, dialect) for c in self._key] if assigned else []
         named = [each.label(f"moved_{place}") for place, each in enumerate(moved)]
         found: Any = select(*columns, *named).where(*criteria, *self._beside)
         found = _sqlalchemy.with_options_of(found, self.statement)

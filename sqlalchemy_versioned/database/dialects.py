@@ -48,6 +48,7 @@ __all__ = [
     "returns_inserted",
     "rounds_seconds",
     "second_places",
+    "shows_casts_as_kept",
     "state_and_message",
     "stored_type",
     "tells_texts_apart",
@@ -82,6 +83,16 @@ def stored_type(column: ColumnElement[Any], dialect: Dialect) -> types.TypeEngin
     while isinstance(type_, types.TypeDecorator):
         type_ = type_.load_dialect_impl(dialect).dialect_impl(dialect)
     return type_
+
+
+def shows_casts_as_kept(column: ColumnElement[Any], dialect: Dialect) -> bool:
+    """Tell whether a value that is cast to the type of *column* comes back as from there.
+
+    SQLite keeps what it is given.  MySQL has casts to few types, and returns the others so anyway.
+    """
+    if dialect.name in ("mysql", "mariadb"):
+        return isinstance(stored_type(column, dialect), (types.Date, types.Time, types.DateTime))
+    return dialect.name != "sqlite"
 
 
 def native_type(column: ColumnElement[Any]) -> types.TypeEngine[Any]:

@@ -43,8 +43,9 @@ class BeginningStatements(ImageStatements):
         number = select(*begun.c).scalar_subquery()
         closing = self._as_of(number).image_and_close(shape)
         # SQLAlchemy would shorten a long name of the column outside of the CTE, and only there.
-        key = spec.key[0].version.label("key_0")
-        closed = closing.returning(key).cte(f"{spec.prefix}closed")
+        of = spec.transaction_column.label("of")
+        # Of the key, a decorator of the application would be asked what NULL is.
+        closed = closing.returning(of).cte(f"{spec.prefix}closed")
         return select(number, select(*closed.c).scalar_subquery())
 
     def _has_one_before(self, shape: Shape) -> bool:

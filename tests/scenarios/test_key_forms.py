@@ -29,11 +29,13 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sqlalchemy_versioned import ImproperlyConfigured, Operation, vacuum, version_class
+from sqlalchemy_versioned.maintenance import verify
 
 INSERT, UPDATE, DELETE = Operation
 
@@ -183,6 +185,22 @@ def test_reloaded_later(Base, open_session, type_, given, other):
 
     rows = [row[1:] for row in history(session, Page)]
     assert rows == [("a", INSERT)] * 2 + [("b", UPDATE)] * 2
+
+
+@pytest.mark.parametrize(("type_", "given", "other"), FORMS)
+def test_assigned_by_a_statement(Base, open_session, type_, given, other):
+    """A row that a statement gives another key has a version under the form that it is kept in."""
+    Page = declare_page(Base, type_)
+    session = open_session(Base)
+    session.add(Page(key=given, text="a"))
+    session.commit()
+    session.execute(update(Page).where(Page.text == "a").values(key=other))
+    session.commit()
+
+    (page,) = session.scalars(select(Page))
+    assert [version.operation_type for version in page.versions] == [INSERT]
+    assert sorted(row[2] for row in history(session, Page)) == [INSERT, INSERT, DELETE]
+    assert verify(session) == []
 
 
 @pytest.mark.needs("insert_returning")

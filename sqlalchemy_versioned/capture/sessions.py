@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from .. import _sqlalchemy
 from ..database.sessions import sync_session
-from ..reading.loaded import expire_all_versions, leave_undone_versions
+from ..reading.loaded import expire_all_versions, has_versions_inside, leave_undone_versions
 from ..recording.paused import FOLLOWED
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
@@ -81,7 +81,8 @@ class Sessions:
         if unit is None:
             return
         if transaction.nested:
-            since = unit.oldest_id
+            # Triggers know the id, and would be asked for it.
+            since = unit.oldest_id if has_versions_inside(session) else None
             if unit.ended(transaction):
                 leave_undone_versions(session, since=since)
                 expire_all_versions(session)

@@ -26,6 +26,7 @@ __all__ = [
     "expire_all_versions",
     "expire_versions",
     "has_loaded_versions",
+    "has_versions_inside",
     "leave_undone_versions",
     "leave_versions",
     "watch_versions",
@@ -139,6 +140,12 @@ def leave_versions(
         for version in loaded.of(session, row):
             if type(version) is not spec.version_class and not _is_before(version, since):
                 session.expunge(version)
+
+
+def has_versions_inside(session: Session) -> bool:
+    """Tell whether versions were loaded in a savepoint that may be of a class it takes back."""
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    return loaded is not None and bool(loaded.inside)
 
 
 def leave_undone_versions(session: Session, *, since: int | None) -> None:

@@ -50,6 +50,7 @@ class Saboteur:
 
     def strike(self, number):
         """Let the statement of that number fail from now on."""
+        assert number is None or number < 200, "something fails that was not struck"
         self.left = number
 
     def _look(self, connection, cursor, statement, parameters, context, many):

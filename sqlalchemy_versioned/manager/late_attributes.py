@@ -32,20 +32,21 @@ class LateAttributes:
         self._built = built
         #: The attributes that each class had, and how many there were when it was looked at last.
         self._known: dict[type[Any], set[str]] = {}
-        self._sizes: dict[type[Any], tuple[Mapper[Any], int]] = {}
+        self._sizes: dict[type[Any], tuple[Mapper[Any], tuple[int, int]]] = {}
 
     def know(self, specs: Iterable[ClassSpec]) -> None:
         """Note what classes have when they are versioned."""
         for spec in specs:
             mapper = mapper_of(spec.parent_class)
             self._known[spec.parent_class] = set(mapper.attrs.keys())
-            self._sizes[spec.parent_class] = mapper, len(mapper.attrs)
+            self._sizes[spec.parent_class] = mapper, _size(mapper)
 
     def are_relationships(self) -> bool:
         """Tell whether versions are to have relationships which they have not."""
         return any(
             key not in spec.relationships and not spec.options.is_excluded(key)
-            for spec in self._built().classes.values()
+            # A mapper that is asked for its relationships may configure others.
+            for spec in list(self._built().classes.values())
             for key in self._new(mapper_of(spec.parent_class).relationships.keys(), spec)
         )
 
@@ -55,7 +56,7 @@ class LateAttributes:
         :raises ImproperlyConfigured: if it has.
         """
         mapper, size = self._sizes[spec.parent_class]
-        if len(mapper.attrs) == size:
+        if _size(mapper) == size:
             return
         if new := list(self._unkept(mapper, spec)):
             name = spec.parent_class.__name__
@@ -63,7 +64,7 @@ class LateAttributes:
                 f"{name} has got {', '.join(new)} since it was versioned, of which nothing would "
                 f"be kept; add it in the class, or before mappers are configured"
             )
-        self._sizes[spec.parent_class] = mapper, len(mapper.attrs)
+        self._sizes[spec.parent_class] = mapper, _size(mapper)
 
     def forget(self) -> None:
         """Let go of all classes."""
@@ -91,3 +92,11 @@ class LateAttributes:
     def _new(self, keys: Iterable[str], spec: ClassSpec) -> list[str]:
         known = self._known.get(spec.parent_class, ())
         return [key for key in keys if key not in known]
+
+
+def _size(mapper: Mapper[Any]) -> tuple[int, int]:
+    """Tell how many columns and relationships a class has, which can only become more.
+
+    Unlike its ``attrs``, these have no mappers configured in the midst of a flush.
+    """
+    return len(mapper.columns), len(mapper.relationships)

@@ -131,8 +131,9 @@ class Overview(Settings):
         """Tell whether something is versioned in a ``MetaData`` that is not built yet."""
         return self._is_on() and (
             self._awaits_users(metadata)
-            or self._late_attributes.are_relationships()
             or any(is_in(mapper, metadata) for mapper in self._waiting(metadata))
+            # Mappers that are asked for relationships have the others configured.
+            or self._late_attributes.are_relationships()
         )
 
     def _awaits_users(self, metadata: MetaData) -> bool:

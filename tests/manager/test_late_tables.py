@@ -12,7 +12,13 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.orm import Session, mapped_column, relationship
+from sqlalchemy.orm import (
+    Session,
+    column_property,
+    configure_mappers,
+    mapped_column,
+    relationship,
+)
 
 from sqlalchemy_versioned import (
     ImproperlyConfigured,
@@ -68,6 +74,27 @@ def test_live_tables_are_there_already(blog, engine):
     blog.metadata.create_all(engine)
 
     assert write_article(engine, blog) == ["a", "b"]
+
+
+def test_classes_that_come_beside_a_class_that_got_something(Base, engine):
+    """A class that is asked what it has got has the others configured, which come then."""
+
+    class Shelf(Base):
+        __tablename__ = "shelf"
+        __versioned__ = {}
+        id = mapped_column(Integer, primary_key=True)
+
+    configure_mappers()
+    Shelf.number = column_property(Shelf.__table__.c.id + 1)
+
+    class Book(Base):
+        __tablename__ = "book"
+        __versioned__ = {}
+        id = mapped_column(Integer, primary_key=True)
+
+    Base.metadata.create_all(engine)
+
+    assert names_in(engine) >= {"shelf_version", "book_version"}
 
 
 @pytest.fixture

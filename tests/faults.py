@@ -636,7 +636,7 @@ FAULTS = [
     Fault(
         "versions-of-former-classes",
         "capture/flush_events.py",
-        "leave_versions(session, classes_of_added(context), since=unit.oldest_id)\n",
+        "leave_versions(session, others, since=unit.oldest_id)\n",
         "pass\n",
         "A loaded version of what has become another class stays one of the former class.",
         ("tests/scenarios/test_inheritance.py",),

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Dialect
 
 from .. import _sqlalchemy
 from .._typing import Processor, is_array
-from ..database.dialects import is_named
+from ..database.dialects import has_short_keys, is_named
 from ..database.expressions import DatabaseUser
 from ..exc import ImproperlyConfigured
 from ..model.operation import Operation
@@ -141,7 +141,7 @@ class StoredEnum(types.TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
         """Take as little of a key as a member with another name may need."""
-        if self.is_key and dialect.name in ("mysql", "mariadb"):
+        if self.is_key and has_short_keys(dialect):
             return dialect.type_descriptor(String(_text_length(self.enum, 64)))
         return super().load_dialect_impl(dialect)
 

@@ -14,7 +14,12 @@ from .. import _sqlalchemy
 from ..database.dialects import has_concurrent_writers
 from ..database.keys import Key, bare_key
 from ..model.spec import ClassSpec, VersionSpec
-from ..reading.loaded import expire_versions, has_loaded_versions, leave_versions
+from ..reading.loaded import (
+    expire_versions,
+    has_loaded_versions,
+    leave_versions,
+    versions_of_other_classes,
+)
 from ..recording.changes import Changes
 from ..recording.paused import is_paused
 from ..recording.recording import Recording
@@ -211,8 +216,11 @@ class FlushEvents:
 
     def _leave_versions(self, session: Session, context: UOWTransaction) -> None:
         unit = self._sessions.current(session)
-        if unit is not None and has_loaded_versions(session):
-            leave_versions(session, classes_of_added(context), since=unit.oldest_id)
+        if unit is None or not has_loaded_versions(session):
+            return
+        others = versions_of_other_classes(session, classes_of_added(context))
+        if others:
+            leave_versions(session, others, since=unit.oldest_id)
 
     def _doubt(self, flush: Flush, work: Work) -> None:
         """Doubt changes of which nothing may be left to tell since others were recorded."""

@@ -113,9 +113,11 @@ def classes_of_added(context: UOWTransaction) -> Mapping[tuple[Hierarchy, Key], 
     added = _sqlalchemy.added_states(context)
     found: dict[tuple[Hierarchy, Key], ClassSpec] = {}
     for mapper in _sqlalchemy.flushed_mappers(context):
-        spec = find_spec(mapper.class_) if len(mapper.polymorphic_map) > 1 else None
-        for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper) if spec else ():
-            if state in added and not is_deleted and spec is not None:
+        spec = find_spec(mapper.class_)
+        if spec is None or len(mapper.polymorphic_map) == 1:
+            continue
+        for state, is_deleted, _ in _sqlalchemy.flushed_states(context, mapper):
+            if state in added and not is_deleted:
                 key = mapper.primary_key_from_instance(state.obj())
                 found[spec.hierarchy, bare_key(key)] = spec
     return found

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from .. import _sqlalchemy
 from ..database.sessions import sync_session
-from ..reading.loaded import expire_all_versions, has_versions_inside, leave_undone_versions
+from ..reading.loaded import expire_all_versions, leave_versions, versions_inside
 from ..recording.paused import FOLLOWED
 from ..recording.surroundings import Surroundings
 from ..recording.unit_of_work import UnitOfWork
@@ -81,10 +81,11 @@ class Sessions:
         if unit is None:
             return
         if transaction.nested:
+            undone = versions_inside(session)
             # Triggers know the id, and would be asked for it.
-            since = unit.oldest_id if has_versions_inside(session) else None
+            since = unit.oldest_id if undone else None
             if unit.ended(transaction):
-                leave_undone_versions(session, since=since)
+                leave_versions(session, undone, since=since)
                 expire_all_versions(session)
         elif is_outermost:
             del session.info[self]
@@ -92,13 +93,12 @@ class Sessions:
 
     def session_of(self, connection: Connection) -> Session | None:
         """Return the session that a connection is recorded in, or ``None`` if it is not."""
-        info = _sqlalchemy.info_of(connection)
-        reference = info.get(self._name)
-        session: Session | None = None if reference is None else reference()
+        session = self._noted_on(connection)
         if session is not None and session.in_transaction():
             return session
         if self.hears_all or _sqlalchemy.root_engine(connection) in self._recorded:
-            session = info[self] = _ConnectionSession(connection)
+            session = _ConnectionSession(connection)
+            _sqlalchemy.info_of(connection)[self] = session
             if not self.has_begun(session):
                 # It is heard of where all sessions are, and not where some are named.
                 self.begun(session, connection)
@@ -159,9 +159,14 @@ class Sessions:
 
     def _known_on(self, connection: Connection) -> Session | None:
         """Return the session of the application that writes by a connection, if there is one."""
+        session = self._noted_on(connection)
+        return None if isinstance(session, _ConnectionSession) else session
+
+    def _noted_on(self, connection: Connection) -> Session | None:
+        """Return the session that has begun to write by a connection, if it is still there."""
         reference = _sqlalchemy.info_of(connection).get(self._name)
         session: Session | None = None if reference is None else reference()
-        return None if isinstance(session, _ConnectionSession) else session
+        return session
 
     def listen_to_connection(self, connection: Connection, **listeners: Any) -> None:
         """Listen to one connection, once; every event that engines tell costs each connection."""

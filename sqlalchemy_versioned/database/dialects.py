@@ -28,6 +28,7 @@ __all__ = [
     "has_native_uuids",
     "has_rolled_back",
     "has_settings",
+    "has_short_keys",
     "has_statement_triggers",
     "has_writable_ctes",
     "integer_bits",
@@ -219,6 +220,11 @@ def locks_what_is_missing(dialect: Dialect) -> bool:
 
     InnoDB locks the gap that it finds, in every statement that writes.
     """
+    return dialect.name in ("mysql", "mariadb")
+
+
+def has_short_keys(dialect: Dialect) -> bool:
+    """Tell whether a key of some texts of usual length may be too long; InnoDB has 3072 bytes."""
     return dialect.name in ("mysql", "mariadb")
 
 

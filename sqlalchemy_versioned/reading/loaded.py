@@ -26,9 +26,9 @@ __all__ = [
     "expire_all_versions",
     "expire_versions",
     "has_loaded_versions",
-    "has_versions_inside",
-    "leave_undone_versions",
     "leave_versions",
+    "versions_inside",
+    "versions_of_other_classes",
     "watch_versions",
 ]
 
@@ -66,8 +66,7 @@ class LoadedVersions:
 
     def of(self, session: Session, row: tuple[Hierarchy, Any]) -> list[Any]:
         """Return the noted versions of *row* that are still in the session."""
-        found = (session.identity_map.get(key) for key in self._by_row.get(row, ()))
-        return [version for version in found if version is not None]
+        return _present(session, self._by_row.get(row, ()))
 
     def rows(self, hierarchy: Hierarchy | None = None) -> list[tuple[Hierarchy, Any]]:
         """Return all rows of which versions are noted, or those of one hierarchy."""
@@ -123,44 +122,46 @@ def expire_versions(
                 session.expire(version, changing)
 
 
-def leave_versions(
-    session: Session, classes: Mapping[tuple[Hierarchy, Any], ClassSpec], *, since: int | None
-) -> None:
-    """Let go of versions that one transaction has made those of an object of another class.
+def versions_of_other_classes(
+    session: Session, classes: Mapping[tuple[Hierarchy, Any], ClassSpec]
+) -> list[Any]:
+    """Return the loaded versions of rows that are of another class than an object added there.
+
+    :param classes: the classes of objects that were added, by row.
+    """
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    if loaded is None:
+        return []
+    return [
+        version
+        for row, spec in classes.items()
+        for version in loaded.of(session, row)
+        if type(version) is not spec.version_class
+    ]
+
+
+def versions_inside(session: Session) -> list[Any]:
+    """Return the versions loaded in a savepoint that may be of a class it takes back."""
+    loaded: LoadedVersions | None = session.info.get(LOADED)
+    return [] if loaded is None else _present(session, loaded.inside)
+
+
+def leave_versions(session: Session, versions: Iterable[Any], *, since: int | None) -> None:
+    """Let go of versions of one transaction whose class is not theirs any more.
 
     SQLAlchemy cannot read them anew.
 
-    :param classes: the classes of objects that were added, by row.
     :param since: the first id of the transaction.
     """
-    loaded: LoadedVersions | None = session.info.get(LOADED)
-    if loaded is None or since is None:
-        return
-    for row, spec in classes.items():
-        for version in loaded.of(session, row):
-            if type(version) is not spec.version_class and not _is_before(version, since):
-                session.expunge(version)
-
-
-def has_versions_inside(session: Session) -> bool:
-    """Tell whether versions were loaded in a savepoint that may be of a class it takes back."""
-    loaded: LoadedVersions | None = session.info.get(LOADED)
-    return loaded is not None and bool(loaded.inside)
-
-
-def leave_undone_versions(session: Session, *, since: int | None) -> None:
-    """Let go of versions that were loaded in a savepoint and may be of a class it takes back.
-
-    :param since: the first id of the transaction.
-    """
-    loaded: LoadedVersions | None = session.info.get(LOADED)
-    if loaded is None or since is None:
-        return
-    for identity_key in loaded.inside:
-        version = session.identity_map.get(identity_key)
-        if version is not None and not _is_before(version, since):
+    for version in versions:
+        session.info[LOADED].inside.discard(inspect(version).key)
+        if since is not None and not _is_before(version, since):
             session.expunge(version)
-    loaded.inside = set()
+
+
+def _present(session: Session, identity_keys: Iterable[Any]) -> list[Any]:
+    found = map(session.identity_map.get, identity_keys)
+    return [version for version in found if version is not None]
 
 
 def _is_before(version: Any, since: int) -> bool:
@@ -192,12 +193,10 @@ def expire_all_versions(session: Session) -> None:
     loaded: LoadedVersions | None = session.info.get(LOADED)
     if loaded is not None:
         for row in loaded.rows():
-            for identity_key in loaded.pop([row]):
-                version = session.identity_map.get(identity_key)
-                if version is not None:
-                    session.expire(version)
-                    if _is_of_kinds(version):
-                        loaded.add(session, row, identity_key)
+            for version in _present(session, loaded.pop([row])):
+                session.expire(version)
+                if _is_of_kinds(version):
+                    loaded.add(session, row, inspect(version).key)
 
 
 def _is_of_kinds(version: Any) -> bool:

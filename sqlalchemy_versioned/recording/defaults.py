@@ -13,7 +13,7 @@ from ..triggers.spec import moment_column
 from .stamps import utc_now
 from .telling import Telling
 
-__all__ = ["Defaults"]
+__all__ = ["Defaults", "number_column"]
 
 
 class Defaults:
@@ -31,7 +31,7 @@ class Defaults:
         self.moments: frozenset[str] = _moments(table)
         #: What tells triggers of a row.
         self.telling = Telling(VALUES, table)
-        number: Column[Any] = next(iter(table.primary_key))
+        number = number_column(table)
         #: The key of the column that numbers rows.
         self.key: str = number.key
         #: The sequence that it has its numbers from, if it says so.
@@ -66,6 +66,13 @@ class Defaults:
             if key not in complete:
                 complete[key] = self._made[key]()
         return complete
+
+
+def number_column(rows: FromClause) -> Column[Any]:
+    """Return the column that numbers transactions, of their table or an alias of it."""
+    number: Any = next(iter(rows.primary_key))
+    column: Column[Any] = number
+    return column
 
 
 def _moments(table: Table) -> frozenset[str]:

@@ -116,8 +116,7 @@ class Records:
 
     def knows(self, spec: VersionSpec) -> bool:
         """Tell whether anything is recorded of the rows of a table."""
-        knowing = [layer for layer in self.layers if layer.rows.get(spec)]
-        return bool(knowing)
+        return any(layer.rows.get(spec) for layer in self.layers)
 
     def of(self, spec: VersionSpec, key: Key) -> Operation | None:
         """Return what is recorded of one row."""

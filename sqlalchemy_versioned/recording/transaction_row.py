@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Connection,
-    FromClause,
     Table,
     delete,
     insert,
@@ -25,10 +24,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from .._typing import is_table
-from .defaults import Defaults
+from .defaults import Defaults, number_column
 from .shapes import Insertion
 
-__all__ = ["TransactionRow", "number_column", "referring_columns"]
+__all__ = ["TransactionRow", "referring_columns"]
 
 
 class TransactionRow:
@@ -309,13 +308,6 @@ def _rename(session: Session, instance: Any, key: str, value: int | None) -> Non
     session.add(instance)
     for name, changed in pending.items():
         setattr(instance, name, changed)
-
-
-def number_column(rows: FromClause) -> Column[Any]:
-    """Return the column that numbers transactions, of their table or an alias of it."""
-    number: Any = next(iter(rows.primary_key))
-    column: Column[Any] = number
-    return column
 
 
 def is_same_database(one: Connection, other: Connection) -> bool:

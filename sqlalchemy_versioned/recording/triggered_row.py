@@ -39,10 +39,10 @@ from ..exc import CaptureError
 from ..model.lookup import TABLES
 from ..triggers.settings import MOMENTS, TRANSACTIONS, WANTED
 from ..triggers.spec import TransactionStep, step_name
-from .defaults import Defaults
+from .defaults import Defaults, number_column
 from .shapes import Insertion
 from .telling import build_setting
-from .transaction_row import TransactionRow, number_column
+from .transaction_row import TransactionRow
 
 __all__ = ["TriggeredRow"]
 

@@ -41,8 +41,9 @@ class Recorder(VersionStatements):
             sentry=self._sentry(fill(LACKING, name=name)),
             detached=fill(DETACHED, table=f"'{table}'", name=name),
             invoker=INVOKER,
-            on_insert="\n".join([self._returning(), self._branch(Event.INSERT)]),
-            on_update="\n".join([self._returning(), self._branch(Event.UPDATE)]),
+            returning=self._returning(),
+            on_insert=self._branch(Event.INSERT),
+            on_update=self._branch(Event.UPDATE),
             on_delete=self._branch(Event.DELETE),
             on_truncate=self._truncating() if self._triggers.truncates else self._refusal(),
         )

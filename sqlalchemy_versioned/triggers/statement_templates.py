@@ -32,7 +32,9 @@ __all__ = [
 #: deleted its row, it still sees that, beside the row that it gives the key.  A join would stop at
 #: the first row of a key.
 RETURNING = """
-IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+IF TG_OP IN ('INSERT', 'UPDATE')
+    AND current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+THEN
     IF EXISTS (
         SELECT FROM versioned_new AS n
         CROSS JOIN LATERAL (SELECT count(*) AS {here} FROM {table} AS l WHERE {l_is_n}) AS seen

@@ -39,6 +39,7 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
+    {returning}
     IF TG_OP = 'INSERT' THEN
         {on_insert}
     ELSIF TG_OP = 'UPDATE' THEN

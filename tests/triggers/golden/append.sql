@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 67c4a797d5bc79723a7c59ecb3827c16
+-- sqlalchemy_versioned 1 f0d4bce4f2f07c83aa2b56ca8484b2ba
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -44,7 +44,6 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
@@ -83,7 +82,6 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-
         IF NOT EXISTS (SELECT FROM (
             SELECT o.*, ROW(o.what, o.much)::text AS versioned_here_row, row_number() OVER (PARTITION BY ROW(o.what, o.much)::text) AS versioned_here_copy
             FROM versioned_old AS o

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 32c45fc9665d91025c55e59ce04a2b87
+-- sqlalchemy_versioned 1 020d0d9328bc58b8ff651cf26ce37b73
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -71,20 +71,22 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_OP = 'INSERT' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.dog AS l WHERE l.dog_id = n.dog_id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'dog'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
+    IF TG_OP IN ('INSERT', 'UPDATE')
+        AND current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+    THEN
+        IF EXISTS (
+            SELECT FROM versioned_new AS n
+            CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.dog AS l WHERE l.dog_id = n.dog_id) AS seen
+            WHERE seen.versioned_here > 1
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'serialization_failure',
+                MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'dog'
+                    || ' come back that others have deleted since the transaction began to read',
+                HINT = 'The transaction might succeed if retried.';
         END IF;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
@@ -265,19 +267,6 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.dog AS l WHERE l.dog_id = n.dog_id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'dog'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
-        END IF;
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 76f588e20123a146ad9f51f864bc3701
+-- sqlalchemy_versioned 1 f5cee720a39b9251b5ddca9e8c0c5754
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -48,20 +48,22 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_OP = 'INSERT' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.wheel AS l WHERE l.part_id = n.part_id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'wheel'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
+    IF TG_OP IN ('INSERT', 'UPDATE')
+        AND current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+    THEN
+        IF EXISTS (
+            SELECT FROM versioned_new AS n
+            CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.wheel AS l WHERE l.part_id = n.part_id) AS seen
+            WHERE seen.versioned_here > 1
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'serialization_failure',
+                MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'wheel'
+                    || ' come back that others have deleted since the transaction began to read',
+                HINT = 'The transaction might succeed if retried.';
         END IF;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
         IF NOT EXISTS (SELECT FROM versioned_new AS n) THEN
             RETURN NULL;
         END IF;
@@ -178,19 +180,6 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM public.wheel AS l WHERE l.part_id = n.part_id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'wheel'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
-        END IF;
         IF NOT EXISTS (SELECT DISTINCT coalesce(n.part_id, o.part_id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.part_id = n.part_id WHERE CASE WHEN o.part_id IS NULL OR n.part_id IS NULL THEN true ELSE NOT ((o.size IS NOT DISTINCT FROM n.size)) END) THEN
             RETURN NULL;
         END IF;

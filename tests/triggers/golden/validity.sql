@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 203505924846376a615a832730a60a02
+-- sqlalchemy_versioned 1 709e7230d5522e1d46dfe2071d952a22
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -73,20 +73,22 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_OP = 'INSERT' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM press."Article" AS l WHERE l.id = n.id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'Article'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
+    IF TG_OP IN ('INSERT', 'UPDATE')
+        AND current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+    THEN
+        IF EXISTS (
+            SELECT FROM versioned_new AS n
+            CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM press."Article" AS l WHERE l.id = n.id) AS seen
+            WHERE seen.versioned_here > 1
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'serialization_failure',
+                MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'Article'
+                    || ' come back that others have deleted since the transaction began to read',
+                HINT = 'The transaction might succeed if retried.';
         END IF;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
         versioned_tx := (
             NULLIF(current_setting('versioned.transactions', true), '')::jsonb
             ->> 'public.transaction'::regclass::oid::text
@@ -254,19 +256,6 @@ BEGIN
             PERFORM public.transaction_versioned_release(versioned_tx);
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
-        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-            IF EXISTS (
-                SELECT FROM versioned_new AS n
-                CROSS JOIN LATERAL (SELECT count(*) AS versioned_here FROM press."Article" AS l WHERE l.id = n.id) AS seen
-                WHERE seen.versioned_here > 1
-            ) THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'serialization_failure',
-                    MESSAGE = 'could not serialize access due to concurrent delete: rows of ' || 'Article'
-                        || ' come back that others have deleted since the transaction began to read',
-                    HINT = 'The transaction might succeed if retried.';
-            END IF;
-        END IF;
         versioned_tx := (
             NULLIF(current_setting('versioned.transactions', true), '')::jsonb
             ->> 'public.transaction'::regclass::oid::text

@@ -958,10 +958,18 @@ FAULTS = [
     Fault(
         "newest-redacted",
         "query/pruning.py",
-        "                rows.next.is_not(None),\n",
-        "                literal_column('1') == literal_column('1'),\n",
+        "and_(rows.next.is_(None), spec.operation_column",
+        "and_(rows.next.is_not(None), spec.operation_column",
         "A version no longer says what its row is.",
         (f"{PRUNING}::test_redact",),
+    ),
+    Fault(
+        "newest-kept-whole",
+        "query/pruning.py",
+        "same_key(spec, spec.version_table), SameValue(pair.version, pair.parent)\n",
+        "(same_key(spec, spec.version_table),)\n",
+        "What an ignored column held stays in the newest version.",
+        (f"{PRUNING}::test_redact_what_rows_have_no_more",),
     ),
     Fault(
         "kept-rows-gone",

@@ -33,8 +33,8 @@ def redact(
 ) -> int:
     """Empty columns of the versions of some objects, and return how many versions had something.
 
-    The versions stay, with NULL in these columns.  The newest version of an object that is there is
-    left as the row is: change the row first, and flush, so that the value is in old versions only.
+    The versions stay, with NULL in these columns.  The newest version of an object that is there
+    keeps what the row has: change the row first, and flush, so that the value is in versions only.
     What was done is kept by committing, which *progress* may do.
 
     :param model: a versioned class; columns of its subclasses can be named, too.

@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Update,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 )
 
 from .._typing import select_rows, sql_literal
+from ..database.expressions import SameValue
 from ..database.key_conditions import KeyConditions
 from ..database.keys import Style
 from ..model.operation import Operation
@@ -151,7 +153,7 @@ def build_mark(transactions: Table, number: str, oldest: int) -> Insert | Update
 
 
 def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Style) -> Update:
-    """Empty columns of the versions of some rows, but those that say what a row is.
+    """Empty columns of the versions of some rows, but where they say what a row is.
 
     The rows are the set ``keys``.
 
@@ -159,21 +161,25 @@ def build_redaction(spec: VersionSpec, columns: Sequence[ColumnPair], style: Sty
     """
     key = [pair.version for pair in spec.key]
     rows = rows_with_neighbours(spec, KeyConditions(key, style, spec.prefix).member(key, "keys"))
-    version = spec.version_table
-    there: Any = select(sql_literal("1")).select_from(spec.parent_table)
-    there = there.where(same_key(spec, version)).correlate(version)
+    is_last = and_(rows.next.is_(None), spec.operation_column != Operation.DELETE)
+    told = {pair.version: and_(is_last, _is_of_row(spec, pair)) for pair in columns}
     return (
-        update(version)
+        update(spec.version_table)
         .where(
             *[own == each for own, each in zip(key, rows.key, strict=True)],
             spec.identifier == rows.identifier,
-            or_(
-                rows.next.is_not(None),
-                spec.operation_column == Operation.DELETE,
-                ~there.exists(),
-            ),
             # Rows that are empty already are left alone, and not counted.
-            or_(*[pair.version.is_not(None) for pair in columns]),
+            or_(*[and_(column.is_not(None), not_(stays)) for column, stays in told.items()]),
         )
-        .values({pair.version: null() for pair in columns})
+        .values({column: case((stays, column), else_=null()) for column, stays in told.items()})
     )
+
+
+def _is_of_row(spec: VersionSpec, pair: ColumnPair) -> ColumnElement[bool]:
+    """Match versions with the value of a column that the row has.
+
+    What is ignored may have changed since, and so may what nobody has recorded.
+    """
+    row = select(sql_literal("1")).select_from(spec.parent_table)
+    same = same_key(spec, spec.version_table), SameValue(pair.version, pair.parent)
+    return row.where(*same).correlate(spec.version_table).exists()

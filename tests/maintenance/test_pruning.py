@@ -385,6 +385,27 @@ def test_redact(session, models, points):
     assert verify(session) == []
 
 
+@pytest.mark.strategies
+def test_redact_what_rows_have_no_more(session, models):
+    """The newest version keeps what its row has, and not what has changed without a version."""
+    visit = models.Visit(id=1, name="a", seen=1)
+    session.add(visit)
+    session.commit()
+    visit.seen = None
+    session.commit()
+
+    asked = {"object_ids": 1, "columns": ["name", "seen"]}
+    assert [redact(session, models.Visit, **asked) for _ in range(2)] == [1, 0]
+    assert [(v.name, v.seen) for v in visit.versions] == [("a", None)]
+    visit.seen = 2
+    session.commit()
+    visit.name = "b"
+    session.commit()
+    assert redact(session, models.Visit, **asked) == 1
+    assert [(v.name, v.seen) for v in visit.versions] == [(None, None), ("b", 2)]
+    assert verify(session, models.Visit) == []
+
+
 def test_redact_what_subclasses_have(session, models):
     """Columns are redacted in whichever tables they are, by keys of any kind."""
     puppy, pair = models.Puppy(id=1, name="p", breed="b", toy="t"), models.Pair(left=1, right="r")

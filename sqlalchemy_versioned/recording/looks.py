@@ -17,6 +17,7 @@ from ..database.dialects import has_concurrent_writers, has_writable_ctes, locks
 from ..database.key_forms import KeyForms
 from ..database.keys import Key, KeyParameters, KeySets, Style, bare_key
 from ..database.upserts import has_insert_or_mark, has_upsert
+from ..model.operation import BEFORE_RECORDING
 from ..model.spec import VersionSpec
 from .ours import OURS
 from .shapes import Shape
@@ -152,18 +153,19 @@ class TableLooks:
 
         :param values: further parameters.
         """
-        rows, event = 0, self._event(connection)
+        rows, event = 0, self._event(connection, tx)
         for chunk in sets.chunks():
             parameters = {self._tx: tx, **event, **values, **chunk.parameters()}
             rows += connection.execute(self._statement(what, chunk.style), parameters).rowcount
         return rows
 
-    def _event(self, connection: Connection) -> dict[str, Any]:
+    def _event(self, connection: Connection, tx: int) -> dict[str, Any]:
         """Return the parameters of new versions that are neither of rows nor of a transaction."""
         parameters: dict[str, Any] = {}
         if self._is_stamped:
             parameters[f"{self._prefix}stamp"] = stamp()
-        if self.spec.variables:
+        # What was there before is nobody's event.
+        if self.spec.variables and tx != BEFORE_RECORDING:
             said = row_values(self.spec.variables, connection)
             parameters |= {f"{self._prefix}said_{key}": value for key, value in said.items()}
         return parameters

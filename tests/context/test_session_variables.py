@@ -14,6 +14,7 @@ from sqlalchemy_versioned import (
     InvalidArgumentType,
     MissingSessionVariable,
     make_versioned,
+    paused,
     session_variables,
     session_variables_statement,
     set_session_variables,
@@ -22,6 +23,7 @@ from sqlalchemy_versioned import (
     version_class,
     versioning_manager,
 )
+from sqlalchemy_versioned.maintenance import baseline, verify
 from tests.context.test_transaction_values import declare
 
 pytestmark = pytest.mark.options(
@@ -187,6 +189,18 @@ def test_what_must_be_said(opened, Article, engine, mode, is_reused):
             opened.commit()
         opened.rollback()
     assert len(opened.scalars(select(Article)).all()) == len(said(opened, Article)) == is_reused
+
+
+@REQUIRED
+@pytest.mark.strategies
+def test_what_was_there_before(opened, Article):
+    """Nobody has to say who wrote rows that were there already."""
+    with paused(opened):
+        opened.add(Article(name="a"))
+        opened.commit()
+    assert baseline(opened, Article) == 1
+    opened.commit()
+    assert verify(opened, Article) == []
 
 
 @REQUIRED

@@ -1077,6 +1077,15 @@ FAULTS = [
         "embedded",
     ),
     Fault(
+        "ended-but-for-moved",
+        "triggers/fresh_templates.py",
+        "IF versioned_open > 0 THEN",
+        "IF versioned_open < 0 THEN",
+        "A version that maintenance changes meanwhile does not end.",
+        (f"{TRIGGERS}::test_versions_that_others_change_meanwhile",),
+        "embedded",
+    ),
+    Fault(
         "succeeded-by-itself",
         "triggers/one_row.py",
         "CASE WHEN {p_transaction} < versioned_tx AND {p_end} IS NULL",

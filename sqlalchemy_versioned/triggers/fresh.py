@@ -14,6 +14,7 @@ from .fresh_templates import (
     FRESH,
     IF_FRESH,
     IF_GONE,
+    IF_OPEN,
     INSERTED,
     IS_FRESH,
     IS_FRESH_UPDATE,
@@ -110,10 +111,10 @@ class FreshRecorder(Recorder):
         if not self._are_new_rows_alive():
             return ""
         if event is Event.UPDATE:
-            return self._loop_and_leave(self._updated_rows(event, looks=False), event)
+            return self._updated(event, looks=False)
         spec = self._spec
         slots = self._end_slots(spec)
-        return fill(
+        statement = fill(
             INSERTED,
             found=self._text.columns("l", [pair.parent for pair in spec.pairs]),
             values=self._values("found", spec),
@@ -122,9 +123,11 @@ class FreshRecorder(Recorder):
             ended=fill(ENDED, **slots),
             **slots,
         )
+        return self._and_end(statement, event)
 
     def _inserted(self, event: Event) -> str:
-        return "\n".join([self._updated_rows(event), "versioned_left := versioned_count;"])
+        statement = self._and_end(self._updated_rows(event), event)
+        return f"{statement}\nversioned_left := versioned_count;"
 
     def _are_new_rows_alive(self) -> bool:
         """Tell whether the new rows are what versions are to hold.
@@ -140,12 +143,15 @@ class FreshRecorder(Recorder):
             column.computed is None and column in known for column in kept
         )
 
-    def _updated(self, event: Event) -> str:
-        return self._loop_and_leave(self._updated_rows(event), event)
+    def _updated(self, event: Event, *, looks: bool = True) -> str:
+        """Write versions of the rows that are there, and of those that have left their key."""
+        statement = self._loop(self._updated_rows(event, looks=looks), event)
+        gone = fill(IF_GONE, departures=self._departures(event))
+        return self._and_end(f"{statement}\n{gone}", event)
 
-    def _loop_and_leave(self, statement: str, event: Event) -> str:
-        gone = fill(IF_GONE, departures=self._departures(event), ends=self._ends(self._spec, event))
-        return "\n".join([self._loop(statement, event), gone])
+    def _and_end(self, statement: str, event: Event) -> str:
+        """End what a statement has left open."""
+        return f"{statement}\n{fill(IF_OPEN, ends=self._ends(self._spec, event))}"
 
     def _updated_rows(self, event: Event, *, looks: bool = True) -> str:
         """Write versions of the rows that are there.
@@ -202,4 +208,4 @@ class FreshRecorder(Recorder):
             ended=fill(ENDED, **slots),
             **slots,
         )
-        return self._loop(statement, event)
+        return self._and_end(self._loop(statement, event), event)

@@ -12,6 +12,7 @@ __all__ = [
     "FRESH",
     "IF_FRESH",
     "IF_GONE",
+    "IF_OPEN",
     "INSERTED",
     "IS_FRESH",
     "IS_FRESH_UPDATE",
@@ -88,6 +89,13 @@ versioned_left := versioned_count;
 IF_GONE = """
 IF versioned_gone > 0 THEN
     {departures}
+    versioned_open := versioned_open + versioned_gone;
+END IF;
+"""
+
+#: Some were changed meanwhile; see there.
+IF_OPEN = """
+IF versioned_open > 0 THEN
     {ends}
 END IF;
 """
@@ -95,9 +103,14 @@ END IF;
 ENDED = """
 UPDATE {version} AS v SET {end} = versioned_tx
 WHERE v.ctid = ANY (ARRAY(SELECT found.{here}_place FROM found WHERE found.{here}_is_open))
+RETURNING true
 """
 
-INSERTED = """
+#: How many are open still.
+_OPEN = "count({here}_place) FILTER (WHERE {here}_is_open) - (SELECT count(*) FROM ended)"
+
+INSERTED = (
+    """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what,
         p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
@@ -112,10 +125,15 @@ WITH found AS MATERIALIZED (
 ), ended AS (
     {ended}
 )
-SELECT count(*) FROM found INTO versioned_left;
+SELECT count(*), """
+    + _OPEN
+    + """
+FROM found INTO versioned_left, versioned_open;
 """
+)
 
-UPDATED = """
+UPDATED = (
+    """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what, l.{here} AS {here}_lives, p.{here} AS {here}_is_known,
         p.ctid AS {here}_place, l.{here} AND {p_end} IS NULL AS {here}_is_open{flags}
@@ -130,11 +148,16 @@ WITH found AS MATERIALIZED (
 ), ended AS (
     {ended}
 )
-SELECT count({here}_lives), count(*) - count({here}_is_known), count(*) - count({here}_lives)
-FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+SELECT count({here}_lives), count(*) - count({here}_is_known), count(*) - count({here}_lives),
+    """
+    + _OPEN
+    + """
+FROM found INTO versioned_count, versioned_lacking, versioned_gone, versioned_open;
 """
+)
 
-DELETED = """
+DELETED = (
+    """
 WITH found AS MATERIALIZED (
     SELECT {found}, p.{here} AS {here}_is_known,
         p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
@@ -150,9 +173,12 @@ WITH found AS MATERIALIZED (
 ), ended AS (
     {ended}
 )
-SELECT count({here}_is_known), count(*) - count({here}_is_known)
-FROM found INTO versioned_count, versioned_lacking;
+SELECT count({here}_is_known), count(*) - count({here}_is_known), """
+    + _OPEN
+    + """
+FROM found INTO versioned_count, versioned_lacking, versioned_open;
 """
+)
 
 #: Old and new rows that are what was there, and what is there now.
 ROWS_OF_UPDATE = """

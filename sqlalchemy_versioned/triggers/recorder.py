@@ -50,7 +50,8 @@ class Recorder(VersionStatements):
 
     def _variables(self) -> str:
         flags = "versioned_flags jsonb := '{}';" if self._adds_flags_up else ""
-        return fill(VARIABLES, flags=flags)
+        ends = "versioned_open bigint;" if self._spec.end_column is not None else ""
+        return fill(VARIABLES, flags=flags, open=ends)
 
     def _sentry(self, lacking: str) -> str:
         """Refuse rows of partitions without triggers, unless they are recorded."""

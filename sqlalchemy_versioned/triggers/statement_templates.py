@@ -161,21 +161,34 @@ WHERE {p_operation} <> {delete} AND {gone} AND own.{here} IS NULL;
 {count}
 """
 
-#: An open end is filled in where there is a version of this transaction, and opened where not.
-ENDS = """
-UPDATE {version} AS v SET {end} = CASE WHEN {v_end} IS NULL THEN versioned_tx END
-WHERE v.ctid = ANY (ARRAY(
-    SELECT p.ctid
-    FROM ({touched}) AS t ({keys})
-    CROSS JOIN LATERAL (
-        {previous}
-    ) AS p
-    LEFT JOIN LATERAL (
-        {own}
-    ) AS own ON true
-    WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END
-));
+#: Whoever changes a version meanwhile puts it in another place, and this statement waits for it and
+#: leaves it alone: it is looked for again.
+_ENDING = """
+LOOP
+    WITH found AS MATERIALIZED (
+        {found}
+    ), ended AS (
+        UPDATE {{version}} AS v SET {{end}} = {becomes}
+        WHERE v.ctid = ANY (ARRAY(SELECT found.{{here}}_place FROM found)) RETURNING true
+    )
+    SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+    EXIT WHEN versioned_open = 0;
+END LOOP;
 """
+
+#: An open end is filled in where there is a version of this transaction, and opened where not.
+ENDS = _ENDING.format(
+    becomes="CASE WHEN {v_end} IS NULL THEN versioned_tx END",
+    found="""SELECT p.ctid AS {here}_place
+        FROM ({touched}) AS t ({keys})
+        CROSS JOIN LATERAL (
+            {previous}
+        ) AS p
+        LEFT JOIN LATERAL (
+            {own}
+        ) AS own ON true
+        WHERE CASE WHEN own.{here} THEN {p_end} IS NULL ELSE {p_end} = versioned_tx END""",
+)
 
 PREVIOUS = """
 SELECT v.ctid, true AS {here}, v.*
@@ -185,17 +198,15 @@ ORDER BY {v_transaction} DESC LIMIT 1
 """
 
 #: A transaction that has just begun has no other versions than those of this statement.
-ENDS_OF_BEGUN = """
-UPDATE {version} AS v SET {end} = versioned_tx
-WHERE v.ctid = ANY (ARRAY(
-    SELECT p.ctid
-    FROM {version} AS own
-    CROSS JOIN LATERAL (
-        {previous}
-    ) AS p
-    WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL
-));
-"""
+ENDS_OF_BEGUN = _ENDING.format(
+    becomes="versioned_tx",
+    found="""SELECT p.ctid AS {here}_place
+        FROM {version} AS own
+        CROSS JOIN LATERAL (
+            {previous}
+        ) AS p
+        WHERE {own_transaction} = versioned_tx AND {p_end} IS NULL""",
+)
 
 OWN = """
 SELECT true AS {here} FROM {version} AS v

@@ -57,6 +57,7 @@ VARIABLES = """
 versioned_tx bigint;
 versioned_count bigint;
 versioned_left bigint := 0;
+{open}
 versioned_begun boolean := false;
 {flags}
 """

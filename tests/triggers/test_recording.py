@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from sqlalchemy_versioned import Operation, version_class
 from sqlalchemy_versioned.maintenance import verify
+from tests.threads import waiting
 
 pytestmark = [pytest.mark.needs("triggers"), pytest.mark.options(native=True)]
 
@@ -319,6 +320,65 @@ def test_one_table_of_an_object(open_session, Base, database):
         (2, None, INSERT),
         (2, None, DELETE),
     ]
+    assert verify(session) == []
+
+
+@pytest.mark.needs("concurrent_writers")
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["UPDATE article SET name = 'b' WHERE id = 1"],
+        ["UPDATE article SET name = 'b'"],
+        ["UPDATE article SET id = id + 10"],
+        ["DELETE FROM article"],
+        ["INSERT INTO article (id, name) VALUES (3, 'b'), (4, 'b')"],
+        ["INSERT INTO article (id, name) VALUES (4, 'b')", "UPDATE article SET name = 'c'"],
+    ],
+)
+def test_versions_that_others_change_meanwhile(Article, run, session, statements):
+    """A version that another transaction writes, as maintenance does, ends all the same."""
+    run("INSERT INTO article (id, name) VALUES (1, 'a'), (2, 'a'), (3, 'a')")
+    run("DELETE FROM article WHERE id = 3")
+    session.execute(text("UPDATE article_version SET name = name"))
+    with waiting(lambda: run(*statements)):
+        session.commit()
+    assert verify(session) == []
+
+
+@pytest.mark.needs("concurrent_writers")
+@pytest.mark.parametrize("table", ["animal", "dog"])
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_versions_of_objects_that_others_change_meanwhile(
+    open_session, database, Base, table, is_begun
+):
+    """So do those of objects in several tables, whatever the transaction has written before."""
+
+    class Animal(Base):
+        __tablename__ = "animal"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str | None]
+
+    class Dog(Animal):
+        __tablename__ = "dog"
+        dog_id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
+        breed: Mapped[str | None]
+
+    session = open_session(Base)
+    session.add_all([Dog(id=1), Dog(id=2)])
+    session.commit()
+    session.execute(text(f"UPDATE {table}_version SET transaction_id = transaction_id"))
+    engine = database.create_engine()
+
+    def write():
+        with engine.begin() as connection:
+            if not is_begun:
+                connection.execute(text("INSERT INTO animal (id) VALUES (3)"))
+            connection.execute(text("UPDATE dog SET breed = 'a'"))
+
+    with waiting(write):
+        session.commit()
+    engine.dispose()
     assert verify(session) == []
 
 

@@ -2,12 +2,13 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 709e7230d5522e1d46dfe2071d952a22
+-- sqlalchemy_versioned 1 9f4543f98e6c7c0c9071627da6877022
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
     versioned_count bigint;
     versioned_left bigint := 0;
+    versioned_open bigint;
     versioned_begun boolean := false;
     versioned_flags jsonb := '{}';
     versioned_fresh boolean;
@@ -205,9 +206,35 @@ BEGIN
                 ), ended AS (
                     UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
                     WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                    RETURNING true
                 )
-                SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
-                FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+                SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives),
+                    count(versioned_here_place) FILTER (WHERE versioned_here_is_open) - (SELECT count(*) FROM ended)
+                FROM found INTO versioned_count, versioned_lacking, versioned_gone, versioned_open;
+                IF versioned_open > 0 THEN
+                    LOOP
+                        WITH found AS MATERIALIZED (
+                            SELECT p.ctid AS versioned_here_place
+                            FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                            ) AS own ON true
+                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                        ), ended AS (
+                            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                            WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                        )
+                        SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                        EXIT WHEN versioned_open = 0;
+                    END LOOP;
+                END IF;
                 versioned_left := versioned_count;
             ELSE
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
@@ -234,22 +261,28 @@ BEGIN
                 OR t.f1 OR coalesce((f0.versioned_here ->> 0)::boolean, false);
                 GET DIAGNOSTICS versioned_count = ROW_COUNT;
                 versioned_left := versioned_left + versioned_count;
-                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-                WHERE v.ctid = ANY (ARRAY(
-                    SELECT p.ctid
-                    FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, true AS versioned_here, v.*
-                        FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                        ORDER BY v.transaction_id DESC LIMIT 1
-                    ) AS p
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                    ) AS own ON true
-                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-                ));
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT p.ctid AS versioned_here_place
+                        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                        ) AS own ON true
+                        WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                    )
+                    SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                    EXIT WHEN versioned_open = 0;
+                END LOOP;
             END IF;
         END IF;
         IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
@@ -407,9 +440,11 @@ BEGIN
                     ), ended AS (
                         UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
                         WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                        RETURNING true
                     )
-                    SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives)
-                    FROM found INTO versioned_count, versioned_lacking, versioned_gone;
+                    SELECT count(versioned_here_lives), count(*) - count(versioned_here_is_known), count(*) - count(versioned_here_lives),
+                        count(versioned_here_place) FILTER (WHERE versioned_here_is_open) - (SELECT count(*) FROM ended)
+                    FROM found INTO versioned_count, versioned_lacking, versioned_gone, versioned_open;
                     EXIT WHEN versioned_lacking = 0 OR versioned_again;
                     versioned_again := true;
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
@@ -483,22 +518,31 @@ BEGIN
                     WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
                     GET DIAGNOSTICS versioned_count = ROW_COUNT;
                     versioned_left := versioned_left + versioned_count;
-                    UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-                    WHERE v.ctid = ANY (ARRAY(
-                        SELECT p.ctid
-                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
-                        CROSS JOIN LATERAL (
-                            SELECT v.ctid, true AS versioned_here, v.*
-                            FROM press."Article_version" AS v
-                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                            ORDER BY v.transaction_id DESC LIMIT 1
-                        ) AS p
-                        LEFT JOIN LATERAL (
-                            SELECT true AS versioned_here FROM press."Article_version" AS v
-                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                        ) AS own ON true
-                        WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-                    ));
+                    versioned_open := versioned_open + versioned_gone;
+                END IF;
+                IF versioned_open > 0 THEN
+                    LOOP
+                        WITH found AS MATERIALIZED (
+                            SELECT p.ctid AS versioned_here_place
+                            FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                            ) AS own ON true
+                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                        ), ended AS (
+                            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                            WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                        )
+                        SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                        EXIT WHEN versioned_open = 0;
+                    END LOOP;
                 END IF;
             ELSE
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
@@ -550,22 +594,28 @@ BEGIN
                 WHERE p.operation_type <> 2 AND n.id IS NULL AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
                 GET DIAGNOSTICS versioned_count = ROW_COUNT;
                 versioned_left := versioned_left + versioned_count;
-                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-                WHERE v.ctid = ANY (ARRAY(
-                    SELECT p.ctid
-                    FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, true AS versioned_here, v.*
-                        FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                        ORDER BY v.transaction_id DESC LIMIT 1
-                    ) AS p
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                    ) AS own ON true
-                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-                ));
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT p.ctid AS versioned_here_place
+                        FROM (SELECT DISTINCT coalesce(n.id, o.id) FROM versioned_old AS o FULL JOIN versioned_new AS n ON o.id = n.id WHERE CASE WHEN o.id IS NULL OR n.id IS NULL THEN true ELSE NOT ((o."select" IS NOT DISTINCT FROM n."select") AND (o.seen IS NOT DISTINCT FROM n.seen) AND (o.secret IS NOT DISTINCT FROM n.secret)) END) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                        ) AS own ON true
+                        WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                    )
+                    SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                    EXIT WHEN versioned_open = 0;
+                END LOOP;
             END IF;
         END IF;
         IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
@@ -694,9 +744,10 @@ BEGIN
                     ), ended AS (
                         UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
                         WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                        RETURNING true
                     )
-                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
-                    FROM found INTO versioned_count, versioned_lacking;
+                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known), count(versioned_here_place) FILTER (WHERE versioned_here_is_open) - (SELECT count(*) FROM ended)
+                    FROM found INTO versioned_count, versioned_lacking, versioned_open;
                     EXIT WHEN versioned_lacking = 0 OR versioned_again;
                     versioned_again := true;
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
@@ -725,6 +776,30 @@ BEGIN
                     END IF;
                 END LOOP;
                 versioned_left := versioned_count;
+                IF versioned_open > 0 THEN
+                    LOOP
+                        WITH found AS MATERIALIZED (
+                            SELECT p.ctid AS versioned_here_place
+                            FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                            ) AS own ON true
+                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                        ), ended AS (
+                            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                            WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                        )
+                        SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                        EXIT WHEN versioned_open = 0;
+                    END LOOP;
+                END IF;
             ELSIF versioned_untouched THEN
                 LOOP
                     WITH found AS MATERIALIZED (
@@ -748,9 +823,10 @@ BEGIN
                     ), ended AS (
                         UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
                         WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found WHERE found.versioned_here_is_open))
+                        RETURNING true
                     )
-                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known)
-                    FROM found INTO versioned_count, versioned_lacking;
+                    SELECT count(versioned_here_is_known), count(*) - count(versioned_here_is_known), count(versioned_here_place) FILTER (WHERE versioned_here_is_open) - (SELECT count(*) FROM ended)
+                    FROM found INTO versioned_count, versioned_lacking, versioned_open;
                     EXIT WHEN versioned_lacking = 0 OR versioned_again;
                     versioned_again := true;
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
@@ -779,6 +855,30 @@ BEGIN
                     END IF;
                 END LOOP;
                 versioned_left := versioned_count;
+                IF versioned_open > 0 THEN
+                    LOOP
+                        WITH found AS MATERIALIZED (
+                            SELECT p.ctid AS versioned_here_place
+                            FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                            CROSS JOIN LATERAL (
+                                SELECT v.ctid, true AS versioned_here, v.*
+                                FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                ORDER BY v.transaction_id DESC LIMIT 1
+                            ) AS p
+                            LEFT JOIN LATERAL (
+                                SELECT true AS versioned_here FROM press."Article_version" AS v
+                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                            ) AS own ON true
+                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                        ), ended AS (
+                            UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                            WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                        )
+                        SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                        EXIT WHEN versioned_open = 0;
+                    END LOOP;
+                END IF;
             ELSE
                 INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                 SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
@@ -805,22 +905,28 @@ BEGIN
                 WHERE p.operation_type <> 2 AND l.versioned_here IS NULL AND own.versioned_here IS NULL;
                 GET DIAGNOSTICS versioned_count = ROW_COUNT;
                 versioned_left := versioned_left + versioned_count;
-                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-                WHERE v.ctid = ANY (ARRAY(
-                    SELECT p.ctid
-                    FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
-                    CROSS JOIN LATERAL (
-                        SELECT v.ctid, true AS versioned_here, v.*
-                        FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                        ORDER BY v.transaction_id DESC LIMIT 1
-                    ) AS p
-                    LEFT JOIN LATERAL (
-                        SELECT true AS versioned_here FROM press."Article_version" AS v
-                        WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                    ) AS own ON true
-                    WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-                ));
+                LOOP
+                    WITH found AS MATERIALIZED (
+                        SELECT p.ctid AS versioned_here_place
+                        FROM (SELECT o.id FROM versioned_old AS o) AS t (k1)
+                        CROSS JOIN LATERAL (
+                            SELECT v.ctid, true AS versioned_here, v.*
+                            FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                            ORDER BY v.transaction_id DESC LIMIT 1
+                        ) AS p
+                        LEFT JOIN LATERAL (
+                            SELECT true AS versioned_here FROM press."Article_version" AS v
+                            WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                        ) AS own ON true
+                        WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                    ), ended AS (
+                        UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                        WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                    )
+                    SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                    EXIT WHEN versioned_open = 0;
+                END LOOP;
             END IF;
         END IF;
         IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
@@ -845,6 +951,7 @@ BEGIN
                     versioned_tx bigint;
                     versioned_count bigint;
                     versioned_left bigint := 0;
+                    versioned_open bigint;
                     versioned_begun boolean := false;
                     versioned_flags jsonb := '{}';
                     versioned_fresh boolean;
@@ -946,18 +1053,24 @@ BEGIN
                         WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
                         GET DIAGNOSTICS versioned_count = ROW_COUNT;
                         versioned_left := versioned_left + versioned_count;
-                        UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
-                        WHERE v.ctid = ANY (ARRAY(
-                            SELECT p.ctid
-                            FROM press."Article_version" AS own
-                            CROSS JOIN LATERAL (
-                                SELECT v.ctid, true AS versioned_here, v.*
-                                FROM press."Article_version" AS v
-                                WHERE v.id = own.id AND v.transaction_id <> versioned_tx
-                                ORDER BY v.transaction_id DESC LIMIT 1
-                            ) AS p
-                            WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
-                        ));
+                        LOOP
+                            WITH found AS MATERIALIZED (
+                                SELECT p.ctid AS versioned_here_place
+                                FROM press."Article_version" AS own
+                                CROSS JOIN LATERAL (
+                                    SELECT v.ctid, true AS versioned_here, v.*
+                                    FROM press."Article_version" AS v
+                                    WHERE v.id = own.id AND v.transaction_id <> versioned_tx
+                                    ORDER BY v.transaction_id DESC LIMIT 1
+                                ) AS p
+                                WHERE own.transaction_id = versioned_tx AND p.end_transaction_id IS NULL
+                            ), ended AS (
+                                UPDATE press."Article_version" AS v SET end_transaction_id = versioned_tx
+                                WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                            )
+                            SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                            EXIT WHEN versioned_open = 0;
+                        END LOOP;
                     ELSE
                         INSERT INTO press."Article_version" (id, "select", seen, secret_mask, transaction_id, operation_type)
                         SELECT DISTINCT ON (o.id) o.id, o."select", o.seen, coalesce((f0.versioned_here ->> 0)::boolean, false), versioned_tx, 2
@@ -980,22 +1093,28 @@ BEGIN
                         WHERE p.operation_type <> 2 AND true AND own.versioned_here IS NULL;
                         GET DIAGNOSTICS versioned_count = ROW_COUNT;
                         versioned_left := versioned_left + versioned_count;
-                        UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
-                        WHERE v.ctid = ANY (ARRAY(
-                            SELECT p.ctid
-                            FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1)
-                            CROSS JOIN LATERAL (
-                                SELECT v.ctid, true AS versioned_here, v.*
-                                FROM press."Article_version" AS v
-                                WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
-                                ORDER BY v.transaction_id DESC LIMIT 1
-                            ) AS p
-                            LEFT JOIN LATERAL (
-                                SELECT true AS versioned_here FROM press."Article_version" AS v
-                                WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
-                            ) AS own ON true
-                            WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
-                        ));
+                        LOOP
+                            WITH found AS MATERIALIZED (
+                                SELECT p.ctid AS versioned_here_place
+                                FROM (SELECT o.id FROM ONLY versioned_truncated AS o) AS t (k1)
+                                CROSS JOIN LATERAL (
+                                    SELECT v.ctid, true AS versioned_here, v.*
+                                    FROM press."Article_version" AS v
+                                    WHERE v.id = t.k1 AND v.transaction_id <> versioned_tx
+                                    ORDER BY v.transaction_id DESC LIMIT 1
+                                ) AS p
+                                LEFT JOIN LATERAL (
+                                    SELECT true AS versioned_here FROM press."Article_version" AS v
+                                    WHERE v.id = t.k1 AND v.transaction_id = versioned_tx LIMIT 1
+                                ) AS own ON true
+                                WHERE CASE WHEN own.versioned_here THEN p.end_transaction_id IS NULL ELSE p.end_transaction_id = versioned_tx END
+                            ), ended AS (
+                                UPDATE press."Article_version" AS v SET end_transaction_id = CASE WHEN v.end_transaction_id IS NULL THEN versioned_tx END
+                                WHERE v.ctid = ANY (ARRAY(SELECT found.versioned_here_place FROM found)) RETURNING true
+                            )
+                            SELECT (SELECT count(*) FROM found) - (SELECT count(*) FROM ended) INTO versioned_open;
+                            EXIT WHEN versioned_open = 0;
+                        END LOOP;
                     END IF;
                     IF versioned_left < 0 OR (versioned_begun AND versioned_left = 0) THEN
                         PERFORM public.transaction_versioned_release(versioned_tx);

@@ -634,6 +634,22 @@ FAULTS = [
         ("tests/reading/test_loaded.py", VERSION),
     ),
     Fault(
+        "statements-seen-too-late",
+        "capture/statement_events.py",
+        "            self._before_unseen(connection, text, context)\n",
+        "            pass\n",
+        "What a connection from before its engine was found executes first escapes.",
+        ("tests/scenarios/test_statements.py",),
+    ),
+    Fault(
+        "statements-of-listeners",
+        "_sqlalchemy/watching.py",
+        "elem, sets = self._watch(*told[:2], execution_options)",
+        "elem, sets = self._watch(elem, distilled_params, execution_options)",
+        "A statement that a listener replaces is recorded, and executed, as it was given.",
+        ("tests/scenarios/test_statements.py",),
+    ),
+    Fault(
         "versions-of-former-classes",
         "capture/flush_events.py",
         "leave_versions(session, others, since=unit.oldest_id)\n",

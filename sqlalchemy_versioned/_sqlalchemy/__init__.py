@@ -106,6 +106,14 @@ from .sessions import (
     session_options,
     sync_target,
 )
+from .watching import (
+    WatchedConnection,
+    Watcher,
+    await_result,
+    unwatch_engine,
+    watch_connection,
+    watch_engine,
+)
 from .writes import (
     assigned_columns,
     assigned_parts,
@@ -138,6 +146,8 @@ __all__ = [
     "BorrowingSession",
     "Check",
     "Recompiled",
+    "WatchedConnection",
+    "Watcher",
     "added_states",
     "all_mappers",
     "all_metadata",
@@ -148,6 +158,7 @@ __all__ = [
     "assigned_values",
     "association_columns",
     "attribute_of_keyfunc",
+    "await_result",
     "begun_connections",
     "column_of",
     "columns_in",
@@ -240,7 +251,10 @@ __all__ = [
     "text_of",
     "translated_schema",
     "unaliased",
+    "unwatch_engine",
     "variants_of",
+    "watch_connection",
+    "watch_engine",
     "with_options_of",
     "with_order",
     "without_schema",

@@ -18,13 +18,22 @@ from ..exc import CaptureError
 from .recorder import Recorder, Target, UnrecordedWrite
 from .targets import Targets
 
-__all__ = ["ALIASED", "Refusals", "follow_policy", "give_up"]
+__all__ = ["ALIASED", "COMPILED", "UNSEEN", "Refusals", "follow_policy", "give_up"]
 
 #: Why a statement is refused that has an alias of a table in the place of it.
 ALIASED = "it is made with an alias; name the table itself"
 
 #: Why one is refused that another one has in itself.
 NESTED = "it stands within another statement, in its WITH or in from_statement(); execute it alone"
+
+#: Why one is refused that was not heard of before the database is to execute it.
+UNSEEN = (
+    "it is the first on a connection that its engine opened before that was recorded, or that "
+    "comes from execution_options() of before; call versioning_manager.record_engine(engine) first"
+)
+
+#: Why one is refused that is compiled already.
+COMPILED = "it was compiled before it is executed; execute the statement itself"
 
 #: What can be followed.
 STATEMENTS = "insert(), update() or delete()"
@@ -37,13 +46,17 @@ class Refusals:
         self._recorder = recorder
         self._targets = targets
 
-    def check_text(self, connection: Connection, text: str) -> None:
-        """Refuse SQL text that writes a versioned table, itself or by foreign keys."""
+    def check_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
+        """Refuse SQL text that writes a versioned table, itself or by foreign keys.
+
+        :param reason: why it cannot be followed, if it comes from a statement.
+        """
         written = self._targets.written_by_text(text)
         for target in written or self._targets.behind_text(text):
             said = "it is text" if written else "foreign keys may do so along with text"
             shown = repr(" ".join(text.split())[:80])
-            self._refuse(connection, target, f"{said}: {shown}; write it with {STATEMENTS}")
+            followed = f"{said}: {shown}; write it with {STATEMENTS}"
+            self._refuse(connection, target, reason or followed)
 
     def check_schemas(
         self, connection: Connection, target: Target, options: Mapping[str, Any]

@@ -21,6 +21,7 @@ from .flush_events import FlushEvents
 from .flushes import Flush
 from .immutable import Guard
 from .native import refusal_of
+from .refusals import COMPILED, UNSEEN
 from .session_recorder import SessionRecorder
 from .textual_writes import begins_like_write
 from .tracked import Tracked
@@ -31,8 +32,7 @@ __all__ = ["StatementEvents"]
 _WRITES = (Insert, Update, Delete)
 #: What writes nothing but by itself and by its ``WITH``.
 _EXPRESSIONS = (Select, *_WRITES)
-#: Events whose listeners return what is to be executed.
-_RETURNING = ("before_execute", "before_cursor_execute")
+_WATCHED = _sqlalchemy.WatchedConnection
 
 
 class StatementEvents:
@@ -58,67 +58,72 @@ class StatementEvents:
         self.triggers: TriggerEvents = TriggerEvents(recorder, flushes, name)
 
     def stop(self) -> None:
-        """Take every listener off again."""
+        """Look at nothing any more."""
         for engine in list(self._engines):
+            _sqlalchemy.unwatch_engine(engine, self)
             for name, listener in self._engine_listeners():
                 event.remove(engine, name, listener)
         self._engines.clear()
         self.guard.clear()
         self.triggers.known.clear()
 
-    def watch(self, engine: Engine) -> None:
-        """Listen to what is executed on the connections of an engine."""
+    def watch_engine(self, engine: Engine) -> None:
+        """Look at what is executed on the connections that an engine opens."""
+        _sqlalchemy.watch_engine(engine, self)
+        self._listen(_sqlalchemy.root_engine_of(engine))
+
+    def watch(self, connection: Connection) -> None:
+        """Look at what is executed on a connection, and on those that its engine opens."""
+        if _sqlalchemy.watch_connection(connection, self):
+            self._listen(_sqlalchemy.root_engine(connection))
+
+    def _listen(self, engine: Engine) -> None:
         if engine not in self._engines:
             for name, listener in self._engine_listeners():
-                # Asked for what it returns, a listener is called without another around it.
-                event.listen(engine, name, listener, retval=name in _RETURNING)
+                # Whoever executes statements himself keeps them from those who come after him.
+                event.listen(engine, name, listener, insert=name != "handle_error")
             self._engines.add(engine)
 
     def _engine_listeners(self) -> list[tuple[str, Any]]:
+        # SQLAlchemy tells of these without what other events of an engine cost.
         return [
-            ("before_execute", self._before_execute),
-            ("before_cursor_execute", self._before_cursor_execute),
+            ("do_execute", self._before_cursor),
+            ("do_executemany", self._before_cursor),
+            ("do_execute_no_params", self._before_cursor_alone),
             ("handle_error", self._handle_error),
-            ("savepoint", self._savepoint_set),
-            ("rollback_savepoint", self._savepoint_rolled_back),
         ]
 
-    def _before_execute(
+    def before_statement(
         self,
         connection: Connection,
         statement: Any,
-        multiparams: Any,
-        params: Any,
-        execution_options: Mapping[str, Any],
-    ) -> tuple[Any, Any, Any]:
-        if is_ours(execution_options):
-            return statement, multiparams, params
+        sets: Sequence[Mapping[str, Any]],
+        options: Mapping[str, Any],
+    ) -> tuple[Any, Sequence[Mapping[str, Any]]]:
+        """Prepare to record a statement; return what is to be executed in its place."""
+        if is_ours(options):
+            return statement, sets
         if not isinstance(statement, _WRITES):
             actual = statement
             if _sqlalchemy.is_lambda(statement):
                 actual = _sqlalchemy.resolved(statement)
             if not isinstance(actual, _WRITES):
-                refuse_past_lookups(execution_options)
-                return statement, multiparams, params
+                refuse_past_lookups(options)
+                return statement, sets
             statement = actual
         if self.guard:
             is_stored = partial(self._recorder.is_stored_by, connection)
-            self.guard.check_statement(statement, execution_options, is_stored)
+            self.guard.check_statement(statement, options, is_stored)
         if not self._may_concern(statement):
-            return statement, multiparams, params
+            return statement, sets
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
             targets = self.triggers.known.targets_of(statement, self._captures.of_all.cascades)
             self.triggers.tell(connection, targets)
             if not capture.has_tables or self.triggers.known.has(statement.table):
-                return statement, multiparams, params
-        sets = _sqlalchemy.statement_parameters(multiparams, params)
-        statement, others = self._before_write(
-            capture, connection, statement, sets, execution_options
-        )
-        if others is not None:
-            return statement, others, {}
-        return statement, multiparams, params
+                return statement, sets
+        statement, others = self._before_write(capture, connection, statement, sets, options)
+        return statement, sets if others is None else others
 
     def _may_concern(self, statement: Any) -> bool:
         """Tell whether an INSERT, UPDATE or DELETE may be one to record, as its tables tell."""
@@ -147,7 +152,7 @@ class StatementEvents:
         self._flushes.before_others(connection, statement)
         prepared = capture.before(connection, statement, sets, execution_options)
         if capture.awaits(connection):
-            self._sessions.listen_to_connection(connection, after_execute=self._after_execute)
+            _sqlalchemy.await_result(connection)
         return prepared
 
     def _before_flushed(
@@ -176,39 +181,39 @@ class StatementEvents:
             flush.cascaded.setdefault(connection, Cascaded()).extend(found)
         return statement, None
 
-    def _after_execute(
-        self,
-        connection: Connection,
-        statement: Any,
-        multiparams: Any,
-        params: Any,
-        execution_options: Any,
-        result: Any,
-    ) -> None:
-        if isinstance(statement, _WRITES):
-            with self._recorder.noting(connection):
-                self._captures.on(connection).after(connection, statement, result)
+    def after_statement(self, connection: Connection, statement: Any, result: Any) -> None:
+        """Record what a statement has done."""
+        capture = self._captures.on(connection)
+        with self._recorder.noting(connection):
+            capture.after(connection, statement, result)
+        if capture.awaits(connection):
+            _sqlalchemy.await_result(connection)
 
-    def _before_cursor_execute(
-        self,
-        connection: Connection,
-        cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        executemany: bool,
-    ) -> tuple[str, Any]:
-        compiled: Any = None if context is None else context.compiled
+    def _before_cursor_alone(self, cursor: Any, text: str, context: Any) -> None:
+        self._before_cursor(cursor, text, None, context)
+
+    def _before_cursor(self, cursor: Any, text: str, parameters: Any, context: Any) -> None:
+        connection: Connection = context.root_connection
+        compiled: Any = context.compiled
         # Asked here, as it is for every statement: a call would be felt.
         if not isinstance(getattr(compiled, "statement", None), _EXPRESSIONS) or compiled.ctes:
-            self._before_other(connection, statement, compiled, context)
-        if context is not None and context.isdelete:
+            self._before_other(connection, text, compiled, context)
+        if context.isdelete:
             self._note_deletion(connection, context)
-        return statement, parameters
+        if context.invoked_statement is None or not isinstance(connection, _WATCHED):
+            self._before_unseen(connection, text, context)
+
+    def _before_unseen(self, connection: Connection, text: str, context: Any) -> None:
+        """Refuse what nobody has looked at in time, and look at what comes after it."""
+        is_watched = isinstance(connection, _WATCHED)
+        self.watch(connection)
+        statement = getattr(context.compiled, "statement", None)
+        if isinstance(statement, _WRITES) and not is_ours(context.execution_options):
+            self._before_text(connection, text, COMPILED if is_watched else UNSEEN)
 
     def _before_other(self, connection: Connection, text: str, compiled: Any, context: Any) -> None:
         """Look into what is or holds SQL text, or holds other statements."""
-        if context is not None and is_ours(context.execution_options):
+        if is_ours(context.execution_options):
             return
         if compiled is None or _sqlalchemy.text_of(compiled.statement) is not None:
             self._before_text(connection, text)
@@ -226,11 +231,11 @@ class StatementEvents:
         if flush is not None and self._tracked.base_mapper_of(statement, context.execution_options):
             flush.deletions.append((connection, statement.table, context))
 
-    def _before_text(self, connection: Connection, text: str) -> None:
+    def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
             self.triggers.tell(connection, self.triggers.known.targets_in_text(text))
-        capture.refusals.check_text(connection, text)
+        capture.refusals.check_text(connection, text, reason)
         self.guard.check_text(text, partial(self._recorder.is_stored_by, connection))
 
     def _before_nested(self, connection: Connection, nested: Sequence[Any]) -> None:
@@ -248,10 +253,12 @@ class StatementEvents:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_nested(nested, {}, is_stored)
 
-    def _savepoint_set(self, connection: Connection, name: Any) -> None:
+    def savepoint_set(self, connection: Connection) -> None:
+        """Note what a savepoint is going to keep."""
         self._sessions.savepoint_set(connection)
 
-    def _savepoint_rolled_back(self, connection: Connection, name: str, context: Any) -> None:
+    def savepoint_rolled_back(self, connection: Connection, name: str) -> None:
+        """Note whether a savepoint takes anything back that was recorded."""
         if self._sessions.loses_unknown(connection):
             self._recorder.failures.note_lost(connection, name)
 

@@ -164,14 +164,14 @@ class Tracker:
         self, session: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
         if self._tracked.histories:
-            self._statements.watch(_sqlalchemy.root_engine(connection))
+            self._statements.watch(connection)
             self.sessions.begun(session, connection)
 
     def _before_flush(self, session: Session, context: UOWTransaction, instances: Any) -> None:
         if not self.sessions.has_begun(session):
             # What was begun before it was listened to, or before anything was versioned.
             for connection in _sqlalchemy.begun_connections(session):
-                self._statements.watch(_sqlalchemy.root_engine(connection))
+                self._statements.watch(connection)
                 self.sessions.begun(session, connection)
         self._flushes.before_flush(session, context)
 
@@ -181,8 +181,8 @@ class Tracker:
 
     def record_engine(self, engine: Engine) -> None:
         """Record what the connections of an engine write, also those that no session has."""
-        self.sessions.record_engine(engine)
-        self._statements.watch(engine)
+        self.sessions.record_engine(_sqlalchemy.root_engine_of(engine))
+        self._statements.watch_engine(engine)
 
     def record(
         self,

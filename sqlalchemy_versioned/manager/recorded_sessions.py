@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from .. import _sqlalchemy
 from ..capture.tracking import Tracker
 from ..exc import ImproperlyConfigured
 from ..model.spec import Hierarchy, VersionSpec
@@ -51,7 +50,7 @@ class RecordedSessions(Overview):
         found = getattr(engine, "sync_engine", engine)
         if not isinstance(found, Engine):
             raise ImproperlyConfigured(f"{engine!r} is no engine; give an Engine or an AsyncEngine")
-        self._tracker.record_engine(_sqlalchemy.root_engine_of(found))
+        self._tracker.record_engine(found)
 
     def record_changes(
         self,

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     String,
     bindparam,
+    create_engine,
     delete,
     event,
     func,
@@ -1005,14 +1006,36 @@ def test_flush_that_failed_is_forgotten(session, models):
     assert told(session, models.Tag, "id") == [(0, 2)]
 
 
-def test_nothing_listens_after_removal(session, models, tables, versioning):
-    """Once versioning is removed, engines have no listener left."""
+def test_engines_tell_nothing_else(models, tables):
+    """An engine is not made to tell of all its events, for which every session would pay."""
+    engine = create_engine(tables.url)
+    with Session(engine) as session:
+        session.add(models.Tag(name="t"))
+        session.commit()
+
+        assert told(session, models.Tag, "name") == [(0, "t")]
+    assert not engine._has_events
+    engine.dispose()
+
+
+def test_nothing_is_looked_at_after_removal(session, models, tables, versioning):
+    """Once versioning is removed, connections execute what they like."""
     models.factories.Article(tags=[models.factories.Tag()])
     session.commit()
-    assert tables.dispatch.before_execute
-    versioning._tracker.stop()
 
-    assert not list(tables.dispatch.before_execute)
+    def write():
+        with tables.begin() as connection:
+            connection.exec_driver_sql("UPDATE article SET name = 'text'")
+            connection.execute(update(models.Tag).values(name="t"))
+
+    with pytest.raises(CaptureError):
+        write()
+    versioning._tracker.stop()
+    write()
+
+    assert len(told(session, models.Tag)) == 1
+    for name in ("do_execute", "do_executemany", "do_execute_no_params", "handle_error"):
+        assert not list(getattr(tables.dialect.dispatch, name))
 
 
 def test_new_rows_do_not_count_as_unrecorded(session, models, versioning, count_statements):

@@ -1076,7 +1076,7 @@ def test_remove_versioning_leaves_nothing(engine):
         assert after[what] == before[what], what
     assert blog.Tag.__versioned__ is said
     assert list_listeners() == listeners
-    assert not engine.dispatch.before_execute
+    assert not list(engine.dialect.dispatch.do_execute)
     assert versioning_manager.options == {}
     assert len(versioning_manager.plugins) == 0
 

@@ -9,13 +9,16 @@ import pytest
 from sqlalchemy import (
     ARRAY,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     Table,
     UniqueConstraint,
+    Update,
     bindparam,
+    create_engine,
     delete,
     event,
     func,
@@ -26,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, ObjectNotExecutableError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, configure_mappers, mapped_column
 
@@ -651,6 +654,80 @@ def test_autocommit(tables, models, versioning, session):
 
     assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "a")]
     assert history(session, models.Note)[1:] == [(Operation.DELETE, None)]
+
+
+@pytest.fixture
+def early(tables, session):
+    """An engine, one made of it, and a connection, from before they were found."""
+    session.close()
+    engine = create_engine(tables.url)
+    options, connection = engine.execution_options(logging_token="early"), engine.connect()
+    with Session(engine) as other:
+        other.connection()
+    yield engine, options, connection
+    connection.close()
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+@pytest.mark.parametrize("of_options", [False, True])
+def test_a_connection_that_is_seen_too_late(early, models, session, mode, of_options):
+    """What it executes first could not be recorded, and is refused; the rest is recorded."""
+    _, options, connection = early
+    change = update(models.Tag.__table__)
+    with options.connect() if of_options else connection as connection:
+        with mode.escapes("record_engine"):
+            connection.execute(change.values(name="too late"))
+        connection.rollback()
+        connection.execute(change.values(name="in time"))
+        connection.commit()
+    assert history(session, models.Tag)[1:] == [(Operation.UPDATE, "in time")]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_connections_from_before_that_are_named(early, models, versioning, session):
+    """All is recorded of one that a session is given, and of an engine with options."""
+    engine, options, connection = early
+    change = update(models.Tag.__table__)
+    versioning.record_engine(options)
+    for connect in (options.connect, engine.execution_options(logging_token="late").connect):
+        with connect() as each:
+            each.execute(change.values(name=each.get_execution_options()["logging_token"]))
+            each.commit()
+    with Session(connection) as given:
+        given.execute(change.values(name="given"))
+        given.commit()
+
+    assert [name for _, name in history(session, models.Tag)[1:]] == ["early", "late", "given"]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_what_a_listener_puts_in_its_place(models, tables, session):
+    """The statement that is executed is recorded, also where it is not the one that was given."""
+    tag = models.Tag.__table__
+
+    def replace(connection, statement, multiparams, params, options):
+        is_change = isinstance(statement, Update) and statement.table is tag
+        return update(tag).values(name="b") if is_change else statement, multiparams, params
+
+    session.execute(update(tag).where(tag.c.id == ONE).values(name="a"))
+    session.commit()
+    event.listen(tables, "before_execute", replace, retval=True)
+    session.execute(update(tag).where(tag.c.id == ONE).values(name="c"))
+    session.commit()
+    event.remove(tables, "before_execute", replace)
+
+    assert [name for _, name in history(session, models.Tag)[1:]] == ["a", "b"]
+    assert [name for _, name in history(session, models.Tag, TWO)[1:]] == ["b"]
+
+
+@pytest.mark.usefixtures("rows", "true_history")
+def test_compiled_statements(models, tables, session, mode):
+    """A statement that was compiled before is refused; SQLAlchemy 2.1 does so itself."""
+    change = update(models.Tag.__table__).values(name="x").compile(tables)
+    refused = pytest.raises(ObjectNotExecutableError)
+    with mode.escapes("compiled") if hasattr(Connection, "_execute_compiled") else refused:
+        session.connection().execute(change)
 
 
 @pytest.mark.usefixtures("rows", "true_history")

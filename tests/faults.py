@@ -644,8 +644,8 @@ FAULTS = [
     Fault(
         "statements-of-listeners",
         "_sqlalchemy/watching.py",
-        "elem, sets = self._watch(*told[:2], execution_options)",
-        "elem, sets = self._watch(elem, distilled_params, execution_options)",
+        "elem, sets = told[:2]",
+        "sets = distilled_params",
         "A statement that a listener replaces is recorded, and executed, as it was given.",
         ("tests/scenarios/test_statements.py",),
     ),

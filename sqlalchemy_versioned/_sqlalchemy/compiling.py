@@ -37,7 +37,6 @@ __all__ = [
     "columns_in",
     "group_by_of",
     "identity_token",
-    "is_lambda",
     "is_text",
     "is_within_nested",
     "nested_statements",
@@ -154,17 +153,13 @@ def _compiler_class(mixin: Any, base: Any) -> Any:
     return type(f"{mixin.__name__}{base.__name__}", (mixin, base), {})
 
 
-def is_lambda(statement: Any) -> bool:
-    """Tell whether a statement was made by ``lambda_stmt()``."""
-    return isinstance(statement, StatementLambdaElement)
-
-
 def resolved(statement: Any) -> Any:
     """Return the statement that a ``lambda_stmt()`` stands for, or *statement* itself.
 
     Uses ``StatementLambdaElement._resolved``.
     """
-    return statement._resolved if is_lambda(statement) else statement
+    untyped = statement
+    return untyped._resolved if isinstance(statement, StatementLambdaElement) else statement
 
 
 def identity_token(execution_options: Mapping[str, Any]) -> Any:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    Session,
+    SessionTransaction,
+    SessionTransactionOrigin,
+    UOWTransaction,
+)
 from sqlalchemy.orm.base import NO_VALUE, PASSIVE_NO_INITIALIZE, LoaderCallableStatus
 from sqlalchemy.sql import ClauseElement
 
@@ -103,14 +110,21 @@ def deletes_switched_rows(flush_context: UOWTransaction, base_mapper: Mapper[Any
     )
 
 
-def is_going_on(session: Session, context: Any) -> bool:
-    """Tell whether *session* is inside the flush of *context*.
+def is_going_on(context: UOWTransaction) -> bool:
+    """Tell whether its session is inside the flush of *context*.
 
     One that has failed is over, also while a bulk method says that the session flushes.  Uses
-    ``Session._flushing`` and ``UOWTransaction.transaction``.
+    ``Session._flushing``, ``Session._transaction``, and ``UOWTransaction.transaction``, which it
+    has after ``before_flush``: a subtransaction, as bulk methods begin one.
     """
-    transaction = getattr(context, "transaction", None)
-    return session._flushing and (transaction is None or transaction.is_active)
+    session: Session = context.session
+    own: SessionTransaction | None = getattr(context, "transaction", None)
+    if not session._flushing:
+        return False
+    if own is not None:
+        return own.is_active
+    current = session._transaction
+    return current is None or current.origin is not SessionTransactionOrigin.SUBTRANSACTION
 
 
 def is_flushing(session: Session) -> bool:

@@ -68,7 +68,11 @@ class WatchedConnection(Connection):
             execution_options = elem._execution_options.merge_with(
                 self._execution_options, execution_options
             )
-            elem, distilled_parameters = self._watch(elem, distilled_parameters, execution_options)
+            # Every statement comes by here: a call would be felt.
+            for watcher in self._watchers:
+                elem, distilled_parameters = watcher.before_statement(
+                    self, elem, distilled_parameters, execution_options
+                )
             if self._has_events:
                 self._looked_at = elem
         result = super()._execute_clauseelement(elem, distilled_parameters, execution_options)
@@ -85,13 +89,10 @@ class WatchedConnection(Connection):
         told = super()._invoke_before_exec_event(elem, distilled_params, execution_options)
         if looked_at is elem:
             return told
-        elem, sets = self._watch(*told[:2], execution_options)
-        return elem, sets, *(([], sets[0]) if len(sets) == 1 else (sets, {}))
-
-    def _watch(self, statement: Any, sets: Sets, options: Mapping[str, Any]) -> tuple[Any, Sets]:
+        elem, sets = told[:2]
         for watcher in self._watchers:
-            statement, sets = watcher.before_statement(self, statement, sets, options)
-        return statement, sets
+            elem, sets = watcher.before_statement(self, elem, sets, execution_options)
+        return elem, sets, *(([], sets[0]) if len(sets) == 1 else (sets, {}))
 
     def _savepoint_impl(self, name: str | None = None) -> str:
         for watcher in self._watchers:
@@ -113,17 +114,20 @@ def watch_engine(engine: Engine, watcher: Watcher) -> None:
     root: Any = root_engine_of(engine)
     if not issubclass(root._connection_cls, WatchedConnection):
         watched = _watched(root._connection_cls, [])
-        option = type(root._option_cls.__name__, (root._option_cls,), {"_connection_cls": watched})
+        option: Any = type(
+            root._option_cls.__name__, (root._option_cls,), {"_connection_cls": watched}
+        )
         option._option_cls = option
         root._connection_cls, root._option_cls = watched, option
-    cls = engine._connection_cls = root._connection_cls
-    if watcher not in cls._watchers:
-        cls._watchers.append(watcher)
+    engine._connection_cls = root._connection_cls
+    watchers = _watchers_of(engine)
+    if watcher not in watchers:
+        watchers.append(watcher)
 
 
 def unwatch_engine(engine: Engine, watcher: Watcher) -> None:
     """Let a watcher of an engine look no longer."""
-    watchers = engine._connection_cls._watchers
+    watchers = _watchers_of(engine)
     if watcher in watchers:
         watchers.remove(watcher)
 
@@ -138,12 +142,18 @@ def watch_connection(connection: Connection, watcher: Watcher) -> bool:
     watch_engine(connection.engine, watcher)
     if not isinstance(connection, WatchedConnection):
         found: Any = connection
-        found.__class__ = _watched(type(found), connection.engine._connection_cls._watchers)
+        found.__class__ = _watched(type(connection), _watchers_of(connection.engine))
     return True
 
 
 def _watched(cls: type[Connection], watchers: list[Watcher]) -> Any:
     return type(cls.__name__, (WatchedConnection, cls), {"_watchers": watchers})
+
+
+def _watchers_of(engine: Engine) -> list[Watcher]:
+    cls: Any = engine._connection_cls
+    watchers: list[Watcher] = cls._watchers
+    return watchers
 
 
 def await_result(connection: Connection) -> None:

@@ -209,6 +209,8 @@ def other_written_tables(statement: Any) -> set[Any]:
     """
     said = [*(statement._values or ()), *(getattr(statement, "_ordered_values", None) or ())]
     written = written_table(statement)
+    if not said and not isinstance(written, _JOIN):
+        return set()
     columns = [name for name in map(_bare, map(_name_of, said)) if isinstance(name, _COLUMN)]
     if isinstance(written, _JOIN) and (not said or len(columns) < len(said)):
         columns = list(written.columns)

@@ -9,7 +9,7 @@ known is refused before it is executed, or let through as the option ``capture``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Table, Update
@@ -40,6 +40,8 @@ class Capture:
     def __init__(self, recorder: Recorder, name: str) -> None:
         self._recorder = recorder
         self._targets = Targets()
+        #: Tells whether a statement may write rows of versioned tables, as its tables tell.
+        self.concerns: Callable[[Any], bool] = self._targets.are_concerned
         self._name = f"{name}_pending"
         #: Refuses what it says it cannot follow.
         self.refusals: Refusals = Refusals(recorder, self._targets)
@@ -66,10 +68,6 @@ class Capture:
     def cascades(self) -> Cascades:
         """What the database does along with deletions and other keys."""
         return self._targets.cascades
-
-    def concerns(self, statement: Any) -> bool:
-        """Tell whether a statement may write rows of versioned tables, as its tables tell."""
-        return self._targets.are_concerned(statement)
 
     def before(
         self,

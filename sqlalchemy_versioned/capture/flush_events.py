@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table
@@ -31,6 +29,7 @@ from .flush_refusals import refuse_left_rows
 from .flush_work import classes_of_added, collect_work
 from .flushed_classes import FlushedClasses
 from .flushes import Flush
+from .going_on import GoingOn
 from .native import end_events
 from .session_recorder import SessionRecorder
 from .touched import ClassReader
@@ -52,29 +51,17 @@ class FlushEvents:
         self._tracked = tracked
         self._classes = FlushedClasses(recorder.surroundings, tracked)
         self._behind = FlushBehind(recorder.surroundings, captures)
-        # The flush itself lives as long as SQLAlchemy's, so that one that fails leaves nothing.
-        self._name = name
-        self._flush: ContextVar[weakref.ref[Flush] | None] = ContextVar(
-            "sqlalchemy_versioned_flush"
-        )
+        self._going_on = GoingOn(name)
 
     def before_flush(self, session: Session, context: UOWTransaction) -> None:
         """Begin to follow a flush."""
-        outer = self.current_flush()
-        if outer is not None and outer.session is session:
-            outer = None
-        flush = context.attributes[self._name] = Flush(session, context, outer)
-        self._flush.set(weakref.ref(flush))
+        self._going_on.begin(session, context)
         if any(self._surroundings.plugins.call("is_session_modified", session)):
-            self._begin(flush, None, is_early=True)
+            self._begin(self._going_on.of(context), None, is_early=True)
 
     def current_flush(self) -> Flush | None:
         """Return the innermost flush that is going on."""
-        reference = self._flush.get(None)
-        flush = None if reference is None else reference()
-        while flush is not None and not _sqlalchemy.is_going_on(flush.session, flush.context):
-            flush = None if flush.outer is None else flush.outer()
-        return flush
+        return self._going_on.current()
 
     def before_deletions(
         self, flush: Flush, connection: Connection, base_mapper: Mapper[Any], table: Any
@@ -188,10 +175,9 @@ class FlushEvents:
 
     def after_flush(self, session: Session, context: UOWTransaction) -> None:
         """Record what a flush has written."""
-        flush: Flush | None = context.attributes.pop(self._name, None)
+        flush = self._going_on.end(context)
         if flush is None:
             return
-        self._flush.set(flush.outer)
         for work in self._collect(flush, self._classes.due(flush)):
             if not work.hierarchy.root.strategy.merges:
                 self._doubt(flush, work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,17 +23,13 @@ __all__ = ["Flush"]
 
 
 class Flush:
-    """One flush of one session, from its beginning to its end.
+    """One flush of one session, from the first that is asked of it to its end."""
 
-    :param outer: the flush of another session in the midst of which this one happens.
-    """
-
-    def __init__(self, session: Session, context: UOWTransaction, outer: Flush | None) -> None:
+    def __init__(self, session: Session, context: UOWTransaction) -> None:
         #: Rows whose loaded versions are no longer true, by hierarchy; ``None`` for all.
         self.touched: list[tuple[Hierarchy, list[Key] | None]] = []
         self.session = session
         self.context = context
-        self.outer: weakref.ref[Flush] | None = None if outer is None else weakref.ref(outer)
         #: The base mappers of which images were taken before rows were deleted.
         self.imaged: set[Mapper[Any]] = set()
         #: The base mappers of which rows were updated, those without versions being looked for.

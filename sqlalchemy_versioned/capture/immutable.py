@@ -72,19 +72,20 @@ class Guard:
     def __init__(self) -> None:
         self._specs: dict[Table, VersionSpec] = {}
         self._texts = TextualWrites(())
-
-    def __bool__(self) -> bool:
-        return bool(self._specs)
+        #: Whether there is anything to guard.
+        self.is_on: bool = False
 
     def watch(self, specs: Iterable[VersionSpec]) -> None:
         """Guard the version tables of further specs."""
         self._specs.update({spec.version_table: spec for spec in specs})
         self._texts = TextualWrites(self._specs)
+        self.is_on = bool(self._specs)
 
     def clear(self) -> None:
         """Let go of all tables."""
         self._specs.clear()
         self._texts = TextualWrites(())
+        self.is_on = False
 
     def check_statement(
         self, statement: UpdateBase, options: Mapping[str, Any], is_stored: Callable[[Table], bool]

@@ -9,7 +9,7 @@ import weakref
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
 
 from .. import _sqlalchemy
 from ..database.sessions import sync_session
@@ -71,12 +71,12 @@ class Sessions:
 
     def after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
         """Let the unit of work end with its transaction, or drop what a savepoint takes back."""
-        is_outermost = transaction.parent is None
-        if is_outermost:
+        # Each flush ends one.
+        if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION:
+            return
+        if not transaction.nested:
             for info in session.info.pop(self._name, ()):
                 info.pop(self._name, None)
-        elif not transaction.nested:
-            return
         unit = session.info.get(self)
         if unit is None:
             return
@@ -87,7 +87,7 @@ class Sessions:
             if unit.ended(transaction):
                 leave_versions(session, undone, since=since)
                 expire_all_versions(session)
-        elif is_outermost:
+        else:
             del session.info[self]
             unit.end(may_go_on=not isinstance(session, _ConnectionSession))
 

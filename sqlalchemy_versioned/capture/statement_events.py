@@ -104,32 +104,28 @@ class StatementEvents:
         if is_ours(options):
             return statement, sets
         if not isinstance(statement, _WRITES):
-            actual = statement
-            if _sqlalchemy.is_lambda(statement):
-                actual = _sqlalchemy.resolved(statement)
+            actual = _sqlalchemy.resolved(statement)
             if not isinstance(actual, _WRITES):
                 refuse_past_lookups(options)
                 return statement, sets
             statement = actual
-        if self.guard:
+        if self.guard.is_on:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, options, is_stored)
-        if not self._may_concern(statement):
+        table, of_all = statement.table, self._captures.of_all
+        if table in self._tracked.histories:
+            return statement, sets
+        if table not in self._tracked.mappers and not of_all.concerns(statement):
             return statement, sets
         capture = self._captures.on(connection)
-        if capture is not self._captures.of_all:
-            targets = self.triggers.known.targets_of(statement, self._captures.of_all.cascades)
-            self.triggers.tell(connection, targets)
-            if not capture.has_tables or self.triggers.known.has(statement.table):
+        if capture is not of_all:
+            self.triggers.tell(
+                connection, self.triggers.known.targets_of(statement, of_all.cascades)
+            )
+            if not capture.has_tables or self.triggers.known.has(table):
                 return statement, sets
         statement, others = self._before_write(capture, connection, statement, sets, options)
         return statement, sets if others is None else others
-
-    def _may_concern(self, statement: Any) -> bool:
-        """Tell whether an INSERT, UPDATE or DELETE may be one to record, as its tables tell."""
-        if statement.table in self._tracked.histories:
-            return False
-        return statement.table in self._tracked.mappers or self._captures.of_all.concerns(statement)
 
     def _before_write(
         self,
@@ -198,10 +194,10 @@ class StatementEvents:
         # Asked here, as it is for every statement: a call would be felt.
         if not isinstance(getattr(compiled, "statement", None), _EXPRESSIONS) or compiled.ctes:
             self._before_other(connection, text, compiled, context)
-        if context.isdelete:
-            self._note_deletion(connection, context)
         if context.invoked_statement is None or not isinstance(connection, _WATCHED):
             self._before_unseen(connection, text, context)
+        elif context.isdelete:
+            self._note_deletion(connection, context)
 
     def _before_unseen(self, connection: Connection, text: str, context: Any) -> None:
         """Refuse what nobody has looked at in time, and look at what comes after it."""
@@ -227,8 +223,10 @@ class StatementEvents:
     def _note_deletion(self, connection: Connection, context: Any) -> None:
         """Note how rows of objects are deleted, if they are by a flush."""
         statement = context.invoked_statement
+        if not self._tracked.base_mapper_of(statement, context.execution_options):
+            return
         flush = self._flushes.current_flush()
-        if flush is not None and self._tracked.base_mapper_of(statement, context.execution_options):
+        if flush is not None:
             flush.deletions.append((connection, statement.table, context))
 
     def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
@@ -249,7 +247,7 @@ class StatementEvents:
         if capture is not self._captures.of_all:
             self.triggers.tell(connection, self.triggers.known.targets_in_nested(nested))
         capture.refusals.check_nested(connection, nested)
-        if self.guard:
+        if self.guard.is_on:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_nested(nested, {}, is_stored)
 

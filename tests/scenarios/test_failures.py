@@ -312,14 +312,17 @@ def test_each_hook_can_fail(database, versioning, request, mode, name):
 
 
 @pytest.mark.strategies
-def test_bulk_methods_after_a_flush_that_failed(session, blog):
+@pytest.mark.parametrize("failing", ["before_flush", "after_insert"])
+def test_bulk_methods_after_a_flush_that_failed(session, blog, failing):
     """What a bulk method writes after a flush that failed is recorded as ever."""
     refuse = MagicMock(side_effect=KeyError)
-    event.listen(blog.Article, "after_insert", refuse)
+    target = session if failing == "before_flush" else blog.Article
+    event.listen(target, failing, refuse)
     session.add(blog.Article(name="a"))
     with pytest.raises(KeyError) as raised:
         session.flush()
-    event.remove(blog.Article, "after_insert", refuse)
+    event.remove(target, failing, refuse)
+    session.expunge_all()
     session.rollback()
 
     session.bulk_insert_mappings(blog.Article, [{"name": "b"}])

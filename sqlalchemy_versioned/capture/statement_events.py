@@ -222,12 +222,11 @@ class StatementEvents:
 
     def _note_deletion(self, connection: Connection, context: Any) -> None:
         """Note how rows of objects are deleted, if they are by a flush."""
-        statement = context.invoked_statement
-        if not self._tracked.base_mapper_of(statement, context.execution_options):
-            return
-        flush = self._flushes.current_flush()
-        if flush is not None:
-            flush.deletions.append((connection, statement.table, context))
+        statement, options = context.invoked_statement, context.execution_options
+        if isinstance(statement, Delete) and self._tracked.base_mapper_of(statement, options):
+            flush = self._flushes.current_flush()
+            if flush is not None:
+                flush.deletions.append((connection, statement.table, context))
 
     def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
         capture = self._captures.on(connection)

@@ -1018,7 +1018,7 @@ def test_engines_tell_nothing_else(models, tables):
     engine.dispose()
 
 
-def test_nothing_is_looked_at_after_removal(session, models, tables, versioning):
+def test_nothing_is_looked_at_after_removal(session, models, tables, versioning, mode):
     """Once versioning is removed, connections execute what they like."""
     models.factories.Article(tags=[models.factories.Tag()])
     session.commit()
@@ -1028,12 +1028,12 @@ def test_nothing_is_looked_at_after_removal(session, models, tables, versioning)
             connection.exec_driver_sql("UPDATE article SET name = 'text'")
             connection.execute(update(models.Tag).values(name="t"))
 
-    with pytest.raises(CaptureError):
+    with mode.escapes():
         write()
     versioning._tracker.stop()
     write()
 
-    assert len(told(session, models.Tag)) == 1
+    assert len(told(session, models.Tag)) == mode.pick(1, 2)
     for name in ("do_execute", "do_executemany", "do_execute_no_params", "handle_error"):
         assert not list(getattr(tables.dialect.dispatch, name))
 

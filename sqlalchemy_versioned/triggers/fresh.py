@@ -19,6 +19,7 @@ from .fresh_templates import (
     IS_FRESH,
     IS_FRESH_UPDATE,
     IS_UNTOUCHED,
+    OPEN,
     ROWS_OF_UPDATE,
     UNLESS_UNTOUCHED,
     UPDATED,
@@ -121,6 +122,7 @@ class FreshRecorder(Recorder):
             previous=self._previous(spec, "l"),
             changed=self._differs(spec),
             ended=fill(ENDED, **slots),
+            open=fill(OPEN, **slots),
             **slots,
         )
         return self._and_end(statement, event)
@@ -170,6 +172,7 @@ class FreshRecorder(Recorder):
             previous=self._previous(spec),
             changed=self._is_changed(spec, event, is_begun=True),
             ended=fill(ENDED, **slots),
+            open=fill(OPEN, **slots),
             **slots,
         )
 
@@ -206,6 +209,7 @@ class FreshRecorder(Recorder):
             live=self._live(spec, join="LEFT JOIN", alias="o") if looks else "",
             unless_alive=f" AND l.{self._here} IS NULL" if looks else "",
             ended=fill(ENDED, **slots),
+            open=fill(OPEN, **slots),
             **slots,
         )
         return self._and_end(self._loop(statement, event), event)

@@ -17,6 +17,7 @@ __all__ = [
     "IS_FRESH",
     "IS_FRESH_UPDATE",
     "IS_UNTOUCHED",
+    "OPEN",
     "ROWS_OF_UPDATE",
     "UNLESS_UNTOUCHED",
     "UPDATED",
@@ -106,11 +107,10 @@ WHERE v.ctid = ANY (ARRAY(SELECT found.{here}_place FROM found WHERE found.{here
 RETURNING true
 """
 
-#: How many are open still.
-_OPEN = "count({here}_place) FILTER (WHERE {here}_is_open) - (SELECT count(*) FROM ended)"
+#: How many have not ended.
+OPEN = "count({here}_place) FILTER (WHERE {here}_is_open) - (SELECT count(*) FROM ended)"
 
-INSERTED = (
-    """
+INSERTED = """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what,
         p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
@@ -125,15 +125,11 @@ WITH found AS MATERIALIZED (
 ), ended AS (
     {ended}
 )
-SELECT count(*), """
-    + _OPEN
-    + """
+SELECT count(*), {open}
 FROM found INTO versioned_left, versioned_open;
 """
-)
 
-UPDATED = (
-    """
+UPDATED = """
 WITH found AS MATERIALIZED (
     SELECT {found}, {what} AS {here}_what, l.{here} AS {here}_lives, p.{here} AS {here}_is_known,
         p.ctid AS {here}_place, l.{here} AND {p_end} IS NULL AS {here}_is_open{flags}
@@ -149,15 +145,11 @@ WITH found AS MATERIALIZED (
     {ended}
 )
 SELECT count({here}_lives), count(*) - count({here}_is_known), count(*) - count({here}_lives),
-    """
-    + _OPEN
-    + """
+    {open}
 FROM found INTO versioned_count, versioned_lacking, versioned_gone, versioned_open;
 """
-)
 
-DELETED = (
-    """
+DELETED = """
 WITH found AS MATERIALIZED (
     SELECT {found}, p.{here} AS {here}_is_known,
         p.ctid AS {here}_place, {p_end} IS NULL AS {here}_is_open
@@ -173,12 +165,9 @@ WITH found AS MATERIALIZED (
 ), ended AS (
     {ended}
 )
-SELECT count({here}_is_known), count(*) - count({here}_is_known), """
-    + _OPEN
-    + """
+SELECT count({here}_is_known), count(*) - count({here}_is_known), {open}
 FROM found INTO versioned_count, versioned_lacking, versioned_open;
 """
-)
 
 #: Old and new rows that are what was there, and what is there now.
 ROWS_OF_UPDATE = """

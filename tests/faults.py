@@ -972,6 +972,15 @@ FAULTS = [
         (f"{PRUNING}::test_before",),
     ),
     Fault(
+        "out-of-turn",
+        "maintenance/vacuum.py",
+        "    take_turn(session, spec)\n",
+        "",
+        "What is removed in one table of an object, because it says nothing new, stays in another.",
+        (f"{PRUNING}::test_turns",),
+        "embedded",
+    ),
+    Fault(
         "newest-redacted",
         "query/pruning.py",
         "and_(rows.next.is_(None), spec.operation_column",

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
-from .._typing import mapper_of
-from ..database.sessions import awaited_as, numbering_connection
+from ..database.sessions import awaited_as
 from ..exc import ImproperlyConfigured, InvalidArgument, VersioningError
 from ..model.arguments import check_number
-from ..model.lookup import all_specs, bind_arguments_of
+from ..model.lookup import all_specs
 from ..model.spec import ClassSpec, VersionSpec
-from ..query.filters import transaction_facts
 from ..query.history import select_point
-from ..query.pruning import build_mark, build_prunings, hold_oldest, unique_columns
+from ..query.pruning import build_mark, build_prunings, unique_columns
 from ..reading.loaded import expire_all_versions
 from ..triggers.upkeep import upkeep
 from .places import Progress, check_pace, find_places, present_session, ranges
+from .turns import numbering_of, take_turn, transactions_of
 
 __all__ = ["prune"]
 
@@ -66,16 +64,17 @@ def prune(
     spec = _numbered_like(root.spec)
     _check_copyable(spec)
     found, removed = present_session(session), 0
-    last = None if before is None else _transaction_at(_numbering(found, spec), spec, before)
+    last = None if before is None else _transaction_at(numbering_of(found, spec), spec, before)
     if before is not None and last is None:
         return 0
     for within in ranges(found, root, batch_size, progress):
+        oldest = take_turn(found, spec)
         counts = [
             root.execute(found, pruning)
             for pruning in build_prunings(tables, within, before=last, keep=keep)
         ]
         if any(counts):
-            _mark(_numbering(found, spec), spec)
+            _mark(numbering_of(found, spec), spec, oldest)
         removed += counts[0]
     expire_all_versions(found)
     return removed
@@ -102,23 +101,12 @@ def _numbered_like(table: VersionSpec) -> ClassSpec:
 
 def _check_copyable(spec: ClassSpec) -> None:
     """Refuse where transactions have what only one of them may have."""
-    for column in unique_columns(_transactions(spec)):
+    for column in unique_columns(transactions_of(spec)[0]):
         if not (column.nullable or column.primary_key):
             raise ImproperlyConfigured(
                 f"{column} is unique and not nullable, so that the oldest transaction cannot be "
                 "copied, which tells other processes that history was pruned; make it nullable"
             )
-
-
-def _transactions(spec: ClassSpec) -> Table:
-    table: Table = spec.transaction_class.__table__
-    return table
-
-
-def _numbering(session: Session, spec: ClassSpec) -> Connection:
-    return numbering_connection(
-        session, mapper_of(spec.transaction_class), [bind_arguments_of(spec)]
-    )
 
 
 def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int | None:
@@ -131,14 +119,9 @@ def _transaction_at(connection: Connection, spec: ClassSpec, before: Any) -> int
     return found
 
 
-def _mark(connection: Connection, spec: ClassSpec) -> None:
+def _mark(connection: Connection, spec: ClassSpec, oldest: int | None) -> None:
     """Let all connections look anew how far history reaches."""
-    table = _transactions(spec)
-    number = transaction_facts(spec)["id"]
-    statement, oldest = hold_oldest(table, number), None
-    # Who waited for another who prunes gets what was the oldest then.
-    while (found := connection.scalar(statement)) != oldest:
-        oldest = found
+    table, number = transactions_of(spec)
     if oldest is not None:
         with upkeep(connection, table):
             connection.execute(build_mark(table, number, oldest))

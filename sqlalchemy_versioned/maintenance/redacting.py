@@ -17,6 +17,7 @@ from ..query.named import version_column
 from ..query.pruning import build_redaction
 from ..reading.loaded import expire_all_versions
 from .places import Place, Progress, check_pace, find_places, present_session
+from .turns import take_turn
 
 __all__ = ["redact"]
 
@@ -64,6 +65,7 @@ def redact(
     for table, emptied in pairs.items():
         for start in range(0, len(keys), batch_size):
             part = keys[start : start + batch_size]
+            take_turn(found, spec)
             redacted += _empty(found, places[table], emptied, part)
             if progress is not None:
                 progress(str(table.parent_table.fullname), start + len(part))

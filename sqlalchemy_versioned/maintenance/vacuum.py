@@ -13,6 +13,7 @@ from ..query.neighbours import build_end_repair
 from ..query.vacuum import build_redundancy_locks, build_removals
 from ..recording.ours import OURS
 from ..triggers.upkeep import upkeep
+from .turns import take_turn
 
 __all__ = ["vacuum"]
 
@@ -41,6 +42,7 @@ def vacuum(session: Session, model: type[Any], yield_per: int | None = None) -> 
         "execution_options": OURS,
     }
     session.flush()
+    take_turn(session, spec)
     for lock in build_redundancy_locks(spec):
         session.execute(lock, **where)
     removed = 0

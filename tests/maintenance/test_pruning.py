@@ -22,6 +22,7 @@ from sqlalchemy_versioned import (
     blame,
     paused,
     transaction_class,
+    vacuum,
     version_class,
     version_table,
 )
@@ -296,6 +297,34 @@ def test_histories_that_are_shortened_at_once(models, tables):
             session.commit()
     shorten(models.Animal)
     assert marks == [-2, -2]
+
+
+@pytest.mark.needs("concurrent_writers")
+@pytest.mark.parametrize("first", ["prune", "redact", "vacuum"])
+def test_turns(models, tables, first):
+    """Who removes versions, or empties them, waits for others who do."""
+    done = []
+    ways = {
+        "prune": lambda session: prune(session, models.Animal, keep=1),
+        "redact": lambda session: redact(session, models.Puppy, object_ids=2, columns="name"),
+        "vacuum": lambda session: vacuum(session, models.Animal),
+    }
+
+    def go_on():
+        for way in ways.values():
+            with Session(tables) as other:
+                way(other)
+                done.append(way)
+                other.commit()
+
+    with Session(tables) as session:
+        session.add(models.Puppy(id=1, name="a"))
+        session.commit()
+        ways[first](session)
+        with waiting(go_on, seconds=0.1):
+            assert not done
+            session.commit()
+    assert len(done) == 3
 
 
 def test_progress_and_ranges(session, models, points):

@@ -10,6 +10,7 @@ connections tell of what is wanted alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 Sets = Sequence[Mapping[str, Any]]
+_LOCK = Lock()
 
 
 class Watcher(Protocol):
@@ -112,17 +114,18 @@ def watch_engine(engine: Engine, watcher: Watcher) -> None:
     other engines.  Those that were made before open theirs as they did.
     """
     root: Any = root_engine_of(engine)
-    if not issubclass(root._connection_cls, WatchedConnection):
-        watched = _watched(root._connection_cls, [])
-        option: Any = type(
-            root._option_cls.__name__, (root._option_cls,), {"_connection_cls": watched}
-        )
-        option._option_cls = option
-        root._connection_cls, root._option_cls = watched, option
-    engine._connection_cls = root._connection_cls
-    watchers = _watchers_of(engine)
-    if watcher not in watchers:
-        watchers.append(watcher)
+    # Its first sessions may begin at once.
+    with _LOCK:
+        if not issubclass(root._connection_cls, WatchedConnection):
+            watched = _watched(root._connection_cls, [])
+            name, others = root._option_cls.__name__, (root._option_cls,)
+            option: Any = type(name, others, {"_connection_cls": watched})
+            option._option_cls = option
+            root._connection_cls, root._option_cls = watched, option
+        engine._connection_cls = root._connection_cls
+        watchers = _watchers_of(engine)
+        if watcher not in watchers:
+            watchers.append(watcher)
 
 
 def unwatch_engine(engine: Engine, watcher: Watcher) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import DDL, Connection, Delete, Engine, Insert, Select, Update, event
+from sqlalchemy import DDL, Connection, Delete, Engine, Insert, Select, Table, Update, event
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
@@ -226,7 +226,7 @@ class StatementEvents:
         if isinstance(statement, Delete) and self._tracked.base_mapper_of(statement, options):
             flush = self._flushes.current_flush()
             if flush is not None:
-                flush.deletions.append((connection, statement.table, context))
+                flush.deletions.append((connection, cast("Table", statement.table), context))
 
     def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
         capture = self._captures.on(connection)

@@ -20,6 +20,7 @@ from ..database.dialects import state_and_message
 from ..exc import CaptureError, HistoryIsAppendOnly
 from ..model.spec import VersionSpec
 from ..recording.paused import PAUSED_CONNECTIONS, is_paused
+from ..recording.schemas import Schemas
 from ..recording.telling import Telling, build_setting
 from ..recording.unit_of_work import UnitOfWork
 from ..triggers.guards import REFUSED
@@ -72,12 +73,13 @@ def end_events(flush: Flush) -> None:
 class Triggers:
     """The triggers of one manager's tables, as sessions see them."""
 
-    def __init__(self) -> None:
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
         self._targets: dict[Table, Target] = {}
         self._texts: TextualWrites | None = None
         #: What tells of the context, by the table that keeps it.
         self._tellings: dict[VersionSpec, Telling] = {}
-        #: Tables that were found to have their triggers, by name.
+        #: Tables that were found to have their triggers, by where they are and name.
         self._installed: WeakKeyDictionary[Engine, set[Any]] = WeakKeyDictionary()
 
     def watch(self, targets: Mapping[Table, Target]) -> None:
@@ -201,7 +203,7 @@ class Triggers:
 
     def _check_installed(self, connection: Connection, table: Table) -> None:
         schema = _sqlalchemy.translated_schema(connection.get_execution_options(), table.schema)
-        place = (schema, table.name)
+        place = (self._schemas.found(connection, table.schema), table.name)
         known = self._installed.setdefault(_sqlalchemy.root_engine(connection), set())
         if place in known:
             return

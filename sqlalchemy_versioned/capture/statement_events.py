@@ -229,6 +229,7 @@ class StatementEvents:
                 flush.deletions.append((connection, cast("Table", statement.table), context))
 
     def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
+        self._recorder.surroundings.schemas.hear(connection, text)
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
             self.triggers.tell(connection, self.triggers.known.targets_in_text(text))

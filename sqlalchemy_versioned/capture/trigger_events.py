@@ -29,7 +29,7 @@ class TriggerEvents:
         self._flushes = flushes
         self._told = f"{name}_triggered"
         #: The triggers that there are to be told.
-        self.known: Triggers = Triggers()
+        self.known: Triggers = Triggers(recorder.surroundings.schemas)
 
     def tell(self, connection: Connection, targets: Sequence[Target]) -> None:
         """Tell triggers what they must know before they record a statement."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Connection, Table, literal_column, select, types
+from sqlalchemy import Connection, Table, cast, func, literal_column, select, true, types
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -48,6 +48,7 @@ __all__ = [
     "repeats_subqueries",
     "returns_inserted",
     "rounds_seconds",
+    "schemas_looked_in",
     "second_places",
     "shows_casts_as_kept",
     "state_and_message",
@@ -302,6 +303,13 @@ def refuses_nul(dialect: Dialect) -> bool:
 def has_native_uuids(dialect: Dialect) -> bool:
     """Tell whether UUIDs are stored as such, however they are written."""
     return dialect.supports_native_uuid
+
+
+def schemas_looked_in(dialect: Dialect) -> ColumnElement[Any] | None:
+    """Return where a session finds tables by now, if it can be told to look elsewhere."""
+    if dialect.name == "postgresql":
+        return cast(func.current_schemas(true()), types.ARRAY(types.Text))
+    return func.database() if dialect.name in ("mysql", "mariadb") else None
 
 
 def second_places(type_: types.TypeEngine[Any], dialect: Dialect) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from ..model.spec import VersionSpec
 from ..options import Options
 from ..triggers.catalogue import stored_triggers
 from .defaults import Defaults
+from .schemas import Schemas
 from .writer import TableWriter
 
 __all__ = ["Surroundings"]
@@ -33,8 +34,8 @@ class _Known:
     def __init__(self) -> None:
         #: By table, and those that share objects with it.
         self.writers: dict[Any, TableWriter] = {}
-        #: Whether rows may have no version.
-        self.lacking: dict[VersionSpec, bool] = {}
+        #: Whether rows may have no version, by table and where it is.
+        self.lacking: dict[tuple[VersionSpec, Hashable], bool] = {}
         #: The tables that have triggers of ours, by schema and name; ``None`` until looked up.
         self.triggered: set[tuple[str, str]] | None = None
 
@@ -65,6 +66,8 @@ class Surroundings:
         self.transaction_class = transaction_class
         self.plugins: PluginCollection = plugins
         self.versioned = versioned
+        #: Where connections find tables.
+        self.schemas: Schemas = Schemas()
         self._options = options
         self._current_user = current_user
         self._is_native = is_native
@@ -134,9 +137,9 @@ class Surroundings:
         if known.triggered is None:
             found = stored_triggers(connection) if has_statement_triggers(dialect) else ()
             known.triggered = {(t.schema, t.table) for t in found if t.is_enabled}
-        options = connection.get_execution_options()
-        schema = _sqlalchemy.translated_schema(options, table.schema)
-        if (schema or dialect.default_schema_name, table.name) in known.triggered:
+        default, triggered = dialect.default_schema_name, known.triggered
+        schemas = self.schemas.found(connection, table.schema)
+        if any((each or default, table.name) in triggered for each in schemas):
             raise CaptureError(
                 f"a session writes {table.fullname}, which has triggers in this database that "
                 "record it, and so it would be recorded twice; say make_versioned(native=True), "
@@ -148,17 +151,19 @@ class Surroundings:
     ) -> bool:
         """Tell whether some row of a table may have no version.
 
-        That is looked up once for each engine and table, or again if it was due to new rows.
+        That is looked up once for each engine, table and schema, or again if it was due to new
+        rows.
 
         :param born: the tables with rows that were inserted and are still to be recorded.
         """
         lacking = self._known_of(connection).lacking
-        known = lacking.get(spec)
+        place = (spec, self.schemas.place(connection, spec))
+        known = lacking.get(place)
         if known is not None:
             return known
         found = self.writer(spec, (), connection).lacks_versions(connection)
         if not found or spec not in born:
-            lacking[spec] = found is not False
+            lacking[place] = found is not False
         return found is not False
 
     def keep_first_state(

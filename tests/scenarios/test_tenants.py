@@ -114,6 +114,18 @@ def by_transaction(engine, tenant):
         yield session
 
 
+@contextmanager
+def by_path(engine, tenant):
+    """Choose the tenant by what PostgreSQL is told, whose history is there as well."""
+
+    def choose(session, transaction, connection):
+        connection.execute(text(f"SET LOCAL search_path TO {tenant}"))
+
+    with Session(engine) as session:
+        event.listen(session, "after_begin", choose)
+        yield session
+
+
 WAYS = [by_engine, by_connection, by_transaction]
 
 
@@ -193,6 +205,35 @@ def test_everything_is_read_from_the_tenant(tenants, models, open_session):
             session.delete(page.lines[0])
             session.commit()
             assert [each.text for each in session.scalars(deleted(Line))] == [tenant]
+
+
+@pytest.mark.parametrize("open_session", [by_engine, by_path], ids=lambda way: way.__name__)
+def test_rows_from_before_that_one_tenant_has(Base, engine, open_session):
+    """That the rows of one tenant have versions says nothing of those of another."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    configure_mappers()
+    for tenant in TENANTS:
+        mapped = engine.execution_options(schema_translate_map=map_of(tenant))
+        with mapped.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {tenant}"))
+            Base.metadata.create_all(connection)
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("INSERT INTO two.page VALUES (1, 'a')"))
+    with open_session(engine, "one") as session:
+        session.add(Page(id=1, name="a"))
+        session.commit()
+    for tenant in TENANTS:
+        with open_session(engine, tenant) as session:
+            session.get(Page, 1).name = "b"
+            session.commit()
+            assert story(session, Page, "name") == [(INSERT, "a"), (UPDATE, "b")]
 
 
 def test_history_beside_the_data(versioning, engine):

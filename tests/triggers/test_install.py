@@ -298,6 +298,20 @@ def test_a_table_without_triggers_is_not_written(metadata, session, blog):
         session.flush()
 
 
+def test_another_schema_without_triggers_is_not_written(metadata, session, blog):
+    """Where a table is looked for may change from one transaction to the next."""
+    session.execute(text("CREATE SCHEMA other"))
+    session.execute(text("CREATE TABLE other.article AS SELECT * FROM article"))
+    session.add(blog.Article(name="a"))
+    session.commit()
+
+    session.execute(text("SET LOCAL search_path TO other"))
+    session.add(blog.Article(name="a"))
+
+    with pytest.raises(CaptureError, match="0 of its 4 triggers"):
+        session.flush()
+
+
 def test_names_by_convention(versioning, open_session):
     """A naming convention names the function and, with the event appended, the triggers."""
     from sqlalchemy.orm import DeclarativeBase

@@ -798,6 +798,15 @@ FAULTS = [
         "A link that follows another key seems to stand under both.",
         (CHANGED_KEYS, ASSOCIATION_TABLES),
     ),
+    Fault(
+        "removed-link-removed-again",
+        "capture/links.py",
+        "counts_rows(connection.dialect) or not locks",
+        "True",
+        "A link that another session has removed is removed once more.",
+        (f"{CONCURRENCY}::test_links_that_another_session_removed",),
+        database="embedded",
+    ),
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
         "spelling-not-followed",

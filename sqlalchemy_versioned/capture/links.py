@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Update, select, tuple_
 
+from ..database.dialects import counts_rows
 from ..database.keys import Key, bare_key, key_values
 from ..model.spec import ClassSpec, Hierarchy, VersionSpec
 from ..recording.changes import Changes
@@ -82,9 +83,12 @@ class LinkTable:
     def _known(self, keys: list[Any], connection: Connection, *, locks: bool = False) -> list[Any]:
         """Return the keys under which rows are recorded, for what they link.
 
-        :param locks: lock the rows, which are about to be written, as they are by now.
+        :param locks: lock the rows, which are about to be written, as they are by now; others may
+            have removed them, and no driver need tell.
         """
-        return keys if self._is_told else self._look_up(keys, connection, locks=locks)
+        if self._is_told and (counts_rows(connection.dialect) or not locks):
+            return keys
+        return self._look_up(keys, connection, locks=locks)
 
     def _look_up(
         self, keys: list[Any], connection: Connection, *, locks: bool = False

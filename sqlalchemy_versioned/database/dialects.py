@@ -19,6 +19,7 @@ __all__ = [
     "can_go_on_after_errors",
     "can_select_from_target",
     "conversion_arguments",
+    "counts_rows",
     "decimal_places",
     "enum_places",
     "forgets_whole_keys",
@@ -113,6 +114,14 @@ def has_concurrent_writers(dialect: Dialect) -> bool:
 def can_select_from_target(dialect: Dialect) -> bool:
     """Tell whether an UPDATE may read the table it changes in a subquery; MySQL refuses."""
     return dialect.name not in ("mysql", "mariadb")
+
+
+def counts_rows(dialect: Dialect) -> bool:
+    """Tell whether SQLAlchemy notices that a statement with several sets of values found no row.
+
+    asyncpg does not tell, nor does psycopg2 with ``executemany_mode='values_plus_batch'``.
+    """
+    return dialect.supports_sane_multi_rowcount
 
 
 def conversion_arguments(

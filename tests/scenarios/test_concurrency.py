@@ -436,6 +436,25 @@ WRITES = [
 ]
 
 
+@pytest.mark.parametrize("removed", [1, 2])
+def test_links_that_another_session_removed(tables, models, monkeypatch, removed):
+    """A link is removed once, also where no driver tells how many rows a flush has found."""
+    tags = [models.Tag(id=number, name="tag") for number in (1, 2)]
+    with Session(tables) as one, Session(tables) as two:
+        one.add(models.Article(id=1, name="0", tags=tags))
+        one.commit()
+        monkeypatch.setattr(tables.dialect, "supports_sane_multi_rowcount", False)
+        articles = [session.get(models.Article, 1) for session in (one, two)]
+        for article in articles:
+            del article.tags[:removed]
+        one.commit()
+        two.commit()
+
+    check_links(tables, models)
+    with Session(tables) as session:
+        assert verify(session) == []
+
+
 @pytest.mark.parametrize("is_core", [False, True])
 def test_statements_that_name_their_rows(tables, models, rows, is_core):
     """A statement about some rows, by their keys, keeps nobody from the others."""

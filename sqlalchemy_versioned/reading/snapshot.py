@@ -190,13 +190,24 @@ class Snapshot(_sqlalchemy.BorrowingSession):
                     f"{spec.parent_table.fullname} has a history of its own, numbered by "
                     f"{spec.transaction_table.fullname}; take another snapshot for it"
                 )
-            if not self._is_lenient and not (self._is_whole(spec) and self._reaches(spec, schemas)):
+            why = None if self._is_lenient else self._why_silent(spec, schemas)
+            if why is not None:
                 raise IncompleteHistory(
                     f"the history of {spec.parent_table.fullname} does not tell of all its rows "
-                    f"what they were at {self.moment}: some were there before they were recorded, "
-                    "or are of a class that is not versioned; choose a later moment, version the "
-                    "class, or pass on_incomplete='ignore' to read what there is"
+                    f"what they were at {self.moment}: {why}, or pass on_incomplete='ignore' to "
+                    "read what there is"
                 )
+
+    def _why_silent(self, spec: VersionSpec, schemas: Mapping[Any, Any]) -> str | None:
+        """Return why history does not tell of some rows of a table, and what to do; or ``None``."""
+        if not self._is_whole(spec):
+            return "some may be of a class that is not versioned; version the class"
+        if not self._reaches(spec, schemas):
+            return (
+                "some were there before they were recorded, or what they were has been pruned; "
+                "choose a later moment"
+            )
+        return None
 
     def _is_whole(self, spec: VersionSpec) -> bool:
         """Tell whether flushes record all rows of a table that they write."""

@@ -89,7 +89,7 @@ def test_before(session, models, points):
     assert [names(session, models, at) for at in points[2:]] == [[n, "0"] for n in "234"]
     for at in points[:2]:
         # This connection has found the history complete before.
-        with pytest.raises(IncompleteHistory):
+        with pytest.raises(IncompleteHistory, match="has been pruned"):
             names(session, models, at)
     assert verify(session) == []
     assert prune(session, models.Plain, before=points[2]) == 0

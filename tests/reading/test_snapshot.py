@@ -1146,7 +1146,7 @@ def test_several_managers(engine, open_session):
     remove_versioning(manager=managers[0])
 
 
-def test_sessions_without_versioning(engine):
+def test_sessions_without_versioning(unversioned, engine):
     """An object in a snapshot gets into no session that versioning was not given, either."""
 
     class Own(Session):

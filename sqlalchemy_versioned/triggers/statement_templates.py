@@ -114,20 +114,24 @@ versioned_left := versioned_left - versioned_count;
 )
 
 #: A row that another trigger has changed before this one heard of its insertion was taken for one
-#: that is older than its history.
+#: that is older than its history.  Its first version is what was inserted; what is older, is not.
 MISTAKEN = """
 DELETE FROM {version} AS v WHERE v.ctid = ANY (ARRAY(
     SELECT v.ctid
-    FROM ({touched}) AS t ({keys})
+    FROM versioned_new AS n
     CROSS JOIN LATERAL (
         SELECT FROM {version} AS own
-        WHERE {own_is_t} AND {own_transaction} = versioned_tx
+        WHERE {own_is_n} AND {own_transaction} = versioned_tx
             AND {own_operation} <> {delete} OFFSET 0
     ) AS own
     CROSS JOIN LATERAL (
-        SELECT v.ctid FROM {version} AS v
-        WHERE {v_is_t} AND {v_transaction} = {before_recording} OFFSET 0
+        SELECT v.ctid, v.* FROM {version} AS v
+        WHERE {v_is_n} AND {v_transaction} = {before_recording} OFFSET 0
     ) AS v
+    WHERE {v_is_like_n} AND NOT EXISTS (
+        SELECT FROM {version} AS e
+        WHERE {e_is_n} AND {e_transaction} NOT IN ({before_recording}, versioned_tx)
+    )
 ));
 """
 

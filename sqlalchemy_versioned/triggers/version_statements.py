@@ -5,6 +5,9 @@ Each is for the versions of one table, of all rows that the statement of the app
 
 from __future__ import annotations
 
+from sqlalchemy import and_
+
+from ..database.expressions import SameValue
 from ..model.operation import BEFORE_RECORDING
 from ..model.spec import VersionSpec
 from .first_states import FirstStates
@@ -60,13 +63,18 @@ class VersionStatements(FirstStates):
     def _mistaken(self, event: Event) -> str:
         if event is not Event.INSERT:
             return ""
-        spec = self._spec
+        spec, text = self._spec, self._text
+        kept, new = text.aliased(spec.version_table, "v"), text.aliased(spec.parent_table, "n")
+        same = [SameValue(kept[p.version.key], new[p.parent.key]) for p in spec.pairs]
         mistaken = fill(
             MISTAKEN,
-            touched=self._touched(event),
             before_recording=str(BEFORE_RECORDING),
-            own_is_t=self._is_row("own", spec),
-            own_transaction=self._text.column("own", spec.transaction_column),
+            own_is_n=self._is_row("own", spec, "n"),
+            own_transaction=text.column("own", spec.transaction_column),
+            v_is_n=self._is_row("v", spec, "n"),
+            v_is_like_n=text.expression(and_(*same)),
+            e_is_n=self._is_row("e", spec, "n"),
+            e_transaction=text.column("e", spec.transaction_column),
             **self._slots(spec),
         )
         return f"{mistaken}\n"

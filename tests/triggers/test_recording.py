@@ -201,17 +201,42 @@ def test_upsert_is_both_insert_and_update(Article, run, history):
     assert history(Article)[1:] == [(1, "b", UPDATE, 2, None), (2, "b", INSERT, 2, None)]
 
 
+AGAIN = (
+    "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    "UPDATE article SET name = NEW.name || '!' WHERE id = NEW.id; RETURN NULL; END $$",
+    "CREATE TRIGGER again AFTER INSERT ON article FOR EACH ROW EXECUTE FUNCTION again()",
+)
+
+
 def test_trigger_that_changes_rows_again(Article, run, history, session):
     """Versions are images of the rows as other triggers leave them."""
-    run(
-        "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "UPDATE article SET name = NEW.name || '!' WHERE id = NEW.id; RETURN NULL; END $$",
-        "CREATE TRIGGER again AFTER INSERT ON article FOR EACH ROW EXECUTE FUNCTION again()",
-    )
+    run(*AGAIN)
 
     run("INSERT INTO article (id, name) VALUES (1, 'a')")
 
     assert history(Article) == [(1, "a!", INSERT, 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("transactions", "told"),
+    [
+        ([["DELETE FROM article", "INSERT INTO article VALUES (1, 'b')"]], [("b!", UPDATE)]),
+        (
+            [["DELETE FROM article"], ["INSERT INTO article VALUES (1, 'a')"]],
+            [("a", DELETE), ("a!", INSERT)],
+        ),
+    ],
+    ids=["at once", "later"],
+)
+def test_trigger_that_changes_rows_that_come_back(Article, run, history, transactions, told):
+    """What a row was before its history stays there, also if its key comes back."""
+    run("SET LOCAL session_replication_role = replica", "INSERT INTO article VALUES (1, 'a')")
+    run(*AGAIN)
+
+    for statements in transactions:
+        run(*statements)
+
+    assert [row[1:3] for row in history(Article)] == [("a", INSERT), *told]
 
 
 def test_trigger_that_undoes(Article, run, history, session):

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION public.dog_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 020d0d9328bc58b8ff651cf26ce37b73
+-- sqlalchemy_versioned 1 c01bdb711679d7be0e0416f3b2d5a0e0
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -155,16 +155,20 @@ BEGIN
         IF NOT versioned_begun THEN
             DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
                 SELECT v.ctid
-                FROM (SELECT n.dog_id FROM versioned_new AS n) AS t (k1)
+                FROM versioned_new AS n
                 CROSS JOIN LATERAL (
                     SELECT FROM public.dog_version AS own
-                    WHERE own.dog_id = t.k1 AND own.transaction_id = versioned_tx
+                    WHERE own.dog_id = n.dog_id AND own.transaction_id = versioned_tx
                         AND own.operation_type <> 2 OFFSET 0
                 ) AS own
                 CROSS JOIN LATERAL (
-                    SELECT v.ctid FROM public.dog_version AS v
-                    WHERE v.dog_id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                    SELECT v.ctid, v.* FROM public.dog_version AS v
+                    WHERE v.dog_id = n.dog_id AND v.transaction_id = 0 OFFSET 0
                 ) AS v
+                WHERE (v.dog_id IS NOT DISTINCT FROM n.dog_id) AND (v.breed IS NOT DISTINCT FROM n.breed) AND NOT EXISTS (
+                    SELECT FROM public.dog_version AS e
+                    WHERE e.dog_id = n.dog_id AND e.transaction_id NOT IN (0, versioned_tx)
+                )
             ));
             DELETE FROM public.dog_version AS v WHERE v.ctid = ANY (ARRAY(
                 SELECT own.ctid

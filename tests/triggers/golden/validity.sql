@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION press."Article_versioned"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 9f4543f98e6c7c0c9071627da6877022
+-- sqlalchemy_versioned 1 afa2af003ba76e0b7f9d3f23a9bf607a
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
@@ -149,16 +149,20 @@ BEGIN
                 IF NOT versioned_untouched THEN
                     DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(
                         SELECT v.ctid
-                        FROM (SELECT n.id FROM versioned_new AS n) AS t (k1)
+                        FROM versioned_new AS n
                         CROSS JOIN LATERAL (
                             SELECT FROM press."Article_version" AS own
-                            WHERE own.id = t.k1 AND own.transaction_id = versioned_tx
+                            WHERE own.id = n.id AND own.transaction_id = versioned_tx
                                 AND own.operation_type <> 2 OFFSET 0
                         ) AS own
                         CROSS JOIN LATERAL (
-                            SELECT v.ctid FROM press."Article_version" AS v
-                            WHERE v.id = t.k1 AND v.transaction_id = 0 OFFSET 0
+                            SELECT v.ctid, v.* FROM press."Article_version" AS v
+                            WHERE v.id = n.id AND v.transaction_id = 0 OFFSET 0
                         ) AS v
+                        WHERE (v.id IS NOT DISTINCT FROM n.id) AND (v."select" IS NOT DISTINCT FROM n."select") AND (v.seen IS NOT DISTINCT FROM n.seen) AND NOT EXISTS (
+                            SELECT FROM press."Article_version" AS e
+                            WHERE e.id = n.id AND e.transaction_id NOT IN (0, versioned_tx)
+                        )
                     ));
                     WITH erased AS (
                         DELETE FROM press."Article_version" AS v WHERE v.ctid = ANY (ARRAY(

@@ -139,8 +139,9 @@ def flatten(records: Iterable[ChangeRecord]) -> list[FlatChange]:
     ...  for row in flatten(get_changes(Article, session, fields=["name"]))]
     [(1, 'name', 'Draft', 'Final'), (1, 'name', None, 'Draft')]
     """
-    if not isinstance(records, ITERABLE):
-        raise InvalidArgumentType(f"records is {records!r}; give a list of change records")
+    found: list[Any] = list(records) if isinstance(records, ITERABLE) else [None]
+    if not all(isinstance(each, ChangeRecord) for each in found):
+        raise InvalidArgumentType(f"records is {records!r:.80}; give a list of change records")
     return [
         FlatChange(
             object_type=record.object_type,
@@ -154,6 +155,6 @@ def flatten(records: Iterable[ChangeRecord]) -> list[FlatChange]:
             old=change.old,
             new=change.new,
         )
-        for record in records
+        for record in found
         for change in record.changes
     ]

@@ -172,8 +172,16 @@ def aware_moment(moment: Any, zone: str | None) -> datetime | None:
 
 
 def storable_moment(type_: TypeEngine[Any], moment: datetime) -> datetime:
-    """Return a moment as a column of the Transaction takes it."""
-    utc = moment.astimezone(timezone.utc)
+    """Return a moment as a column of the Transaction takes it.
+
+    :raises InvalidArgument: if it lies beyond what Python knows in UTC.
+    """
+    try:
+        utc = moment.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise InvalidArgument(
+            f"between has {moment!r}, which is no moment in UTC; give None for an open end"
+        ) from error
     # A column that knows no time zones holds UTC.
     is_plain = isinstance(type_, DateTime) and not type_.timezone
     return utc.replace(tzinfo=None) if is_plain else utc

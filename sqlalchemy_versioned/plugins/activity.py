@@ -29,7 +29,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeEngine
 
 from ..build.columns import transaction_id_type
-from ..exc import ImproperlyConfigured
+from ..exc import ImproperlyConfigured, InvalidArgument
 from ..model.lookup import MANAGER
 from ..model.naming import cut_name
 from ..model.spec import ClassSpec
@@ -148,14 +148,16 @@ class ActivityPlugin(ModelPlugin):
         new = list(self._new(session))
         if not new:
             return
+        references = self._references(new)
+        _check_stored(references, session)
         for activity in new:
             if activity.transaction_id is None and activity.transaction is None:
                 activity.transaction = uow.current_transaction
         waiting: dict[ClassSpec | None, list[Reference]] = {}
-        for spec, references in self._references(new).items():
-            waiting[spec] = [each for each in references if _is_to_change(each, session)]
+        for spec, some in references.items():
+            waiting[spec] = [each for each in some if _is_to_change(each, session)]
             if spec is not None:
-                known = [each for each in references if each not in waiting[spec]]
+                known = [each for each in some if each not in waiting[spec]]
                 _foretell(known, waiting[spec], uow, session)
         # Until the flush has given keys and versions to those who wait.
         session.info[self] = (uow.transaction_id, new, waiting)
@@ -209,6 +211,16 @@ def _check_type(given: Any) -> None:
         raise ImproperlyConfigured(
             f"key_type is {given!r}; give a type of columns, such as BigInteger()"
         )
+
+
+def _check_stored(references: dict[ClassSpec | None, list[Reference]], session: Any) -> None:
+    """Refuse objects that nobody will give a key."""
+    for each in (each for some in references.values() for each in some):
+        if each.instance is not None and each.key is None and each.instance not in session:
+            raise InvalidArgument(
+                f"{type(each.activity).__name__}.{each.role} is {each.instance!r}, which has no "
+                "primary key and is not in the session of the activity; add it to that"
+            )
 
 
 def _is_to_change(reference: Reference, session: Any) -> bool:

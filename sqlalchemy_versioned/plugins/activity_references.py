@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, inspect, not_
 from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import object_session
 
-from .._typing import mapper_of, type_of
+from .._typing import STATE, mapper_of, type_of
 from ..database.key_conditions import key_expression
 from ..database.keys import bare_key, key_values
 from ..exc import InvalidArgumentType
@@ -90,10 +90,14 @@ def _assign(activity: Any, role: str, instance: Any) -> None:
 
 
 def _key_of_mapped(activity: Any, role: str, instance: Any) -> Any:
-    if not hasattr(inspect(instance, raiseerr=False), "mapper"):
+    asked = f"{type(activity).__name__}.{role} cannot be {instance!r}"
+    if not isinstance(inspect(instance, raiseerr=False), STATE):
+        raise InvalidArgumentType(f"{asked}; assign an object of a mapped class, or None")
+    spec = find_spec(type_of(instance))
+    if spec is not None and isinstance(instance, spec.version_class):
         raise InvalidArgumentType(
-            f"{type(activity).__name__}.{role} cannot be {instance!r}; assign an object of a "
-            "mapped class, or None"
+            f"{asked}, which is a version; assign its object: the version is known by the "
+            "transaction"
         )
     return key_of(instance)
 

@@ -611,8 +611,10 @@ def test_order(session, blog):
 # -- what is refused ---------------------------------------------------------------------------
 
 NAIVE = datetime(2020, 1, 1)
+BEFORE_ALL = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
 WRONG = {
     "naive": ({"between": (NAIVE, None)}, ValueError, "no time zone"),
+    "before all": ({"between": (BEFORE_ALL, None)}, ValueError, "no moment in UTC"),
     "no pair": ({"between": NOW}, TypeError, "give a pair"),
     "no moment": ({"between": ("2020-01-01", None)}, TypeError, "of type str"),
     "a date": ({"between": (date(2020, 1, 1), None)}, TypeError, "of type date"),
@@ -852,8 +854,9 @@ def test_flat_rows(session, blog, tag):
         **{"field": "name", "old": "a", "new": "b"},
     }
     assert flatten([]) == []
-    with pytest.raises(InvalidArgumentType, match="give a list of change records"):
-        flatten(records[0])
+    for wrong in (records[0], rows, "records"):
+        with pytest.raises(InvalidArgumentType, match="give a list of change records"):
+            flatten(wrong)
 
 
 def test_records_are_values(session, blog, article):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import MetaData, Uuid, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
 
-from sqlalchemy_versioned import InvalidArgumentType, remove_versioning
+from sqlalchemy_versioned import InvalidArgument, InvalidArgumentType, remove_versioning
 from sqlalchemy_versioned.plugins import ActivityPlugin
 
 
@@ -190,9 +190,21 @@ def test_statements(session, models, Activity, tables, count_statements, size, m
 
 
 def test_bad_input(session, models, Activity):
-    """Only mapped objects can be referred to."""
+    """Only mapped objects can be referred to, and such as have a key or get one."""
     with pytest.raises(InvalidArgumentType, match=r"Activity.object cannot be 5; assign"):
         Activity(object=5)
+    with pytest.raises(InvalidArgumentType, match="Article'>; assign an object"):
+        Activity(target=models.Article)
+    article = models.Article(name="a")
+    session.add(article)
+    session.commit()
+    with pytest.raises(InvalidArgumentType, match="which is a version; assign its object"):
+        Activity(object=article.versions[0])
+    session.add_all([models.Article(name="b"), Activity(object=models.Article(name="c"))])
+    with pytest.raises(InvalidArgument, match="is not in the session of the activity"):
+        session.commit()
+    session.rollback()
+    assert session.query(models.Article).count() == 1
 
 
 def test_conventions_that_say_nothing_of_indexes(versioning):

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 __all__ = [
     "APPENDING",
+    "BROUGHT",
     "EVENTS",
+    "IS_LATEST",
+    "IS_UNTOLD",
     "KEYLESS",
+    "OTHERS",
     "SAID",
     "SHOWING",
     "STAMPING",
@@ -25,6 +29,7 @@ END IF;
 {following}
 {stamping}
 {first_states}
+{others}
 {events}
 {names}
 {showing}
@@ -55,6 +60,46 @@ KEYLESS = """
     SELECT n.*, {n_row} AS {here}_row, row_number() OVER (PARTITION BY {n_row}) AS {here}_copy
     FROM versioned_new AS n
 ) AS n ON o.{here}_row = n.{here}_row AND o.{here}_copy = n.{here}_copy
+"""
+
+#: Whether there are triggers of others that may have fired for the statement.
+OTHERS = """
+versioned_others := EXISTS (
+    SELECT FROM pg_trigger AS own
+    JOIN pg_trigger AS other ON other.tgrelid = own.tgrelid AND other.tgfoid <> own.tgfoid
+    WHERE own.tgrelid = TG_RELID AND own.tgname = TG_NAME
+        AND NOT other.tgisinternal AND other.tgtype & 2 = 0
+);
+"""
+
+#: They have not changed the row since.
+IS_LATEST = """(NOT versioned_others OR EXISTS (
+        SELECT FROM {parent} AS l WHERE {l_is_like_n}
+    ))"""
+
+#: They have done nothing to a row that is inserted.
+IS_UNTOLD = """(NOT versioned_others OR (
+        SELECT {own_operation} = {delete} FROM {version} AS own
+        WHERE {own_is_n} AND {own_transaction} = versioned_tx ORDER BY {own_number} DESC LIMIT 1
+    ) IS NOT FALSE AND EXISTS (SELECT FROM {parent} AS l WHERE {l_is_n}))"""
+
+#: The first that they have done to a row that is inserted.
+BROUGHT = """
+IF versioned_others THEN
+    {mistaken}
+    UPDATE {version} AS v SET {operation} = {insert}
+    FROM versioned_new AS n
+    CROSS JOIN LATERAL (
+        SELECT {own_number} FROM {version} AS own
+        WHERE {own_is_n} AND {own_transaction} = versioned_tx AND {own_number} > ALL (
+            SELECT {gone_number} FROM {version} AS gone
+            WHERE {gone_is_n} AND {gone_transaction} = versioned_tx
+                AND {gone_operation} = {delete}
+        )
+        ORDER BY {own_number} LIMIT 1
+    ) AS first ({number})
+    WHERE {v_number} = first.{number} AND {v_operation} = {update};
+END IF;
 """
 
 #: Rows say which version is their newest; that they say another is no event.

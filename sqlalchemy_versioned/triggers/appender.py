@@ -17,7 +17,7 @@ from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .append_templates import APPENDING, EVENTS, KEYLESS, SAID, SHOWING, STAMPING
 from .flags import Flag
-from .recorder import Recorder
+from .others import Others
 from .spec import Event, Variable
 from .statement_templates import COUNT
 from .templates import REQUIRED, UNLESS_ANY
@@ -26,7 +26,7 @@ from .text import fill
 __all__ = ["Appender"]
 
 
-class Appender(Recorder):
+class Appender(Others):
     """Writes the function of one table."""
 
     def _variables(self) -> str:
@@ -52,6 +52,7 @@ class Appender(Recorder):
             following=self._following(event) if self._key else "",
             stamping=STAMPING.strip() if self._is_stamped else "",
             first_states=self._all_first_states(event) if self._key else "",
+            others=self._others(event),
             events="\n".join(self._events(event)),
             names=self._entity_names(event),
             showing=self._showing(event),
@@ -153,7 +154,13 @@ class Appender(Recorder):
             return [self._keyless_update()]
         source = self._source(event)
         return [
-            self._record(alias, source, what, condition, self._flag_of(alias, event))
+            self._record(
+                alias,
+                source,
+                what,
+                f"{condition}{self._unless_done(event, alias)}",
+                self._flag_of(alias, event),
+            )
             for alias, what, condition in self._happenings(event)
         ]
 

@@ -42,6 +42,10 @@ class PartAppender(Appender):
         own = "\n".join([*[f"{name} {number_type};" for name in names], "versioned_event jsonb;"])
         return f"{super()._variables()}\n{own}"
 
+    def _may_follow_others(self, event: Event) -> bool:
+        # What several tables tell of one event is merged by what it is of, not by its order.
+        return False
+
     def _following(self, event: Event) -> str:
         return self._following_in(self._root, event)
 

@@ -87,6 +87,27 @@ def test_every_event_is_kept(engine, table, events):
         assert connection.scalar(text("SELECT count(*) FROM transaction")) == 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_triggers_of_the_application(engine, table, events, count):
+    """A statement is one event, with what other triggers have made of its rows before it."""
+    foo = table(Column("id", Integer, primary_key=True), Column("bar", String(9)))
+    run(
+        engine,
+        "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE foo SET bar = bar || '!' WHERE id = NEW.id; RETURN NULL; END $$",
+        "CREATE TRIGGER again AFTER INSERT OR UPDATE ON foo FOR EACH ROW "
+        "WHEN (right(NEW.bar, 1) <> '!') EXECUTE FUNCTION again()",
+    )
+
+    rows = ", ".join(f"({number}, 'a')" for number in range(count))
+    run(engine, f"INSERT INTO foo VALUES {rows}", "UPDATE foo SET bar = 'b'")
+    run(engine, "DELETE FROM foo", "INSERT INTO foo VALUES (0, 'c')")
+
+    told = [(INSERT, "a!"), (UPDATE, "b!"), (DELETE, "b!")]
+    expected = [(what, number, bar) for what, bar in told for number in range(count)]
+    assert events(foo, "id", "bar") == [*expected, (INSERT, 0, "c!")]
+
+
 def test_uuids(engine, table, events):
     """Ids that are UUIDs are in the order of statements, also if the clock goes back."""
     columns = (Column("id", Integer, primary_key=True), Column("bar", Integer))

@@ -2,13 +2,14 @@ CREATE OR REPLACE FUNCTION public.event_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned__$
--- sqlalchemy_versioned 1 f0d4bce4f2f07c83aa2b56ca8484b2ba
+-- sqlalchemy_versioned 1 09f5a4fabc88d01e31eed0084a628f74
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
     versioned_count bigint;
     versioned_left bigint := 0;
     versioned_begun boolean := false;
+    versioned_others boolean;
     versioned_said jsonb := '{}';
     versioned_part regclass;
 BEGIN
@@ -189,6 +190,7 @@ BEGIN
                     versioned_count bigint;
                     versioned_left bigint := 0;
                     versioned_begun boolean := false;
+                    versioned_others boolean;
                     versioned_said jsonb := '{}';
                 BEGIN
                     IF NOT EXISTS (SELECT FROM ONLY versioned_truncated AS o) THEN

@@ -2,13 +2,14 @@ CREATE OR REPLACE FUNCTION public.wheel_versioned() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET row_security = off
 AS $versioned$
--- sqlalchemy_versioned 1 f5cee720a39b9251b5ddca9e8c0c5754
+-- sqlalchemy_versioned 1 c0f5b44819b5e8129e2cf0781098c44f
 #variable_conflict use_variable
 DECLARE
     versioned_tx bigint;
     versioned_count bigint;
     versioned_left bigint := 0;
     versioned_begun boolean := false;
+    versioned_others boolean;
     versioned_said jsonb := '{}';
     versioned_moment bigint;
     versioned_stamp text;

@@ -110,8 +110,11 @@ class _Finder:
     def __call__(self, text: str) -> str | None:
         if not self._mention.search(text):
             return None
-        for plain in {" ".join(scan.sub(_kept, text).split()) for scan in _SCANS}:
-            plain = _without_trigger(plain)
+        scanned = {" ".join(scan.sub(_kept, text).split()) for scan in _SCANS}
+        if _EXECUTING.match(text):
+            scanned.add(" ".join(text.split()))
+        for plain in scanned:
+            plain = _SETTINGS.sub("", _without_trigger(plain))
             for pattern in self._patterns:
                 found = pattern.search(plain)
                 if found is not None and self._further.search(plain):
@@ -122,10 +125,10 @@ class _Finder:
 def _scan(literal: str, comment: str) -> re.Pattern[str]:
     """Return what matches quoted names, which are kept, and literals and comments, which are not.
 
-    Comments that start with an exclamation mark are executed by MySQL.
+    Comments that start with an exclamation mark are executed by MySQL, with an M before by MariaDB.
     """
     kept = r'(?P<kept>"(?:[^"]|"")*"|`[^`]*`)'
-    dropped = rf"{literal}|(?P<dollar>\$\w*\$).*?(?P=dollar)|/\*(?!!).*?\*/|{comment}"
+    dropped = rf"{literal}|(?P<dollar>\$\w*\$).*?(?P=dollar)|/\*(?!M?!).*?\*/|{comment}"
     return re.compile(f"{kept}|{dropped}", re.DOTALL)
 
 
@@ -141,6 +144,11 @@ _SCANS = [
 def _kept(match: re.Match[str]) -> str:
     return match["kept"] or " '' "
 
+
+#: What executes a literal.
+_EXECUTING = re.compile(r"\s*(?:do|execute\s+immediate)\b", re.IGNORECASE)
+#: What MariaDB sets for one statement, which follows it.
+_SETTINGS = re.compile(r"^(?:'' )*set statement [^;]*? for (?=\w)", re.IGNORECASE)
 
 #: The beginning of a trigger that has its statements in it, and what blocks begin and end with.
 _TRIGGER = re.compile(

@@ -807,6 +807,24 @@ FAULTS = [
         (f"{CONCURRENCY}::test_links_that_another_session_removed",),
         database="embedded",
     ),
+    Fault(
+        "number-of-another-transaction",
+        "recording/image_statements.py",
+        "newest_version(spec.base, key, self._is_own)",
+        "newest_version(spec.base, key)",
+        "Tables of one object cannot be written by a transaction that was drawn early.",
+        (f"{CONCURRENCY}::test_tables_of_one_object_drawn_early",),
+        database="embedded",
+    ),
+    Fault(
+        "id-of-another-transaction",
+        "recording/statements.py",
+        "newest_version(spec, key, self._is_own)",
+        "newest_version(spec, key)",
+        "A row shows the version of somebody else.",
+        (f"{APPEND}::test_id_of_a_version_of_a_transaction_drawn_early",),
+        database="embedded",
+    ),
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
         "spelling-not-followed",

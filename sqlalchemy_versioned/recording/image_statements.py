@@ -264,10 +264,16 @@ class ImageStatements(ClosingStatements):
         if spec.id_column is None or spec.is_numbered:
             return []
         if spec.base is not None:
-            # Written base-most first, so the newest there is the one that was just written.
-            return [newest_version(spec.base, key).label("id_")]
+            # Written base-most first, so the newest there is the one that was just written; others
+            # with a later transaction may have written one before.
+            return [newest_version(spec.base, key, self._is_own).label("id_")]
         digits = bindparam(f"{spec.prefix}stamp", type_=String())
         return [StampedUuid(digits, spec.id_column.type).label("id_")]
+
+    def _is_own(self, rows: FromClause) -> ColumnElement[bool]:
+        """Match versions that this transaction has written."""
+        column: ColumnElement[Any] = rows.c[self.spec.transaction_column.key]
+        return column == self.tx
 
     def _operation(self, shape: Shape) -> ColumnElement[Any]:
         if shape.operation is not None:

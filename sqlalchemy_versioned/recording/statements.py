@@ -49,9 +49,10 @@ class StatementBuilder(BeginningStatements, LookingStatements):
         return delete(spec.version_table).where(spec.identifier.in_(select(*last.subquery().c)))
 
     def show_ids(self) -> Executable:
-        """Give rows of the parent table the ids of their newest versions, and nothing else."""
+        """Give rows of the parent table the ids of the versions just written, and nothing else."""
         spec, parent = self.spec, self.spec.parent_table
-        newest = newest_version(spec, [as_stored(pair.parent) for pair in spec.key])
+        key = [as_stored(pair.parent) for pair in spec.key]
+        newest = newest_version(spec, key, self._is_own)
         # What would change by itself with an UPDATE stays.
         kept = [
             c for c in parent.columns if c.onupdate is not None or c.server_onupdate is not None

@@ -692,6 +692,35 @@ def test_rows_have_the_id_of_their_newest_version(Base, versioning, open_session
         assert past.get(Page, page.id).rev_id == seen[-1][0]
 
 
+@pytest.mark.needs("concurrent_writers")
+def test_id_of_a_version_of_a_transaction_drawn_early(Base, versioning, open_session):
+    """Who was drawn first and writes last shows the version of their own."""
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {"revision_id_column_name": "rev"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str]
+        rev: Mapped[int | None]
+
+    engine = open_session(Base).get_bind().execution_options(isolation_level="READ COMMITTED")
+    early = Session(engine)
+    early.add(Page(id=1, text="a"))
+    early.commit()
+    early.add(Page(id=2, text="x"))
+    early.flush()
+    with Session(engine) as other:
+        other.get(Page, 1).text = "b"
+        other.commit()
+    page = early.get(Page, 1)
+    page.text = "c"
+    early.commit()
+
+    assert page.rev == page.versions[-1].version_id
+    assert verify(early) == []
+    early.close()
+
+
 @pytest.mark.parametrize(
     ("column", "options", "expected"),
     [

@@ -575,6 +575,22 @@ def test_tables_of_one_object(Cat, engine, is_object):
         assert (version.name, version.lives) == ("b", 8)
 
 
+@pytest.mark.options(strategy="append")
+def test_tables_of_one_object_drawn_early(Cat, engine):
+    """All tables of an object have the version of the transaction that was drawn first."""
+    engine = engine.execution_options(isolation_level="READ COMMITTED")
+    with Session(engine) as early, Session(engine) as other:
+        early.add(Cat(id=2, name="x", lives=9))
+        early.flush()
+        other.get(Cat, 1).name = "b"
+        other.commit()
+        early.get(Cat, 1).name = "c"
+        early.commit()
+
+        assert [version.name for version in early.get(Cat, 1).versions] == ["a", "b", "c"]
+        assert verify(early) == []
+
+
 def test_objects_are_locked_in_order(Cat, engine, mode):
     """A flush locks the base-most rows of objects before it writes another table of theirs.
 

@@ -34,6 +34,7 @@ __all__ = [
     "narrowing_of",
     "narrows_by_itself",
     "other_written_tables",
+    "read_streamed",
     "returned_keys",
     "returns_columns",
     "subject_of",
@@ -292,6 +293,30 @@ def returns_columns(statement: Any, columns: Iterable[Column[Any]]) -> bool:
     return set(map(_bare, statement._all_selected_columns)).issuperset(columns)
 
 
+def read_streamed(result: Any) -> None:
+    """Read what a RETURNING streams: else a driver forgets it when something else is executed.
+
+    Uses ``DefaultExecutionContext._is_server_side``.
+    """
+    if result.context._is_server_side and result.returns_rows:
+        _read_all(result)
+
+
+def _read_all(result: Any) -> list[Any]:
+    """Return all rows, which the application gets nevertheless.
+
+    Uses the ``_rowbuffer`` of what has fetched some of them, or all.
+    """
+    strategy: Any = result.cursor_strategy
+    rows = list(getattr(strategy, "_rowbuffer", ()))
+    if not isinstance(strategy, FullyBufferedCursorFetchStrategy):
+        rows += result.cursor.fetchall()
+        result.cursor_strategy = FullyBufferedCursorFetchStrategy(
+            result.cursor, initial_buffer=collections.deque(rows)
+        )
+    return rows
+
+
 def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
     """Return the keys among the rows of a RETURNING, which the application gets nevertheless.
 
@@ -308,15 +333,7 @@ def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
         (n, column.type.dialect_impl(dialect).result_processor(dialect, None) if is_raw else None)
         for n, column in zip(found, key, strict=True)
     ]
-    strategy = result.cursor_strategy
-    if isinstance(strategy, FullyBufferedCursorFetchStrategy):
-        buffered: Any = strategy
-        rows = list(buffered._rowbuffer)
-    else:
-        rows = result.cursor.fetchall()
-        result.cursor_strategy = FullyBufferedCursorFetchStrategy(
-            result.cursor, initial_buffer=collections.deque(rows)
-        )
+    rows = _read_all(result)
     if len(places) == 1:
         ((place, process),) = places
         return [process(row[place]) if process else row[place] for row in rows]

@@ -177,6 +177,8 @@ class Capture:
     def after(self, connection: Connection, statement: Any, result: Any) -> None:
         """Record what *statement* has done."""
         pending = self._take(connection, statement)
+        if pending is not None:
+            _sqlalchemy.read_streamed(result)
         if isinstance(pending, KeylessPending):
             spec, write = pending.target.spec, pending.write
             rows = write.take_rows(result)

@@ -1051,6 +1051,18 @@ def test_rows_that_triggers_keep(session, models):
     assert len(history(session, models.Note)) == 1
 
 
+@pytest.mark.needs("insert_returning", "stale_writes")
+@pytest.mark.usefixtures("rows", "true_history")
+def test_rows_that_are_streamed(session, models):
+    """What a statement returns is not lost where the driver reads it row by row."""
+    id, streaming = models.Note.id, {"stream_results": True}
+    gone = delete(models.Note).returning(id)
+    assert set(session.scalars(gone, execution_options=streaming)) == {ONE, TWO}
+    new = insert(models.Note).values(id=ONE).returning(id)
+    assert session.scalars(new, execution_options=streaming).all() == [ONE]
+    session.commit()
+
+
 @pytest.mark.needs("stale_writes")
 @pytest.mark.usefixtures("rows", "true_history")
 def test_rows_that_ignore_keeps(session, models):

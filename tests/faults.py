@@ -825,6 +825,15 @@ FAULTS = [
         (f"{APPEND}::test_id_of_a_version_of_a_transaction_drawn_early",),
         database="embedded",
     ),
+    Fault(
+        "gone-row-ended-again",
+        "recording/image_statements.py",
+        "self.spec.base is None or counts_rows(self._dialect)",
+        "True",
+        "The end of a deleted object is ended when somebody else was about to change it.",
+        (f"{CONCURRENCY}::test_change_of_what_is_gone",),
+        database="embedded",
+    ),
     # -- same rows, forms of keys ------------------------------------------------------------
     Fault(
         "spelling-not-followed",

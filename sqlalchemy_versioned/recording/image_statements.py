@@ -25,6 +25,7 @@ from sqlalchemy import (
     true,
 )
 
+from ..database.dialects import counts_rows
 from ..database.expressions import StampedUuid
 from ..database.upserts import build_insert_of_missing, build_insert_or_mark, build_upsert
 from ..model.operation import Operation
@@ -133,11 +134,20 @@ class ImageStatements(ClosingStatements):
             return self._image_of_ended(shape)
         taken: Any = self.image(shape)
         closing, name = self._close_one(sorts=True), f"{self.spec.prefix}image"
-        if shape.operation is Operation.UPDATE and not shape.condition:
+        if shape.operation is Operation.UPDATE and not shape.condition and self._is_noticed:
             # A row that was just changed is there.
             return closing.add_cte(taken.cte(name))
         image = taken.returning(self.spec.key[0].version).cte(name)
         return closing.where(exists().select_from(image))
+
+    @property
+    def _is_noticed(self) -> bool:
+        """Whether SQLAlchemy notices that one row is gone that it was to change.
+
+        An object may be the only one that has this table, and changed by the same statement as
+        others in the table above.
+        """
+        return self.spec.base is None or counts_rows(self._dialect)
 
     def _image_of_ended(self, shape: Shape) -> Insert:
         """End the version before one row if it differs, and take its image if that is so.

@@ -575,6 +575,26 @@ def test_tables_of_one_object(Cat, engine, is_object):
         assert (version.name, version.lives) == ("b", 8)
 
 
+def test_change_of_what_is_gone(Base, engine, monkeypatch):
+    """What another session deleted stays deleted, also where no driver tells of it."""
+    models = build_animals(Base)
+    engine = engine.execution_options(isolation_level="READ COMMITTED")
+    configure_mappers()
+    Base.metadata.create_all(engine)
+    with Session(engine) as one, Session(engine) as two:
+        one.add_all([models.Cat(id=1, name="a", lives=9), models.Dog(id=2, name="a")])
+        one.commit()
+        monkeypatch.setattr(engine.dialect, "supports_sane_multi_rowcount", False)
+        animals = [two.get(models.Cat, 1), two.get(models.Dog, 2)]
+        for animal in animals:
+            animal.name = "b"
+        one.delete(one.get(models.Cat, 1))
+        one.commit()
+        two.commit()
+
+        assert verify(one) == []
+
+
 @pytest.mark.options(strategy="append")
 def test_tables_of_one_object_drawn_early(Cat, engine):
     """All tables of an object have the version of the transaction that was drawn first."""

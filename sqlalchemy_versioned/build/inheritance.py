@@ -67,6 +67,9 @@ def map_version_class(
         exclude_properties=[column.key for column in own.version_table.c],
         **_inheritance_arguments(mapper, chain, above),
     )
+    if mapper.concrete and mapper.polymorphic_identity is None:
+        # What it was given to be declared with is nothing that a statement can ask for.
+        mapper_of(cls).polymorphic_identity = None
     if above is None:
         _sqlalchemy.find_kinds(mapper_of(cls), partial(_stand_in, mapper))
     _copy_descriptors(cls, mapper, chain)

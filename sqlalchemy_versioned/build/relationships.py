@@ -11,7 +11,14 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Table, and_, event, inspect
-from sqlalchemy.orm import Mapper, RelationshipProperty, foreign, relationship, remote
+from sqlalchemy.orm import (
+    InstrumentedAttribute,
+    Mapper,
+    RelationshipProperty,
+    foreign,
+    relationship,
+    remote,
+)
 from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
 from .. import _sqlalchemy
@@ -105,7 +112,9 @@ def _has_attribute(mapper: Mapper[Any], key: str) -> bool:
     """Tell whether the class of *mapper* has a property of that name, or a hybrid attribute."""
     if mapper.has_property(key):
         return _has_property(mapper, key)
-    return key in mapper.all_orm_descriptors
+    # A concrete class finds attributes of classes above the one above it, which it does not map.
+    found = mapper.all_orm_descriptors.get(key)
+    return found is not None and not isinstance(found, InstrumentedAttribute)
 
 
 def _is_ours(cls: type[Any]) -> bool:

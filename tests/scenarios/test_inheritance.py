@@ -15,6 +15,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Mapped, Session, configure_mappers, declared_attr, mapped_column
 
 from sqlalchemy_versioned import (
@@ -196,6 +197,20 @@ def concrete_beside_joined(Base):
     return Item, Tool, Shop
 
 
+def concrete_below_single(Base):
+    """A table of its own, told by nothing, below a class that is told by a column."""
+    Item, Tool, _ = single(Base)
+    with pytest.warns(SAWarning, match="polymorphic_identity"):
+
+        class Shop(Tool):
+            __tablename__ = "shop"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str | None]
+            __mapper_args__ = {"concrete": True}
+
+    return Item, Tool, Shop
+
+
 def abstract(Base):
     """A base without a table, whose columns and options its classes have."""
 
@@ -325,6 +340,7 @@ HIERARCHIES = [
     joined_below_single,
     concrete,
     concrete_beside_joined,
+    concrete_below_single,
     abstract,
     abstract_in_between,
     mixins,

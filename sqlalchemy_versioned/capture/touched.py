@@ -95,7 +95,9 @@ class ClassReader:
         changes, added = Changes(), _sqlalchemy.added_states(context)
         for state, is_deleted, is_bystander in _sqlalchemy.flushed_states(context, mapper):
             if is_deleted:
-                assert state.key is not None
+                if state.key is None:
+                    # It was never stored, and goes with what it refers to; SQLAlchemy refuses that.
+                    continue
                 # The row of an object that is only looked at is given to a new object.
                 keys = changes.replaced if is_bystander else changes.deleted
                 keys.append(self._bare(state.key[1]))

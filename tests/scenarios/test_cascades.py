@@ -14,7 +14,9 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
+from sqlalchemy.orm.exc import FlushError
 
 from sqlalchemy_versioned import Operation, paused, version_class
 from sqlalchemy_versioned.maintenance import FaultKind, verify
@@ -406,6 +408,31 @@ def test_new_row_that_comes_back_after_it_went_along(Base, open_session):
 
     versions = session.scalars(select(version_class(Node)).filter_by(id=2)).all()
     assert [(v.name, v.operation_type) for v in versions] == [("anew", Operation.INSERT)]
+
+
+def test_new_object_that_goes_with_an_orphan(Base, open_session):
+    """SQLAlchemy deletes what was never stored as well; what it says of that is what is raised."""
+
+    class Node(Base):
+        __tablename__ = "node"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        above: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
+        parts = relationship("Node", cascade="all, delete-orphan")
+
+    session = open_session(Base)
+    part = Node(id=2)
+    node = Node(id=1, parts=[part])
+    session.add(node)
+    session.commit()
+    with session.no_autoflush:
+        part.parts.append(Node())
+        node.parts.remove(part)
+
+    with pytest.raises((FlushError, StatementError)):
+        session.flush()
+    session.rollback()
+    assert_history_is_true(session, Base.metadata)
 
 
 @pytest.mark.strategies("validity", "append")

@@ -57,6 +57,8 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
     "lateral": POSTGRESQL | MYSQL,
     "locked_gaps": MARIADB | MYSQL,
     "native_uuids": POSTGRESQL,
+    # A key that nobody gives, nor says that the database makes, is a number all the same.
+    "numbers_unasked": SQLITE,
     "or_replace": SQLITE,
     "partial_indexes": POSTGRESQL | SQLITE,
     # PgBouncer is before the server only.

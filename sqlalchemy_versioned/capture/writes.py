@@ -299,7 +299,8 @@ class Write:
             return False
         if self._is_special or self._has_expressions:
             return True
-        return self._lacks_keys and len(self._sets) > 1
+        lacking = self._lacking_keys()
+        return bool(lacking) and (len(self._sets) > 1 or any(map(_is_unforeseen, lacking)))
 
     @property
     def hides_keys(self) -> bool:
@@ -309,7 +310,7 @@ class Write:
             return False
         if _sqlalchemy.returns_columns(statement, self._key):
             return False
-        return self._is_special or self._has_expressions or self._lacks_keys
+        return self._is_special or self._has_expressions or bool(self._lacking_keys())
 
     @property
     def _is_special(self) -> bool:
@@ -322,10 +323,10 @@ class Write:
     def _has_expressions(self) -> bool:
         return any(isinstance(value, ColumnElement) for value in self._given().values())
 
-    @property
-    def _lacks_keys(self) -> bool:
+    def _lacking_keys(self) -> list[Column[Any]]:
+        """Return the key columns whose values only the database knows."""
         given = self._given()
-        return any(c.key not in given and not _is_made_here(c) for c in self._key)
+        return [c for c in self._key if c.key not in given and not _is_made_here(c)]
 
     def given_keys(self) -> list[Key]:
         """Return the keys that an INSERT is given in its sets of parameters."""
@@ -390,9 +391,9 @@ class Write:
         keys: list[Key] = []
         for numbers, row in zip(made, rows, strict=True):
             values = {column: row.get(column.key) for column in rest}
+            values |= zip(primary, numbers, strict=True)
             if any(value is None for value in values.values()):
                 return None
-            values |= zip(primary, numbers, strict=True)
             keys.append(bare_key([values[column] for column in self._key]))
         return keys
 
@@ -401,3 +402,14 @@ def _is_made_here(column: Column[Any]) -> bool:
     """Tell whether Python makes the value of a column that is not given."""
     default: Any = column.default
     return default is not None and (default.is_scalar or default.is_callable)
+
+
+def _is_unforeseen(column: Column[Any]) -> bool:
+    """Tell whether SQLAlchemy does not ask for the value that the database gives a column.
+
+    SQLite numbers rows whose key is an integer, whatever the table says of it.
+    """
+    is_declared = column.default is not None or column.server_default is not None
+    return (
+        column.primary_key and not is_declared and column is not column.table.autoincrement_column
+    )

@@ -251,6 +251,32 @@ def test_expression_in_a_key_of_several_columns(Base, open_session):
         open_session(Base)
 
 
+@pytest.mark.needs("numbers_unasked")
+@pytest.mark.filterwarnings("ignore:Column 'part.id' is marked:sqlalchemy.exc.SAWarning")
+@pytest.mark.parametrize("sets", [{}, [{"name": "a"}, {"name": "b"}]], ids=["one", "many"])
+def test_keys_that_nobody_asks_for(Base, open_session, sets):
+    """A row whose key SQLAlchemy does not learn from the database is recorded under it."""
+
+    class Whole(Base):
+        __tablename__ = "whole"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Part(Base):
+        __tablename__ = "part"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(ForeignKey("whole.id"), primary_key=True)
+        name: Mapped[str | None]
+
+    session = open_session(Base)
+    session.add_all([Whole(id=1), Whole(id=2)])
+    session.execute(Part.__table__.insert(), sets)
+    session.commit()
+
+    versions = session.scalars(select(version_class(Part))).all()
+    rows = session.scalars(select(Part)).all()
+    assert [(v.id, v.name) for v in versions] == [(row.id, row.name) for row in rows] != []
+
+
 # -- letter case -----------------------------------------------------------------------------
 
 

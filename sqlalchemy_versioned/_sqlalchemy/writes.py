@@ -328,11 +328,8 @@ def returned_keys(result: Any, key: Sequence[Column[Any]]) -> list[Any] | None:
     found = _places_of(result, key)
     if found is None:
         return None
-    dialect, is_raw = result.dialect, any(result._metadata._processors)
-    places = [
-        (n, column.type.dialect_impl(dialect).result_processor(dialect, None) if is_raw else None)
-        for n, column in zip(found, key, strict=True)
-    ]
+    # Those of some types depend on what the driver says of its columns.
+    places = [(n, result._metadata._processors[n]) for n in found]
     rows = _read_all(result)
     if len(places) == 1:
         ((place, process),) = places

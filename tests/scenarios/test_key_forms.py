@@ -21,6 +21,7 @@ from sqlalchemy import (
     Interval,
     LargeBinary,
     Numeric,
+    PickleType,
     String,
     Table,
     Time,
@@ -200,6 +201,33 @@ def test_assigned_by_a_statement(Base, open_session, type_, given, other):
     (page,) = session.scalars(select(Page))
     assert [version.operation_type for version in page.versions] == [INSERT]
     assert sorted(row[2] for row in history(session, Page)) == [INSERT, INSERT, DELETE]
+    assert verify(session) == []
+
+
+@pytest.mark.needs("insert_returning")
+@pytest.mark.parametrize(
+    ("type_", "keys"),
+    [(Uuid(), [UUID(int=1), UUID(int=2)]), (Numeric(6, 2), [Decimal("0.5"), Decimal("1.25")])],
+    ids=["uuid", "numeric"],
+)
+@pytest.mark.parametrize("of_class", [True, False], ids=["class", "table"])
+def test_keys_that_are_returned(Base, open_session, type_, keys, of_class):
+    """Keys that an application has returned are taken as what they are."""
+
+    class Token(Base):
+        __tablename__ = "token"
+        __versioned__ = {}
+        id: Mapped[Any] = mapped_column(type_, primary_key=True)
+        value: Mapped[Any] = mapped_column(PickleType)
+
+    session = open_session(Base)
+    rows = [{"id": key, "value": [1]} for key in keys]
+    statement = insert(Token if of_class else Token.__table__).values(rows)
+    made = session.scalars(statement.returning(Token.id, Token.value)).all()
+    session.commit()
+
+    versions = session.scalars(select(version_class(Token))).all()
+    assert sorted(made) == keys == sorted(version.id for version in versions)
     assert verify(session) == []
 
 

@@ -31,6 +31,8 @@ class Watched(NamedTuple):
     excluded: frozenset[str] = frozenset()
     #: Names of columns whose change alone makes no version.
     ignored: frozenset[str] = frozenset()
+    #: Names of columns whose change is told, but not their values.
+    masked: frozenset[str] = frozenset()
 
     def read(self, connection: Connection) -> Image:
         """Return the rows by key, as far as they are kept."""
@@ -69,7 +71,7 @@ class History:
         self._events: list[tuple[str, Any, Version]] = []
         self.versions: dict[str, dict[Any, list[Version]]] = {}
         self.tables = tables
-        self._groups = [list(group) for group in groups]
+        self.groups = [list(group) for group in groups]
         self._before: dict[str, Image] = {name: {} for name in tables}
         self._seen: dict[str, Image] = {name: {} for name in tables}
         #: What the rows were after the last flush.
@@ -138,7 +140,7 @@ class History:
 
         :param gone: what those were that are there no more.
         """
-        for group in self._groups:
+        for group in self.groups:
             for key in {k for name in group for k in (*before[name], *after[name])}:
                 if all(
                     self.tables[n].is_same(before[n].get(key), after[n].get(key)) for n in group

@@ -78,4 +78,9 @@ def is_in_circle(mapper: Mapper[Any]) -> bool:
 
 def references(mapper: Mapper[Any]) -> list[RelationshipProperty[Any]]:
     """Return the relationships by which objects refer to one other."""
-    return [each for each in relationships_of(mapper) if each.direction.name == "MANYTOONE"]
+    return [each for each in writable_relationships(mapper) if each.direction.name == "MANYTOONE"]
+
+
+def writable_relationships(mapper: Mapper[Any]) -> list[RelationshipProperty[Any]]:
+    """Return the relationships of a class by which others can be given to its objects."""
+    return [each for each in relationships_of(mapper) if not each.viewonly]

@@ -1,5 +1,7 @@
 """Programs whose objects leave the session and come back, while other sessions write."""
 
+from typing import Any
+
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session, make_transient, make_transient_to_detached
 
@@ -13,6 +15,7 @@ class ProgramOfDetours(Program):
     STEPS = {
         **Program.STEPS,
         **{"part": 3, "revive": 3, "forge": 3, "bring": 2, "elsewhere": 4},
+        **{"copy_object": 2, "reload": 2, "carry": 2},
     }
 
     def _part(self) -> None:
@@ -36,15 +39,7 @@ class ProgramOfDetours(Program):
         self.session.refresh(found)
         self.session.delete(found)
         self.session.flush()
-        make_transient(found)
-        values = inspect(found).dict
-        for prop in inspect(type(found)).column_attrs:
-            # JSON has a null of its own, and nobody gives what is computed.
-            if (
-                values.get(prop.key) is None
-                or getattr(prop.columns[0], "computed", None) is not None
-            ):
-                values.pop(prop.key, None)
+        make_new(found)
         self.session.add(found)
 
     def _forge(self) -> None:
@@ -75,6 +70,47 @@ class ProgramOfDetours(Program):
         if brought is not None:
             self.session.merge(brought, load=self.chance.random() < 0.5)
 
+    def _copy_object(self) -> None:
+        """Add an object that has left its session as a new one, with another key."""
+        found = self.any()
+        if found is None or not inspect(found).persistent or found in self.session.dirty:
+            return
+        if not (key := self.new_key(type(found))):
+            return
+        self._say(f"{label(found)} as {said(key)}")
+        self.session.refresh(found)
+        make_new(found)
+        for name, value in key.items():
+            setattr(found, name, value)
+        self.session.add(found)
+
+    def _reload(self) -> None:
+        """Read some attributes of an object anew, after others were changed."""
+        found = self.any()
+        if found is None or not inspect(found).persistent:
+            return
+        names = list(self.values(inspect(type(found)), 0.5))
+        values = self.values(inspect(type(found)), 0.3)
+        self._say(f"{label(found)} {said(values)}, then {names}")
+        with self.session.no_autoflush:
+            for name, value in values.items():
+                setattr(found, name, value)
+            if names:
+                self.session.refresh(found, names, with_for_update=self.chance.random() < 0.3)
+
+    def _carry(self) -> None:
+        """Change an object where it is in no session, and merge it."""
+        self.session.flush()
+        found = self.any()
+        if found is None or not inspect(found).persistent:
+            return
+        values = self.values(inspect(type(found)), 0.3)
+        self._say(f"{label(found)} {said(values)}")
+        self.session.expunge(found)
+        for name, value in values.items():
+            setattr(found, name, value)
+        self.session.merge(found)
+
     def _elsewhere(self) -> None:
         """Let another session write and commit, between two transactions of this one."""
         self.do("commit")
@@ -91,3 +127,14 @@ class ProgramOfDetours(Program):
             program.do("commit")
         self.trace += [f"  {line}" for line in program.trace]
         self.after_step("commit")
+
+
+def make_new(found: Any) -> None:
+    """Let an object be one that was never stored."""
+    make_transient(found)
+    values = inspect(found).dict
+    for prop in inspect(type(found)).column_attrs:
+        # JSON has a null of its own, and nobody gives what is computed.
+        is_computed = getattr(prop.columns[0], "computed", None) is not None
+        if is_computed or values.get(prop.key) is None:
+            values.pop(prop.key, None)

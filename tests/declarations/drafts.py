@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 
+from sqlalchemy_versioned.plugins import PropertyModTrackerPlugin, TransactionChangesPlugin
 from tests.declarations.relations import add_association, add_links, add_reference
 from tests.declarations.tables import (
     Entity,
@@ -24,6 +25,7 @@ TABLES = (
 PRELUDE = """\
 from sqlalchemy import *
 from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.ext.orderinglist import ordering_list
 from sqlalchemy.orm import *
 from tests.declarations.kinds import *
 
@@ -51,6 +53,8 @@ def draw_manager_options(chance: random.Random) -> dict[str, object]:
         options["use_module_name"] = True
     if chance.random() < 0.1:
         options["operation_type_column_name"] = "done"
+    if chance.random() < 0.2:
+        options["plugins"] = [chance.choice((PropertyModTrackerPlugin, TransactionChangesPlugin))()]
     return options
 
 
@@ -106,7 +110,7 @@ class Draft:
         self._entities.append(entity)
         if chance.random() < 0.5:
             self._add_subclasses(entity)
-        elif chance.random() < 0.1:
+        if chance.random() < 0.12:
             entity.lines.append("counter = mapped_column(Integer, nullable=False)")
             entity.mapper["version_id_col"] = "counter"
         if chance.random() < 0.2:

@@ -11,16 +11,15 @@ from sqlalchemy.orm import Mapper, Session
 
 from sqlalchemy_versioned import VersioningError
 from tests.declarations.attributes import (
-    columns_of,
     is_in_circle,
     key_columns,
     key_names,
     key_of,
     label,
     references,
-    relationships_of,
     said,
     settable_columns,
+    writable_relationships,
 )
 from tests.declarations.kinds import Point, draw_value
 from tests.declarations.worlds import World, root_of
@@ -205,7 +204,7 @@ class Program:
         """Let an object refer to another, or no longer."""
         if (found := self.any()) is None:
             return
-        relationships = relationships_of(inspect(type(found)))
+        relationships = writable_relationships(inspect(type(found)))
         if not relationships:
             return
         relationship = self.chance.choice(relationships)
@@ -280,12 +279,13 @@ class Program:
         if (found := self.any()) is None or found in self.session.new:
             return
         self.session.flush()
-        mapper = inspect(type(found))
-        values = dict(zip(key_names(mapper), key_of(found), strict=True))
+        root = root_of(inspect(type(found)))
+        names = [column.key for column in root.primary_key]
         self._say(f"another {label(found)}")
         nested = self.session.begin_nested()
         try:
-            self.session.execute(mapper.tables[0].insert(), columns_of(mapper, values))
+            values = dict(zip(names, key_of(found), strict=True))
+            self.session.execute(root.local_table.insert(), values)
             nested.commit()
         except REFUSALS as error:
             self.note(error)

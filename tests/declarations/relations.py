@@ -74,17 +74,31 @@ def add_reference(entity: Entity, target: Entity, role: str, chance: random.Rand
         there["cascade"] = repr(cascade)
         if passive is not None:
             there["passive_deletes"] = passive
-        there |= _draw_collection(chance)
+        there |= _draw_collection(entity, chance)
         target.relations.append(_relationship(f"{role}_of", entity.name, there))
     entity.relations.append(_relationship(role, target.name, here))
+    if entity.root is not target.root and chance.random() < 0.2:
+        target.relations.append(_view(entity, target, keys, role))
+
+
+def _view(entity: Entity, target: Entity, keys: list[Key], role: str) -> str:
+    """Return a relationship to some of those that refer to an object."""
+    pairs = zip(keys, target.keys, strict=True)
+    conditions = [f"{entity.name}.{k.attribute} == {target.name}.{t.attribute}" for k, t in pairs]
+    conditions.append(f"{entity.name}.{entity.name.lower()}n >= 3")
+    said = {"primaryjoin": repr(f"and_({', '.join(conditions)})"), "viewonly": "True"}
+    return _relationship(f"{role}_view", entity.name, said)
 
 
 def _draw_lazy(chance: random.Random, is_loop: bool) -> str:
     return "select" if is_loop else chance.choice(LAZY)
 
 
-def _draw_collection(chance: random.Random) -> dict[str, str]:
-    kind = chance.choice(("list", "list", "list", "set", "one", "write_only", "dynamic"))
+def _draw_collection(entity: Entity, chance: random.Random) -> dict[str, str]:
+    kind = chance.choice(("list", "list", "list", "set", "one", "write_only", "dynamic", "order"))
+    if kind == "order":
+        number = repr(f"{entity.name.lower()}n")
+        return {"collection_class": f"ordering_list({number})", "uselist": "True"}
     if kind == "set":
         return {"collection_class": "set", "uselist": "True"}
     if kind in ("write_only", "dynamic"):

@@ -15,7 +15,7 @@ class ProgramOfStatements(Program):
     STEPS = {
         **Program.STEPS,
         **{"update": 4, "delete_rows": 2, "insert": 3, "bulk_save": 1, "bulk_insert": 1},
-        **{"bulk_update": 2, "write_table": 3, "link": 3, "unlink": 2},
+        **{"bulk_update": 2, "write_table": 3, "link": 3, "unlink": 2, "insert_loaded": 1},
     }
 
     def _condition(self, cls: type) -> Any:
@@ -92,6 +92,20 @@ class ProgramOfStatements(Program):
         if rows := self._rows(cls):
             self._say(f"{cls.__name__} {rows}")
             self.session.execute(insert(cls), rows)
+
+    def _insert_loaded(self) -> None:
+        """Insert rows, and have their objects."""
+        cls = self.chance.choice(self.world.classes)
+        dialect = self.session.get_bind().dialect
+        if dialect.insert_returning and (rows := self._rows(cls)):
+            self._say(f"{cls.__name__} {rows}")
+            found = self.session.scalars(insert(cls).returning(cls), rows).all()
+            self._change(self.chance.choice(found))
+
+    def _change(self, found: Any) -> None:
+        """Change an object at once."""
+        for name, value in self.values(inspect(type(found)), 0.4).items():
+            setattr(found, name, value)
 
     def _bulk_insert(self) -> None:
         cls = self.chance.choice(self.world.classes)

@@ -9,11 +9,14 @@ from tests.declarations.kinds import KEY_TYPES, TYPES
 #: What a column that counts may have beside its type.
 NUMBER_OPTIONS = (
     *("", "", "index=True", "default=3", "server_default='4'", "default=3, onupdate=5"),
-    *("nullable=False, server_default='1'", "onupdate=func.abs(-6)"),
+    *("nullable=False, server_default='1'", "onupdate=func.abs(-6)", "default=func.abs(-3)"),
 )
 #: What some databases have no index for.
 UNINDEXED = ("JSON", "PickleType", "LargeBinary")
-OPTIONS = ("", "", "", "deferred=True", "index=True", "active_history=True", "key='%s key'")
+OPTIONS = (
+    *("", "", "", "deferred=True", "index=True", "active_history=True", "key='%s key'"),
+    "deferred=True, deferred_group='later'",
+)
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,8 @@ def declare_columns(entity: Entity, chance: random.Random, prefix: str) -> None:
 
 
 def _maybe_leave_out(entity: Entity, name: str, chance: random.Random) -> None:
-    if entity.options is not None and entity.base is None and chance.random() < 0.12:
-        listed = entity.options.setdefault(chance.choice(("exclude", "ignore")), [])
+    if entity.options is not None and entity.base is None and chance.random() < 0.16:
+        listed = entity.options.setdefault(chance.choice(("exclude", "ignore", "mask")), [])
         assert isinstance(listed, list)
         listed.append(name)
 

@@ -79,11 +79,9 @@ def watch(world: World) -> tuple[dict[str, Watched], list[list[str]]]:
                         for column in mapper.column_attrs[key].columns
                         if column.table is table
                     )
-                    for name in ("exclude", "ignore")
+                    for name in ("exclude", "ignore", "mask")
                 }
-                tables[table.key] = Watched(
-                    table, list(table.primary_key), left_out["exclude"], left_out["ignore"]
-                )
+                tables[table.key] = Watched(table, list(table.primary_key), *left_out.values())
                 groups.setdefault(root, {})[table.key] = None
         for relationship in mapper.relationships:
             found = relationship.secondary

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -24,7 +24,7 @@ from .._sqlalchemy import composite_arguments, plain_column
 from .._typing import is_column, replaced
 from ..exc import ImproperlyConfigured
 from ..model.mapping import column_properties
-from ..model.spec import VersionSpec
+from ..model.spec import ClassSpec, VersionSpec
 from .generic import build_generic, is_generic
 from .merging import KeptProperty
 
@@ -72,8 +72,12 @@ def version_properties(
     mapper: Mapper[Any],
     chain: tuple[VersionSpec, ...],
     columns: Mapping[str, list[Column[Any]]],
+    above: ClassSpec | None = None,
 ) -> dict[str, Any]:
-    """Return the properties of the version class: columns, and names for them."""
+    """Return the properties of the version class: columns, and names for them.
+
+    :param above: the spec of the superclass, whose version class has some of them for both.
+    """
     properties: dict[str, Any] = {
         key: KeptProperty(*group, comparator_factory=mapper.column_attrs[key].comparator_factory)
         for key, group in columns.items()
@@ -85,14 +89,32 @@ def version_properties(
         properties[group[0].key] = KeptProperty(*in_order)
     for spec in chain:
         properties.update({c.key: KeptProperty(c) for c in (*spec.context_columns, *spec.added)})
+    inherited = {} if above is None else _inherited_expressions(mapper, above)
     # Names for others come last, when these are there.
     for prop in sorted(mapper.attrs, key=lambda prop: isinstance(prop, SynonymProperty)):
-        if prop.key in properties:
+        if prop.key in properties or prop.key in inherited:
             continue
-        mirrored = _mirrored(prop, chain, columns, known=properties)
+        mirrored = _mirrored(prop, chain, columns, known={**properties, **inherited})
         if mirrored is not None:
             properties[prop.key] = mirrored
     return properties
+
+
+def _inherited_expressions(mapper: Mapper[Any], above: ClassSpec) -> dict[str, Any]:
+    """Return the expressions that a class has from the one above it, as the versions of that do.
+
+    Made twice, they would be two of one name, which SQLAlchemy does not select together.
+    """
+    if mapper.concrete:
+        return {}
+    theirs: Mapper[Any] = inspect(above.version_class)
+    return {
+        prop.key: theirs.attrs[prop.key]
+        for prop in mapper.column_attrs
+        if not isinstance(prop.columns[0], Column)
+        and prop.parent is not mapper
+        and theirs.has_property(prop.key)
+    }
 
 
 def _mirrored(

@@ -61,7 +61,7 @@ def map_version_class(
         declarative_base=base,
         registry=mapper.registry,
         table=None if shares_table else own.version_table,
-        properties=version_properties(mapper, chain, columns),
+        properties=version_properties(mapper, chain, columns, above),
         module=mapper.class_.__module__,
         # Columns that no property names are those of other classes in the same table.
         exclude_properties=[column.key for column in own.version_table.c],

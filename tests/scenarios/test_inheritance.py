@@ -16,7 +16,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.orm import Mapped, Session, configure_mappers, declared_attr, mapped_column
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    column_property,
+    configure_mappers,
+    declared_attr,
+    mapped_column,
+)
 
 from sqlalchemy_versioned import (
     IncompleteHistory,
@@ -442,6 +449,38 @@ def restore_each(session, obj, versions, states):
         restored = version.revert()
         session.commit()
         assert (type(restored), image(restored)) == (cls, state)
+
+
+def test_expression_that_subclasses_share(Base, open_session):
+    """Versions of a class, of one below it and of those in that one's table are loaded together."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        number: Mapped[int] = mapped_column()
+        more = column_property(number.column + 1)
+        __mapper_args__ = mapper("item", polymorphic_on="kind")
+
+    class Tool(Item):
+        __tablename__ = "tool"
+        id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+        __mapper_args__ = mapper("tool", polymorphic_load="selectin")
+
+    class Saw(Tool):
+        teeth: Mapped[int | None] = mapped_column()
+        __mapper_args__ = mapper("saw", polymorphic_load="inline")
+
+    class Axe(Tool):
+        __mapper_args__ = mapper("axe", polymorphic_load="inline")
+
+    session = open_session(Base)
+    session.add_all([Item(number=1), Tool(number=2), Saw(number=3), Axe(number=4)])
+    session.commit()
+
+    versions = session.scalars(select(version_class(Item)).order_by("number")).all()
+    assert [version.more for version in versions] == [2, 3, 4, 5]
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ TABLES = (
 PRELUDE = """\
 from sqlalchemy import *
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.ext.orderinglist import ordering_list
 from sqlalchemy.orm import *
 from tests.declarations.kinds import *
 

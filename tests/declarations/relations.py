@@ -74,7 +74,7 @@ def add_reference(entity: Entity, target: Entity, role: str, chance: random.Rand
         there["cascade"] = repr(cascade)
         if passive is not None:
             there["passive_deletes"] = passive
-        there |= _draw_collection(entity, chance)
+        there |= _draw_collection(chance)
         target.relations.append(_relationship(f"{role}_of", entity.name, there))
     entity.relations.append(_relationship(role, target.name, here))
     if entity.root is not target.root and chance.random() < 0.2:
@@ -94,11 +94,8 @@ def _draw_lazy(chance: random.Random, is_loop: bool) -> str:
     return "select" if is_loop else chance.choice(LAZY)
 
 
-def _draw_collection(entity: Entity, chance: random.Random) -> dict[str, str]:
-    kind = chance.choice(("list", "list", "list", "set", "one", "write_only", "dynamic", "order"))
-    if kind == "order":
-        number = repr(f"{entity.name.lower()}n")
-        return {"collection_class": f"ordering_list({number})", "uselist": "True"}
+def _draw_collection(chance: random.Random) -> dict[str, str]:
+    kind = chance.choice(("list", "list", "list", "set", "one", "write_only", "dynamic"))
     if kind == "set":
         return {"collection_class": "set", "uselist": "True"}
     if kind in ("write_only", "dynamic"):

@@ -178,16 +178,19 @@ class FlushEvents:
         flush = self._going_on.end(context)
         if flush is None:
             return
-        for work in self._collect(flush, self._classes.due(flush)):
+        works = self._collect(flush, self._classes.due(flush))
+        for work in works:
             if not work.hierarchy.root.strategy.merges:
                 self._doubt(flush, work)
             self._behind.leave_gone(flush, work)
             self._take_images(flush, work)
-            if self._behind.is_followed(work):
-                self._behind.follow(flush, self._connection_of(flush, work), work)
         for link, work in flush.links.items():
             link.settle(work)
             self._take_images(flush, work)
+        # Among the rows that follow others are some that the flush has inserted.
+        for work in works:
+            if self._behind.is_followed(work):
+                self._behind.follow(flush, self._connection_of(flush, work), work)
         self._behind.settle(flush)
         self._leave_versions(session, context)
         if flush.is_left_to_triggers:

@@ -251,6 +251,47 @@ def test_children_follow(Base, open_session):
     assert [tag.id for tag in page.versions[0].tags] == [5]
 
 
+def test_new_rows_of_what_is_renamed(Base, open_session):
+    """Rows and links that refer to a row are new also if their flush renames that."""
+    link = Table(
+        "link",
+        Base.metadata,
+        Column("page", ForeignKey("page.key", onupdate="CASCADE"), primary_key=True),
+        Column("other", ForeignKey("page.key", onupdate="CASCADE"), primary_key=True),
+    )
+
+    class Page(Base):
+        __tablename__ = "page"
+        __versioned__ = {}
+        key: Mapped[str] = mapped_column(String(9), primary_key=True)
+        links = relationship(
+            "Page",
+            secondary=link,
+            primaryjoin=key == link.c.page,
+            secondaryjoin=key == link.c.other,
+        )
+
+    class Remark(Base):
+        __tablename__ = "remark"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        page_key = mapped_column(ForeignKey("page.key", onupdate="CASCADE"))
+        page = relationship(Page)
+
+    session = open_session()
+    page, other = Page(key="a"), Page(key="c")
+    session.add_all([page, other])
+    session.commit()
+    with session.no_autoflush:
+        session.add(Remark(id=1, page=page))
+        page.links.append(other)
+        page.key = "b"
+    session.commit()
+
+    assert story(session, Remark, "page_key") == {1: [(INSERT, "b")]}
+    assert story(session, link) == {("b", "c"): [(INSERT,)]}
+
+
 @pytest.mark.needs("deferrable")
 def test_objects_of_several_tables(Base, open_session):
     """All tables of an object have its new key, and end the history of the old one."""

@@ -14,7 +14,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import SAWarning, StatementError
 from sqlalchemy.orm import Mapped, configure_mappers, mapped_column, relationship
 from sqlalchemy.orm.exc import FlushError
 
@@ -429,7 +429,8 @@ def test_new_object_that_goes_with_an_orphan(Base, open_session):
         part.parts.append(Node())
         node.parts.remove(part)
 
-    with pytest.raises((FlushError, StatementError)):
+    # Some drivers take what stands for no value, and no row is found.
+    with pytest.raises((FlushError, StatementError, SAWarning)):
         session.flush()
     session.rollback()
     assert_history_is_true(session, Base.metadata)

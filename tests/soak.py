@@ -1,8 +1,8 @@
 """Look for what only chance finds: ``python -m tests.soak 30`` goes on for 30 minutes.
 
-Storms, random programs and random declarations are run on one database after the other, and
-recorded by sessions and by triggers where both can be, each time with another seed, which is
-printed. Seeds that are given are run first: ``python -m tests.soak 5 4711``;
+Storms, sessions that take turns, random programs and random declarations are run on one database
+after the other, and recorded by sessions and by triggers where both can be, each time with another
+seed, which is printed. Seeds that are given are run first: ``python -m tests.soak 5 4711``;
 ``VERSIONED_TEST_MODES`` names the modes. What fails ends it, with the command that runs the same
 seed again.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.databases import has_capabilities, select_databases
 
-STORMS = ("tests/scenarios/test_storms.py",)
+STORMS = ("tests/scenarios/test_storms.py", "tests/scenarios/test_turns.py")
 PROGRAMS = (
     "tests/scenarios/test_oracle.py",
     "tests/maintenance/test_maintenance.py::test_histories_of_random_programs",

@@ -180,8 +180,7 @@ class FlushEvents:
             return
         works = self._collect(flush, self._classes.due(flush))
         for work in works:
-            if not work.hierarchy.root.strategy.merges:
-                self._doubt(flush, work)
+            self._doubt(flush, work)
             self._behind.leave_gone(flush, work)
             self._take_images(flush, work)
         for link, work in flush.links.items():
@@ -216,7 +215,7 @@ class FlushEvents:
         for changes in work.changes.values():
             if flush.has_imaged(work.mapper):
                 changes.look_again()
-            elif flush.is_interrupted:
+            elif flush.is_interrupted and not work.hierarchy.root.strategy.merges:
                 changes.doubtful.update(changes.updated)
 
     def after_flush_postexec(self, session: Session, context: UOWTransaction) -> None:

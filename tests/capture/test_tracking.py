@@ -22,7 +22,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Mapped, Session, configure_mappers, deferred, mapped_column, relationship
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    configure_mappers,
+    deferred,
+    make_transient,
+    mapped_column,
+    relationship,
+)
 
 from sqlalchemy_versioned import CaptureError, paused, transaction_class, version_class
 from sqlalchemy_versioned.maintenance import verify
@@ -452,6 +460,19 @@ def test_objects_that_refer_to_each_other(Base, open_session):
 
     assert told(session, Node, "id", "next_id")[:2] == [(0, 1, 2), (0, 2, 1)]
     assert told(session, Node, "id")[2:] == [(2, 1), (1, 2)]
+
+    three = Node(id=3)
+    session.add(three)
+    two.next = three
+    session.flush()
+    session.delete(two)
+    session.delete(three)
+    session.flush()
+    make_transient(three)
+    session.add(three)
+    session.commit()
+
+    assert told(session, Node, "id")[4:] == [(2, 2), (0, 3)]
 
 
 @pytest.mark.strategies

@@ -297,6 +297,7 @@ def test_keys_that_nobody_asks_for(Base, open_session, sets):
 
     session = open_session(Base)
     session.add_all([Whole(id=1), Whole(id=2)])
+    session.flush()
     session.execute(Part.__table__.insert(), sets)
     session.commit()
 

@@ -85,6 +85,7 @@ class Turns:
         levels = [self.chance.choice(LEVELS) for _ in range(3)]
         self.sessions = [Session(engine.execution_options(isolation_level=each)) for each in levels]
         self._known: set[int] = set()
+        self._changes = 0
         #: What was committed: the new transactions, and the rows that they left.
         self.states: list[tuple[set[int], State]] = []
         #: What was done, to be read when something fails.
@@ -140,7 +141,9 @@ class Turns:
         found = self._any(session, key)
         if found is None:
             return
-        found.number = self.chance.randrange(9)
+        # What another session has written meanwhile would be no change.
+        self._changes += 1
+        found.number = 100 * self._changes
         if isinstance(found, self.models.Stall):
             found.name = self.chance.choice(["u", "v", "w", None])
         elif isinstance(found, self.models.Visit):
@@ -164,7 +167,7 @@ class Turns:
     def _update(self, session: Session, key: int) -> None:
         cls = self.chance.choice([self.models.Stall, self.models.Good, self.models.Purchase])
         column = cls.price if cls is self.models.Purchase else cls.number
-        session.execute(update(cls).where(column < 5).values({column: column + 1}))
+        session.execute(update(cls).where(column % 100 < 5).values({column: column + 1}))
 
     def _delete(self, session: Session, key: int) -> None:
         cls = self.chance.choice([self.models.Stall, self.models.Good])

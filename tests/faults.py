@@ -817,6 +817,15 @@ FAULTS = [
         database="embedded",
     ),
     Fault(
+        "parts-shown-as-they-were",
+        "recording/image_statements.py",
+        "            source = source.where(self._is_current())\n",
+        "            pass\n",
+        "An image of a part of an object is of the time when the transaction began to read.",
+        (f"{CONCURRENCY}::test_parts_of_one_object_changed_in_snapshots",),
+        "embedded",
+    ),
+    Fault(
         "id-of-another-transaction",
         "recording/statements.py",
         "newest_version(spec, key, self._is_own)",

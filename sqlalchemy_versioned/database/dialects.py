@@ -32,6 +32,7 @@ __all__ = [
     "has_short_keys",
     "has_statement_triggers",
     "has_writable_ctes",
+    "hides_changes",
     "integer_bits",
     "is_named",
     "is_native_enum",
@@ -244,6 +245,14 @@ def writes_past_snapshots(dialect: Dialect) -> bool:
     InnoDB lets it; elsewhere, a row that was changed since the snapshot cannot be written.
     """
     return dialect.name in ("mysql", "mariadb")
+
+
+def hides_changes(dialect: Dialect) -> bool:
+    """Tell whether a statement that copies rows may read what others have changed by then.
+
+    InnoDB reads what is committed where it writes, and SQLite has one writer.
+    """
+    return dialect.name == "postgresql"
 
 
 def refuses_rows_of_themselves(dialect: Dialect) -> bool:

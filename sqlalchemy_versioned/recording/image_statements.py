@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-from ..database.dialects import counts_rows
+from ..database.dialects import counts_rows, hides_changes
 from ..database.expressions import StampedUuid
 from ..database.upserts import build_insert_of_missing, build_insert_or_mark, build_upsert
 from ..model.operation import Operation
@@ -38,6 +38,9 @@ from .shapes import Shape
 from .table_statements import default_of
 
 __all__ = ["ImageStatements"]
+
+#: Isolation levels of PostgreSQL under which each statement sees what is committed before it.
+_LATEST = ("read committed", "read uncommitted")
 
 
 class ImageStatements(ClosingStatements):
@@ -86,6 +89,8 @@ class ImageStatements(ClosingStatements):
             source = source.where(self._changed())
         elif shape.condition == "listed":
             source = source.where(or_(not_(self._in("checked")), self._changed()))
+        if self._may_hide_changes and shape.operation is not Operation.INSERT:
+            source = source.where(self._is_current())
         # Links without a key may stand there twice, and are one link.
         if not spec.parent_table.primary_key.columns:
             source = source.distinct()
@@ -95,6 +100,24 @@ class ImageStatements(ClosingStatements):
             # They are gone from the table already; their keys are all there is to them.
             source = source.union_all(self._given_rows("given", extra))
         return names, source
+
+    @property
+    def _may_hide_changes(self) -> bool:
+        """Whether a snapshot may hide what others have committed to a part of an object.
+
+        Who changes another part of it would meet them at the version that both end, if they did.
+        """
+        spec = self.spec
+        is_part = spec.base is not None and spec.end_column is None
+        return is_part and hides_changes(self._dialect)
+
+    def _is_current(self) -> ColumnElement[bool]:
+        """Match rows, and fail at one that others have changed since a snapshot was taken."""
+        level, parent = func.current_setting("transaction_isolation"), self.spec.parent_table
+        locked = parent.alias()
+        same = [locked.c[pair.parent.key] == pair.parent for pair in self.spec.key]
+        met = exists(select(1).where(*same).with_for_update(read=True).correlate(parent))
+        return or_(level.in_(_LATEST), met)
 
     def image_with_end(self, shape: Shape) -> Executable:
         """Take the image of one row, and replace the version before it by the same with an end.

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Column, and_
 
 from ..database.expressions import SameValue
+from ..model.spec import VersionSpec
 from ..query.rows import compared_columns
 from .partitions import TRUNCATED
 from .spec import Event
-from .statement_templates import HOLDING
+from .statement_templates import HOLDING, MEETING
 from .templates import UNLESS_CHANGED
 from .text import fill
 from .version_text import VersionText
@@ -125,21 +126,32 @@ class StatementRows(VersionText):
 
     def _hold(self, event: Event) -> str:
         """Lock the objects of which the rows are parts."""
-        root, text = self._root, self._text
-        if root is self._spec or event is Event.TRUNCATE:
+        root = self._root
+        if event is Event.TRUNCATE:
             return ""
+        held = "" if root is self._spec else f"\n{self._hold_part(root, event, 'NO KEY UPDATE')}"
+        others = [each for each in self._triggers.related if each is not root]
+        if not others or event is Event.INSERT or root.end_column is not None:
+            # Who changes another part meets others at the version that both end.
+            return held
+        parts = "\n".join(self._hold_part(each, event, "SHARE") for each in others)
+        return f"{held}\n{fill(MEETING, parts=parts)}"
+
+    def _hold_part(self, spec: VersionSpec, event: Event, lock: str) -> str:
+        """Lock the rows of one table that objects have."""
+        text = self._text
         same = [
             f"{text.column('l', pair.parent)} = {value}"
-            for pair, value in zip(root.key, self._row(root, None), strict=True)
+            for pair, value in zip(spec.key, self._row(spec, None), strict=True)
         ]
-        held = fill(
+        return fill(
             HOLDING,
-            base=text.table(root.parent_table),
+            part=text.table(spec.parent_table),
+            lock=lock,
             keys=", ".join(self._names),
             l_is_t=" AND ".join(same),
             touched=self._touched(event),
         )
-        return f"\n{held}"
 
     def _unless_changed(self, event: Event) -> str:
         """Leave a transaction alone by which nothing changes but what makes no version."""

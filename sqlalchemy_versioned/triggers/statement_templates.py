@@ -20,6 +20,7 @@ __all__ = [
     "ERASING_FLAGGED",
     "HOLDING",
     "IMAGES",
+    "MEETING",
     "MISTAKEN",
     "OVERTAKEN",
     "OWN",
@@ -68,9 +69,16 @@ END IF;
 HOLDING = """
 PERFORM FROM (SELECT * FROM ({touched}) AS t ({keys}) ORDER BY {keys}) AS t
 CROSS JOIN LATERAL (
-    SELECT FROM {base} AS l
-    WHERE {l_is_t} AND l.xmin <> pg_current_xact_id()::xid FOR NO KEY UPDATE
+    SELECT FROM {part} AS l
+    WHERE {l_is_t} AND l.xmin <> pg_current_xact_id()::xid FOR {lock}
 ) AS held;
+"""
+
+#: A snapshot may hide what others have written to the other parts; a lock meets it.
+MEETING = """
+IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+    {parts}
+END IF;
 """
 
 COUNT = """

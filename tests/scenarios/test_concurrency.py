@@ -655,3 +655,24 @@ def test_row_comes_back_that_a_snapshot_shows(tables, session, models, is_moved)
             late.commit()
 
     assert verify(session) == []
+
+
+@pytest.mark.needs("isolation_levels")
+@pytest.mark.strategies
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("early", ["name", "lives"])
+def test_parts_of_one_object_changed_in_snapshots(Cat, engine, level, early):
+    """Of two snapshots that change an object in different tables, one fails, or knows the other."""
+    engine = engine.execution_options(isolation_level=level)
+    values = {"name": "b", "lives": 8}
+    with Session(engine) as one, Session(engine) as two, suppress(*CONFLICTS):
+        theirs = two.get(Cat, 1)
+        mine = one.get(Cat, 1)
+        setattr(mine, early, values.pop(early))
+        one.commit()
+        for name, value in values.items():
+            setattr(theirs, name, value)
+        two.commit()
+
+    with Session(engine) as session:
+        assert verify(session) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.databases import (
-    DATABASES,
+    BATCHED,
     POSTGRESQL,
     SQLITE,
     running_server,
@@ -24,16 +24,22 @@ from benchmarks.runs import Outcomes, Plan, Runner
 from benchmarks.works import WORKS
 
 REPORT = ROOT / "docs" / "benchmarks-table.rst"
-TITLES = {SQLITE: "SQLite", POSTGRESQL: "PostgreSQL"}
+TITLES = {
+    SQLITE: "SQLite {}",
+    POSTGRESQL: "PostgreSQL {}",
+    BATCHED: "PostgreSQL {}, with ``executemany_mode='values_plus_batch'``",
+}
 
 
 def main() -> None:
     """Run what the command line asks for."""
     arguments = _parse_arguments()
-    databases = arguments.database or list(DATABASES)
+    databases = arguments.database or list(TITLES)
     with ExitStack() as stack:
         urls = {name: stack.enter_context(running_server(name)) for name in databases}
-        titles = {name: f"{TITLES[name]} {server_version(name, url)}" for name, url in urls.items()}
+        titles = {
+            name: TITLES[name].format(server_version(name, url)) for name, url in urls.items()
+        }
         outcomes = Runner(urls).run(_plan(arguments, databases))
     report = build_report(Run(_command(arguments.json), outcomes, titles))
     print(report)
@@ -47,7 +53,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     several: dict[str, Any] = {"action": "append"}
     parser.add_argument("--only", choices=WORKS, help="a work", **several)
-    parser.add_argument("--database", choices=DATABASES, **several)
+    parser.add_argument("--database", choices=TITLES, **several)
     parser.add_argument("--library", choices=LIBRARIES, **several)
     parser.add_argument("--repeat", type=int, default=5, help="rounds at most")
     parser.add_argument("--quick", action="store_true", help="small, to try it out")

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from benchmarks.bench import Bench, Numbers
-from benchmarks.databases import DATABASES, URL_VARIABLE, new_databases
+from benchmarks.databases import BATCHED, DATABASES, URL_VARIABLE, new_databases
 from benchmarks.libraries import LIBRARIES, Library, build_models
 from benchmarks.works import WORKS
 
@@ -45,7 +45,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", choices=WORKS)
     parser.add_argument("--library", choices=LIBRARIES, required=True)
-    parser.add_argument("--database", choices=DATABASES, required=True)
+    parser.add_argument("--database", choices=(*DATABASES, BATCHED), required=True)
     parser.add_argument("--url", help=f"as {URL_VARIABLE}")
     parser.add_argument("--size", type=int, required=True)
     return parser.parse_args()

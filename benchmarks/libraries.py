@@ -23,7 +23,7 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from benchmarks.databases import DATABASES, POSTGRESQL
+from benchmarks.databases import BATCHED, DATABASES, POSTGRESQL
 from benchmarks.row_triggers import add_history
 
 UNVERSIONED = "unversioned"
@@ -62,7 +62,7 @@ class Library:
     @property
     def databases(self) -> tuple[str, ...]:
         """Where it can be run."""
-        return (POSTGRESQL,) if self.is_native else DATABASES
+        return (POSTGRESQL,) if self.is_native else (*DATABASES, BATCHED)
 
     @property
     def is_peer(self) -> bool:

@@ -25,7 +25,7 @@ from benchmarks.bench import (
     empty_database,
     new_articles,
 )
-from benchmarks.databases import DATABASES, POSTGRESQL
+from benchmarks.databases import BATCHED, DATABASES, POSTGRESQL
 from benchmarks.histories import Shape, analyze, deep, wide, write_history
 from benchmarks.libraries import CONTEXT, Library, Models
 from benchmarks.measuring import (
@@ -476,7 +476,9 @@ def _server_bars() -> tuple[Bar, ...]:
     return (*bars, growth)
 
 
-def _flush_work(name: str, run: Callable[[Bench], Numbers], limit: float) -> Work:
+def _flush_work(
+    name: str, run: Callable[[Bench], Numbers], limit: float, *more_databases: str
+) -> Work:
     bars = (
         Bar(f"flush of {{size:,}} {name}s", ("flush",), Kind.TIMES, limit),
         Bar("… Continuum's time by ours", ("flush",), Kind.LEAD, 15.0),
@@ -492,6 +494,7 @@ def _flush_work(name: str, run: Callable[[Bench], Numbers], limit: float) -> Wor
         10_000,
         500,
         peer_rounds=1,
+        databases=(*DATABASES, *more_databases),
         variants=(CONTEXT,),
         native_bars=native_bars,
     )
@@ -548,8 +551,8 @@ WORKS = {
     work.name: work
     for work in (
         _flush_work("insert", insert_rows, 1.5),
-        _flush_work("update", update_rows, 1.5),
-        _flush_work("delete", delete_rows, 2.0),
+        _flush_work("update", update_rows, 1.5, BATCHED),
+        _flush_work("delete", delete_rows, 2.0, BATCHED),
         Work(
             "bulk-update",
             update_in_bulk,

@@ -14,7 +14,8 @@ What is put back
 ----------------
 
 * Columns that are kept in history, where they differ.  Not the counter of optimistic locking
-  (``version_id_col``), not what the database computes; the primary key of restored objects only.
+  (``version_id_col``), not what the database computes; of restored objects only the primary
+  key, and the counter where nobody but the application writes it.
 * An object that was deleted, by a new instance that is made as by loading, without ``__init__``.
   Columns that are excluded from history get their defaults.  Where NULL was stored in a column
   that has a default, the attribute is ``null()`` until the flush.

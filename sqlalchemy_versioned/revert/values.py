@@ -45,6 +45,12 @@ def _writable_keys(mapper: Mapper[Any], node: Node) -> list[str]:
     return [key for key in asked if _is_writable(mapper, key, is_new=is_new)]
 
 
+def _is_counted(mapper: Mapper[Any]) -> bool:
+    """Tell whether somebody gives a new row its counter: SQLAlchemy, a default or the database."""
+    column: Any = mapper.version_id_col
+    return mapper.version_id_generator is not False or _has_default(column)
+
+
 def _has_to_be_set(mapper: Mapper[Any], node: Node, key: str) -> bool:
     """Tell whether a column would not have its value otherwise."""
     live, value = node.target.live, node.value(key)
@@ -58,11 +64,12 @@ def _has_to_be_set(mapper: Mapper[Any], node: Node, key: str) -> bool:
 def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
     """Tell whether reverting may write a column.
 
-    Not what the database computes, nor the counter of optimistic locking, which has to go on.
+    Not what the database computes, nor the counter of optimistic locking, which has to go on; a
+    new row gets it if nobody else would count.
     """
     columns = mapper.column_attrs[key].columns
     if any(column is mapper.version_id_col for column in columns):
-        return False
+        return is_new and not _is_counted(mapper)
     if any(isinstance(c, Column) and c.computed is not None for c in columns):
         return False
     if not set(mapper.primary_key).isdisjoint(columns):
@@ -125,7 +132,7 @@ def _check_unknown(mapper: Mapper[Any], node: Node) -> None:
         column = prop.columns[0]
         if prop.key in node.spec.columns or not isinstance(column, Column):
             continue
-        if column is mapper.version_id_col or column.primary_key:
+        if column.primary_key or (column is mapper.version_id_col and _is_counted(mapper)):
             continue
         if not is_filled(column):
             raise IncompleteHistory(

@@ -366,6 +366,36 @@ class TestColumns:
         assert page.number == 1
 
 
+class TestCounters:
+    """Counters of optimistic locking that the application writes."""
+
+    @pytest.fixture
+    def models(self, keep):
+        """A class of which nobody but the application counts the updates."""
+
+        def build(Base):
+            class Page(Base):
+                __tablename__ = "page"
+                __versioned__ = {}
+                id: Mapped[int] = mapped_column(primary_key=True)
+                name: Mapped[str]
+                counter: Mapped[int] = mapped_column()
+                __mapper_args__ = {"version_id_col": counter, "version_id_generator": False}
+
+            return Models(Base, Page)
+
+        return keep(build)
+
+    def test_restored_objects_have_their_counter(self, session, models, first_version):
+        """A row that comes back has what it had, as nobody else would count it."""
+        version = first_version(models.Page(name="a", counter=7))
+
+        restored = version.revert()
+        session.commit()
+
+        assert restored.counter == 7
+
+
 class TestIdentity:
     """Keys that the database makes itself."""
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm.collections import collection_adapter
 
 from .. import _sqlalchemy
 from .live import is_unloadable, related_to
-from .paths import other_sides
+from .paths import other_sides, pair_keys
 from .pending import remove_member
 
 __all__ = ["attach_members", "attach_one", "detach_others"]
@@ -80,12 +80,25 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
         set_committed_value(owner, key, None)
         if value is not None:
             set_attribute(owner, key, value)
-    elif relationship.direction is MANYTOONE and value is None and _may_orphan(state.mapper):
+    elif value is None and _is_said_by_columns(owner, relationship):
         if is_changed:
             _take_back(owner, relationship)
         set_committed_value(owner, key, None)
     else:
         set_attribute(owner, key, value)
+
+
+def _is_said_by_columns(owner: Any, relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a reference to nothing is left to the columns, which are set by now.
+
+    An event may have the flush delete an orphan, and would have it empty all columns of the foreign
+    key, also those that other keys have in common with it.
+    """
+    if relationship.direction is not MANYTOONE:
+        return False
+    here, _ = pair_keys(relationship)
+    is_partial = any(getattr(owner, key) is not None for key in here)
+    return is_partial or _may_orphan(inspect(owner).mapper)
 
 
 def _take_back(owner: Any, relationship: RelationshipProperty[Any]) -> None:

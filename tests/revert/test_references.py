@@ -1,7 +1,7 @@
 """Reverting foreign keys whose target is gone."""
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Table
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sqlalchemy_versioned import ReverterException
@@ -167,6 +167,41 @@ def test_references_of_children_moved_back(session, blog):
     article.versions[0].revert(relations=["comments"], on_missing="null")
     session.commit()
     assert (article.comments, comment.article_id) == ([], None)
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["changed", "restored"])
+def test_what_a_reference_shares_with_the_key_is_kept(Base, open_session, is_gone):
+    """A reference to nothing empties no column that belongs to the primary key as well."""
+
+    class Folder(Base):
+        __tablename__ = "folder"
+        __versioned__ = {}
+        __table_args__ = (
+            ForeignKeyConstraint(["owner", "parent_id"], ["folder.owner", "folder.id"]),
+        )
+        owner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+        parent_id: Mapped[int | None] = mapped_column()
+        parent: Mapped["Folder | None"] = relationship(
+            remote_side=[owner, id], back_populates="folders"
+        )
+        folders: Mapped[list["Folder"]] = relationship(back_populates="parent")
+
+    session = open_session(Base)
+    top, folder = Folder(owner=7, id=1), Folder(owner=7, id=2)
+    session.add_all([top, folder])
+    session.commit()
+    folder.parent = top
+    session.commit()
+    version = folder.versions[0]
+    if is_gone:
+        session.delete(folder)
+        session.commit()
+
+    found = version.revert(["parent"])
+    session.commit()
+
+    assert (found.owner, found.id, found.parent) == (7, 2, None)
 
 
 class TestUnversionedTargets:

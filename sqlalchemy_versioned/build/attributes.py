@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Label, inspect
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -134,9 +134,9 @@ def _mirrored(
         more = composite_arguments(prop)
         return orm_composite(prop.composite_class, *keys, **more) if made_of_kept else None
     if isinstance(prop, ColumnProperty) and not isinstance(prop.columns[0], Column):
-        is_discriminator = prop.columns[0] is prop.parent.polymorphic_on
-        # The version class has a discriminator of its own, which the mapper makes.
-        return None if is_discriminator else _mirrored_expression(prop, chain)
+        # Nobody has named it: the mapper has made it of the discriminator, as it does for versions.
+        is_made = prop.key == "_sa_polymorphic_on"
+        return None if is_made else _mirrored_expression(prop, chain)
     return None
 
 
@@ -163,8 +163,10 @@ def _mirrored_expression(prop: ColumnProperty[Any], chain: tuple[VersionSpec, ..
     expression = prop.columns[0]
     if not _is_made_of(expression, chain):
         return None
+    # A mapper finds the discriminator by the label that it has made itself.
+    bare = expression.element if isinstance(expression, Label) else expression
     return orm_column_property(
-        adapt_to_versions(expression, chain),
+        adapt_to_versions(bare, chain),
         deferred=prop.deferred,
         comparator_factory=prop.comparator_factory,
     )

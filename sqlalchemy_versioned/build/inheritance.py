@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, inspect, not_
+from sqlalchemy import Column, ColumnElement, Label, Table, and_, inspect, not_
 from sqlalchemy.orm import Mapper
 
 from .. import _sqlalchemy
@@ -55,17 +55,18 @@ def map_version_class(
     own = chain[-1]
     shares_table = above is not None and not mapper.concrete and above.tables[-1] is own
     base = None if above or options.base_classes else declarative_base_of(mapper)
+    properties = version_properties(mapper, chain, columns, above)
     cls = build_mapped_class(
         _version_class_name(mapper.class_, options),
         bases=_version_bases(options) if above is None else (above.version_class,),
         declarative_base=base,
         registry=mapper.registry,
         table=None if shares_table else own.version_table,
-        properties=version_properties(mapper, chain, columns, above),
+        properties=properties,
         module=mapper.class_.__module__,
         # Columns that no property names are those of other classes in the same table.
         exclude_properties=[column.key for column in own.version_table.c],
-        **_inheritance_arguments(mapper, chain, above),
+        **_inheritance_arguments(mapper, chain, above, properties),
     )
     if mapper.concrete and mapper.polymorphic_identity is None:
         # What it was given to be declared with is nothing that a statement can ask for.
@@ -137,12 +138,18 @@ def has_rows(mapper: Mapper[Any]) -> bool:
 
 
 def _inheritance_arguments(
-    mapper: Mapper[Any], chain: tuple[VersionSpec, ...], above: ClassSpec | None
+    mapper: Mapper[Any],
+    chain: tuple[VersionSpec, ...],
+    above: ClassSpec | None,
+    properties: Collection[str],
 ) -> dict[str, Any]:
-    """Return the mapper arguments by which version classes inherit as parent classes do."""
+    """Return the mapper arguments by which version classes inherit as parent classes do.
+
+    :param properties: the attributes that the version class is given.
+    """
     arguments = _loading_arguments(mapper)
     if above is None:
-        return arguments | _discriminator(mapper, chain)
+        return arguments | _discriminator(mapper, chain, properties)
     arguments["inherits"] = above.version_class
     if mapper.concrete:
         # Told apart by table; a discriminator above tells those of other classes.
@@ -181,13 +188,20 @@ def _loading_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
     return arguments
 
 
-def _discriminator(mapper: Mapper[Any], chain: tuple[VersionSpec, ...]) -> dict[str, Any]:
+def _discriminator(
+    mapper: Mapper[Any], chain: tuple[VersionSpec, ...], properties: Collection[str]
+) -> dict[str, Any]:
     expression = mapper.polymorphic_on
     tables = {spec.parent_table for spec in chain}
     # That of a union of concrete classes is in no table.
     if expression is None or not tables.issuperset(each.table for each in columns_in(expression)):
         return {"polymorphic_identity": None}
-    return {"polymorphic_on": adapt_to_versions(expression, chain)}
+    if not isinstance(expression, Label):
+        return {"polymorphic_on": adapt_to_versions(expression, chain)}
+    key = mapper.get_property_by_column(expression).key
+    # The mapper finds it again only under the attribute, or under a name of its own.
+    adapted = key if key in properties else adapt_to_versions(expression.element, chain)
+    return {"polymorphic_on": adapted}
 
 
 def _superclass_spec(mapper: Mapper[Any], classes: dict[type[Any], ClassSpec]) -> ClassSpec | None:

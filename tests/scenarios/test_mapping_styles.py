@@ -583,6 +583,36 @@ def test_polymorphic_case(Base, open_session):
     assert classes == [version_class(Letter)] * 3 + [version_class(Item)] * 3
 
 
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "bare"])
+def test_subclasses_that_are_loaded_by_an_expression(Base, open_session, is_named):
+    """Their columns are loaded apart; the discriminator is an attribute if it has a name."""
+
+    class Item(Base):
+        __tablename__ = "item"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        code = mapped_column(String(10))
+        __mapper_args__ = {
+            "polymorphic_on": case((code.column == "x", "letter"), else_="item"),
+            "polymorphic_identity": "item",
+        }
+        if is_named:
+            kind = column_property(__mapper_args__["polymorphic_on"])
+            __mapper_args__["polymorphic_on"] = kind
+
+    class Letter(Item):
+        __mapper_args__ = {"polymorphic_identity": "letter", "polymorphic_load": "selectin"}
+        note: Mapped[str | None]
+
+    session = open_session(Base)
+    session.add_all([Letter(code="x", note="a"), Item(code="z")])
+    session.commit()
+    versions = session.scalars(select(version_class(Item)).order_by("code")).all()
+    assert [vars(v).get("note") for v in versions] == ["a", None]
+    if is_named:
+        assert [v.kind for v in versions] == ["letter", "item"]
+
+
 def test_only_the_subclass_is_versioned(Base, open_session):
     """The columns of a superclass that is not versioned itself belong to the versions too."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sqlalchemy import inspect
+
 from .._typing import mapper_of
 from ..build.core import said_of
 from ..build.registry import Registry
@@ -17,7 +19,7 @@ from ..hooks import Plugin
 from ..options import KNOWN, Options
 from .cores import CoreTables
 
-__all__ = ["check_late_options", "check_late_plugins", "check_late_user_class"]
+__all__ = ["check_late_options", "check_late_plugins", "check_late_user_class", "check_mapped"]
 
 _BEFORE = (
     "say it before mappers are configured, or call remove_versioning(), and make_versioned() with "
@@ -119,3 +121,18 @@ def check_late_user_class(registry: Registry, user_cls: Any) -> None:
         f"make_versioned() says user_cls={user_cls!r}, and transactions link to "
         f"{'nobody' if known is None else known.__name__} already; {_BEFORE}"
     )
+
+
+def check_mapped(registry: Registry) -> None:
+    """Refuse to go on with classes that somebody has disposed of.
+
+    :raises ImproperlyConfigured: if one is mapped no longer.
+    """
+    built = (*registry.classes, registry.transaction_class)
+    gone = [cls for cls in built if cls is not None and inspect(cls, raiseerr=False) is None]
+    if gone:
+        raise ImproperlyConfigured(
+            f"{', '.join(cls.__name__ for cls in gone[:5])} had been versioned when its mapper was "
+            "disposed of, as by clear_mappers() or registry.dispose(); call remove_versioning() "
+            "before that, or now, and make_versioned() again"
+        )

@@ -26,7 +26,12 @@ from ..recording.surroundings import Surroundings
 from ..said_options import build_options, check_option_names
 from .cores import CoreTables
 from .late_attributes import LateAttributes
-from .late_settings import check_late_options, check_late_plugins, check_late_user_class
+from .late_settings import (
+    check_late_options,
+    check_late_plugins,
+    check_late_user_class,
+    check_mapped,
+)
 from .late_tables import LateTables
 from .native_versioning import NativeVersioning
 from .recorded_sessions import RecordedSessions
@@ -314,6 +319,7 @@ class VersioningManager(RecordedSessions):
                 self.options, owner="make_versioned()", also=self.plugins.option_names
             )
             self._native.check_plugins()
+            check_mapped(self._registry)
             self._prepare(pending)
             specs = self._begin_round().run(pending)
             self._native.check()

@@ -1148,6 +1148,24 @@ def test_removal_after_clear_mappers(versioning, Base):
     assert not event.contains(Mapper, "after_configured", versioning._after_configured)
 
 
+def test_classes_after_disposal(versioning, Base):
+    """Others are not versioned beside classes that are gone, until these are forgotten."""
+    build_blog(Base)
+    configure_mappers()
+    clear_mappers()
+    Other = build_base()
+    Article = declare(Other)
+
+    with pytest.raises(ImproperlyConfigured, match="call remove_versioning"):
+        configure_mappers()
+    remove_versioning()
+    make_versioned()
+    configure_mappers()
+
+    assert is_versioned(Article)
+    remove_versioning()
+
+
 def test_one_factory_for_many_cycles():
     """A factory of transactions is used again after removal."""
     factory = TransactionFactory(remote_addr=False)

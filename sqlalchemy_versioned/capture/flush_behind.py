@@ -45,12 +45,26 @@ class FlushBehind:
 
     # -- before rows are deleted -------------------------------------------------------------
 
-    def record(self, flush: Flush, connection: Connection, table: Table, keys: list[Key]) -> None:
-        """Record the rows that go along with others, or lose what they refer to."""
+    def record(
+        self,
+        flush: Flush,
+        connection: Connection,
+        table: Table,
+        keys: list[Key],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Record the rows that go along with others, or lose what they refer to.
+
+        :param again: whether rows may have other values than when they were recorded before.
+        """
         capture = self._captures.on(connection)
         cascades = capture.cascades
         if keys and cascades.acts_on_delete(table):
             found = cascades.of_deleted(connection, table, keys)
+            if not again and (known := flush.cascaded.get(connection)) is not None:
+                # A row behind two goes once: if it is new, nothing of it is left to be ended.
+                found = found.without(known.deleted)
             capture.behind.record(flush.session, connection, self._note(flush, connection, found))
 
     def look_again(self, flush: Flush, connection: Connection, table: Any) -> None:
@@ -62,7 +76,7 @@ class FlushBehind:
         place = (connection, table)
         if place in flush.moved:
             flush.moved.discard(place)
-            self.record(flush, connection, table, flush.going[place])
+            self.record(flush, connection, table, flush.going[place], again=True)
 
     def _note(self, flush: Flush, connection: Connection, found: Cascaded) -> Cascaded:
         """Remember rows behind until the end of the flush; return those that are recorded now."""

@@ -510,6 +510,42 @@ def test_link_that_goes_in_the_flush_that_makes_it(Base, open_session, has_numbe
     assert_history_is_true(session, Base.metadata)
 
 
+@pytest.mark.strategies("validity", "subquery")
+def test_new_row_behind_both_tables_of_an_object(Base, open_session):
+    """A row that refers to an object twice goes with it once; if it was new, it never was."""
+
+    class Band(Base):
+        __tablename__ = "band"
+        __versioned__ = {}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "band"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+
+    class Choir(Band):
+        __tablename__ = "choir"
+        __mapper_args__ = {"polymorphic_identity": "choir"}
+        id: Mapped[int] = mapped_column(ForeignKey("band.id"), primary_key=True)
+
+    class Concert(Base):
+        __tablename__ = "concert"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        choir_id: Mapped[int] = mapped_column(ForeignKey("choir.id", ondelete="CASCADE"))
+        host_id: Mapped[int] = mapped_column(ForeignKey("band.id", ondelete="CASCADE"))
+
+    session = open_session(Base)
+    choir = Choir(id=1)
+    session.add(choir)
+    session.commit()
+    session.add(Concert(id=1, choir_id=1, host_id=1))
+    session.flush()
+    session.delete(choir)
+    session.commit()
+
+    assert session.scalars(select(version_class(Concert))).all() == []
+    assert_history_is_true(session, Base.metadata)
+
+
 def test_tables_that_rows_refer_to_later(Base, open_session):
     """Writing a table is recorded by what refers to it now, not when it was written first."""
     house = Table("house", Base.metadata, Column("id", Integer, primary_key=True))

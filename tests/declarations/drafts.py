@@ -123,6 +123,8 @@ class Draft:
         for number in range(chance.choice((1, 1, 2, 3))):
             base = chance.choice([each for each in bases if each.style != "concrete"])
             style = chance.choice(("joined", "joined", "single", "concrete"))
+            if style == "concrete" and base.leaves_rows:
+                style = "joined"
             name = f"{root.name}{number}"
             entity = Entity(name, f"t_{name}", base.keys, root.schema, base, style)
             if style == "single":

@@ -60,6 +60,12 @@ class Entity:
         return self.base.owner if self.base and self.style == "single" else self
 
     @property
+    def leaves_rows(self) -> bool:
+        """Whether SQLAlchemy would not delete the rows of a concrete class below it."""
+        above = self.base is not None and self.base.leaves_rows
+        return above or "passive_deletes" in self.mapper
+
+    @property
     def place(self) -> str:
         """The table, as foreign keys name it."""
         return f"{self.schema}.{self.table}" if self.schema else self.table

@@ -5,11 +5,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import JSON, Column, Connection, Table, null, select
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Mapper, configure_mappers
 
-from tests.images import Watched
+from tests.images import Image, Watched
+
+
+class Told(Watched):
+    """A table of which it is told where JSON is SQL's NULL, and not its own ``null``."""
+
+    def read(self, connection: Connection) -> Image:
+        """Return the rows by key, with more than their columns."""
+        found = super().read(connection)
+        left_out = self.excluded | self.ignored | self.masked
+        kept = [c for c in self.table.c if isinstance(c.type, JSON) and c.name not in left_out]
+        if kept:
+            nulls = [column.is_(null()).label(f"{column.name} is NULL") for column in kept]
+            for row in connection.execute(select(*self.key, *nulls)):
+                values = zip([each.name for each in nulls], row[len(self.key) :], strict=True)
+                found[tuple(row[: len(self.key)])].update(values)
+        return found
 
 
 class World:
@@ -81,12 +97,12 @@ def watch(world: World) -> tuple[dict[str, Watched], list[list[str]]]:
                     )
                     for name in ("exclude", "ignore", "mask")
                 }
-                tables[table.key] = Watched(table, list(table.primary_key), *left_out.values())
+                tables[table.key] = Told(table, list(table.primary_key), *left_out.values())
                 groups.setdefault(root, {})[table.key] = None
         for relationship in mapper.relationships:
             found = relationship.secondary
             if isinstance(found, Table):
-                tables[found.key] = Watched(found, key_of_links(found))
+                tables[found.key] = Told(found, key_of_links(found))
                 groups[found] = {found.key: None}
     return tables, [list(names) for names in groups.values()]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, select
 from ..database.dialects import locks_one_table
 from ..database.foreign_keys import Edge
 from ..database.key_conditions import KeyConditions
-from ..database.keys import Key, KeyParameters, bare_key
+from ..database.keys import Key, KeyParameters, as_asked, bare_key
 
 __all__ = ["read_rows", "referring_rows"]
 
@@ -25,11 +25,15 @@ def read_rows(
 
     :param own: what their table tells rows apart by.
     """
-    for part in KeyParameters(own, connection.dialect).sets(keys).chunks():
-        member = KeyConditions(own, part.style).member(own, "keys")
-        statement = select(*_labelled(own, "key"), *_labelled(columns, "value")).where(member)
-        for row in connection.execute(statement, part.parameters()):
-            yield bare_key(row[: len(own)]), list(row[len(own) :])
+
+    def look_for(some: list[Key]) -> Iterator[tuple[Key, list[Any]]]:
+        for part in KeyParameters(own, connection.dialect).sets(some).chunks():
+            member = KeyConditions(own, part.style).member(own, "keys")
+            statement = select(*_labelled(own, "key"), *_labelled(columns, "value")).where(member)
+            for row in connection.execute(statement, part.parameters()):
+                yield bare_key(row[: len(own)]), list(row[len(own) :])
+
+    return as_asked(look_for, keys)
 
 
 def referring_rows(
@@ -44,12 +48,16 @@ def referring_rows(
     columns = [rows.c[column.key] for column in key]
     same = [mine == rows.c[theirs.key] for mine, theirs in edge.pairs]
     of = edge.table if locks_one_table(connection.dialect) else None
-    for part in KeyParameters(key, connection.dialect).sets(keys).chunks():
-        member = KeyConditions(key, part.style).member(columns, "keys")
-        shown = [*_labelled(own, "key"), *_labelled(columns, "referred")]
-        statement = select(*shown).where(*same, member).with_for_update(of=of)
-        for row in connection.execute(statement, part.parameters()).all():
-            yield bare_key(row[: len(own)]), bare_key(row[len(own) :])
+    shown = [*_labelled(own, "key"), *_labelled(columns, "referred")]
+    locked = select(*shown).where(*same).with_for_update(of=of)
+
+    def look_for(some: list[Key]) -> Iterator[tuple[Key, Key]]:
+        for part in KeyParameters(key, connection.dialect).sets(some).chunks():
+            member = KeyConditions(key, part.style).member(columns, "keys")
+            for row in connection.execute(locked.where(member), part.parameters()).all():
+                yield bare_key(row[len(own) :]), bare_key(row[: len(own)])
+
+    return ((row, referred) for referred, row in as_asked(look_for, keys))
 
 
 def _labelled(columns: Iterable[Any], word: str) -> list[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, types
 from sqlalchemy.engine import Dialect
@@ -21,12 +21,14 @@ __all__ = [
     "KeyParameters",
     "KeySets",
     "Style",
+    "as_asked",
     "bare_key",
     "key_values",
 ]
 
 #: A row's key: the value of its one key column, or a tuple of several.
 Key = Any
+_Found = TypeVar("_Found")
 
 
 def bare_key(values: Sequence[Any]) -> Key:
@@ -42,6 +44,35 @@ def key_values(key: Key) -> tuple[Any, ...]:
     """Return the values that a key has, one for each key column."""
     values: tuple[Any, ...] = key if isinstance(key, TUPLE) else (key,)
     return values
+
+
+def as_asked(
+    look_for: Callable[[list[Key]], Iterable[tuple[Key, _Found]]], keys: list[Key]
+) -> Iterator[tuple[Key, _Found]]:
+    """Yield what is found by *keys*, with the keys as they are given here.
+
+    Rows have their own form of a key: a collation may take two spellings for one, and objects may
+    not have heard of another.
+
+    :param look_for: returns what is found by keys, each with the key that its row has.
+
+    >>> rows = {"Ann": 1, "Bob": 2}
+    >>> def look_for(keys):
+    ...     return [(key, rows[key]) for key in map(str.title, keys)]
+    >>> list(as_asked(look_for, ["ann", "Bob"]))
+    [('Bob', 2), ('ann', 1)]
+    """
+    asked, met, are_all = set(keys), set[Key](), True
+    for key, found in look_for(keys):
+        met.add(key)
+        if key in asked:
+            yield key, found
+        else:
+            are_all = False
+    # Which of them is of whom only the database can tell.
+    for key in () if are_all else [each for each in keys if each not in met]:
+        for _, found in look_for([key]):
+            yield key, found
 
 
 class Style(Enum):

@@ -64,6 +64,12 @@ class Changes:
 
     def rename(self, forms: Mapping[Key, Key]) -> None:
         """Give keys the forms that *forms* has of them."""
+        self.unite(forms)
+        if forms:
+            self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
+
+    def unite(self, forms: Mapping[Key, Key]) -> None:
+        """Take keys for the rows that *forms* has them for; what rows had before stays as it is."""
         if not forms:
             return
         for keys in self._lists:
@@ -72,7 +78,6 @@ class Changes:
         self.replaced = [forms.get(key, key) for key in self.replaced]
         self.added = {forms.get(key, key): values for key, values in self.added.items()}
         self.doubtful = {forms.get(key, key) for key in self.doubtful}
-        self.former = {forms.get(k, k): forms.get(v, v) for k, v in self.former.items()}
 
     def leave_doubtful(self) -> None:
         """Take rows for what they were that may be so."""

@@ -98,7 +98,7 @@ class RecordedTable(ABC):
         forms = self._writer.forms
         changes.rename(forms.find_new([*changes.keys(), *changes.replaced]))
         if not forms.are_certain:
-            changes.rename(
+            changes.unite(
                 find_known_forms(
                     self._writer,
                     self._connection,

@@ -5,7 +5,7 @@ Reading changes nothing in the session, and flushes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import inspect, select
@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.collections import collection_adapter
 
 from .. import _sqlalchemy
+from ..database.keys import as_asked
 from ..model.spec import ClassSpec
 from .columns import column_of, have_one_of
 from .past import is_one_of, subclass_options
@@ -63,18 +64,19 @@ def find_live(
 
     :param keys: relationships to load with them.
     """
-    found: dict[Any, Any] = {}
-    wanted = set(identities)
-    for some in chunks(wanted):
-        statement = select(spec.parent_class).where(is_one_of(spec, spec.parent_class, some))
+    wanted, cls, options = set(identities), spec.parent_class, _options(spec, keys)
+
+    def look_for(some: list[Any]) -> Iterator[tuple[Any, Any]]:
+        statement = select(cls).where(is_one_of(spec, cls, some)).options(*options)
         # Eager joins of collections, which a mapper may ask for, repeat rows.
-        for obj in session.scalars(statement.options(*_options(spec, keys))).unique():
-            found[identity_of(obj)] = obj
+        return ((identity_of(obj), obj) for obj in session.scalars(statement).unique())
+
+    found = _found_by(look_for, wanted)
     # No query finds what waits for a flush.
-    for obj in _pending(session, spec.parent_class):
+    for obj in _pending(session, cls):
         if (identity := identity_of(obj)) in wanted:
             found[identity] = obj
-    return {identity: obj for identity, obj in found.items() if identity is not None}
+    return found
 
 
 def find_stored(
@@ -87,12 +89,18 @@ def find_stored(
     """
     mapper: Mapper[Any] = inspect(spec.parent_class)
     columns = [column_of(mapper, key) for key in spec.key]
-    found: set[tuple[Any, ...]] = set()
-    for some in chunks(identities):
+
+    def look_for(some: list[Any]) -> Iterator[tuple[Any, Any]]:
         statement = select(*columns).where(have_one_of(columns, some))
         rows = session.execute(statement, bind_arguments={"mapper": mapper})
-        found.update(map(tuple, rows))
-    return found
+        return ((tuple(row), row) for row in rows)
+
+    return set(_found_by(look_for, identities))
+
+
+def _found_by(look_for: Callable[[list[Any]], Any], keys: Iterable[Any]) -> dict[Any, Any]:
+    """Return what is found by keys, as they are given, with as many to a statement as it takes."""
+    return {key: found for some in chunks(keys) for key, found in as_asked(look_for, some)}
 
 
 def _pending(session: Session, cls: type[Any]) -> Iterator[Any]:
@@ -133,12 +141,21 @@ def find_by(
     """Return live objects by the values of some attributes; those to be deleted are left out."""
     columns = [getattr(cls, key) for key in keys]
     wanted: list[Any] = list(values)
+
+    def value_of(obj: Any) -> tuple[Any, ...]:
+        return tuple(getattr(obj, key) for key in keys)
+
+    def look_for(some: list[Any]) -> Iterator[tuple[Any, Any]]:
+        statement = select(cls).where(have_one_of(columns, some))
+        return ((value_of(obj), obj) for obj in session.scalars(statement).unique())
+
     found: dict[tuple[Any, ...], Any] = {}
-    for some in chunks(wanted):
-        for obj in session.scalars(select(cls).where(have_one_of(columns, some))).unique():
-            found[tuple(getattr(obj, key) for key in keys)] = obj
+    for value, obj in _found_by(look_for, wanted).items():
+        attributes = inspect(obj).attrs
+        is_changed = any(attributes[key].history.has_changes() for key in keys)
+        found[value_of(obj) if is_changed else value] = obj
     for obj in _pending(session, cls):
-        found.setdefault(tuple(getattr(obj, key) for key in keys), obj)
+        found.setdefault(value_of(obj), obj)
     return {
         value: found[value]
         for value in wanted

@@ -72,8 +72,9 @@ def _is_writable(mapper: Mapper[Any], key: str, *, is_new: bool) -> bool:
         return is_new and not _is_counted(mapper)
     if any(isinstance(c, Column) and c.computed is not None for c in columns):
         return False
+    # The key of a live object may be spelt otherwise than it was.
     if not set(mapper.primary_key).isdisjoint(columns):
-        return is_new
+        return True
     return not is_made(column_of(mapper, key))
 
 

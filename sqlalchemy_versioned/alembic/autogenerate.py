@@ -17,9 +17,11 @@ from sqlalchemy import Column, Sequence, Table
 from sqlalchemy.orm import configure_mappers
 
 from .._typing import is_column
+from ..build.core import IN_INFO
 from ..exc import ImproperlyConfigured
 from ..model.naming import cut_name
 from ..model.spec import VersionSpec
+from ..triggers.entity_names import NAMES
 from .beginnings import first_versions
 from .changes import amend_changes
 from .found import Found, metadata_of
@@ -31,8 +33,9 @@ from .types import plain_column
 
 __all__ = ["amend", "configure", "configure_late"]
 
-#: The key of ``Table.info`` that holds options, which may be anything.
-_OPTIONS = "versioned"
+#: The keys of ``Table.info`` that hold what no migration can say: options, which may be anything,
+#: and what triggers must know.
+_UNWRITTEN = (IN_INFO, NAMES)
 
 
 def configure(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
@@ -85,7 +88,8 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
 
 
 def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
-    creation.info.pop(_OPTIONS, None)
+    for key in _UNWRITTEN:
+        creation.info.pop(key, None)
     place = found.place(creation)
     number = None
     if place in found.transactions:

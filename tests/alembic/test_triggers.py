@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, mapped_column
 from sqlalchemy_versioned import InvalidArgument, InvalidArgumentType
 from sqlalchemy_versioned.alembic.triggers import SCHEMA, Names
 from sqlalchemy_versioned.maintenance import verify
+from sqlalchemy_versioned.plugins import TransactionChangesPlugin, TransactionMetaPlugin
 from sqlalchemy_versioned.triggers import check_triggers
 from sqlalchemy_versioned.triggers.ddl import recorder_body
 from sqlalchemy_versioned.triggers.native_tables import transaction_specs, trigger_specs
@@ -159,6 +160,19 @@ def test_triggers_that_were_changed_are_replaced(migrations, change):
         migrations.upgrade()
         assert read_definitions(migrations) == before
         assert migrations.differences(Base.metadata) == []
+
+
+def test_plugins_add_their_tables(migrations):
+    """What triggers must know of these tables is in their functions, and not in the migration."""
+    plugins = [TransactionChangesPlugin(), TransactionMetaPlugin()]
+    with declared(article(name=name()), native=True, plugins=plugins) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
+        with Session(migrations.engine) as session:
+            session.execute(text("INSERT INTO article (id, name) VALUES (1, 'a')"))
+            names = session.execute(text("SELECT entity_name FROM transaction_changes"))
+            assert names.scalars().all() == ["Article"]
 
 
 def test_functions_of_transactions_are_replaced(migrations):

@@ -28,6 +28,7 @@ __all__ = [
     "forget_class_name",
     "forget_registry",
     "forget_sequence",
+    "has_new_mappers",
     "mapped_metadata",
     "named_class",
     "register_class_name",
@@ -75,6 +76,15 @@ def forget_registry(reg: registry) -> None:
     """Dispose a registry, and let :func:`all_metadata` not know it any more."""
     reg.dispose()
     mapperlib._mapper_registries.pop(reg, None)
+
+
+def has_new_mappers() -> bool:
+    """Tell whether there are mappers that nobody has configured.
+
+    Uses ``mapperlib._mapper_registries`` and ``registry._new_mappers``, by which
+    ``configure_mappers()`` knows whether there is something to do.
+    """
+    return any(reg._new_mappers for reg in list(mapperlib._mapper_registries))
 
 
 def configure_again(reg: registry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -45,12 +45,14 @@ class StatementEvents:
         flushes: FlushEvents,
         tracked: Tracked,
         name: str,
+        build_late: Callable[[], None],
     ) -> None:
         self._recorder = recorder
         self._sessions = recorder.sessions
         self._captures = captures
         self._flushes = flushes
         self._tracked = tracked
+        self._build_late = build_late
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
         #: Refuses changes to histories that are immutable.
         self.guard: Guard = Guard()
@@ -109,6 +111,7 @@ class StatementEvents:
                 refuse_past_lookups(options)
                 return statement, sets
             statement = actual
+        self._build_late()
         if self.guard.is_on:
             is_stored = partial(self._recorder.is_stored_by, connection)
             self.guard.check_statement(statement, options, is_stored)
@@ -229,6 +232,8 @@ class StatementEvents:
                 flush.deletions.append((connection, cast("Table", statement.table), context))
 
     def _before_text(self, connection: Connection, text: str, reason: str | None = None) -> None:
+        if begins_like_write(text):
+            self._build_late()
         self._recorder.surroundings.schemas.hear(connection, text)
         capture = self._captures.on(connection)
         if capture is not self._captures.of_all:
@@ -240,6 +245,7 @@ class StatementEvents:
         """Refuse what statements within another one write."""
         if not nested:
             return
+        self._build_late()
         for each in nested:
             if (text := _sqlalchemy.text_of(each)) is not None:
                 self._before_text(connection, text)

@@ -45,6 +45,7 @@ class Tracker:
     :param surroundings: what its units of work need.
     :param is_on: tells whether recording is switched on for a class.
     :param are_links_on: tells whether it is for association tables.
+    :param build_late: builds what waits for its mappers to be configured, if anything does.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Tracker:
         *,
         is_on: Callable[[ClassSpec], bool],
         are_links_on: Callable[[], bool],
+        build_late: Callable[[], None],
     ) -> None:
         name = f"sqlalchemy_versioned_{id(self)}"
         self._listeners: list[tuple[Any, str, Any]] = []
@@ -63,7 +65,7 @@ class Tracker:
         self._captures = Captures(self._recorder, name)
         self._flushes = FlushEvents(self._recorder, self._captures, self._tracked, name)
         self._statements = StatementEvents(
-            self._recorder, self._captures, self._flushes, self._tracked, name
+            self._recorder, self._captures, self._flushes, self._tracked, name, build_late
         )
 
     def listen_to_sessions(self, target: Any) -> None:
@@ -163,7 +165,8 @@ class Tracker:
     def _after_begin(
         self, session: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
-        if self._tracked.histories:
+        # What is not built yet is when the session writes.
+        if self._tracked.histories or _sqlalchemy.has_new_mappers():
             self._statements.watch(connection)
             self.sessions.begun(session, connection)
 

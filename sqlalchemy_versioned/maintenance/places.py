@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import exists, inspect
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, configure_mappers
 from sqlalchemy.sql.dml import UpdateBase
 
 from .. import _sqlalchemy
@@ -123,6 +123,8 @@ def find_places(models: Sequence[Any]) -> list[Place]:
     :raises IncompleteHistory: if one of them is a table without a key.
     :raises InvalidArgumentType: if one of them is an object.
     """
+    # What is not configured would look like what is not versioned, and nothing be wrong with it.
+    configure_mappers()
     found: dict[VersionSpec, Place] = {}
     for model in models or _everything():
         if is_table(model):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import MetaData, Table, event, inspect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from .. import _sqlalchemy
@@ -18,7 +19,7 @@ from ..build.transaction import DefaultName
 from ..capture.immutable import guard_versions
 from ..capture.tracking import Tracker
 from ..context.transaction_context import UNSAID
-from ..exc import ClassNotVersioned
+from ..exc import ClassNotVersioned, ImproperlyConfigured
 from ..hooks import Plugin, PluginCollection
 from ..model.counterparts import is_switched_on
 from ..model.spec import ClassSpec
@@ -92,7 +93,10 @@ class VersioningManager(RecordedSessions):
         self._late_tables = LateTables(awaits=self._awaits, build=self._build_what_waits)
         self._completing = threading.RLock()
         self._tracker = Tracker(
-            self._surroundings, is_on=self._is_recorded_now, are_links_on=self._is_on
+            self._surroundings,
+            is_on=self._is_recorded_now,
+            are_links_on=self._is_on,
+            build_late=self._build_before_write,
         )
         self._late_attributes = LateAttributes(lambda: self._registry)
 
@@ -279,6 +283,24 @@ class VersioningManager(RecordedSessions):
         configure_mappers()
         # It does nothing if no class is new, also if one has got a relationship since.
         self._after_configured()
+
+    def _build_before_write(self) -> None:
+        """Build what waits: a statement may be the first that is heard of it.
+
+        :raises ImproperlyConfigured: if mappers cannot be configured.
+        """
+        if not _sqlalchemy.has_new_mappers() or not self._is_on():
+            return
+        if next(self._pending(), None) is None:
+            return
+        try:
+            configure_mappers()
+        except SQLAlchemyError as error:
+            raise ImproperlyConfigured(
+                "a statement writes before mappers are configured, so that nobody knows whether it "
+                f"is to be recorded; to configure them has failed: {error}; declare or import all "
+                "models before"
+            ) from error
 
     def _after_configured(self) -> None:
         """Build versioning for classes that were declared since, and what they add to others."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Select, Table, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, configure_mappers
 
 from .._typing import mapper_of
 from ..database.sessions import numbering_connection
@@ -45,6 +45,8 @@ def histories() -> Histories:
 
     Which classes there are is asked of every mapper, so whoever opens a past asks once.
     """
+    # The first use of the models may be to read their past.
+    configure_mappers()
     found: Histories = {}
     for spec in all_specs():
         found.setdefault(spec.transaction_class, []).append(spec)

@@ -72,7 +72,7 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
     state: InstanceState[Any] = inspect(owner)
     key = relationship.key
     is_changed = state.attrs[key].history.has_changes()
-    if not is_changed and value is not None and _sqlalchemy.related_value(owner, key) is value:
+    if not is_changed and _leads_to(owner, relationship, value):
         return
     if relationship.direction is ONETOMANY:
         # The foreign key of the former one says where that belongs.  To take it out by an event
@@ -86,6 +86,14 @@ def attach_one(owner: Any, relationship: RelationshipProperty[Any], value: Any |
         set_committed_value(owner, key, None)
     else:
         set_attribute(owner, key, value)
+
+
+def _leads_to(owner: Any, relationship: RelationshipProperty[Any], value: Any | None) -> bool:
+    """Tell whether a relationship leads to *value*, and the other side knows of that."""
+    # One that is not loaded follows the columns, which are set by now.
+    if relationship.direction is MANYTOONE and relationship.key not in inspect(owner).dict:
+        return False
+    return value is not None and _sqlalchemy.related_value(owner, relationship.key) is value
 
 
 def _is_said_by_columns(owner: Any, relationship: RelationshipProperty[Any]) -> bool:

@@ -24,6 +24,7 @@ from .one_sided import find_one_sided
 from .paths import pair_keys, parse_paths, remote_keys
 from .references import References
 from .relations import Relations
+from .stale import find_stale
 from .steps import Delete, Restore, RevertPlan, SetValues, Step, Target
 from .values import values_of
 
@@ -64,9 +65,10 @@ def build_plan(version: Any, relations: Any, on_missing: str) -> RevertPlan:
         related = [*references.links, *found.links]
         related += find_one_sided(objects, related)
         links, first = plan_insertions(references, steps, related)
+        stale = find_stale(objects, related)
         return RevertPlan(
             target=root.target,
-            steps=(*others, *steps, *links, *rows, *map(Delete, deleted)),
+            steps=(*others, *steps, *links, *stale, *rows, *map(Delete, deleted)),
             releases=tuple(filter(None, (unlinked, *deletions.release(releases), *first))),
         )
 

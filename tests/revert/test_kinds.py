@@ -265,6 +265,37 @@ def test_children_move_back_without_a_relationship_to_their_parent(open_session,
     assert (one.books, other.books) == ([], [book])
 
 
+@pytest.mark.parametrize("knows", ["nothing", "its parent", "both sides"])
+def test_loaded_collections_of_others(open_session, shelf, knows):
+    """What moves shows in what is loaded of other parents, also for the next revert."""
+    both = {"back_populates": "shelf"} if knows == "both sides" else {"overlaps": "shelf"}
+    models = shelf(books=relationship("Book", **both))
+    if knows != "nothing":
+        back = {"back_populates": "books"} if knows == "both sides" else {"overlaps": "books"}
+        models.Book.shelf = relationship("Shelf", **back)
+    session = open_session(models)
+    one, other = models.Shelf(name="a"), models.Shelf(name="a")
+    one.books, other.books = [models.Book(title="x")], [models.Book(title="y")]
+    session.add_all([one, other])
+    session.commit()
+    book = one.books[0]
+    one.name, other.name, one.books = "b", "b", []
+    other.books.append(book)
+    session.commit()
+    assert (titles(one.books), sorted(titles(other.books))) == ([], ["x", "y"])
+
+    other.versions[0].revert(relations=["books"])
+    assert (titles(one.books), sorted(titles(other.books))) == (["x"], ["y"])
+    # It was without books by then.
+    one.versions[1].revert(relations=["books"])
+    assert (titles(one.books), sorted(titles(other.books))) == ([], ["x", "y"])
+    session.commit()
+    assert (titles(one.books), sorted(titles(other.books))) == ([], ["x", "y"])
+
+    book.versions[0].revert()
+    assert (titles(one.books), sorted(titles(other.books))) == (["x"], ["y"])
+
+
 @pytest.mark.parametrize("came", ["flushed", "pending"])
 def test_children_that_had_no_parent_are_only_unlinked(open_session, shelf, came):
     """A child that stood by itself at the version does so again, and is not deleted."""

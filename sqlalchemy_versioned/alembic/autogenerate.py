@@ -17,11 +17,9 @@ from sqlalchemy import Column, Sequence, Table
 from sqlalchemy.orm import configure_mappers
 
 from .._typing import is_column
-from ..build.core import IN_INFO
 from ..exc import ImproperlyConfigured
 from ..model.naming import cut_name
 from ..model.spec import VersionSpec
-from ..triggers.entity_names import NAMES
 from .beginnings import first_versions
 from .changes import amend_changes
 from .found import Found, metadata_of
@@ -29,13 +27,9 @@ from .moves import move_tables
 from .rebuilding import rebuild_tables
 from .sequence_operations import CreateSequenceOp, DropSequenceOp
 from .trigger_changes import compare_triggers
-from .types import plain_column
+from .types import plain_column, plain_info
 
 __all__ = ["amend", "configure", "configure_late"]
-
-#: The keys of ``Table.info`` that hold what no migration can say: options, which may be anything,
-#: and what triggers must know.
-_UNWRITTEN = (IN_INFO, NAMES)
 
 
 def configure(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
@@ -88,8 +82,7 @@ def amend(autogen_context: AutogenContext, upgrade_ops: ops.UpgradeOps) -> None:
 
 
 def _amend_creation(found: Found, creation: ops.CreateTableOp) -> None:
-    for key in _UNWRITTEN:
-        creation.info.pop(key, None)
+    creation.info = plain_info(creation.info)
     place = found.place(creation)
     number = None
     if place in found.transactions:

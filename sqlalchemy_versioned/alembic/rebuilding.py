@@ -20,7 +20,7 @@ from .columns import is_renaming, version_renamings_of
 from .found import Found
 from .names import HistoryNames
 from .rebuild_operations import Rebuild, SetAsideOp, TakeBackOp
-from .types import plain_column
+from .types import plain_column, plain_info
 
 __all__ = ["rebuild_tables"]
 
@@ -228,5 +228,5 @@ def _creation(spec: VersionSpec, old: Table, before: HistoryNames) -> ops.Create
     for column in old.columns:
         if column.name not in gone:
             columns.append(plain_column(column, nullable=True, primary_key=False))
-    creation.columns = columns
+    creation.columns, creation.info = columns, plain_info(creation.info)
     return creation

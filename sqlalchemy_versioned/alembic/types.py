@@ -1,4 +1,4 @@
-"""Columns as migrations write them: with types that SQLAlchemy has, not with those of the library.
+"""Tables as migrations write them: with types that SQLAlchemy has, not with those of the library.
 
 A migration must run when the library that it was written with has changed.
 """
@@ -6,6 +6,7 @@ A migration must run when the library that it was written with has changed.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Column
@@ -15,10 +16,15 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .. import _sqlalchemy
 from .._typing import is_array
+from ..build.core import IN_INFO
+from ..triggers.entity_names import NAMES
 
-__all__ = ["is_generated", "plain_column", "plain_type"]
+__all__ = ["is_generated", "plain_column", "plain_info", "plain_type"]
 
 _PACKAGE = __name__.partition(".")[0]
+#: The keys of ``Table.info`` that hold what no migration can say: options, which may be anything,
+#: and what triggers must know.
+_UNWRITTEN = {IN_INFO, NAMES}
 
 
 def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -73,3 +79,12 @@ def plain_column(column: Column[Any], **changes: Any) -> Column[Any]:
     for name, value in {"type": type_, **changes}.items():
         setattr(copied, name, value)
     return copied
+
+
+def plain_info(info: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the info of a table without what the library keeps there.
+
+    >>> plain_info({"versioned": {}, "mine": 1})
+    {'mine': 1}
+    """
+    return {key: value for key, value in info.items() if key not in _UNWRITTEN}

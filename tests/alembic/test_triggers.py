@@ -36,11 +36,12 @@ def migrations(engine, tmp_path, unversioned):
     return Migrations(engine, tmp_path / "migrations")
 
 
-def article(**columns: Any) -> Any:
+def article(options: dict[str, Any] | None = None, **columns: Any) -> Any:
     """Return what declares an article with some columns beside its id."""
 
     def build(Base: Any) -> None:
-        body: dict[str, Any] = {"__tablename__": "article", "__versioned__": {}, **columns}
+        body: dict[str, Any] = {"__tablename__": "article", "__versioned__": options or {}}
+        body |= columns
         body["id"] = mapped_column(Integer, primary_key=True)
         type("Article", (Base,), body)
 
@@ -164,8 +165,9 @@ def test_triggers_that_were_changed_are_replaced(migrations, change):
 
 def test_plugins_add_their_tables(migrations):
     """What triggers must know of these tables is in their functions, and not in the migration."""
-    plugins = [TransactionChangesPlugin(), TransactionMetaPlugin()]
-    with declared(article(name=name()), native=True, plugins=plugins) as Base:
+    options: dict[str, Any] = {"native": True}
+    options["plugins"] = [TransactionChangesPlugin(), TransactionMetaPlugin()]
+    with declared(article(name=name()), **options) as Base:
         migrations.generate(Base.metadata)
         migrations.upgrade()
         assert migrations.differences(Base.metadata) == []
@@ -173,6 +175,10 @@ def test_plugins_add_their_tables(migrations):
             session.execute(text("INSERT INTO article (id, name) VALUES (1, 'a')"))
             names = session.execute(text("SELECT entity_name FROM transaction_changes"))
             assert names.scalars().all() == ["Article"]
+    with declared(article({"strategy": "append"}, name=name()), **options) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+        assert migrations.differences(Base.metadata) == []
 
 
 def test_functions_of_transactions_are_replaced(migrations):

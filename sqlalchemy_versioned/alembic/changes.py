@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from alembic.operations import MigrateOperation, ops
-from sqlalchemy import Column
+from sqlalchemy import Column, Integer
 from sqlalchemy.sql.elements import False_
 
 from ..build.columns import StoredEnum
@@ -88,6 +88,7 @@ def _amend_versions(found: Found, table: ops.ModifyTableOps, spec: VersionSpec) 
         if isinstance(operation, ops.AddColumnOp):
             _fill(found, operation.column, spec)
         elif isinstance(operation, ops.AlterColumnOp):
+            _check_numbers(operation, spec)
             if _has_room(found, operation, spec):
                 operation.modify_type = None
             operation = convert(operation)
@@ -95,6 +96,25 @@ def _amend_versions(found: Found, table: ops.ModifyTableOps, spec: VersionSpec) 
                 operation.modify_server_default = False
         kept.append(_loosened(operation))
     table.ops[:] = [each for each in kept if each is not None and not _is_idle(each)]
+
+
+def _check_numbers(operation: ops.AlterColumnOp, spec: VersionSpec) -> None:
+    """Refuse to make numbers of ours something else by their type alone.
+
+    :raises ImproperlyConfigured: if operations or ids are about to be stored otherwise.
+    """
+    before, after = operation.existing_type, operation.modify_type
+    if after is None or isinstance(before, Integer) == isinstance(after, Integer):
+        return
+    options = {spec.operation_column: "operation_type_format", spec.id_column: "version_id_type"}
+    for column, option in options.items():
+        if column is not None and column.name == operation.column_name:
+            raise ImproperlyConfigured(
+                f"{spec.version_table.fullname!r} has {before!r} for {column.name!r}, and by the "
+                f"option {option!r} it would be {after!r}; another type alone would make what is "
+                "stored unreadable: leave the option as it was, or convert the column and its "
+                "values by hand, before this migration is generated"
+            )
 
 
 def _has_room(found: Found, operation: ops.AlterColumnOp, spec: VersionSpec) -> bool:

@@ -175,6 +175,22 @@ def test_columns_of_ours_get_other_names(migrations):
         assert migrations.differences(Base.metadata) == []
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "option", [{"operation_type_format": "code"}, {"version_id_type": "uuid"}], ids=str
+)
+def test_what_is_stored_otherwise_is_not_just_another_type(migrations, option, turned):
+    """Operations that were numbers are no letters, and ids of events no UUIDs."""
+    usual = {"strategy": "append"}
+    before, after = (usual | option, usual) if turned else (usual, usual | option)
+    with declared(article(before, name=name())) as Base:
+        migrations.generate(Base.metadata)
+        migrations.upgrade()
+    refused = pytest.raises(ImproperlyConfigured, match=f"{next(iter(option))}.*by hand")
+    with declared(article(after, name=name())) as Base, refused:
+        migrations.generate(Base.metadata)
+
+
 @pytest.mark.needs("schemas")
 def test_history_in_another_schema_goes_on(engine, tmp_path):
     """Names may need quotes, and version tables have those of a convention."""

@@ -87,14 +87,21 @@ class DropSequenceOp(_SequenceOp):
 
 @Operations.implementation_for(CreateSequenceOp)
 def _create_sequence(operations: Operations, operation: CreateSequenceOp) -> None:
-    if operations.migration_context.dialect.supports_sequences:
-        operations.execute(CreateSequence(operation.numbers))
+    _execute(operations, CreateSequence(operation.numbers))
 
 
 @Operations.implementation_for(DropSequenceOp)
 def _drop_sequence(operations: Operations, operation: DropSequenceOp) -> None:
-    if operations.migration_context.dialect.supports_sequences:
-        operations.execute(DropSequence(operation.numbers))
+    _execute(operations, DropSequence(operation.numbers))
+
+
+def _execute(operations: Operations, statement: CreateSequence | DropSequence) -> None:
+    context = operations.migration_context
+    if context.dialect.supports_sequences:
+        operations.execute(statement)
+    elif context.as_sql and context.dialect.name == "mysql":
+        # Without a connection it may be MariaDB all the same, which alone reads such a comment.
+        operations.execute(f"/*M!100300 {statement.compile(dialect=context.dialect)} */")
 
 
 render_by_itself(_SequenceOp)

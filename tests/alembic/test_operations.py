@@ -141,9 +141,15 @@ def test_arguments_that_mean_nothing(op, connection, name, arguments, message):
     assert not inspect(connection).has_table("thing_version_aside")
 
 
-def test_sql_is_written_for_later(engine):
-    """Then columns must be named, because none can be looked up."""
-    written: list[str] = []
+@pytest.fixture
+def written():
+    """What is written for later, with ``--sql``."""
+    return []
+
+
+@pytest.fixture
+def op_for_later(written):
+    """Return the operations of a migration that is written for databases of a name."""
 
     class Output:
         def write(self, text):
@@ -153,8 +159,16 @@ def test_sql_is_written_for_later(engine):
             pass
 
     options = {"as_sql": True, "literal_binds": True, "output_buffer": Output()}
-    context = MigrationContext.configure(dialect_name=engine.dialect.name, opts=options)
-    op = Operations(context)
+
+    def configure(name):
+        return Operations(MigrationContext.configure(dialect_name=name, opts=options))
+
+    return configure
+
+
+def test_sql_is_written_for_later(engine, op_for_later, written):
+    """Then columns must be named, because none can be looked up."""
+    op = op_for_later(engine.dialect.name)
     op.baseline_versions("thing", "thing_version", key=["id"], columns=["name"])
     op.update_end_transaction_ids("thing_version", key=["id"])
     op.align_versions("thing", "thing_version", key=["id"], columns=["name"])
@@ -169,3 +183,17 @@ def test_sql_is_written_for_later(engine):
         TABLES.create_all(connection)
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+@pytest.mark.needs("sequences")
+def test_sequences_are_written_for_later(engine, op_for_later, written):
+    """MariaDB gets one where a URL says MySQL, as it does with a connection."""
+    op = op_for_later(engine.dialect.name)
+    op.create_version_sequence("transaction_id_seq")
+    op.drop_version_sequence("transaction_id_seq")
+    created, dropped = "".join(written).split(";")[:-1]
+    with engine.connect() as connection:
+        connection.exec_driver_sql(created)
+        assert inspect(connection).has_sequence("transaction_id_seq")
+        connection.exec_driver_sql(dropped)
+        assert not inspect(connection).has_sequence("transaction_id_seq")

@@ -97,9 +97,11 @@ def _drop_sequence(operations: Operations, operation: DropSequenceOp) -> None:
 
 def _execute(operations: Operations, statement: CreateSequence | DropSequence) -> None:
     context = operations.migration_context
-    if context.dialect.supports_sequences:
+    name = context.dialect.name
+    # That MariaDB has sequences, SQLAlchemy learns by a connection.
+    if context.dialect.supports_sequences or (context.as_sql and name == "mariadb"):
         operations.execute(statement)
-    elif context.as_sql and context.dialect.name == "mysql":
+    elif context.as_sql and name == "mysql":
         # Without a connection it may be MariaDB all the same, which alone reads such a comment.
         operations.execute(f"/*M!100300 {statement.compile(dialect=context.dialect)} */")
 

@@ -186,9 +186,11 @@ def test_sql_is_written_for_later(engine, op_for_later, written):
 
 
 @pytest.mark.needs("sequences")
-def test_sequences_are_written_for_later(engine, op_for_later, written):
+@pytest.mark.parametrize("named", ["mysql", "mariadb"])
+def test_sequences_are_written_for_later(engine, op_for_later, written, named):
     """MariaDB gets one where a URL says MySQL, as it does with a connection."""
-    op = op_for_later(engine.dialect.name)
+    is_mysql = engine.dialect.name in ("mysql", "mariadb")
+    op = op_for_later(named if is_mysql else engine.dialect.name)
     op.create_version_sequence("transaction_id_seq")
     op.drop_version_sequence("transaction_id_seq")
     created, dropped = "".join(written).split(";")[:-1]

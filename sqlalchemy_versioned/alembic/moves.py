@@ -59,16 +59,29 @@ def _usual_name(parent: str) -> str:
 
 def _check_same(table: Table, spec: VersionSpec) -> None:
     """Refuse to move a table that would have to be changed, which autogenerate compares then."""
-    wanted = spec.version_table
-    lacking = [str(each.name) for each in wanted.columns if each.name not in table.c]
-    keys = [{str(column.name) for column in each.primary_key} for each in (table, wanted)]
-    if lacking or keys[0] != keys[1]:
-        told = f"the columns {', '.join(map(repr, lacking))}" if lacking else "the same primary key"
+    told = _difference(table, spec)
+    if told is not None:
         raise ImproperlyConfigured(
-            f"{table.fullname!r} shall become {wanted.fullname!r}, and has not {told}; give the "
-            "move a migration of its own, before or after what changes the table, or leave the "
+            f"{table.fullname!r} shall become {spec.version_table.fullname!r}, and {told}; give "
+            "the move a migration of its own, before or after what changes the table, or leave the "
             "table out with include_object, so that its history begins anew"
         )
+
+
+def _difference(table: Table, spec: VersionSpec) -> str | None:
+    """Return what would have to be changed about a table; ``None`` if nothing."""
+    wanted = spec.version_table
+    present, kept, live = (
+        {str(column.name): None for column in each.columns}
+        for each in (table, wanted, spec.parent_table)
+    )
+    if lacking := [repr(name) for name in kept if name not in present]:
+        return f"has not the columns {', '.join(lacking)}"
+    # What the models have no more stays.
+    if excluded := [repr(name) for name in present if name in live and name not in kept]:
+        return f"has the columns {', '.join(excluded)}, which are excluded"
+    keys = [{str(column.name) for column in each.primary_key} for each in (table, wanted)]
+    return None if keys[0] == keys[1] else "has not the same primary key"
 
 
 def _move(

@@ -302,6 +302,12 @@ def test_a_move_is_a_migration_of_its_own(migrations):
     moved = article({"table_name": "%s_old"}, name=name(), code=name())
     with declared(moved) as Base, pytest.raises(ImproperlyConfigured, match=r"has not .* 'code'"):
         migrations.generate(Base.metadata)
+    moved = article({"table_name": "%s_old", "exclude": ["name"]}, name=name())
+    with (
+        declared(moved) as Base,
+        pytest.raises(ImproperlyConfigured, match="'name', which are excluded"),
+    ):
+        migrations.generate(Base.metadata)
 
     def others(Base: Any) -> None:
         article({"versioning": False}, name=name())(Base)

@@ -106,6 +106,7 @@ from .sessions import (
     session_options,
     sync_target,
 )
+from .tables import ShortAliasTable, short_alias
 from .watching import (
     WatchedConnection,
     Watcher,
@@ -147,6 +148,7 @@ __all__ = [
     "BorrowingSession",
     "Check",
     "Recompiled",
+    "ShortAliasTable",
     "WatchedConnection",
     "Watcher",
     "added_states",
@@ -244,6 +246,7 @@ __all__ = [
     "schema_shown",
     "selected_expressions",
     "session_options",
+    "short_alias",
     "shown_of_groups",
     "statement_parameters",
     "subject_of",

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, MetaData, SmallInteger, String, Table
 from sqlalchemy.exc import NoSuchTableError, OperationalError
 from sqlalchemy.types import TypeEngine
 
+from .. import _sqlalchemy
 from ..build.columns import transaction_id_type
 from ..database.dialects import is_text
 from ..exc import ImproperlyConfigured, InvalidArgument
@@ -125,7 +126,9 @@ class HistoryNames:
         ]
         ours += [Column(name, transaction_id_type()) for name in self._optional]
         kept: list[Column[Any]] = [Column(name) for name in names]
-        versions = Table(self.version_table, MetaData(), *kept, *ours, schema=self.version_schema)
+        versions = _sqlalchemy.ShortAliasTable(
+            self.version_table, MetaData(), *kept, *ours, schema=self.version_schema
+        )
         live: list[Column[Any]] = [Column(name) for name in dict.fromkeys([*names, *self.read])]
         parent = Table(self._parent_name, MetaData(), *live, schema=self.schema)
         return parent, versions

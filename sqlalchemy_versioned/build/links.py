@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, FromClause, Join, Select, Table, and_
 from sqlalchemy.orm import RelationshipProperty, foreign
 
+from .. import _sqlalchemy
 from .._typing import is_table, select_rows
 from ..model.lookup import TABLES
 from ..model.spec import Hierarchy, VersionSpec
@@ -129,7 +130,7 @@ class _Placed:
         spec = self._spec_of(table)
         if spec is None:
             # A table without history is read as it is now; there is nothing else to read.
-            rows: FromClause = table.alias()
+            rows: FromClause = _sqlalchemy.short_alias(table)
             self.columns.update({column: rows.c[column.key] for column in table.c})
             return rows
         rows = spec.version_table.alias()

@@ -15,7 +15,7 @@ from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
 from ..model.lookup import MANAGERS, TABLES
 from ..model.masks import flag_name
-from ..model.naming import cut_name, name_indexes, version_table_name
+from ..model.naming import cut_name, index_name, name_indexes, version_table_name
 from ..model.spec import ColumnPair, VersionSpec
 from ..options import Options, Strategy
 from .columns import (
@@ -201,9 +201,7 @@ def build_flags(
 
 def index_columns(table: Table, columns: Sequence[Column[Any]]) -> None:
     """Give a version table an index on *columns*, with a name that every database takes."""
-    name = cut_name("_".join(["ix", table.name, *[column.name for column in columns]]))
-    # Old databases take shorter names still, of which SQLAlchemy cuts those of its own making.
-    Index(_sqlalchemy.own_name(name), *columns)
+    Index(index_name(table, columns), *columns)
 
 
 def _in_key_order(table: Table, primary: set[Column[Any]]) -> list[Column[Any]]:
@@ -224,7 +222,7 @@ def _build_table(
             f"{name!r}, and there is a table of that name; if it was read from a database, let "
             "reflect() or automap leave it out, by only=…, or else set another 'table_name'"
         )
-    version_table = Table(
+    version_table = _sqlalchemy.ShortAliasTable(
         name,
         metadata,
         *columns,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 
 from .. import _sqlalchemy
 from ..exc import ImproperlyConfigured
@@ -18,6 +19,7 @@ __all__ = [
     "TRIGGER",
     "conventional_name",
     "cut_name",
+    "index_name",
     "name_indexes",
     "version_table_name",
 ]
@@ -73,13 +75,25 @@ def name_indexes(table: Table) -> None:
     """Name the indexes of a table that no naming convention names, as SQLAlchemy does by default.
 
     A ``MetaData`` with conventions for other things has none for indexes, and unnamed ones cannot
-    be created.
+    be created.  A name that is too long is left to SQLAlchemy, unless it has other letters than
+    those of ASCII: SQLAlchemy counts letters where PostgreSQL counts bytes, and may cut off what
+    tells one index from another.
     """
     for index in table.indexes:
         if index.name is None:
-            columns = [column.name for column in index.columns]
-            name: Any = _sqlalchemy.own_name(cut_name("_".join(["ix", table.name, *columns])))
-            index.name = name
+            index.name = index_name(table, list(index.columns))
+        elif not index.name.isascii():
+            index.name = _own_name(index.name)
+
+
+def index_name(table: Table, columns: Sequence[Column[Any]]) -> Any:
+    """Return the name of an index of *table* on *columns* that no naming convention names."""
+    return _own_name("_".join(["ix", table.name, *[column.name for column in columns]]))
+
+
+def _own_name(name: str) -> Any:
+    # Old databases take shorter names still, of which SQLAlchemy cuts those of its own making.
+    return _sqlalchemy.own_name(cut_name(name))
 
 
 def version_table_name(table: Table, options: Options) -> str:

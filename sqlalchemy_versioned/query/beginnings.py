@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, FromClause, and_, case, exists, not_, or_
 
+from .. import _sqlalchemy
 from ..database.expressions import SameValue
 from ..model.operation import Operation
 from ..model.spec import VersionSpec
@@ -52,7 +53,7 @@ def _is_of_present_life(
 
     :param spec: the base-most table of the object.
     """
-    other, live = spec.version_table.alias(), spec.parent_table.alias()
+    other, live = spec.version_table.alias(), _sqlalchemy.short_alias(spec.parent_table)
     is_other = other.c[spec.operation_column.key] == spec.operation(Operation.DELETE)
     if spec.kind is not None:
         # As an object of another class it had rows in other tables.

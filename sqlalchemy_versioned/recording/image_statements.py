@@ -25,6 +25,7 @@ from sqlalchemy import (
     true,
 )
 
+from .. import _sqlalchemy
 from ..database.dialects import counts_rows, hides_changes
 from ..database.expressions import StampedUuid
 from ..database.upserts import build_insert_of_missing, build_insert_or_mark, build_upsert
@@ -114,7 +115,7 @@ class ImageStatements(ClosingStatements):
     def _is_current(self) -> ColumnElement[bool]:
         """Match rows, and fail at one that others have changed since a snapshot was taken."""
         level, parent = func.current_setting("transaction_isolation"), self.spec.parent_table
-        locked = parent.alias()
+        locked = _sqlalchemy.short_alias(parent)
         same = [locked.c[pair.parent.key] == pair.parent for pair in self.spec.key]
         met = exists(select(1).where(*same).with_for_update(read=True).correlate(parent))
         return or_(level.in_(_LATEST), met)

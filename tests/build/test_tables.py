@@ -334,6 +334,26 @@ def test_names_are_cut_to_the_limit(name):
     assert cut_name(f"{name}_version") == cut
 
 
+@pytest.mark.parametrize("convention", [None, {"ix": "ix_%(table_name)s_%(column_0_name)s"}])
+def test_names_of_indexes_are_cut_to_the_limit(versioning, convention):
+    """SQLAlchemy counts letters of names that are too long, PostgreSQL counts bytes."""
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(schema="ж" * 15, naming_convention=convention)
+
+    for last in "ab":
+        body = {"id": mapped_column(Integer, primary_key=True)}
+        table = {"__tablename__": "ж" * 20 + last, "__versioned__": {}}
+        type(f"Page{last}", (Base,), table | body)
+    configure_mappers()
+    indexes = [index for table in Base.metadata.tables.values() for index in table.indexes]
+    names = [str(CreateIndex(each).compile(dialect=postgresql.dialect())) for each in indexes]
+    names = [re.search(r'INDEX "?(\S+?)"? ON', name)[1].encode() for name in names]
+    assert len(set(names)) == len(indexes) == 3
+    assert max(map(len, names)) <= MAX_NAME
+    Base.registry.dispose(cascade=True)
+
+
 #: Databases with the length that their names may have.
 LIMITS = [
     pytest.param(postgresql.dialect(), 63, id="postgresql"),

@@ -5,9 +5,9 @@ import re
 import pytest
 from sqlalchemy import Column, ForeignKey, String, Table, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Session, configure_mappers, mapped_column, relationship
+from sqlalchemy.orm import Session, configure_mappers, joinedload, mapped_column, relationship
 
-from sqlalchemy_versioned import Operation, vacuum, version_class
+from sqlalchemy_versioned import Operation, as_of, get_changes, vacuum, version_class
 from sqlalchemy_versioned.database.keys import Style
 from sqlalchemy_versioned.maintenance import verify
 from sqlalchemy_versioned.model.lookup import spec_of, table_spec_of
@@ -83,6 +83,33 @@ def test_key_with_a_long_name(Base, engine):
         session.commit()
 
         assert history(session, cls, lambda v: v.name) == ["xIa", "xUb", "xDb"]
+
+
+@pytest.mark.parametrize("letter", ["ж", "名"])
+def test_tables_with_long_names(Base, engine, letter):
+    """PostgreSQL counts bytes of names: what tells aliases of one table apart is not cut off."""
+    # Names that have the most bytes there may be, by themselves or with "_version".
+    long, count = letter * 21, len(letter.encode())
+    Part = declare(Base, long[: 54 // count] + "p", ["id"], ["name"])
+    Whole = declare(Base, long[: 61 // count] + "w", ["id"], ["name"])
+    Part.whole_id = mapped_column(ForeignKey(Whole.id))
+    Whole.parts = relationship(Part, order_by=Part.id)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        whole = Whole(id="w", name="a", parts=[Part(id="p", name="a"), Part(id="q", name="a")])
+        session.add(whole)
+        session.commit()
+        first = whole.versions[0].transaction
+        whole.name = whole.parts[0].name = "b"
+        session.commit()
+
+        changes = [version.changeset["name"] for version in whole.versions]
+        assert changes == [[None, "a"], ["a", "b"]]
+        with as_of(session, first) as past:
+            then = past.scalars(select(Whole).options(joinedload(Whole.parts))).unique().one()
+            assert (then.name, [part.name for part in then.parts]) == ("a", ["a", "a"])
+        assert len(get_changes(Part, session)) == 3
+        assert verify(session) == []
 
 
 @pytest.mark.strategies("validity", "subquery")

@@ -18,6 +18,7 @@ from ..recording.stamps import utc_now
 from .classes import build_mapped_class
 from .columns import UTCDateTime, transaction_id_type
 from .transaction_base import TransactionBase
+from .transaction_copies import check_place
 
 __all__ = [
     "ADDRESS_LENGTH",
@@ -97,12 +98,7 @@ class TransactionFactory:
         :param further: columns for what transactions are to keep of the context.
         """
         name, schema = self.table_name, metadata.schema
-        taken = metadata.tables.get(name if schema is None else f"{schema}.{name}")
-        if taken is not None:
-            raise ImproperlyConfigured(
-                f"There is a table {name!r} already, and versioning makes one of its own; "
-                f"{_remedy_for(taken)}"
-            )
+        check_place(name if schema is None else f"{schema}.{name}", metadata)
         columns: list[Column[Any]] = [
             Column(
                 "id",
@@ -122,21 +118,6 @@ class TransactionFactory:
             table.append_column(column)
         name_indexes(table)
         return table
-
-
-def _remedy_for(taken: Table) -> str:
-    """Tell what to do about a table that is where that of transactions belongs."""
-    classes = [each.class_ for each in _sqlalchemy.all_mappers() if each.local_table is taken]
-    if any(issubclass(cls, TransactionBase) for cls in classes):
-        return (
-            "another manager has made it for the same base; let one manager version a base, by "
-            "make_versioned(mapper=Base, manager=…), or give each a MetaData"
-        )
-    return (
-        "if it was read from a database, let reflect() or automap leave it out, and version tables "
-        "too, by only=…; if it is another, set versioning_manager.transaction_cls = "
-        "TransactionFactory(table_name=…) before mappers are configured"
-    )
 
 
 def _id_sequence(table_name: str, metadata: MetaData) -> Sequence:

@@ -322,6 +322,27 @@ def test_reflected_history(made_by_versioning, engine):
         configure_mappers()
 
 
+def test_history_reflected_beside_another_base(Base, engine):
+    """So is who reflects it after another base has got its transactions."""
+
+    class Page(Base):
+        __tablename__ = "article"
+        __versioned__ = {}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    Base.metadata.create_all(engine)
+    reflected = automap_base(declarative_base=build_base())
+
+    class Article(reflected):
+        __tablename__ = "article"
+        __versioned__ = {}
+
+    reflected.prepare(engine, reflection_options={"only": ["article", "transaction"]})
+
+    with pytest.raises(ImproperlyConfigured, match=r"'transaction'.*read from a database.*only=…"):
+        configure_mappers()
+
+
 # -- where __versioned__ is said ---------------------------------------------------------------
 
 
